@@ -1,0 +1,197 @@
+"""Anthropic Messages: `POST /v1/messages`. https://docs.anthropic.com/en/api/messages-streaming
+
+`message_start` carries the input counts and a placeholder for the output; each `message_delta` repeats the counts so far.
+The last one wins, but an input or cache count never shrinks: clones send a late 0. Input counts exclude both caches.
+`usage.iterations`, when present, is the whole bill: compaction, the advisor and declined fallback hops stand only there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..record import ApiError, Part, Reading, Usage
+from .format import Format, RequestReading, Turn, api_error, count, items, mapping, read_json_request, text, utf8_len
+
+STOPPED_EARLY = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
+
+_GROWING = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "cache_write_1h_tokens",
+)
+_KINDS = {"advisor_message": "advisor", "fallback_message": "fallback"}
+
+
+def read_usage(usage: Mapping[str, Any]) -> Usage:
+    """One usage object (top level or one iteration) in buckets."""
+    creation = mapping(usage.get("cache_creation"))
+    written = count(usage.get("cache_creation_input_tokens"))
+    by_ttl = [count(creation.get(f"ephemeral_{ttl}_input_tokens")) for ttl in ("5m", "1h")]
+    if written is None and any(n is not None for n in by_ttl):
+        written = sum(n or 0 for n in by_ttl)
+    tools = {
+        name.removesuffix("_requests"): n
+        for name, value in mapping(usage.get("server_tool_use")).items()
+        if name.endswith("_requests") and len(name) <= 64 and (n := count(value))
+    }
+    return Usage(
+        input_tokens=count(usage.get("input_tokens")),
+        cache_read_tokens=count(usage.get("cache_read_input_tokens")),
+        cache_write_tokens=written,
+        cache_write_1h_tokens=by_ttl[1],
+        output_tokens=count(usage.get("output_tokens")),
+        reasoning_tokens=count(mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
+        server_tools=tools or None,
+    )
+
+
+def read_message(message: Any, reading: Reading) -> Reading:
+    """Fold a whole message, one stream event, an error, or a count-tokens answer."""
+    message = mapping(message)
+    match message.get("type"):
+        case "message":
+            return _read_body(message, reading, finished=True)
+        case "message_start":
+            return dataclasses.replace(_read_body(mapping(message.get("message")), reading, finished=False), output_provisional=True)
+        case "message_delta":
+            return _read_delta(message, reading)
+        case "content_block_start":
+            return _read_fallback(message, reading)
+        case "message_stop":
+            return dataclasses.replace(_with_usage(reading, mapping(message.get("usage"))), finished=True)
+        case "error":
+            return dataclasses.replace(reading, error=api_error(message.get("error")) or ApiError("error"))
+    if "usage" in message:
+        return _read_body(message, reading, finished=True)
+    if (error := api_error(message.get("error"))) is not None:
+        return dataclasses.replace(reading, error=error)
+    if count(message.get("input_tokens")) is not None:
+        return dataclasses.replace(reading, counting_only=True)
+    return reading
+
+
+def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> Reading:
+    reading = dataclasses.replace(
+        reading,
+        response_id=text(body.get("id")) or reading.response_id,
+        model=text(body.get("model")) or reading.model,
+        finished=finished or reading.finished,
+    )
+    return _with_usage(_with_stop(reading, body), mapping(body.get("usage")))
+
+
+def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
+    reading = _with_stop(reading, mapping(message.get("delta")))
+    usage = mapping(message.get("usage"))
+    reading = _with_usage(reading, usage)
+    if count(usage.get("output_tokens")) is not None:
+        reading = dataclasses.replace(reading, output_provisional=False)
+    return reading
+
+
+def _read_fallback(message: Mapping[str, Any], reading: Reading) -> Reading:
+    """A turn that was handed on to another model names it in a content block; `message_start` named the one asked for."""
+    block = mapping(message.get("content_block"))
+    if block.get("type") != "fallback":
+        return reading
+    served = text(mapping(block.get("to")).get("model"))
+    return dataclasses.replace(reading, model=served or reading.model)
+
+
+def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
+    reason = text(holder.get("stop_reason"))
+    if reason is None:
+        return reading
+    return dataclasses.replace(reading, stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+
+
+def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
+    if not usage:
+        return reading
+    old = reading.usage or Usage()
+    new = read_usage(usage)
+    merged = old.updated(new)
+    grown = {
+        name: before for name in _GROWING if (before := getattr(old, name)) is not None and before > (getattr(merged, name) or 0)
+    }
+    if grown:
+        merged = dataclasses.replace(merged, **grown)
+    parts = _read_iterations(usage, reading.model) or reading.parts
+    if parts:
+        merged = _sum_parts(parts, merged)
+        served = [part.model for part in parts if part.kind == "fallback" and part.model]
+        if served:
+            reading = dataclasses.replace(reading, model=served[-1])
+    return dataclasses.replace(
+        reading,
+        usage=merged,
+        parts=parts if len(parts) > 1 else (),
+        service_tier=text(usage.get("service_tier")) or reading.service_tier,
+        speed=text(usage.get("speed")) or reading.speed,
+        inference_geo=text(usage.get("inference_geo")) or reading.inference_geo,
+    )
+
+
+def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part, ...]:
+    """Entries of `iterations` summed by kind and model, in order of first appearance."""
+    sums: dict[tuple[str, str | None], Usage] = {}
+    for entry in items(usage.get("iterations")):
+        entry = mapping(entry)
+        kind = text(entry.get("type"))
+        if kind is None:
+            continue
+        key = (_KINDS.get(kind, kind), text(entry.get("model")) or model)
+        sums[key] = sums.get(key, Usage()) + read_usage(entry)
+    return tuple(Part(kind, served, part) for (kind, served), part in sums.items())
+
+
+def _sum_parts(parts: tuple[Part, ...], top: Usage) -> Usage:
+    """The parts' sum, with what only the top level reports: thinking and server tools."""
+    total = sum((part.usage for part in parts), Usage())
+    return dataclasses.replace(
+        total,
+        reasoning_tokens=total.reasoning_tokens if total.reasoning_tokens is not None else top.reasoning_tokens,
+        server_tools=top.server_tools,
+    )
+
+
+def content_length(message: Any) -> int:
+    """Bytes of text, thinking or tool input in one `content_block_delta`."""
+    delta = mapping(mapping(message).get("delta"))
+    return sum(utf8_len(delta.get(key)) for key in ("text", "thinking", "partial_json"))
+
+
+def read_request(body: Mapping[str, Any]) -> RequestReading:
+    """A Messages request."""
+    return read_json_request(body)
+
+
+def batch_turn(message: Any, from_client: bool) -> Turn | None:
+    """One line of a batch's results: each is a response of its own."""
+    line = mapping(message)
+    if "result" not in line:
+        return None
+    return Turn(text(line.get("custom_id")) or "", "end")
+
+
+def read_batch_line(message: Any, reading: Reading) -> Reading:
+    """`{"custom_id", "result": {"type": "succeeded", "message": {...}}}`"""
+    result = mapping(mapping(message).get("result"))
+    if result.get("type") == "succeeded":
+        return read_message(result.get("message"), reading)
+    failed = api_error(mapping(mapping(result.get("error")).get("error")) or result.get("error")) or ApiError(str(result.get("type"))[:64])
+    return dataclasses.replace(reading, error=failed, finished=True)
+
+
+ANTHROPIC_MESSAGES = Format(
+    name="anthropic_messages",
+    read=read_message,
+    needles=(b'_tokens"', b'"error"', b'"fallback"'),
+    content=content_length,
+    read_request=read_request,
+    self_terminating=True,
+)
+ANTHROPIC_BATCH = Format(name="anthropic_batch", read=read_batch_line, turn=batch_turn)

@@ -1,0 +1,134 @@
+"""What a wire format is, and the few helpers all of them share.
+
+A format is one module with one or more `Format` values. Its heart is a pure fold `read(message, reading) -> Reading`, the same
+for every message of a stream and for a whole body. Rules: the last word wins (counts are cumulative, never add); absent is
+None, not 0; unknown keys are ignored; whatever JSON comes in, nothing but `WireError` is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..record import COUNT_CAP, ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Reading
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReading:
+    """What the client asked for."""
+
+    model: str | None = None
+    service_tier: str | None = None
+    stream: bool | None = None
+    """None where the body does not say."""
+    warmup: bool = False
+    """A Responses WebSocket `generate: false`: nothing is generated, nothing is billed."""
+    session_model: str | None = None
+    """Model of a second meter on the same socket (Realtime's input transcription)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Where one message of a connection with many responses belongs."""
+
+    lane: str
+    """Responses that interleave have different lanes; one lane holds one response at a time."""
+    phase: Literal["request", "read", "end"]
+    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response is settled."""
+
+
+def no_content(message: Any) -> int:
+    """For formats whose answers do not come in pieces."""
+    return 0
+
+
+def read_json_request(body: Mapping[str, Any]) -> RequestReading:
+    """The request fields that nearly every API names alike."""
+    stream = body.get("stream")
+    return RequestReading(
+        model=text(body.get("model")),
+        service_tier=text(body.get("service_tier")),
+        stream=stream if isinstance(stream, bool) else None,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One wire format."""
+
+    name: str
+    """The record's `api`."""
+    read: Callable[[Any, Reading], Reading]
+    """Folds one parsed message into the reading."""
+    needles: tuple[bytes, ...] = ()
+    """A message of a stream that holds none of these byte strings cannot change the reading, and is not parsed once content
+    has been seen. Empty: every message is parsed. Choose needles that cannot stand inside a JSON string value (a quote in
+    the needle is escaped there) and few of them: each costs a scan of the stream."""
+    content: Callable[[Any], int] = no_content
+    """Length in UTF-8 bytes of the generated text (thinking and tool arguments too) that one stream message delivers; 0: none."""
+    read_request: Callable[[Mapping[str, Any]], RequestReading] = read_json_request
+    """Reads the request's JSON body, or the client's frame on a socket."""
+    read_headers: Callable[[Mapping[str, str], Reading], Reading] | None = None
+    """Folds response headers (names in lower case); called before any message."""
+    turn: Callable[[Any, bool], Turn | None] | None = None
+    """For connections and bodies with many responses: `(message, from_client)` to its place; None: the message is ignored."""
+    unwrap: Callable[[Any], Any] | None = None
+    """Takes the envelope off a message before `read`, `content` and `turn` see it."""
+    self_terminating: bool = False
+    """Streams of this format say when they are finished, so a stream that ends without that was cut off by the server."""
+    counts_tokens: bool = True
+    """False for APIs that report none (speech): no usage is not a fault there."""
+
+
+def text(value: Any, cap: int = TEXT_CAP) -> str | None:
+    """A non-empty string, cut at `cap` characters; anything else is None."""
+    return value[:cap] if isinstance(value, str) and value else None
+
+
+def count(value: Any) -> int | None:
+    """A token count: a non-negative whole number (floats occur, Cohere types them so). Anything else is None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not 0 <= value <= COUNT_CAP:  # also False for NaN
+        return None
+    return int(value)
+
+
+def number(value: Any) -> float | None:
+    """A finite, non-negative amount, also as a decimal string; anything else is None."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if not isinstance(value, int | float) or not 0 <= value <= COUNT_CAP:
+        return None
+    return float(value)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """The value if it is a JSON object, else an empty one: an explicit null is as good as absent."""
+    return value if isinstance(value, dict) else {}
+
+
+def items(value: Any) -> list[Any]:
+    """The value if it is a JSON array, else an empty one."""
+    return value if isinstance(value, list) else []
+
+
+def utf8_len(value: Any) -> int:
+    """Length of a string in UTF-8 bytes; 0 for anything else. Lone surrogates count as three."""
+    return len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 0
+
+
+def api_error(value: Any) -> ApiError | None:
+    """An error object in any provider's shape: `{type|code|status, message}`, or a bare string."""
+    if isinstance(value, str) and value:
+        return ApiError("error", value[:ERROR_MESSAGE_CAP])
+    if not isinstance(value, dict) or not value:
+        return None
+    kind = next((str(value[key])[:TEXT_CAP] for key in ("type", "code", "status") if value.get(key)), "error")
+    return ApiError(kind, (text(value.get("message"), ERROR_MESSAGE_CAP) or ""))

@@ -1,0 +1,391 @@
+"""The values that pass through the house, and the JSONL schema.
+
+`wire/` and `formats/` produce a `Reading` (what one response said), `exchange.py` settles it into a `Call`, and a `Call` is one
+line of the journal. The field names below are the contract of the journal: adding one is free, renaming one or changing a
+meaning is a new `SCHEMA`. Unknown is `None` here and absent there, never 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import orjson
+
+SCHEMA = 1
+
+Outcome = Literal["complete", "incomplete", "client_aborted", "upstream_aborted", "error"]
+Coverage = Literal["priced", "unpriced", "no_usage", "error", "unparsed", "duplicate"]
+Billing = Literal["api", "subscription", "local"]
+Transport = Literal["sse", "json", "ndjson", "json_array", "eventstream", "websocket", "grpc", "binary"]
+
+ERROR_MESSAGE_CAP = 200
+"""Characters of an error message that are kept: enough to recognise it, too few to carry a prompt."""
+
+TEXT_CAP = 256
+"""Characters of any other text off the wire (model, ids, agent names): the longest real ones are ARNs of about 150."""
+
+COUNT_CAP = 2**53 - 1
+"""The largest count believed. Beyond it JSON readers lose exactness, and no response is that long."""
+
+
+class WireError(ValueError):
+    """The peer sent what its format does not allow. Decoders and formats raise nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts of one response, in disjoint buckets (input, cache read, cache write, output) and their subsets."""
+
+    input_tokens: int | None = None
+    """Input neither served from nor written to a cache."""
+    cache_read_tokens: int | None = None
+    """Input served from a cache."""
+    cache_write_tokens: int | None = None
+    """Input written to a cache, whatever its time to live."""
+    cache_write_30m_tokens: int | None = None
+    """Subset of `cache_write_tokens` kept for 30 minutes (OpenAI)."""
+    cache_write_1h_tokens: int | None = None
+    """Subset of `cache_write_tokens` kept for 1 hour (Anthropic)."""
+    cache_write_12h_tokens: int | None = None
+    """Subset of `cache_write_tokens` kept for 12 hours (OpenAI)."""
+    output_tokens: int | None = None
+    """All output, reasoning included."""
+    reasoning_tokens: int | None = None
+    """Subset of `output_tokens`."""
+    input_audio_tokens: int | None = None
+    """Subset of the three input buckets together that is audio."""
+    cache_read_audio_tokens: int | None = None
+    """Subset of `cache_read_tokens` that is audio; it is in `input_audio_tokens` too."""
+    output_audio_tokens: int | None = None
+    """Subset of `output_tokens`."""
+    input_image_tokens: int | None = None
+    """Subset of the three input buckets together that is images."""
+    output_image_tokens: int | None = None
+    """Subset of `output_tokens`."""
+    server_tools: Mapping[str, int] | None = None
+    """Calls of tools that the provider ran and bills by the call, e.g. `{"web_search": 2}`."""
+
+    @property
+    def total_tokens(self) -> int | None:
+        """The sum of the four disjoint buckets; None where none of them is known."""
+        known = [n for n in (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens) if n is not None]
+        return sum(known) if known else None
+
+    def __bool__(self) -> bool:
+        """Whether anything at all is known."""
+        return any(getattr(self, name) is not None for name in USAGE_FIELDS)
+
+    def __add__(self, other: Usage) -> Usage:
+        """Add what two different responses (or parts of one) were billed; unknown plus unknown stays unknown."""
+        return Usage(**{name: _add(getattr(self, name), getattr(other, name)) for name in USAGE_FIELDS})
+
+    def updated(self, newer: Usage) -> Usage:
+        """Lay a later report of the *same* response over this one: counts are cumulative, the last known value wins."""
+        changes = {name: value for name in USAGE_FIELDS if (value := getattr(newer, name)) is not None}
+        return dataclasses.replace(self, **changes) if changes else self
+
+
+USAGE_FIELDS = tuple(f.name for f in dataclasses.fields(Usage))
+TOKEN_FIELDS = USAGE_FIELDS[:-1]
+
+
+def _add(left: Any, right: Any) -> Any:
+    if left is None or right is None:
+        return right if left is None else left
+    if isinstance(left, Mapping):
+        return {key: left.get(key, 0) + right.get(key, 0) for key in {**left, **right}}
+    return left + right
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A share of one call that was billed under its own model or kind."""
+
+    kind: str
+    """`message`, `compaction`, `advisor`, `fallback`, `image_generation`, `transcription`..."""
+    model: str | None
+    usage: Usage
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiError:
+    """What the provider said went wrong."""
+
+    type: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitReading:
+    """One limit window as one response reported it."""
+
+    key: str
+    """`5h`, `7d`, `7d_sonnet`, `requests`, `tokens`, `input_tokens`, `requests_day`, `overage`..."""
+    source: Literal["provider_native", "provider_api_rate_limit"]
+    """`provider_native`: a plan's own window, as its provider counts it. The other: classic rate-limit headers."""
+    utilization: float | None = None
+    """Percent used, 0 and up; may exceed 100."""
+    limit: float | None = None
+    """The window's size, in the unit of `key`."""
+    remaining: float | None = None
+    """What is left of `limit`."""
+    resets_at: float | None = None
+    """Epoch seconds."""
+    window_seconds: float | None = None
+    """Length of the window where the provider says it or the key is one."""
+    status: str | None = None
+    """As on the wire: `allowed`, `allowed_warning`, `rejected`..."""
+    name: str | None = None
+    """A further name the provider gives this window, e.g. the model it is for."""
+    representative: bool = False
+    """The provider named this window as the one that binds first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What has been read of one response so far. Formats fold messages into it; the last word wins."""
+
+    response_id: str | None = None
+    model: str | None = None
+    """Model that served, as on the wire."""
+    usage: Usage | None = None
+    """None until the wire said anything about tokens."""
+    parts: tuple[Part, ...] = ()
+    """Only where more than one model or kind was billed; `usage` is then their sum."""
+    stop_reason: str | None = None
+    stopped_early: bool = False
+    """The model ended before it was done: length, filter, steering."""
+    finished: bool = False
+    """The response's own end was seen (a terminal event, a stop reason, a whole body): what follows is not an abort."""
+    pending: bool = False
+    """The response is queued or in progress elsewhere (OpenAI background mode): no call yet."""
+    error: ApiError | None = None
+    service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    cost_usd: float | None = None
+    """A cost the response itself states, in USD."""
+    cost_approximate: bool = False
+    """The counts contradict the format's arithmetic and were clamped, or the stated cost leaves something out."""
+    output_provisional: bool = False
+    """`usage.output_tokens` is a placeholder that the stream has not replaced yet (Anthropic's `message_start`)."""
+    counting_only: bool = False
+    """A count-tokens answer or the like: not usage, no call."""
+    limits: tuple[LimitReading, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """Who asked: read from the request's headers and body."""
+
+    client: str | None = None
+    client_version: str | None = None
+    session: str | None = None
+    session_source: str | None = None
+    agent: str | None = None
+    parent_agent: str | None = None
+    agent_type: str | None = None
+    request_class: str | None = None
+    project: str | None = None
+    account: str | None = None
+    retry: int | None = None
+    billing: Billing | None = None
+    """Only where the credential or host tells (a subscription token); None leaves it to the provider row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a call cost."""
+
+    cost_usd: float | None = None
+    source: Literal["provider", "override", "overlay", "prices", "local"] | None = None
+    """None: unpriced."""
+    approximate: bool = False
+    list_cost_usd: float | None = None
+    """Our own figure beside one the provider stated."""
+    parts: tuple[float | None, ...] = ()
+    """Cost of each part, in the order of the call's parts."""
+    rates: Mapping[str, float] | None = None
+    """USD per million tokens (per thousand calls for server tools) that were applied, by bucket. Not journaled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One model response and what was spent on it: one line of the journal. Field for field as in design section 3."""
+
+    timestamp: float
+    """Epoch seconds when the request began."""
+    request_id: str
+    provider: str
+    api: str
+    host: str
+    path: str
+    transport: Transport
+    outcome: Outcome
+    coverage: Coverage
+    """Which bucket of coverage the response fell in. `duplicate` is never journaled."""
+    started: float
+    """Epoch seconds when the request had been sent: `ttft_ms` and `duration_ms` count from here."""
+    ended: float
+    """Epoch seconds when the response ended: the journal's day."""
+    pending: bool = False
+    """A background response that is still being made; its end will be a call, this is none. Not journaled."""
+    streaming: bool = False
+    response_id: str | None = None
+    model: str | None = None
+    request_model: str | None = None
+    status: int | None = None
+    stop_reason: str | None = None
+    error: ApiError | None = None
+    usage: Usage = field(default_factory=Usage)
+    parts: tuple[Part, ...] = ()
+    estimated: bool = False
+    reported_output_tokens: int | None = None
+    cost_usd: float | None = None
+    cost_source: str | None = None
+    cost_approximate: bool = False
+    list_cost_usd: float | None = None
+    billing: Billing = "api"
+    service_tier: str | None = None
+    request_service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    ttft_ms: float | None = None
+    duration_ms: float | None = None
+    request_bytes: int | None = None
+    response_bytes: int | None = None
+    attribution: Attribution = field(default_factory=Attribution)
+    limits: tuple[LimitReading, ...] = ()
+
+    def priced(self, cost: Cost) -> Call:
+        """This call with its cost, its parts' costs and the coverage that follows."""
+        parts = self.parts
+        if cost.parts:
+            parts = tuple(dataclasses.replace(part, cost_usd=usd) for part, usd in zip(parts, cost.parts, strict=True))
+        coverage = self.coverage
+        if coverage in ("priced", "unpriced"):
+            coverage = "unpriced" if cost.source is None else "priced"
+        return dataclasses.replace(
+            self,
+            parts=parts,
+            coverage=coverage,
+            cost_usd=cost.cost_usd,
+            cost_source=cost.source,
+            cost_approximate=self.cost_approximate or cost.approximate,
+            list_cost_usd=cost.list_cost_usd,
+        )
+
+
+def rfc3339(seconds: float) -> str:
+    """Epoch seconds as RFC 3339 UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def epoch(text: str) -> float:
+    """Read back what `rfc3339` wrote. Raises ValueError."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def to_record(call: Call) -> dict[str, Any]:
+    """The call as a JSON object: design section 3. Unknown fields are left out."""
+    record: dict[str, Any] = {"schema": SCHEMA, "timestamp": rfc3339(call.timestamp)}
+    for name in _PLAIN_FIELDS:
+        if (value := getattr(call, name)) is not None and value is not False:
+            record[name] = value
+    record["streaming"] = call.streaming
+    if call.error is not None:
+        record["error"] = {"type": call.error.type, "message": call.error.message}
+    record.update(_usage_fields(call.usage))
+    if call.parts:
+        record["parts"] = [
+            {"kind": part.kind, "model": part.model, **_usage_fields(part.usage), "cost_usd": part.cost_usd} for part in call.parts
+        ]
+    record["cost_usd"] = call.cost_usd
+    record["cost_source"] = call.cost_source
+    record["started"] = rfc3339(call.started)
+    record["ended"] = rfc3339(call.ended)
+    for name in _ATTRIBUTION_FIELDS:
+        if (value := getattr(call.attribution, name)) is not None:
+            record[name] = value
+    if call.limits:
+        record["limits"] = [_limit_fields(limit) for limit in call.limits]
+    return record
+
+
+_PLAIN_FIELDS = (
+    "request_id",
+    "response_id",
+    "provider",
+    "api",
+    "host",
+    "path",
+    "model",
+    "request_model",
+    "status",
+    "transport",
+    "outcome",
+    "coverage",
+    "stop_reason",
+    "estimated",
+    "reported_output_tokens",
+    "cost_approximate",
+    "list_cost_usd",
+    "billing",
+    "service_tier",
+    "request_service_tier",
+    "speed",
+    "inference_geo",
+    "ttft_ms",
+    "duration_ms",
+    "request_bytes",
+    "response_bytes",
+)
+_ATTRIBUTION_FIELDS = tuple(f.name for f in dataclasses.fields(Attribution) if f.name != "billing")
+_LIMIT_FIELDS = tuple(f.name for f in dataclasses.fields(LimitReading))
+
+
+def _usage_fields(usage: Usage) -> dict[str, Any]:
+    fields = {name: value for name in USAGE_FIELDS if (value := getattr(usage, name)) is not None}
+    if (total := usage.total_tokens) is not None:
+        fields["total_tokens"] = total
+    return fields
+
+
+def _limit_fields(limit: LimitReading) -> dict[str, Any]:
+    return {name: value for name in _LIMIT_FIELDS if (value := getattr(limit, name)) is not None and value is not False}
+
+
+def to_line(call: Call) -> bytes:
+    """One line of the journal, newline included."""
+    return orjson.dumps(to_record(call), option=orjson.OPT_APPEND_NEWLINE)
+
+
+def from_record(record: Mapping[str, Any]) -> Call:
+    """Read back what `to_record` wrote; fields it does not know are ignored. Raises ValueError, KeyError or TypeError."""
+    if record["schema"] != SCHEMA:
+        raise ValueError(f"schema {record['schema']!r} is not {SCHEMA}")
+    error = record.get("error")
+    plain = {name: record[name] for name in _PLAIN_FIELDS if name in record}
+    return Call(
+        timestamp=epoch(record["timestamp"]),
+        started=epoch(record["started"]),
+        ended=epoch(record["ended"]),
+        streaming=record["streaming"],
+        error=ApiError(error["type"], error["message"]) if error else None,
+        usage=_usage_from(record),
+        parts=tuple(Part(part["kind"], part["model"], _usage_from(part), part["cost_usd"]) for part in record.get("parts", ())),
+        cost_usd=record["cost_usd"],
+        cost_source=record["cost_source"],
+        attribution=Attribution(**{name: record.get(name) for name in _ATTRIBUTION_FIELDS}),
+        limits=tuple(LimitReading(**{k: v for k, v in limit.items() if k in _LIMIT_FIELDS}) for limit in record.get("limits", ())),
+        **plain,
+    )
+
+
+def _usage_from(record: Mapping[str, Any]) -> Usage:
+    return Usage(**{name: record.get(name) for name in USAGE_FIELDS})
