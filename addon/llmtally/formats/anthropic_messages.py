@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Part, Reading, Usage
-from .format import Format, RequestReading, Turn, api_error, count, items, mapping, read_json_request, text, utf8_len
+from .format import Format, Turn, api_error, count, items, mapping, text, utf8_len
 
 STOPPED_EARLY = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 
@@ -164,11 +164,6 @@ def content_length(message: Any) -> int:
     return sum(utf8_len(delta.get(key)) for key in ("text", "thinking", "partial_json"))
 
 
-def read_request(body: Mapping[str, Any]) -> RequestReading:
-    """A Messages request."""
-    return read_json_request(body)
-
-
 def batch_turn(message: Any, from_client: bool) -> Turn | None:
     """One line of a batch's results: each is a response of its own."""
     line = mapping(message)
@@ -191,7 +186,6 @@ ANTHROPIC_MESSAGES = Format(
     read=read_message,
     needles=(b'_tokens"', b'"error"', b'"fallback"'),
     content=content_length,
-    read_request=read_request,
     self_terminating=True,
 )
 ANTHROPIC_BATCH = Format(name="anthropic_batch", read=read_batch_line, turn=batch_turn)
