@@ -1,0 +1,56 @@
+# Sourced by the other scripts: finds a Python, keeps the virtual environment. Works in the bash 3.2 of macOS too.
+# LLMTALLY_PYTHON  this Python and no other           LLMTALLY_VENV  this environment instead of .venv
+set -eu
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+VENV=${LLMTALLY_VENV:-$ROOT/.venv}
+
+# Prints "minor path" if $1 runs, is a final release of 3.11 or newer, and can make a virtual environment.
+probe() {
+    "$1" -c 'import sys, ensurepip, ssl, venv
+v = sys.version_info
+if v < (3, 11) or v.releaselevel != "final": sys.exit(1)
+print(v.minor, sys._base_executable)' 2>/dev/null </dev/null
+}
+
+# Prints every Python that `probe` accepts, newest first. A pyenv shim may stand for a version that is not active, so its versions are asked too.
+pythons() {
+    local IFS=: dir python
+    for dir in $PATH "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin; do
+        for python in "$dir"/python3 "$dir"/python3.[0-9] "$dir"/python3.[0-9][0-9]; do
+            if [ -x "$python" ]; then probe "$python" || true; fi
+        done
+    done | sort -rn -u
+}
+
+# Prints the path of the newest Python, or of the newest 3.$1.
+find_python() {
+    pythons | awk -v minor="${1:-}" '(minor == "" || $1 == minor) && !found { sub(/^[0-9]+ /, ""); print; found = 1 }'
+}
+
+# Makes the environment if it is missing or its Python is gone.
+make_venv() {
+    if "$VENV/bin/python" -c '' 2>/dev/null; then return; fi
+    local python=${LLMTALLY_PYTHON:-$(find_python)}
+    if [ -z "$python" ] || ! probe "$python" >/dev/null; then
+        echo "llmtally needs Python 3.11 or newer with its venv module; ${python:-no Python on PATH or in pyenv} will not do." >&2
+        echo "Install one (Debian, Ubuntu: apt install python3-venv; macOS: brew install python3), or name it: LLMTALLY_PYTHON=/path/to/python3" >&2
+        exit 1
+    fi
+    echo "llmtally: making $VENV with $python" >&2
+    "$python" -m venv --clear "$VENV"
+}
+
+# Installs the checkout, editable, with the extra $1 if given; again only when pyproject.toml or the constraints changed.
+install() {
+    local extra=${1:-} stamp state
+    make_venv
+    stamp=$VENV/.llmtally${extra:+-$extra}
+    state=$(cat "$ROOT/pyproject.toml" "$ROOT/scripts/python-3.11.txt" ${PIP_CONSTRAINT:+"$PIP_CONSTRAINT"} | cksum)
+    if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then return; fi
+    echo "llmtally: installing into $VENV" >&2
+    local pip=("$VENV/bin/python" -m pip install -qq --disable-pip-version-check)
+    "${pip[@]}" -e "$ROOT${extra:+[$extra]}"
+    # The price data cannot be resolved beside the last mitmproxy for 3.11; the file says why that does no harm.
+    if [ -d "$VENV/lib/python3.11" ]; then "${pip[@]}" --no-deps -r "$ROOT/scripts/python-3.11.txt"; fi
+    echo "$state" >"$stamp"
+}
