@@ -11,10 +11,10 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ..record import ApiError, Part, Reading
+from ..record import Part, Reading
 from . import anthropic_messages
-from .format import Format, api_error, count, items, mapping, number, text, utf8_len
-from .openai_usage import read_cost_header, read_usage, with_usage
+from .format import Format, count, items, mapping, number, text, utf8_len
+from .openai_usage import read_cost_header, read_error, read_usage, with_usage
 
 STOPPED_EARLY = frozenset({"length", "content_filter", "error", "model_length", "max_tokens", "insufficient_system_resource"})
 """OpenAI's two; OpenRouter and Mistral; Mistral; gateways before Anthropic; DeepSeek under load."""
@@ -25,7 +25,7 @@ _ANTHROPIC_EVENTS = frozenset({"message", "message_start", "message_delta", "mes
 def read_chat(message: Any, reading: Reading) -> Reading:
     """Fold a whole completion, one chunk, or an error."""
     message = mapping(message)
-    if message.get("type") in _ANTHROPIC_EVENTS:
+    if text(message.get("type")) in _ANTHROPIC_EVENTS:
         # Copilot and other gateways pass Claude's answer on as it is.
         return anthropic_messages.read_message(message, reading)
     if (error := read_error(message)) is not None:
@@ -38,22 +38,6 @@ def read_chat(message: Any, reading: Reading) -> Reading:
         service_tier=text(message.get("service_tier")) or reading.service_tier,
     )
     return _with_counts(_with_ends(reading, message, choices), message, choices)
-
-
-def read_error(message: Mapping[str, Any]) -> ApiError | None:
-    """What went wrong, wherever the dialects of an OpenAI-shaped body say it."""
-    if (error := api_error(message.get("error"))) is not None:
-        return error
-    if message.get("object") == "error":  # Mistral, older vLLM
-        return api_error(message) or ApiError("error")
-    status = mapping(message.get("base_resp"))
-    if count(status.get("status_code")):  # MiniMax: errors come as 200
-        return ApiError(str(status["status_code"]), text(status.get("status_msg"), 200) or "")
-    if (error := api_error(mapping(message.get("x_groq")).get("error"))) is not None:
-        return error
-    if "choices" not in message and (detail := message.get("detail")):  # FastAPI
-        return api_error(detail if isinstance(detail, str) else mapping(detail)) or ApiError("error")
-    return None
 
 
 def _with_ends(reading: Reading, message: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Reading:

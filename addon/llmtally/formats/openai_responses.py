@@ -26,7 +26,7 @@ _SOCKET_AGED = "websocket_connection_limit_reached"
 def read_response(message: Any, reading: Reading) -> Reading:
     """Fold a whole response, one event, an error, or a count of input tokens."""
     message = mapping(message)
-    kind = message.get("type")
+    kind = text(message.get("type"))
     if kind == "error":
         failed = api_error(message.get("error")) or api_error({**message, "type": None}) or ApiError("error")
         return dataclasses.replace(reading, error=failed, finished=True)
@@ -37,7 +37,7 @@ def read_response(message: Any, reading: Reading) -> Reading:
         return reading
     if message.get("object") == "response.input_tokens":
         return dataclasses.replace(reading, counting_only=True)
-    underway = message.get("status") in _UNDERWAY
+    underway = text(message.get("status")) in _UNDERWAY
     reading = _read_object(message, reading, None)
     return dataclasses.replace(reading, pending=underway, finished=not underway)
 
@@ -106,20 +106,20 @@ def read_request(body: Mapping[str, Any]) -> RequestReading:
 def content_length(message: Any) -> int:
     """Bytes of text, reasoning or tool input in one `response.*.delta` event."""
     message = mapping(message)
-    kind = message.get("type")
-    return utf8_len(message.get("delta")) if isinstance(kind, str) and kind.endswith(".delta") else 0
+    kind = text(message.get("type")) or ""
+    return utf8_len(message.get("delta")) if kind.endswith(".delta") else 0
 
 
 def socket_turn(message: Any, from_client: bool) -> Turn | None:
     """Where a frame belongs. A steered response ends `incomplete`, and its successor begins without being asked for."""
     message = mapping(message)
-    kind, lane = message.get("type"), text(message.get("stream_id")) or ""
+    kind, lane = text(message.get("type")), text(message.get("stream_id")) or ""
     if from_client:
         return Turn(lane, "request") if kind == "response.create" else None
     if kind == "error":
         aged = _SOCKET_AGED in (message.get("code"), mapping(message.get("error")).get("code"))
         return None if aged else Turn(lane, "end")
-    if not isinstance(kind, str) or not kind.startswith("response."):
+    if kind is None or not kind.startswith("response."):
         return None
     return Turn(lane, "end" if kind in TERMINAL else "read")
 

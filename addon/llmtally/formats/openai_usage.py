@@ -1,4 +1,6 @@
-"""The `usage` object of OpenAI's APIs and of all who speak them. https://platform.openai.com/docs/api-reference/chat/object
+"""What the bodies of OpenAI's APIs, and of all who speak them, have in common: the `usage` object, and errors.
+
+https://platform.openai.com/docs/api-reference/chat/object
 
 Prompt (or input) counts include what was read from and written to a cache, completion (or output) counts include reasoning.
 Dialects differ in names and in what stands outside; `total_tokens` is no bucket but tells which convention a server keeps.
@@ -11,9 +13,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ..record import Reading, Usage
+from ..record import ERROR_MESSAGE_CAP, ApiError, Reading, Usage
 from . import anthropic_messages
-from .format import count, items, mapping, number, text
+from .format import api_error, count, items, mapping, number, text
 
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -30,6 +32,37 @@ TICKS_PER_USD = 1e10
 
 _MAX_TOOLS = 32
 """Server tools kept of one response; providers know about ten."""
+
+
+def read_body(message: Any, reading: Reading) -> Reading:
+    """Fold what every whole body has at its top level: id, model, usage, or an error."""
+    message = mapping(message)
+    if (error := read_error(message)) is not None:
+        return dataclasses.replace(reading, error=error, finished=True)
+    reading = dataclasses.replace(
+        reading,
+        response_id=text(message.get("id")) or reading.response_id,
+        model=text(message.get("model")) or reading.model,
+        finished=True,
+    )
+    usage = mapping(message.get("usage"))
+    return with_usage(reading, usage) if usage else reading
+
+
+def read_error(message: Mapping[str, Any]) -> ApiError | None:
+    """What went wrong, wherever the dialects of an OpenAI-shaped body say it."""
+    if (error := api_error(message.get("error"))) is not None:
+        return error
+    if message.get("object") == "error":  # Mistral, older vLLM
+        return api_error(message) or ApiError("error")
+    status = mapping(message.get("base_resp"))
+    if count(status.get("status_code")):  # MiniMax: errors come as 200
+        return ApiError(str(status["status_code"]), text(status.get("status_msg"), ERROR_MESSAGE_CAP) or "")
+    if (error := api_error(mapping(message.get("x_groq")).get("error"))) is not None:
+        return error
+    if "choices" not in message and (detail := message.get("detail")):  # FastAPI
+        return api_error(detail if isinstance(detail, str) else mapping(detail)) or ApiError("error")
+    return None
 
 
 def with_usage(reading: Reading, usage: Any, copilot: Any = None) -> Reading:

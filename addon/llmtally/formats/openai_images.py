@@ -1,0 +1,47 @@
+"""Image generation and edits. https://platform.openai.com/docs/api-reference/images
+
+`usage` stands on the whole body, or in a stream on `image_generation.completed` and `image_edit.completed`. No body names the
+image model: it is the one asked for. `svg_usage` is the bill of another model, the one that wrote the SVG, and stands beside.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from ..record import Part, Reading, Usage
+from .format import Format, mapping, text, utf8_len
+from .openai_usage import read_body, read_cost_header, read_usage
+
+
+def read_images(message: Any, reading: Reading) -> Reading:
+    """Fold a whole body, one event, or an error."""
+    message = mapping(message)
+    kind = text(message.get("type"))
+    if kind is not None and kind != "error" and not kind.endswith(".completed"):
+        return reading
+    reading = read_body(message, reading)
+    svg = mapping(message.get("svg_usage"))
+    author, written = text(svg.get("model")), read_usage(svg)[0]
+    if not written:
+        return reading
+    if reading.usage is None:
+        return dataclasses.replace(reading, model=author, usage=written)
+    parts = (Part("image_generation", reading.model, reading.usage), Part("svg", author, written))
+    return dataclasses.replace(reading, parts=parts, usage=sum((part.usage for part in parts), Usage()))
+
+
+def content_length(message: Any) -> int:
+    """Bytes of one partial image, base64 as it is."""
+    return utf8_len(mapping(message).get("b64_json"))
+
+
+OPENAI_IMAGES = Format(
+    name="openai_images",
+    read=read_images,
+    read_headers=read_cost_header,
+    needles=(b'_tokens"', b'"error"', b'.completed"'),
+    content=content_length,
+    self_terminating=True,
+    counts_tokens=False,  # DALL-E and most other providers' image models are billed by the image
+)
