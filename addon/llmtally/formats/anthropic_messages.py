@@ -3,6 +3,7 @@
 `message_start` carries the input counts and a placeholder for the output; each `message_delta` repeats the counts so far.
 The last one wins, but an input or cache count never shrinks: clones send a late 0. Input counts exclude both caches.
 `usage.iterations`, when present, is the whole bill: compaction, the advisor and declined fallback hops stand only there.
+The same bodies come from AWS, Google, Azure and many gateways, and on a WebSocket the same events as frames.
 """
 
 from __future__ import annotations
@@ -24,6 +25,24 @@ _GROWING = (
 )
 _KINDS = {"advisor_message": "advisor", "fallback_message": "fallback"}
 
+_EVENTS = frozenset(
+    {
+        "message",
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+        "error",
+    }
+)
+
+_MAX_PARTS = 16
+"""Models and kinds told apart within one call: real ones have up to four; what is beyond goes to the last."""
+_MAX_TOOLS = 16
+"""Server tools kept of one response; Anthropic has two."""
+
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
     """One usage object (top level or one iteration) in buckets."""
@@ -32,11 +51,6 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
     by_ttl = [count(creation.get(f"ephemeral_{ttl}_input_tokens")) for ttl in ("5m", "1h")]
     if written is None and any(n is not None for n in by_ttl):
         written = sum(n or 0 for n in by_ttl)
-    tools = {
-        name.removesuffix("_requests"): n
-        for name, value in mapping(usage.get("server_tool_use")).items()
-        if name.endswith("_requests") and len(name) <= 64 and (n := count(value))
-    }
     return Usage(
         input_tokens=count(usage.get("input_tokens")),
         cache_read_tokens=count(usage.get("cache_read_input_tokens")),
@@ -44,8 +58,17 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
         cache_write_1h_tokens=by_ttl[1],
         output_tokens=count(usage.get("output_tokens")),
         reasoning_tokens=count(mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
-        server_tools=tools or None,
+        server_tools=_server_tools(mapping(usage.get("server_tool_use"))) or None,
     )
+
+
+def _server_tools(requests: Mapping[str, Any]) -> dict[str, int]:
+    called = [
+        (name.removesuffix("_requests"), n)
+        for name, value in requests.items()
+        if name.endswith("_requests") and len(name) <= 64 and (n := count(value))
+    ]
+    return dict(called[:_MAX_TOOLS])
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
@@ -55,13 +78,15 @@ def read_message(message: Any, reading: Reading) -> Reading:
         case "message":
             return _read_body(message, reading, finished=True)
         case "message_start":
-            return dataclasses.replace(_read_body(mapping(message.get("message")), reading, finished=False), output_provisional=True)
+            return dataclasses.replace(
+                _read_body(mapping(message.get("message")), reading, finished=False), output_provisional=True
+            )
         case "message_delta":
-            return _read_delta(message, reading)
+            return _read_delta(message, _with_stop(reading, mapping(message.get("delta"))))
         case "content_block_start":
             return _read_fallback(message, reading)
         case "message_stop":
-            return dataclasses.replace(_with_usage(reading, mapping(message.get("usage"))), finished=True)
+            return dataclasses.replace(_read_delta(message, reading), finished=True)  # Bedrock repeats the usage here
         case "error":
             return dataclasses.replace(reading, error=api_error(message.get("error")) or ApiError("error"))
     if "usage" in message:
@@ -84,7 +109,6 @@ def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> 
 
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
-    reading = _with_stop(reading, mapping(message.get("delta")))
     usage = mapping(message.get("usage"))
     reading = _with_usage(reading, usage)
     if count(usage.get("output_tokens")) is not None:
@@ -144,6 +168,8 @@ def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part,
         if kind is None:
             continue
         key = (_KINDS.get(kind, kind), text(entry.get("model")) or model)
+        if key not in sums and len(sums) == _MAX_PARTS:
+            key = next(reversed(sums))
         sums[key] = sums.get(key, Usage()) + read_usage(entry)
     return tuple(Part(kind, served, part) for (kind, served), part in sums.items())
 
@@ -159,9 +185,20 @@ def _sum_parts(parts: tuple[Part, ...], top: Usage) -> Usage:
 
 
 def content_length(message: Any) -> int:
-    """Bytes of text, thinking or tool input in one `content_block_delta`."""
+    """Bytes of text, thinking, tool input or compaction summary in one `content_block_delta`."""
     delta = mapping(mapping(message).get("delta"))
-    return sum(utf8_len(delta.get(key)) for key in ("text", "thinking", "partial_json"))
+    return sum(utf8_len(delta.get(key)) for key in ("text", "thinking", "partial_json", "content"))
+
+
+def find_turn(message: Any, from_client: bool) -> Turn | None:
+    """On a WebSocket: the client sends whole requests, the server the events of one message after the other."""
+    message = mapping(message)
+    if from_client:
+        return Turn("", "request") if "messages" in message else None
+    kind = message.get("type")
+    if kind not in _EVENTS:
+        return None
+    return Turn("", "end" if kind in ("message", "message_stop", "error") else "read")
 
 
 def batch_turn(message: Any, from_client: bool) -> Turn | None:
@@ -177,15 +214,18 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
     result = mapping(mapping(message).get("result"))
     if result.get("type") == "succeeded":
         return read_message(result.get("message"), reading)
-    failed = api_error(mapping(mapping(result.get("error")).get("error")) or result.get("error")) or ApiError(str(result.get("type"))[:64])
+    failed = api_error(mapping(mapping(result.get("error")).get("error")) or result.get("error")) or ApiError(
+        str(result.get("type"))[:64]
+    )
     return dataclasses.replace(reading, error=failed, finished=True)
 
 
 ANTHROPIC_MESSAGES = Format(
     name="anthropic_messages",
     read=read_message,
-    needles=(b'_tokens"', b'"error"', b'"fallback"'),
+    needles=(b'"message_delta"', b'"message_stop"', b'"error"', b'"fallback"'),
     content=content_length,
+    turn=find_turn,
     self_terminating=True,
 )
-ANTHROPIC_BATCH = Format(name="anthropic_batch", read=read_batch_line, turn=batch_turn)
+ANTHROPIC_BATCH = Format(name="anthropic_batch", read=read_batch_line, turn=batch_turn, multiple=True)

@@ -1,0 +1,73 @@
+"""Gemini Live: the BidiGenerateContent WebSocket. https://ai.google.dev/api/live
+
+JSON frames. The client's first, `setup`, names the model. The server's `usageMetadata` stands beside any other member or
+alone, and counts the running turn: the last one of a turn wins, turns add up. `serverContent.turnComplete` ends a turn.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ..record import Reading
+from .format import Format, RequestReading, Turn, items, mapping, text, utf8_len
+from .gemini import part_length, read_error, with_usage
+
+LANE = ""
+"""A socket holds one conversation, and its turns follow one another."""
+
+SERVER_MEMBERS = ("usageMetadata", "serverContent", "toolCall", "error")
+"""What concerns a turn; the rest is about the session (`setupComplete`, `goAway`, `sessionResumptionUpdate`...)."""
+
+
+def read_message(message: Any, reading: Reading) -> Reading:
+    """Fold one server frame."""
+    message = mapping(message)
+    if (error := read_error(message.get("error"))) is not None:
+        return dataclasses.replace(reading, error=error)
+    content = mapping(message.get("serverContent"))
+    if content.get("turnComplete") is True:
+        reading = dataclasses.replace(reading, finished=True)
+    return with_usage(reading, mapping(message.get("usageMetadata")), _web_searches(content))
+
+
+def _web_searches(content: Mapping[str, Any]) -> int:
+    queries = items(mapping(content.get("groundingMetadata")).get("webSearchQueries"))
+    return len({query for query in queries if isinstance(query, str)})
+
+
+def find_turn(message: Any, from_client: bool) -> Turn | None:
+    """A tool call that comes with usage ends a turn too: the answer to it is billed as a turn of its own."""
+    message = mapping(message)
+    if from_client:
+        return Turn(LANE, "request") if "setup" in message else None
+    if not any(name in message for name in SERVER_MEMBERS):
+        return None
+    complete = mapping(message.get("serverContent")).get("turnComplete") is True
+    if complete or "error" in message or ("toolCall" in message and mapping(message.get("usageMetadata"))):
+        return Turn(LANE, "end")
+    return Turn(LANE, "read")
+
+
+def read_request(frame: Mapping[str, Any]) -> RequestReading:
+    """The model, without the collection it is in (`models/`, `projects/.../models/`)."""
+    model = text(mapping(frame.get("setup")).get("model"))
+    return RequestReading(model=model.rpartition("/")[2] or None if model else None, stream=True)
+
+
+def content_length(message: Any) -> int:
+    """Bytes of text and transcript in one frame; sound has no text to estimate tokens from."""
+    content = mapping(mapping(message).get("serverContent"))
+    parts = items(mapping(content.get("modelTurn")).get("parts"))
+    return sum(part_length(part) for part in parts) + utf8_len(mapping(content.get("outputTranscription")).get("text"))
+
+
+GEMINI_LIVE = Format(
+    name="gemini_live",
+    read=read_message,
+    content=content_length,
+    read_request=read_request,
+    turn=find_turn,
+    self_terminating=True,
+)
