@@ -1,0 +1,166 @@
+"""Limits of ChatGPT plans as Codex sees them. https://github.com/openai/codex (codex-api/src/rate_limits.rs)
+
+On HTTP answers: `x-codex-{primary,secondary}-{used-percent,window-minutes,reset-at}`, and further families
+`x-codex-bengalfox-primary-...`. On a WebSocket the same as an event, `{"type": "codex.rate_limits", "rate_limits": {"primary":
+{"used_percent", "window_minutes", "reset_at"}}}`, or as headers inside an error frame. `GET /backend-api/wham/usage` counts
+seconds: `primary_window.limit_window_seconds`. A window is known by its length: either slot may hold the weekly one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..formats.format import items, mapping, number
+from ..record import LimitReading
+from .values import HOUR, MINUTE, WEEK, label, reset_number, truth, window_label, word
+
+FAMILY_SUFFIXES = ("-used-percent", "-window-minutes", "-reset-at", "-reset-after-seconds", "-limit-name")
+"""Ends of the header names of a family; its beginning is open."""
+
+_MAIN_FAMILY = "codex"
+_SLOTS = ("primary", "secondary")
+_USED_PERCENT = re.compile(r"x-(.+)-(primary|secondary)-used-percent")
+_PLAN_WINDOWS = (5 * HOUR, WEEK)
+_WINDOW_SLACK = 3 * MINUTE  # 299 and 10079 minutes have been sent for 5 hours and 7 days; Codex itself allows for 3 minutes
+
+
+def read_headers(headers: Mapping[str, str], _provider: str, now: float) -> Iterator[LimitReading]:
+    """The windows of every family in the headers, and the credits bought beside the plan."""
+    blocked = True if headers.get("x-codex-rate-limit-reached-type") else None
+    for name in headers:
+        if found := _USED_PERCENT.fullmatch(name):
+            family, slot = found[1], found[2]
+            window = {
+                "used_percent": headers[name],
+                "window_minutes": headers.get(f"x-{family}-{slot}-window-minutes"),
+                "reset_at": headers.get(f"x-{family}-{slot}-reset-at"),
+                "reset_after_seconds": headers.get(f"x-{family}-{slot}-reset-after-seconds"),
+            }
+            yield from _read_window(slot, window, now, family, headers.get(f"x-{family}-limit-name"), blocked)
+    credits_headers = {
+        field: headers.get(f"x-codex-credits-{field.replace('_', '-')}") for field in ("has_credits", "unlimited", "balance")
+    }
+    yield from _read_credits(credits_headers)
+
+
+def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
+    """The event `codex.rate_limits`."""
+    yield from _read_family(event.get("rate_limits"), now, event.get("metered_limit_name"), event.get("limit_name"))
+    yield from _read_additional(event.get("additional_rate_limits"), now)
+    yield from _read_credits(mapping(event.get("credits")))
+
+
+def read_error_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
+    """An error frame, which brings the headers that an HTTP error would have had; or `response.failed`."""
+    sent = mapping(event.get("headers"))
+    yield from read_headers(
+        {name.lower(): str(value) for name, value in sent.items() if isinstance(value, str | int | float)}, "", now
+    )
+    yield from read_error(event, now)
+    yield from read_error(mapping(event.get("response")), now)
+
+
+def read_error(body: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
+    """`usage_limit_reached`, which says when it ends but not which window is full."""
+    error = mapping(body.get("error"))
+    if "usage_limit_reached" not in (error.get("type"), error.get("code")):
+        return
+    yield LimitReading(
+        key="usage_limit",
+        source="provider_native",
+        utilization=100.0,
+        resets_at=_reset(error.get("resets_at"), error.get("resets_in_seconds"), now),
+        status="rejected",
+        name=label(error.get("plan_type")),
+    )
+
+
+def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
+    """`GET /backend-api/wham/usage`."""
+    body = mapping(body)
+    yield from _read_family(body.get("rate_limit"), now)
+    yield from _read_additional(body.get("additional_rate_limits"), now)
+    yield from _read_credits(mapping(body.get("credits")))
+
+
+def _read_additional(families: Any, now: float) -> Iterator[LimitReading]:
+    """Further families: an object by name in the event, a list in the usage answer."""
+    for family, entry in mapping(families).items():
+        entry = mapping(entry)
+        yield from _read_family(entry.get("rate_limit") or entry, now, family, entry.get("limit_name"))
+    for entry in items(families):
+        entry = mapping(entry)
+        name = entry.get("limit_name")
+        yield from _read_family(entry.get("rate_limit"), now, entry.get("metered_feature") or name, name)
+
+
+def _read_family(family: Any, now: float, family_id: Any = None, name: Any = None) -> Iterator[LimitReading]:
+    family = mapping(family)
+    blocked = None
+    if family.get("limit_reached") is True or family.get("allowed") is False:
+        blocked = True
+    elif family.get("allowed") is True:
+        blocked = False
+    for slot in _SLOTS:
+        window = mapping(family.get(slot) or family.get(f"{slot}_window"))
+        yield from _read_window(slot, window, now, family_id, name, blocked)
+
+
+def _read_window(
+    slot: str, window: Mapping[str, Any], now: float, family_id: Any, name: Any, blocked: bool | None
+) -> Iterator[LimitReading]:
+    used = number(window.get("used_percent"))
+    seconds = _window_seconds(window)
+    resets_at = _reset(window.get("reset_at"), window.get("reset_after_seconds") or window.get("resets_in_seconds"), now)
+    if used is None or not (used or seconds or resets_at):  # an empty slot is sent as zeros
+        return
+    yield LimitReading(
+        key=_key(window_label(seconds) if seconds else slot, family_id),
+        source="provider_native",
+        utilization=used,
+        resets_at=resets_at,
+        window_seconds=seconds,
+        status=_status(used, blocked),
+        name=label(name),
+    )
+
+
+def _window_seconds(window: Mapping[str, Any]) -> float | None:
+    minutes, seconds = number(window.get("window_minutes")), number(window.get("limit_window_seconds"))
+    if minutes is not None:
+        seconds = minutes * MINUTE
+    if not seconds:
+        return None
+    return next((known for known in _PLAN_WINDOWS if abs(known - seconds) <= _WINDOW_SLACK), seconds)
+
+
+def _key(window: str, family_id: Any) -> str:
+    """`5h` for the plan itself, `5h_bengalfox` for the family that headers call `codex-bengalfox` and events `codex_bengalfox`."""
+    family = (word(family_id) or _MAIN_FAMILY).replace("-", "_")
+    return window if family == _MAIN_FAMILY else word(f"{window}_{family.removeprefix('codex_')}") or window
+
+
+def _status(used: float, blocked: bool | None) -> str | None:
+    """The wire says of a family, not of a window, that it is closed: then the full windows are why."""
+    if blocked:
+        return "rejected" if used >= 100 else None
+    return None if blocked is None else "allowed"
+
+
+def _reset(at: Any, after: Any, now: float) -> float | None:
+    """Zeros and empty strings are absent; the absolute time is better than one that ages on its way."""
+    return reset_number(number(at) or number(after) or None, now=now)
+
+
+def _read_credits(credit: Mapping[str, Any]) -> Iterator[LimitReading]:
+    if not truth(credit.get("has_credits")):
+        return
+    unlimited = truth(credit.get("unlimited"))
+    yield LimitReading(
+        key="credits",
+        source="provider_native",
+        remaining=None if unlimited else number(credit.get("balance")),
+        status="unlimited" if unlimited else None,
+    )
