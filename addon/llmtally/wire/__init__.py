@@ -1,0 +1,1 @@
+"""Bytes in, messages out: content codings and framings. Nothing here knows what an LLM is."""

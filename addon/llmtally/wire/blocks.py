@@ -1,0 +1,120 @@
+"""Cuts an endless byte stream into blocks at a separator, and picks out the blocks that matter.
+
+What the event stream and the line framings share. This is the hot path of a proxied stream: with `needles` set, blocks are
+found by searching for the needles over everything that was received, so that a block without one costs no Python at all.
+"""
+
+from __future__ import annotations
+
+SAMPLE = 4096
+"""Bytes of a run of skipped blocks in which they are counted: counting costs as much as searching, a count is only a guide."""
+
+
+class Blocks:
+    """Blocks of a stream that hold any of `needles` (all of them, if there are none), in order, without their separator."""
+
+    def __init__(self, separator: bytes, limit: int, needles: tuple[bytes, ...] = ()) -> None:
+        self.needles = needles
+        """May be changed between feeds. A needle holds no part of the separator."""
+        self.faults = 0
+        """Blocks dropped because they were longer than the limit."""
+        self.skipped_bytes = 0
+        """Bytes, separators included, of blocks without a needle. Exact, whatever the feeds were."""
+        self.skipped_blocks = 0
+        """Blocks without a needle: separators, extrapolated from the first `SAMPLE` bytes of each feed and exact below that."""
+        self._separator = separator
+        self._limit = limit
+        self._tail = bytearray()
+        """The unfinished block; while dropping, only what may be the beginning of a separator."""
+        self._dropping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The wanted blocks that `data` completes."""
+        if self._dropping:
+            data = self._drop(data)
+        region = self._take_finished(data)
+        return self._select(region) if region else []
+
+    def flush(self) -> list[bytes]:
+        """The unfinished last block, if it is wanted."""
+        rest = b"" if self._dropping else bytes(self._tail)
+        self._tail.clear()
+        self._dropping = False
+        if not rest:
+            return []
+        if self.needles and not any(needle in rest for needle in self.needles):
+            self.skipped_bytes += len(rest)
+            self.skipped_blocks += 1
+            return []
+        return [rest]
+
+    def _take_finished(self, data: bytes) -> bytes:
+        """All blocks that are whole now, separators included; what follows them is kept. No byte is searched twice."""
+        tail, width = self._tail, len(self._separator)
+        if not tail:
+            end = data.rfind(self._separator) + width
+            if end >= width:
+                tail += data[end:]
+                return data[:end]
+            tail += data
+        else:
+            known = len(tail)
+            tail += data
+            end = tail.rfind(self._separator, max(known - width + 1, 0)) + width
+            if end >= width:
+                region = bytes(memoryview(tail)[:end])
+                del tail[:end]
+                return region
+        if len(tail) >= self._limit + width:
+            self.faults += 1
+            self._dropping = True
+            self._forget()
+        return b""
+
+    def _drop(self, data: bytes) -> bytes:
+        """Pass over the rest of a block that is too long; returns what follows it."""
+        self._tail += data
+        at = self._tail.find(self._separator)
+        if at < 0:
+            self._forget()
+            return b""
+        rest = bytes(self._tail[at + len(self._separator) :])
+        self._tail.clear()
+        self._dropping = False
+        return rest
+
+    def _forget(self) -> None:
+        del self._tail[: len(self._tail) - len(self._separator) + 1]
+
+    def _select(self, region: bytes) -> list[bytes]:
+        if not self.needles:
+            blocks = [block for block in region.split(self._separator) if block]
+        else:
+            blocks = self._find(region)
+            self._count_skipped(region, blocks)
+        if len(region) > self._limit:
+            whole = [block for block in blocks if len(block) <= self._limit]
+            self.faults += len(blocks) - len(whole)
+            blocks = whole
+        return blocks
+
+    def _find(self, region: bytes) -> list[bytes]:
+        """The blocks that hold a needle. Each needle searches each byte once."""
+        hits = [(at, needle) for needle in self.needles if (at := region.find(needle)) >= 0]
+        separator, width = self._separator, len(self._separator)
+        blocks = []
+        position = 0
+        while hits:
+            first = min(hits)[0]
+            before = region.rfind(separator, position, first)
+            end = region.find(separator, first)
+            blocks.append(region[position if before < 0 else before + width : end])
+            position = end + width
+            hits = [(at, needle) for hit, needle in hits if (at := hit if hit >= position else region.find(needle, position)) >= 0]
+        return blocks
+
+    def _count_skipped(self, region: bytes, blocks: list[bytes]) -> None:
+        size, width = len(region), len(self._separator)
+        sample = min(size, SAMPLE)
+        self.skipped_bytes += size - sum(map(len, blocks)) - width * len(blocks)
+        self.skipped_blocks += max(region.count(self._separator, 0, sample) * size // sample - len(blocks), 0)

@@ -1,0 +1,198 @@
+"""Content codings (RFC 9110, section 8.4.1), undone as the bytes come: gzip, deflate, br, zstd and chains of them.
+
+Servers flush the coder after each event of a stream, so each piece decodes to whole events at once. Output is handed on in
+pieces: a few hundred bytes can decode to gigabytes (a "bomb"), which are neither held in memory nor followed to their end.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Protocol
+
+import brotli  # type: ignore[import-untyped]  # ships no types
+import zstandard
+
+from ..record import WireError
+
+MAX_PIECE = 2**20
+"""Bytes of decoded output handed on at once."""
+
+MAX_CODINGS = 4
+"""Codings in one chain. Two have been seen in the wild; each costs memory for its window."""
+
+FREE_OUTPUT = 64 * 2**20
+MAX_RATIO = 200
+"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event streams reach about 30; a
+bomb of brotli reaches a million, and 64 KiB of it would hold up the proxy for a minute."""
+
+ZSTD_WINDOW = 8 * 2**20
+"""RFC 9659: the largest window of the zstd content coding."""
+
+ZLIB_SLICE = 16 * 2**10
+"""Compressed bytes handed to zlib at once: it copies what it has not used each time its output is cut."""
+
+ZSTD_SLICE = 128
+"""Compressed bytes handed to zstd at once. It has no limit of output, but 4 bytes make at most one block of 128 KiB: 4 MiB."""
+
+BROTLI_SLICE = 16
+"""The same for brotli before 1.2: output then stays below 48 MiB, measured with the strongest bomb its coder makes."""
+
+
+class ContentDecoder(Protocol):
+    """Undoes one coding or a chain. What it yields must be consumed whole before the next call."""
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        """Decoded pieces, none longer than `MAX_PIECE`. Raises WireError once where the data is damaged; then yields nothing."""
+
+    def flush(self) -> Iterator[bytes]:
+        """What is left at the end of the body. A body that was cut off is no damage: what came of it stands."""
+
+
+def content_decoder(encoding: str) -> ContentDecoder:
+    """The decoder for a `Content-Encoding` value. Raises WireError for codings that are unknown or too many."""
+    names = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
+    if len(names) > MAX_CODINGS:
+        raise WireError(f"{len(names)} content codings")
+    unknown = [name for name in names if name not in _CODINGS]
+    if unknown:
+        raise WireError(f"unknown content coding {unknown[0][:32]!r}")
+    return _Chain([_CODINGS[name]() for name in reversed(names)])
+
+
+class _Coding(Protocol):
+    def decode(self, data: bytes) -> Iterator[bytes]: ...
+
+
+class _Chain:
+    """Codings one after the other, their limit, and the one place where the libraries' errors become ours."""
+
+    def __init__(self, codings: list[_Coding]) -> None:
+        self._codings = codings
+        self._allowance = FREE_OUTPUT
+        self._dead = False
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        if not self._codings:
+            yield data
+            return
+        if self._dead:
+            return
+        self._dead = True  # unless it ends well
+        self._allowance += MAX_RATIO * len(data)
+        pieces: Iterator[bytes] = iter((data,))
+        for coding in self._codings:
+            pieces = self._limit(chain.from_iterable(map(coding.decode, pieces)))
+        try:
+            yield from pieces
+        except (zlib.error, brotli.error, zstandard.ZstdError) as error:
+            raise WireError(f"damaged content coding: {error}") from error
+        self._dead = False
+
+    def _limit(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._allowance -= len(piece)
+            if self._allowance < 0:
+                raise WireError("content coding decodes to more than any real body")
+            yield from _slices(piece, MAX_PIECE)
+
+    def flush(self) -> Iterator[bytes]:
+        # Every coding hands out all it has with each call, so nothing is ever left.
+        return iter(())
+
+
+def _slices(data: bytes, size: int) -> Iterator[bytes]:
+    if len(data) <= size:
+        return iter((data,) if data else ())
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+class _Gzip:
+    """Members one after the other (RFC 1952, section 2.2). What follows them and is none, padding mostly, is ignored."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for piece in _slices(data, ZLIB_SLICE):
+            yield from self._decode(piece)
+
+    def _decode(self, data: bytes) -> Iterator[bytes]:
+        while data:
+            if self._member.eof:
+                if not data.startswith(b"\x1f"):
+                    return
+                self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            yield from _inflate(self._member, data)
+            data = self._member.unused_data
+
+
+class _Deflate:
+    """The zlib format (RFC 1950), or the bare deflate stream (RFC 1951) that some servers send in its name."""
+
+    def __init__(self) -> None:
+        self._stream: zlib._Decompress | None = None
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        if self._stream is None and data:
+            # The low half of zlib's first byte is 8. A bare stream would begin so only with bits set in its padding.
+            self._stream = zlib.decompressobj(zlib.MAX_WBITS if data[0] & 0x0F == 8 else -zlib.MAX_WBITS)
+        if self._stream is not None:
+            for piece in _slices(data, ZLIB_SLICE):
+                yield from _inflate(self._stream, piece)
+
+
+def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
+    while not stream.eof:
+        output = stream.decompress(data, MAX_PIECE)
+        yield output
+        data = stream.unconsumed_tail
+        if not data and len(output) < MAX_PIECE:
+            return
+
+
+class _Brotli:
+    """RFC 7932."""
+
+    def __init__(self) -> None:
+        self._stream = brotli.Decompressor()
+        self._limited = hasattr(self._stream, "can_accept_more_data")
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        if not self._limited:
+            for piece in _slices(data, BROTLI_SLICE):
+                if not self._stream.is_finished():
+                    yield self._stream.process(piece)
+            return
+        while not self._stream.is_finished():
+            yield self._stream.process(data, output_buffer_limit=MAX_PIECE)
+            if self._stream.can_accept_more_data():
+                return
+            data = b""
+
+
+class _Zstd:
+    """RFC 8878, with the window of RFC 9659; frames follow each other."""
+
+    def __init__(self) -> None:
+        self._context = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW)
+        self._frame = self._context.decompressobj()
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for piece in _slices(data, ZSTD_SLICE):
+            rest = piece
+            while rest:
+                if self._frame.eof:
+                    self._frame = self._context.decompressobj()
+                yield self._frame.decompress(rest)
+                rest = self._frame.unused_data
+
+
+_CODINGS: dict[str, Callable[[], _Coding]] = {
+    "gzip": _Gzip,
+    "x-gzip": _Gzip,
+    "deflate": _Deflate,
+    "br": _Brotli,
+    "zstd": _Zstd,
+}

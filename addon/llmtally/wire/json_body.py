@@ -1,0 +1,252 @@
+"""JSON bodies: a whole document, or an array whose elements come one by one. RFC 8259.
+
+    [{"candidates": [...]}
+    ,
+    {"candidates": [...], "usageMetadata": {...}}]
+
+is how Gemini streams without `alt=sse`. Images and audio ride in JSON as base64 strings of many megabytes; `load` empties
+these before it parses, because nothing that is read here is that long.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from ..record import WireError
+
+MAX_BODY = 64 * 2**20
+"""Bytes of one document. Ten generated images of the largest size, as base64, are about 50 MB."""
+
+MAX_ELEMENT = 32 * 2**20
+"""Bytes of one element of a streamed array: as much as one event of an event stream."""
+
+PRUNE_ABOVE = 256 * 2**10
+"""Shorter texts are parsed as they are, which takes under 3 ms whatever they hold."""
+
+STRIDE = 32 * 2**10
+"""Long strings are found by looking for a stretch of this length, at multiples of it, that has no quote. A string without quotes
+inside is always found if it is twice as long. Base64 has none."""
+
+MAX_LENIENT = 2**20
+"""Bytes of a text that strict JSON does not allow and that is parsed all the same, slowly. Stream messages are far shorter."""
+
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t\r\n"
+_QUOTE = b'"'
+_BACKSLASH = 0x5C
+_OPENING, _CLOSING = b"[{", b"]}"
+_NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _OPENING + _CLOSING)
+
+
+def load(data: bytes) -> Any:
+    """The value of one JSON text, strings beyond `STRIDE` perhaps emptied. Raises WireError."""
+    text = prune(data.strip(_BLANKS).removeprefix(_BOM))
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        if len(text) > MAX_LENIENT:
+            raise WireError(f"not JSON: {error}") from error
+        return _load_leniently(text)
+
+
+def _load_leniently(text: bytes) -> Any:
+    """What servers send that strict JSON forbids: half a surrogate pair (an emoji cut between two deltas), NaN, raw control
+    characters, broken UTF-8. The second pass leaves only values that can be written as UTF-8 again."""
+    try:
+        value = json.loads(text.decode("utf-8", "replace"), strict=False, parse_constant=lambda _: None)
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"not JSON: {error}") from error
+
+
+def prune(text: bytes) -> bytes:
+    """The same JSON with long strings emptied, if `text` is longer than `PRUNE_ABOVE`; milliseconds for megabytes of base64.
+
+    Whether a stretch without quotes is inside a string shows in the number of quotes before it: no byte is looked at in Python.
+    """
+    if len(text) <= PRUNE_ABOVE:
+        return text
+    kept = []
+    copied = known = 0
+    inside = False
+    for stretch in range(0, len(text) - STRIDE, STRIDE):
+        if stretch < known or text.find(_QUOTE, stretch, stretch + STRIDE) >= 0:
+            continue
+        inside ^= _is_odd_number_of_quotes(text[known:stretch])
+        end = text.find(_QUOTE, stretch)
+        if end < 0:
+            break
+        start = max(text.rfind(_QUOTE, known, stretch) + 1, known)
+        if inside:
+            end -= _backslashes_before(text, end)  # they may escape the quote
+            kept.append(text[copied:start])
+            copied = end
+        known = end
+    kept.append(text[copied:])
+    return b"".join(kept)
+
+
+def _is_odd_number_of_quotes(text: bytes) -> bool:
+    """Whether strings are opened or closed an odd number of times in `text`, which does not begin within an escape."""
+    quotes = text.count(_QUOTE)
+    if b"\\" in text:
+        quotes -= text.replace(b"\\\\", b"").count(b'\\"')
+    return quotes % 2 == 1
+
+
+def _string_end(text: bytearray, at: int) -> int:
+    """Index of the quote that closes the string which goes on at `at`; -1 if it is not there yet."""
+    while (quote := text.find(_QUOTE, at)) > 0 and text[quote - 1] == _BACKSLASH and _backslashes_before(text, quote) % 2:
+        at = quote + 1
+    return quote
+
+
+def _backslashes_before(text: bytes | bytearray, end: int) -> int:
+    """Length of the run of backslashes that ends before `end`."""
+    run = 0
+    while run < end:
+        window = text[max(end - run - 256, 0) : end - run]
+        found = len(window) - len(window.rstrip(b"\\"))
+        run += found
+        if found < len(window):
+            break
+    return run
+
+
+class JsonBody:
+    """One document, delivered at its end."""
+
+    def __init__(self) -> None:
+        self.needles: tuple[bytes, ...] = ()
+        """Of no effect: a document is one message."""
+        self.skipped_bytes = 0
+        self.skipped_events = 0
+        self.faults = 0
+        """1 if the body was longer than `MAX_BODY` and was dropped."""
+        self._body = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Nothing yet."""
+        if not self.faults:
+            self._body += data
+            if len(self._body) > MAX_BODY:
+                self.faults = 1
+                self._body.clear()
+        return []
+
+    def flush(self) -> list[bytes]:
+        """The document; nothing for an empty body."""
+        body = self._body.strip(_BLANKS)
+        self._body.clear()
+        return [bytes(body)] if body else []
+
+
+class JsonArray:
+    """Elements of a top-level array, each as soon as it is whole. An object in place of the array counts as one element.
+
+    Elements are objects or arrays; numbers and strings are passed over, and so is an element that never ends.
+    """
+
+    def __init__(self) -> None:
+        self.needles: tuple[bytes, ...] = ()
+        """Of no effect: the end of an element is only found by reading it."""
+        self.skipped_bytes = 0
+        self.skipped_events = 0
+        self.faults = 0
+        """Elements dropped because they were longer than `MAX_ELEMENT`."""
+        self._buffer = bytearray()
+        self._at = 0
+        """Where in the buffer the scan goes on."""
+        self._start: int | None = None
+        """Where in the buffer the open element begins; None between elements."""
+        self._depth = 0
+        self._floor = 0
+        """The depth between elements: 1 within the top-level array."""
+        self._in_string = False
+        self._dropping = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The elements that `data` completes."""
+        self._buffer += data
+        elements = list(self._scan())
+        if self._start is not None and len(self._buffer) - self._start > MAX_ELEMENT and not self._dropping:
+            self.faults += 1
+            self._dropping = True
+        self._forget()
+        return elements
+
+    def flush(self) -> list[bytes]:
+        """Nothing: an element that lacks its end cannot be parsed."""
+        self._buffer.clear()
+        self._at = 0
+        self._start = None
+        return []
+
+    def _scan(self) -> Iterator[bytes]:
+        buffer = self._buffer
+        while self._at < len(buffer):
+            if self._in_string:
+                quote = _string_end(buffer, self._at)
+            else:
+                quote = buffer.find(_QUOTE, self._at)
+                yield from self._read_brackets(self._at, quote if quote >= 0 else len(buffer))
+            if quote < 0:
+                self._at = len(buffer)
+                return
+            self._in_string = not self._in_string
+            self._at = quote + 1
+
+    def _read_brackets(self, begin: int, end: int) -> Iterator[bytes]:
+        """The elements that end between `begin` and `end`, where no string is."""
+        stretch = self._buffer[begin:end]
+        brackets = stretch.translate(None, _NOT_BRACKETS)
+        closing = brackets.count(b"]") + brackets.count(b"}")
+        if closing < self._depth - self._floor:  # no element can end here: spare the walk
+            self._depth += len(brackets) - 2 * closing
+            return
+        if not brackets:
+            return
+        for at, byte in enumerate(stretch, begin):
+            if byte in _OPENING:
+                self._open(at, byte)
+            elif byte in _CLOSING and (element := self._close(at)) is not None:
+                yield element
+
+    def _open(self, at: int, byte: int) -> None:
+        if self._depth == 0 and byte == _OPENING[0]:
+            self._floor = 1
+        elif self._depth == self._floor:
+            self._start = at
+        self._depth += 1
+
+    def _close(self, at: int) -> bytes | None:
+        self._depth = max(self._depth - 1, 0)
+        if self._depth < self._floor:
+            self._floor = 0
+        if self._start is None or self._depth != self._floor:
+            return None
+        start, self._start = self._start, None
+        if self._dropping:
+            self._dropping = False
+            return None
+        if at + 1 - start > MAX_ELEMENT:
+            self.faults += 1
+            return None
+        return bytes(self._buffer[start : at + 1])
+
+    def _forget(self) -> None:
+        """Keep the open element; of anything else that was scanned, no more than a backslash that escapes the next byte."""
+        if self._start is None or self._dropping:
+            escaping = self._in_string and _backslashes_before(self._buffer, len(self._buffer)) % 2
+            self._buffer[:] = b"\\" if escaping else b""
+            self._at = len(self._buffer)
+            if self._dropping:
+                self._start = 0
+        elif self._start:
+            del self._buffer[: self._start]
+            self._at -= self._start
+            self._start = 0

@@ -1,0 +1,95 @@
+"""Event streams, `text/event-stream`. https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+
+    : a comment
+    event: message_start
+    data: {"type": "message_start", ...}
+
+A blank line dispatches the event; only its data buffer (the `data` lines joined by a newline) is of use here. Two deliberate
+departures from the standard, both because providers do it: an unfinished event at the end of the stream is delivered, and a
+block without `data` that begins like JSON is delivered as it stands (Gemini's errors in the middle of a stream).
+"""
+
+from __future__ import annotations
+
+from .blocks import Blocks
+
+MAX_EVENT = 32 * 2**20
+"""Bytes of one event. Generated images ride in events as base64, and the usage follows at the end of the same event."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class SseDecoder:
+    """Data buffers of the dispatched events; with needles, of those whose raw text holds one of them."""
+
+    def __init__(self, needles: tuple[bytes, ...] = ()) -> None:
+        self._blocks = Blocks(b"\n\n", MAX_EVENT, needles)
+        self._head: bytes | None = b""
+        """What may become a byte order mark; None once that is decided."""
+        self._after_cr = False
+
+    @property
+    def needles(self) -> tuple[bytes, ...]:
+        """Events that hold none of these are skipped; may be changed between feeds. They hold no line ends."""
+        return self._blocks.needles
+
+    @needles.setter
+    def needles(self, needles: tuple[bytes, ...]) -> None:
+        self._blocks.needles = needles
+
+    @property
+    def faults(self) -> int:
+        """Events dropped because they were longer than `MAX_EVENT`."""
+        return self._blocks.faults
+
+    @property
+    def skipped_bytes(self) -> int:
+        """Bytes of the skipped events, with every line end counted as one."""
+        return self._blocks.skipped_bytes
+
+    @property
+    def skipped_events(self) -> int:
+        """About how many events were skipped: blank lines are counted, so comments count as well. See `Blocks.skipped_blocks`."""
+        return self._blocks.skipped_blocks
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The data buffers of the events that `data` completes."""
+        if self._head is not None:
+            data = self._skip_bom(data)
+        if self._after_cr and data:
+            self._after_cr = False
+            data = data.removeprefix(b"\n")
+        if b"\r" in data:
+            self._after_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return _data_buffers(self._blocks.feed(data))
+
+    def flush(self) -> list[bytes]:
+        """The data buffer of an unfinished last event."""
+        return _data_buffers(self._blocks.flush())
+
+    def _skip_bom(self, data: bytes) -> bytes:
+        data = (self._head or b"") + data
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._head = data
+            return b""
+        self._head = None
+        return data.removeprefix(_BOM)
+
+
+def _data_buffers(blocks: list[bytes]) -> list[bytes]:
+    return [data for block in blocks if (data := _data_buffer(block)) is not None]
+
+
+def _data_buffer(block: bytes) -> bytes | None:
+    """The values of the `data` fields, joined; None where there is no such field."""
+    values = []
+    for line in block.split(b"\n"):
+        if line.startswith(b"data:"):
+            values.append(line[6:] if line.startswith(b"data: ") else line[5:])
+        elif line == b"data":
+            values.append(b"")
+    if values:
+        return b"\n".join(values)
+    bare = block.strip()
+    return bare if bare.startswith((b"{", b"[")) else None
