@@ -24,8 +24,6 @@ class RequestReading:
     """None where the body does not say."""
     warmup: bool = False
     """A Responses WebSocket `generate: false`: nothing is generated, nothing is billed."""
-    session_model: str | None = None
-    """Model of a second meter on the same socket (Realtime's input transcription)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,10 @@ class Format:
     """Folds response headers (names in lower case); called before any message."""
     turn: Callable[[Any, bool], Turn | None] | None = None
     """For connections and bodies with many responses: `(message, from_client)` to its place; None: the message is ignored."""
+    read_session: Callable[[Any], Mapping[str, RequestReading]] | None = None
+    """What a message of a socket, from either side, says about all later responses, by lane."""
+    multiple: bool = False
+    """An HTTP body of this format holds many responses (a batch's results), told apart by `turn`."""
     unwrap: Callable[[Any], Any] | None = None
     """Takes the envelope off a message before `read`, `content` and `turn` see it."""
     self_terminating: bool = False

@@ -1,0 +1,538 @@
+"""The glue: mitmproxy's hooks and options on one side, the sans-IO core on the other. The only import of mitmproxy.
+
+Nothing here waits, and nothing here may fail the traffic: what reads is called through `_guarded`, the one broad `except` of the
+house beside the tap's. Reading and settling happen after the bytes have gone on, in slices on mitmproxy's loop, or in a worker
+thread where a body is large.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import functools
+import logging
+import os
+import secrets
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+from urllib.parse import parse_qsl
+
+from mitmproxy import connection, ctx, exceptions, http, tls
+from mitmproxy.addonmanager import Loader
+from mitmproxy.flow import Error, Flow
+from mitmproxy.hooks import UpdateHook
+from mitmproxy.log import ALERT
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from . import client_process
+from .attribution import Attributor
+from .exchange import Ending, Exchange, Memory, RequestHead
+from .journal import Journal
+from .pricing import Pricer
+from .providers import PRICE_IDS, Directory, Method, Provider, custom
+from .record import ERROR_MESSAGE_CAP, ApiError, Call
+from .tap import Tap
+from .terminal import one_line, printable
+
+logger = logging.getLogger(__name__)
+
+SETTLE_DELAY = 0.02
+"""Seconds between the end of a flow and its settlement: late enough to be out of the way of its last bytes."""
+
+SLICE = 0.002
+"""Seconds of settling at a time, then the traffic has its turn."""
+
+HEAVY = 256 * 2**10
+"""Bodies above this are read in a worker thread: parsing one holds the loop for a millisecond or more."""
+
+KEPT_FRAMES = 64
+"""WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
+
+PROCESS_INTERVAL = 1.0
+"""Seconds between look-ups of client processes: each costs some milliseconds of CPU."""
+
+PROCESSES = 1_024
+"""Client connections whose process is remembered."""
+
+PRICES_VARIABLE = "RUNTIME_USAGE_PRICING_FILE"
+PRICES_INTERVAL = 2.0
+"""Seconds between looks at the price file's time stamp."""
+
+MAX_QUERY = 32
+"""Query parameters looked at; real calls have up to three."""
+
+MAX_REQUEST_COPY = 4 * 2**20
+"""Bytes of a streamed request body that are kept, for its model and session; a larger one is only measured."""
+
+COMMENT_MARK = "llmtally: "
+KILLED = Error.KILLED_MESSAGE
+
+
+@dataclass(slots=True)
+class Followed:
+    """A flow that leads to an LLM."""
+
+    exchange: Exchange
+    tap: Tap | None = None
+    request_tap: RequestTap | None = None
+    broken: bool = False
+    """Reading it has failed; it is left alone."""
+
+
+class UsageAddon:
+    """Follows every LLM call that passes the proxy."""
+
+    name = "llmtally"
+
+    def __init__(self) -> None:
+        self.coverage: Counter[str] = Counter()
+        """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
+        self._followed: dict[str, Followed] = {}
+        self._work: deque[Callable[[], None]] = deque()
+        self._scheduled = False
+        self._heavy: dict[Future[None], Callable[[], None]] = {}
+        self._configured = False
+        self._directory = Directory()
+        self._memory: Memory | None = None
+        self._journal: Journal | None = None
+        self._pricer = Pricer(price_ids=PRICE_IDS)
+        self._prices_checked = 0.0
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="llmtally")
+        self._processes: OrderedDict[str, Future[client_process.ClientProcess | None]] = OrderedDict()
+        self._process_after = 0.0
+        self._bypassed: set[str] = set()
+
+    # Life
+
+    def load(self, loader: Loader) -> None:
+        """Declare the options."""
+        loader.add_option("usage_dir", str, "~/.llmtally", "Directory of the journal (one JSON line per call) and its key.")
+        loader.add_option(
+            "usage_prices", str, "", f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes."
+        )
+        loader.add_option(
+            "usage_hosts",
+            Sequence[str],
+            [],
+            "Further hosts that answer LLM calls, as `host=format`, e.g. `llm.example.com=openai_chat`.",
+        )
+        loader.add_option(
+            "usage_keep_bodies", bool, False, "Put streamed bodies back on their flows when they end, for debugging. Costs memory."
+        )
+        loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
+        # mitmproxy keeps an option it cannot parse to itself and never configures the addon: traffic would pass uncounted.
+        asyncio.get_running_loop().call_later(0.5, self._check_configured)
+
+    def _check_configured(self) -> None:
+        if not self._configured:
+            logger.error("llmtally: an option could not be read, so nothing would be counted. Check the values of --set usage_*.")
+            ctx.master.shutdown()
+
+    def configure(self, updated: set[str]) -> None:
+        """Check the options that changed and apply them."""
+        self._configured = True
+        if "usage_hosts" in updated:
+            self._directory = Directory(_custom_rows(ctx.options.usage_hosts))
+        if "usage_prices" in updated:
+            named = ctx.options.usage_prices or os.environ.get(PRICES_VARIABLE, "")
+            path = Path(named).expanduser() if named else None
+            if path is not None and not path.is_file():
+                raise exceptions.OptionsError(f"usage_prices: {path} is no file. Name an existing price file, or unset the option.")
+            self._pricer = Pricer(price_ids=PRICE_IDS, override_path=path)
+            if problem := self._pricer.reload_if_changed():
+                raise exceptions.OptionsError(f"usage_prices: {problem}")
+        if "usage_dir" in updated:
+            self._open_journal(Path(ctx.options.usage_dir).expanduser())
+
+    def _open_journal(self, directory: Path) -> None:
+        try:
+            key = journal_key(directory)
+        except OSError as error:
+            raise exceptions.OptionsError(
+                f"usage_dir: {directory} can't be used ({error.strerror}). Choose a writable one with --set usage_dir=DIRECTORY."
+            ) from error
+        if self._journal is not None:
+            self._journal.close()
+        self._journal = Journal(directory, on_trouble=lambda text: logger.log(ALERT, "llmtally: %s", text))
+        self._memory = Memory(Attributor(key))
+
+    def running(self) -> None:
+        """Say where the records go, and name options nobody knows."""
+        unknown = sorted(key for key in ctx.options.deferred if key.startswith("usage_"))
+        if unknown:
+            logger.warning("llmtally: no such option: %s. It has no effect.", ", ".join(unknown))
+        logger.log(ALERT, "llmtally: counting calls into %s", Path(ctx.options.usage_dir).expanduser())
+
+    def done(self) -> None:
+        """Settle what is in flight and close the journal. On a script reload, flows in flight go on to the next instance."""
+        if ctx.master.should_exit.is_set():
+            for followed in list(self._followed.values()):
+                self._guarded(followed, self._settle, None, followed, "client_aborted", time.time(), None)
+        while self._work:
+            self._work.popleft()()
+        for future, then in list(self._heavy.items()):
+            wait([future])
+            then()
+        self._pool.shutdown()
+        if self._journal is not None:
+            self._journal.close()
+        if self.coverage:
+            logger.info("llmtally: %s", ", ".join(f"{count} {bucket}" for bucket, count in self.coverage.most_common()))
+
+    # The request
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Decide whether this is an LLM call, by host and path."""
+        if flow.live and flow.is_replay != "response":
+            self._guarded(None, self._follow, flow)
+
+    def _follow(self, flow: http.HTTPFlow) -> Followed | None:
+        method = method_of(flow.request)
+        if method is None or self._memory is None:
+            return None
+        path, _, query = flow.request.path.partition("?")
+        host = host_of(flow)
+        route = self._directory.route(method, host, path)
+        if route is None:
+            return None
+        head = RequestHead(
+            id=flow.id,
+            method=method,
+            host=host,
+            path=path,
+            headers=lower_headers(flow.request.headers),
+            timestamp=flow.request.timestamp_start,
+            query=dict(parse_qsl(query)[:MAX_QUERY]),
+            peer=flow.client_conn.id,
+        )
+        followed = self._followed[flow.id] = Followed(Exchange(route, head, self._memory))
+        if flow.request.stream:
+            before = flow.request.stream
+            followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
+        self._find_process(flow.client_conn)
+        return followed
+
+    def _find_process(self, client: connection.Client) -> None:
+        """Look up in a thread which local process this is, while it lives; not more often than its cost allows."""
+        now = time.monotonic()
+        if client.id in self._processes or now < self._process_after:
+            return
+        self._process_after = now + PROCESS_INTERVAL
+        self._processes[client.id] = self._pool.submit(client_process.find, client.peername[:2])
+        if len(self._processes) > PROCESSES:
+            self._processes.popitem(last=False)
+
+    # The response
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Choose the decoders, and tap the body if it is a stream."""
+        if (followed := self._followed.get(flow.id)) is not None:
+            self._guarded(followed, self._start_response, flow, followed)
+
+    def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
+        assert flow.response is not None
+        exchange = followed.exchange
+        exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
+        if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
+            self._attach(flow.response, followed, flow)
+
+    def update(self, flows: Sequence[Flow]) -> None:
+        """Wrap a stream callable that another addon has set after `responseheaders`: this comes before the first byte."""
+        for flow in flows:
+            followed = self._followed.get(flow.id)
+            if followed is None or followed.tap is None or not isinstance(flow, http.HTTPFlow) or flow.response is None:
+                continue
+            if flow.response.timestamp_end is None and flow.response.stream is not followed.tap:
+                followed.tap.active = False
+                self._guarded(followed, self._attach, flow.response, followed, flow)
+
+    def _attach(self, response: http.Response, followed: Followed, flow: http.HTTPFlow) -> None:
+        before = response.stream
+        followed.tap = tap = Tap(
+            followed.exchange,
+            chained=before if callable(before) else None,
+            clock=time.time,
+            later=self._later,
+            settle=functools.partial(self._record, flow),
+            keep=ctx.options.usage_keep_bodies,
+        )
+        response.stream = tap
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The response is whole, or is a WebSocket upgrade that goes on."""
+        assert flow.response is not None
+        if flow.response.status_code != 101:
+            self._guarded(None, self._finish, flow, "complete" if flow.error is None else "client_aborted")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The flow broke: one of the sides went away, or it was killed."""
+        if flow.websocket is None:
+            self._guarded(None, self._finish, flow, ending_of(flow))
+
+    def _finish(self, flow: http.HTTPFlow, ending: Ending) -> None:
+        followed = self._followed.pop(flow.id, None) or self._taken_over(flow)
+        if followed is None or followed.broken:
+            return
+        at = time.time()
+        body: bytes | None = None
+        if (response := flow.response) is not None and flow.server_conn.timestamp_start is None:
+            return  # answered by an addon: no provider was asked
+        if response is not None:
+            if followed.tap is None:
+                body = response.raw_content
+            else:
+                self._release(response, followed.tap)
+        request_tap, request = followed.request_tap, flow.request
+        sent = request.raw_content if request_tap is None else request_tap.body()
+        size = request_tap.size if request_tap is not None else None if sent is None else len(sent)
+        followed.exchange.request_sent(sent, size, request.timestamp_end or request.timestamp_start)
+        settle = functools.partial(self._guarded, followed, self._settle, flow, followed, ending, at, body)
+        if len(sent or b"") + len(body or b"") > HEAVY:
+            self._read_ahead(followed.exchange, body or b"", at, settle)
+        elif ctx.options.save_stream_file:
+            settle()  # `-w` writes the flow when this hook is over, and the comment with it
+        else:
+            self._later(settle)
+
+    def _taken_over(self, flow: http.HTTPFlow) -> Followed | None:
+        """A flow that an instance before a script reload was following."""
+        if not flow.live or flow.is_replay == "response" or flow.response is None:
+            return None
+        tap = flow.response.stream
+        if isinstance(tap, Tap):
+            tap.settle = functools.partial(self._record, flow)
+            return Followed(tap.exchange, tap)
+        if (followed := self._follow(flow)) is not None:
+            del self._followed[flow.id]
+            followed.exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
+        return followed
+
+    @staticmethod
+    def _release(response: http.Response, tap: Tap) -> None:
+        """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep flows."""
+        if cast("object", response.stream) is tap:
+            response.stream = tap.chained or True
+        if tap.kept is not None:
+            response.raw_content = b"".join(tap.kept)
+
+    # Sockets
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """One message, either way."""
+        followed = self._followed.get(flow.id)
+        if followed is None or followed.broken or flow.websocket is None:
+            return
+        message = flow.websocket.messages[-1]
+        if not message.injected:
+            self._later(
+                functools.partial(
+                    self._guarded, followed, self._frame, flow, followed, message.content, message.from_client, time.time()
+                )
+            )
+        if (
+            len(flow.websocket.messages) > KEPT_FRAMES
+            and not ctx.options.save_stream_file
+            and ctx.master.addons.get("view") is None
+        ):
+            del flow.websocket.messages[:-1]
+
+    def _frame(self, flow: http.HTTPFlow, followed: Followed, data: bytes, from_client: bool, at: float) -> None:
+        self._record(flow, followed.exchange.frame(data, from_client=from_client, at=at))
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """The socket closed; a turn that is still open was cut off."""
+        followed = self._followed.pop(flow.id, None)
+        if followed is not None and flow.websocket is not None:
+            ending: Ending = "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
+            self._later(functools.partial(self._guarded, followed, self._settle, flow, followed, ending, time.time(), None))
+
+    # Settlement
+
+    def _later(self, work: Callable[[], None]) -> None:
+        """Do something once the bytes at hand have gone on."""
+        self._work.append(work)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_later(SETTLE_DELAY, self._do_work)
+
+    def _do_work(self) -> None:
+        """Work for one slice of time, then give the loop back to the traffic."""
+        until = time.perf_counter() + SLICE
+        while self._work and time.perf_counter() < until:
+            self._work.popleft()()
+        self._scheduled = bool(self._work)
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._do_work)
+
+    def _read_ahead(self, exchange: Exchange, body: bytes, at: float, then: Callable[[], None]) -> None:
+        future = self._pool.submit(exchange.read_ahead, body, at)
+        self._heavy[future] = then
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._read, done))
+
+    def _read(self, future: Future[None]) -> None:
+        then = self._heavy.pop(future, None)
+        if then is not None:
+            then()
+
+    def _settle(self, flow: http.HTTPFlow | None, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
+        if followed.tap is not None:
+            followed.tap.drain()
+            followed.tap.active = False
+        exchange = followed.exchange
+        error = None
+        if flow is not None and flow.error is not None and ending == "upstream_aborted":
+            error = ApiError("connection", flow.error.msg[:ERROR_MESSAGE_CAP])
+        calls = exchange.feed(body, at) if body and not exchange.read else []
+        self._record(flow, calls + exchange.end(ending, at, error))
+
+    def _record(self, flow: http.HTTPFlow | None, calls: list[Call]) -> None:
+        for call in calls:
+            self._record_one(flow, call)
+
+    def _record_one(self, flow: http.HTTPFlow | None, call: Call) -> None:
+        process = self._processes.get(flow.client_conn.id) if flow is not None else None
+        if process is not None and process.done() and (found := process.result()) is not None:
+            call = dataclasses.replace(call, attribution=client_process.with_process(call.attribution, found))
+        if call.coverage in ("priced", "unpriced"):
+            self._reload_prices()
+            call = call.priced(self._pricer.price(call))
+        self.coverage[call.coverage] += 1
+        if call.coverage == "duplicate" or call.pending:
+            return
+        if self._journal is not None:
+            self._journal.append(call)
+        line = one_line(call)
+        if not ctx.options.usage_quiet:
+            logger.info("%s", line)
+        if flow is not None:
+            self._comment(flow, line)
+
+    def _comment(self, flow: http.HTTPFlow, line: str) -> None:
+        """Put the call beside its flow; what a person wrote there stays."""
+        if flow.comment and not flow.comment.startswith(COMMENT_MARK):
+            return
+        flow.comment = f"{COMMENT_MARK}{line}"
+        if ctx.master.addons.get("view") is not None:
+            ctx.master.addons.trigger(UpdateHook([flow]))
+
+    def _reload_prices(self) -> None:
+        now = time.monotonic()
+        if now - self._prices_checked > PRICES_INTERVAL:
+            self._prices_checked = now
+            if problem := self._pricer.reload_if_changed():
+                logger.log(ALERT, "llmtally: %s", problem)
+
+    # What cannot be read
+
+    def tls_failed_client(self, data: tls.TlsData) -> None:
+        """A client that does not trust the CA (or pins a certificate) goes past us: say so, once per host."""
+        host = (data.context.client.sni or "").lower()
+        if self._directory.provider(host) is None:
+            return
+        self.coverage["bypassed"] += 1
+        if host not in self._bypassed and len(self._bypassed) < PROCESSES:
+            self._bypassed.add(host)
+            logger.warning(
+                "llmtally: a client refused the connection to %s: it does not trust mitmproxy's CA. Its calls are not counted. "
+                "Point it at mitmproxy-ca-cert.pem (the README says how for each client).",
+                printable(host),
+            )
+
+    def _guarded(self, followed: Followed | None, work: Callable[..., Any], *args: Any) -> None:
+        """Run what reads. The traffic is not ours: what goes wrong here is logged once per flow, and the flow goes on unread."""
+        if followed is not None and followed.broken:
+            return
+        try:
+            work(*args)
+        except Exception:
+            self.coverage["unparsed"] += 1
+            if followed is not None:
+                followed.broken = True
+            logger.exception("llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally.")
+
+
+class RequestTap:
+    """Keeps a copy of a request body that mitmproxy streams, up to `MAX_REQUEST_COPY`."""
+
+    def __init__(self, chained: Callable[[bytes], Any] | None) -> None:
+        self.size = 0
+        self._chained = chained
+        self._chunks: list[bytes] = []
+
+    def __call__(self, data: bytes) -> Any:
+        self.size += len(data)
+        if self.size <= MAX_REQUEST_COPY:
+            self._chunks.append(data)
+        else:
+            self._chunks.clear()
+        return data if self._chained is None else self._chained(data)
+
+    def body(self) -> bytes | None:
+        """The whole body; None if it was too large to keep."""
+        return b"".join(self._chunks) if self.size <= MAX_REQUEST_COPY else None
+
+
+def method_of(request: http.Request) -> Method | None:
+    """The kind of request, as the provider table tells them apart; None for kinds that are never answered with usage."""
+    if request.method == "POST":
+        return "POST"
+    if request.method != "GET":
+        return None
+    return "SOCKET" if request.headers.get("upgrade", "").lower() == "websocket" else "GET"
+
+
+def host_of(flow: http.HTTPFlow) -> str:
+    """The host the client meant, lower case. In reverse mode that is the target: the client only knows the proxy."""
+    mode = flow.client_conn.proxy_mode
+    if isinstance(mode, ReverseMode):
+        return mode.address[0].lower()
+    return (flow.request.pretty_host or flow.client_conn.sni or flow.request.host).lower()
+
+
+def ending_of(flow: http.HTTPFlow) -> Ending:
+    """Which side broke a flow: the one whose connection is closed; on HTTP/2, where both stay open, CANCEL is the client's."""
+    if flow.client_conn.state is connection.ConnectionState.CLOSED:
+        return "client_aborted"
+    if flow.server_conn.state is connection.ConnectionState.CLOSED and flow.server_conn.timestamp_start is not None:
+        return "upstream_aborted"
+    message = flow.error.msg if flow.error is not None else ""
+    return "client_aborted" if "CANCEL" in message or message == KILLED else "upstream_aborted"
+
+
+def lower_headers(headers: http.Headers) -> dict[str, str]:
+    """Header names in lower case; repeated ones joined as RFC 9110 section 5.3 says."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers.fields:
+        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined
+
+
+def journal_key(directory: Path) -> bytes:
+    """The key of the account hashes: made once, kept in the journal's directory. Raises OSError."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / "key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key := secrets.token_bytes(32))
+    return key
+
+
+def _custom_rows(rows: Sequence[str]) -> list[Provider]:
+    providers = []
+    for row in rows:
+        host, _, format_name = row.partition("=")
+        try:
+            providers.append(custom(host.strip().lower(), format_name.strip()))
+        except ValueError as error:
+            raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from error
+    return providers

@@ -1,0 +1,452 @@
+"""Who answers at which host, on which paths, in which format, and under which id it is priced.
+
+A provider is a row, a wire format is a file: adding a provider means one row here and one capture in `tests/wire/`. Hosts
+are exact or `*.suffix`. Endpoints match the *end* of a path, because gateways mount the same API under prefixes of their own;
+`{model}` in an endpoint is where the model is named, any other `{word}` matches one path segment.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from . import formats
+from .formats import Format
+from .record import TEXT_CAP, Billing
+
+Method = Literal["POST", "GET", "SOCKET"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One kind of request that is answered with usage."""
+
+    method: Method
+    """`SOCKET`: a WebSocket upgrade."""
+    pattern: str
+    """The end of the path."""
+    format: Format
+    streams_json: bool = False
+    """`application/json` here is a stream: an array sent element by element."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """One row of the table."""
+
+    name: str
+    """As OpenTelemetry's `gen_ai.provider.name` spells it, where it knows the provider; with underscores."""
+    hosts: tuple[str, ...]
+    endpoints: tuple[Endpoint, ...]
+    price_id: str | None = None
+    """Provider id in genai-prices; None: no list price is known, calls stay unpriced unless the response states a cost."""
+    billing: Billing = "api"
+    """`subscription`: the credential of this host is a plan."""
+    limit_events: bool = False
+    """Rate limits come as messages in the stream, not only as headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a request leads."""
+
+    provider: Provider
+    format: Format
+    model: str | None = None
+    """The model the path names."""
+    streams_json: bool = False
+    confirmed: bool = True
+    """False: nothing but the path's end speaks for an LLM call, so the bodies must."""
+
+
+def _post(pattern: str, fmt: Format, *, streams_json: bool = False) -> Endpoint:
+    return Endpoint("POST", pattern, fmt, streams_json)
+
+
+def _get(pattern: str, fmt: Format) -> Endpoint:
+    return Endpoint("GET", pattern, fmt)
+
+
+def _socket(pattern: str, fmt: Format) -> Endpoint:
+    return Endpoint("SOCKET", pattern, fmt)
+
+
+CHAT = (_post("/chat/completions", formats.OPENAI_CHAT),)
+COMPLETIONS = (_post("/completions", formats.OPENAI_COMPLETIONS),)
+EMBEDDINGS = (_post("/embeddings", formats.OPENAI_EMBEDDINGS),)
+RESPONSES = (
+    _post("/responses", formats.OPENAI_RESPONSES),
+    _post("/responses/compact", formats.OPENAI_RESPONSES),
+    _get("/responses/{id}", formats.OPENAI_RESPONSES),
+    _socket("/responses", formats.OPENAI_RESPONSES),
+)
+AUDIO = (
+    _post("/audio/transcriptions", formats.OPENAI_TRANSCRIPTION),
+    _post("/audio/translations", formats.OPENAI_TRANSCRIPTION),
+    _post("/audio/speech", formats.OPENAI_SPEECH),
+)
+IMAGES = (_post("/images/generations", formats.OPENAI_IMAGES), _post("/images/edits", formats.OPENAI_IMAGES))
+REALTIME = (_socket("/realtime", formats.OPENAI_REALTIME),)
+MESSAGES = (_post("/v1/messages", formats.ANTHROPIC_MESSAGES), _socket("/v1/messages", formats.ANTHROPIC_MESSAGES))
+SESSIONS = (
+    _get("/sessions/{session}/events/stream", formats.ANTHROPIC_SESSIONS),
+    _get("/sessions/{session}/stream", formats.ANTHROPIC_SESSIONS),
+)
+GEMINI = (
+    _post("/models/{model}:generateContent", formats.GEMINI_GENERATE),
+    _post("/models/{model}:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
+    _post("/models/{model}:embedContent", formats.GEMINI_GENERATE),
+    _post("/models/{model}:batchEmbedContents", formats.GEMINI_GENERATE),
+)
+OPENAI = (*CHAT, *COMPLETIONS, *RESPONSES, *EMBEDDINGS, *AUDIO, *IMAGES, *REALTIME)
+
+# The lists below follow each provider's API reference; where its own SDK names the hosts, the SDK is the source.
+PROVIDERS: tuple[Provider, ...] = (
+    # https://platform.openai.com/docs/api-reference; regional hosts: openai-python `_data_residency.py`
+    Provider(
+        "openai",
+        ("api.openai.com", *(f"{region}.api.openai.com" for region in ("us", "eu", "ae", "au", "in", "jp"))),
+        (
+            *OPENAI,
+            _post("/decisions", formats.OPENAI_RESPONSES),
+            _post("/threads/{thread}/runs", formats.OPENAI_RUNS),
+            _post("/threads/runs", formats.OPENAI_RUNS),
+            _post("/threads/{thread}/runs/{run}/submit_tool_outputs", formats.OPENAI_RUNS),
+            _get("/threads/{thread}/runs/{run}", formats.OPENAI_RUNS),
+            _get("/files/{file}/content", formats.OPENAI_BATCH),
+            _socket("/live/sessions", formats.OPENAI_LIVE),
+            _socket("/live/sessions/{session}", formats.OPENAI_LIVE),
+        ),
+        price_id="openai",
+    ),
+    # openai/codex `codex-api`
+    Provider(
+        "chatgpt_codex",
+        ("chatgpt.com", "*.chatgpt.com"),
+        (
+            _post("/backend-api/codex/responses", formats.OPENAI_RESPONSES),
+            _post("/backend-api/codex/responses/compact", formats.OPENAI_RESPONSES),
+            _socket("/backend-api/codex/responses", formats.OPENAI_RESPONSES),
+        ),
+        price_id="openai",
+        billing="subscription",
+        limit_events=True,
+    ),
+    # https://learn.microsoft.com/azure/ai-services/openai/reference
+    Provider(
+        "azure_openai",
+        ("*.openai.azure.com", "*.cognitiveservices.azure.com", "*.services.ai.azure.com", "*.azure-api.net"),
+        (*OPENAI, *MESSAGES),
+        price_id="azure",
+    ),
+    # https://docs.github.com/copilot; GHE host: `copilot-api.{subdomain}.ghe.com`
+    Provider(
+        "github_copilot",
+        ("api.githubcopilot.com", "*.githubcopilot.com", "*.ghe.com"),
+        (*CHAT, *RESPONSES, *MESSAGES, *EMBEDDINGS),
+        billing="subscription",
+        limit_events=True,
+    ),
+    # https://docs.anthropic.com/en/api
+    Provider(
+        "anthropic",
+        ("api.anthropic.com",),
+        (*MESSAGES, _get("/messages/batches/{batch}/results", formats.ANTHROPIC_BATCH), *SESSIONS, *CHAT),
+        price_id="anthropic",
+    ),
+    # anthropic-sdk-python `lib/aws`
+    Provider("aws_anthropic", ("aws-external-anthropic.*.api.aws",), MESSAGES, price_id="anthropic"),
+    # anthropic-sdk-python `lib/google_cloud`
+    Provider("google_anthropic", ("claude.googleapis.com",), MESSAGES, price_id="anthropic"),
+    # https://docs.aws.amazon.com/bedrock/latest/APIReference
+    Provider(
+        "aws_bedrock",
+        ("bedrock-runtime.*.amazonaws.com", "bedrock-runtime-fips.*.amazonaws.com", "bedrock-runtime.*.amazonaws.com.cn"),
+        (
+            _post("/model/{model}/invoke", formats.BEDROCK_INVOKE),
+            _post("/model/{model}/invoke-with-response-stream", formats.BEDROCK_INVOKE),
+            _post("/model/{model}/converse", formats.BEDROCK_CONVERSE),
+            _post("/model/{model}/converse-stream", formats.BEDROCK_CONVERSE),
+            *CHAT,
+            *RESPONSES,
+        ),
+        price_id="aws",
+    ),
+    # anthropic-sdk-python `lib/bedrock/_mantle.py`, openai-python `providers/bedrock.py`
+    Provider("bedrock_mantle", ("bedrock-mantle.*.api.aws",), (*MESSAGES, *CHAT, *RESPONSES), price_id="aws"),
+    # https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
+    Provider(
+        "gcp_vertex",
+        ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "aiplatform.*.rep.googleapis.com", "*.mtls.googleapis.com"),
+        (
+            *GEMINI,
+            _post("/publishers/anthropic/models/{model}:rawPredict", formats.ANTHROPIC_MESSAGES),
+            _post("/publishers/anthropic/models/{model}:streamRawPredict", formats.ANTHROPIC_MESSAGES),
+            _post("/publishers/{publisher}/models/{model}:rawPredict", formats.OPENAI_CHAT),
+            _post("/publishers/{publisher}/models/{model}:streamRawPredict", formats.OPENAI_CHAT),
+            _post("/publishers/google/models/{model}:predict", formats.VERTEX_PREDICT),
+            *CHAT,
+            _socket("LlmBidiService/BidiGenerateContent", formats.GEMINI_LIVE),
+        ),
+        price_id="google",
+    ),
+    # https://ai.google.dev/api
+    Provider(
+        "gemini",
+        ("generativelanguage.googleapis.com",),
+        (
+            *GEMINI,
+            _post("/interactions", formats.GEMINI_INTERACTIONS),
+            _get("/interactions/{id}", formats.GEMINI_INTERACTIONS),
+            *CHAT,
+            *EMBEDDINGS,
+            _socket("GenerativeService.BidiGenerateContent", formats.GEMINI_LIVE),
+            _socket("GenerativeService.BidiGenerateContentConstrained", formats.GEMINI_LIVE),
+        ),
+        price_id="google",
+    ),
+    # google-gemini/gemini-cli `code_assist/server.ts`
+    Provider(
+        "code_assist",
+        ("cloudcode-pa.googleapis.com", "*-cloudcode-pa.sandbox.googleapis.com"),
+        (
+            _post("/v1internal:generateContent", formats.GEMINI_GENERATE),
+            _post("/v1internal:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
+        ),
+        price_id="google",
+        billing="subscription",
+    ),
+    # https://docs.mistral.ai/api
+    Provider(
+        "mistral",
+        ("api.mistral.ai", "api.eu.mistral.ai", "api.us.mistral.ai", "codestral.mistral.ai"),
+        (
+            *CHAT,
+            _post("/fim/completions", formats.OPENAI_CHAT),
+            _post("/agents/completions", formats.OPENAI_CHAT),
+            *RESPONSES,
+            _post("/conversations", formats.OPENAI_CHAT),
+            _post("/conversations/{id}", formats.OPENAI_CHAT),
+            *EMBEDDINGS,
+            *AUDIO,
+            _post("/ocr", formats.OPENAI_CHAT),
+        ),
+        price_id="mistral",
+    ),
+    # https://docs.cohere.com/reference
+    Provider(
+        "cohere",
+        ("api.cohere.com", "api.cohere.ai"),
+        tuple(
+            _post(f"/{name}", formats.COHERE_CHAT)
+            for name in ("chat", "generate", "embed", "rerank", "classify", "summarize", "parse")
+        ),
+        price_id="cohere",
+    ),
+    # https://api-docs.deepseek.com
+    Provider("deepseek", ("api.deepseek.com",), (*CHAT, *COMPLETIONS, *MESSAGES), price_id="deepseek"),
+    # https://docs.x.ai/docs/api-reference; gRPC: xai-sdk
+    Provider(
+        "x_ai",
+        ("api.x.ai", "*.api.x.ai"),
+        (
+            *CHAT,
+            *RESPONSES,
+            *EMBEDDINGS,
+            *MESSAGES,
+            _post("/xai_api.Chat/GetCompletion", formats.XAI_GRPC),
+            _post("/xai_api.Chat/GetCompletionChunk", formats.XAI_GRPC),
+        ),
+        price_id="x-ai",
+    ),
+    # https://console.groq.com/docs/api-reference
+    Provider("groq", ("api.groq.com",), (*CHAT, *RESPONSES, *EMBEDDINGS, *AUDIO), price_id="groq"),
+    # https://openrouter.ai/docs/api-reference
+    Provider(
+        "openrouter",
+        ("openrouter.ai", "api.openrouter.ai"),
+        (*CHAT, *RESPONSES, *MESSAGES, *COMPLETIONS, *EMBEDDINGS),
+        price_id="openrouter",
+    ),
+    # https://docs.together.ai/reference
+    Provider(
+        "together",
+        ("api.together.ai", "api.together.xyz", "us-api.together.ai", "ca-api.together.ai"),
+        (*CHAT, *COMPLETIONS, *EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS), *IMAGES, *AUDIO),
+        price_id="together",
+    ),
+    # https://docs.fireworks.ai/api-reference
+    Provider(
+        "fireworks",
+        ("api.fireworks.ai",),
+        (*CHAT, *COMPLETIONS, *EMBEDDINGS, *MESSAGES, *RESPONSES),
+        price_id="fireworks",
+    ),
+    # https://docs.perplexity.ai/api-reference
+    Provider("perplexity", ("api.perplexity.ai",), (*CHAT, *RESPONSES, *EMBEDDINGS), price_id="perplexity"),
+    # https://inference-docs.cerebras.ai/api-reference
+    Provider("cerebras", ("api.cerebras.ai",), (*CHAT, *COMPLETIONS), price_id="cerebras"),
+    # https://platform.moonshot.ai/docs/api
+    Provider("moonshot", ("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"), (*CHAT, *MESSAGES), price_id="moonshotai"),
+    # https://docs.z.ai/api-reference
+    Provider("zai", ("api.z.ai", "open.bigmodel.cn"), (*CHAT, *MESSAGES, *EMBEDDINGS), price_id="zai"),
+    # https://platform.minimax.io/docs/api-reference
+    Provider(
+        "minimax",
+        ("api.minimax.io", "api.minimaxi.com"),
+        (*MESSAGES, *RESPONSES, *CHAT, _post("/text/chatcompletion_v2", formats.OPENAI_CHAT)),
+        price_id="minimax",
+    ),
+    # https://help.aliyun.com/zh/model-studio; hosts: dashscope `common/env.py`
+    Provider(
+        "dashscope",
+        (
+            "dashscope.aliyuncs.com",
+            "dashscope-intl.aliyuncs.com",
+            "dashscope-us.aliyuncs.com",
+            "coding.dashscope.aliyuncs.com",
+            "coding-intl.dashscope.aliyuncs.com",
+            "*.maas.aliyuncs.com",
+        ),
+        (
+            *CHAT,
+            *COMPLETIONS,
+            *RESPONSES,
+            *EMBEDDINGS,
+            *MESSAGES,
+            _post("/services/aigc/{task}/{function}", formats.DASHSCOPE),
+            _post("/services/embeddings/{task}/{function}", formats.DASHSCOPE),
+            _socket("/api-ws/v1/inference", formats.DASHSCOPE),
+        ),
+    ),
+    # The rest speak OpenAI's dialect; hosts as models.dev and genai-prices list them.
+    Provider("huggingface", ("router.huggingface.co",), (*CHAT, *RESPONSES, *EMBEDDINGS)),
+    Provider("github_models", ("models.github.ai",), (*CHAT, *EMBEDDINGS)),
+    Provider("nvidia", ("integrate.api.nvidia.com",), OPENAI),
+    Provider("deepinfra", ("api.deepinfra.com",), (*OPENAI, *MESSAGES)),
+    Provider("novita", ("api.novita.ai",), (*OPENAI, *MESSAGES), price_id="novita"),
+    Provider("siliconflow", ("api.siliconflow.com", "api.siliconflow.cn"), (*OPENAI, *MESSAGES)),
+    Provider("nebius", ("api.tokenfactory.nebius.com",), OPENAI),
+    Provider("baseten", ("inference.baseten.co",), OPENAI),
+    Provider("chutes", ("llm.chutes.ai",), OPENAI),
+    Provider("vercel", ("ai-gateway.vercel.sh",), (*OPENAI, *MESSAGES)),
+    Provider("opencode", ("opencode.ai",), (*CHAT, *RESPONSES, *MESSAGES, *GEMINI)),
+    Provider("poe", ("api.poe.com",), (*CHAT, *RESPONSES, *MESSAGES)),
+    Provider("requesty", ("router.requesty.ai",), (*CHAT, *RESPONSES, *MESSAGES, *EMBEDDINGS)),
+    Provider("xiaomi", ("api.xiaomimimo.com",), (*CHAT, *MESSAGES)),
+    Provider("stepfun", ("api.stepfun.com", "api.stepfun.ai"), (*CHAT, *MESSAGES)),
+    Provider(
+        "ollama_cloud",
+        ("ollama.com",),
+        (*(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")), *CHAT, *RESPONSES, *MESSAGES),
+    ),
+    Provider("cloudflare", ("api.cloudflare.com", "gateway.ai.cloudflare.com"), (*OPENAI, *MESSAGES, *GEMINI)),
+    Provider("voyage", ("api.voyageai.com",), (*EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS))),
+    # Private Connect protobuf: requests and bytes can be counted, usage only as far as its messages have been understood.
+    Provider(
+        "cursor",
+        ("api2.cursor.sh", "*.cursor.sh"),
+        (
+            _post("/aiserver.v1.ChatService/{method}", formats.CURSOR),
+            _post("/agent.v1.AgentService/{method}", formats.CURSOR),
+        ),
+        billing="subscription",
+    ),
+)
+
+GENERIC: tuple[Endpoint, ...] = (
+    *OPENAI,
+    *MESSAGES,
+    *GEMINI,
+    *(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")),
+    _post("/completion", formats.LLAMA_CPP),
+    _post("/model/{model}/invoke", formats.BEDROCK_INVOKE),
+    _post("/model/{model}/invoke-with-response-stream", formats.BEDROCK_INVOKE),
+    _post("/model/{model}/converse", formats.BEDROCK_CONVERSE),
+    _post("/model/{model}/converse-stream", formats.BEDROCK_CONVERSE),
+    _post("/v2/chat", formats.COHERE_CHAT),
+)
+"""What a self-hosted gateway or server may answer; on these the bodies must confirm that it is an LLM call."""
+
+LOCAL = Provider("local", (), GENERIC, billing="local")
+"""A loopback or private address: a server of one's own, whose tokens cost nothing."""
+UNKNOWN = Provider("unknown", (), GENERIC)
+"""A public host that has no row."""
+
+PRICE_IDS: Mapping[str, str] = {row.name: row.price_id for row in PROVIDERS if row.price_id}
+"""Provider name to its id in genai-prices."""
+
+
+class Directory:
+    """Finds the route of a request; holds the rows users added."""
+
+    def __init__(self, extra: Iterable[Provider] = ()) -> None:
+        self._rows = (*extra, *PROVIDERS)
+        self._by_host = {host: row for row in reversed(self._rows) for host in row.hosts if "*" not in host}
+        self._wildcards = [(_compile_host(host), row) for row in self._rows for host in row.hosts if "*" in host]
+        # Clients call few paths; 4,096 keeps hostile ones from growing it.
+        self.route = functools.lru_cache(maxsize=4096)(self._route)
+
+    def provider(self, host: str) -> Provider | None:
+        """The row of a host (lower case, no port), or None."""
+        if (row := self._by_host.get(host)) is not None:
+            return row
+        matches = [(pattern.pattern, row) for pattern, row in self._wildcards if pattern.fullmatch(host)]
+        return max(matches, key=lambda match: len(match[0]))[1] if matches else None
+
+    def _route(self, method: Method, host: str, path: str) -> Route | None:
+        """The route of a request, or None where it is no LLM call. `path` is without the query."""
+        row = self.provider(host)
+        confirmed = row is not None
+        if row is None:
+            row = LOCAL if is_local(host) else UNKNOWN
+        for pattern, endpoint in _compiled(row.endpoints):
+            if endpoint.method == method and (match := pattern.search(path)):
+                return Route(row, endpoint.format, _model(match), endpoint.streams_json, confirmed)
+        return None
+
+
+def custom(host: str, format_name: str) -> Provider:
+    """A row for `usage_hosts`: the well-known paths as usual, every other POST in the named format. Raises ValueError."""
+    fmt = formats.BY_NAME.get(format_name)
+    if fmt is None:
+        raise ValueError(f"{format_name!r} is no format; known are {', '.join(sorted(formats.BY_NAME))}")
+    name = "local" if is_local(host) else host
+    billing: Billing = "local" if is_local(host) else "api"
+    return Provider(name, (host,), (*GENERIC, _post("", fmt), _socket("", fmt)), billing=billing)
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine or its private network."""
+    if host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa")):
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return "." not in host  # a bare name is resolved by the local network
+    return address.is_private or address.is_loopback or address.is_link_local
+
+
+def _model(match: re.Match[str]) -> str | None:
+    model = match.groupdict().get("model")
+    return unquote(model)[:TEXT_CAP] if model else None
+
+
+@functools.cache
+def _compiled(endpoints: tuple[Endpoint, ...]) -> tuple[tuple[re.Pattern[str], Endpoint], ...]:
+    return tuple((_compile_path(endpoint.pattern), endpoint) for endpoint in endpoints)
+
+
+def _compile_path(pattern: str) -> re.Pattern[str]:
+    pieces = re.split(r"\{(\w+)\}", pattern)
+    regex = "".join(f"(?P<{piece}>[^/]+)" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
+    return re.compile(regex + "/?$")
+
+
+def _compile_host(pattern: str) -> re.Pattern[str]:
+    return re.compile(re.escape(pattern).replace(r"\*", r"[a-z0-9.-]+"))

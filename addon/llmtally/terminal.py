@@ -1,0 +1,55 @@
+"""One call as one line of text, for the terminal and for the comment beside a flow."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from .record import Call
+
+WIDTH = 40
+"""Columns a name off the wire may take: longer ones are cut, so that the numbers stay in sight."""
+
+
+def one_line(call: Call) -> str:
+    """The call in one line, the numbers that matter first; safe to print whatever the peer sent."""
+    usage = call.usage
+    parts = [f"{printable(call.provider)} {printable(call.model or call.request_model or '?')}"]
+    if usage.total_tokens is None:
+        parts.append("tokens unknown")
+    else:
+        parts.append(f"in {humanised(usage.input_tokens)}")
+        if usage.cache_read_tokens or usage.cache_write_tokens:
+            parts.append(f"cache {humanised(usage.cache_read_tokens)} read {humanised(usage.cache_write_tokens)} written")
+        parts.append(f"out {'~' if call.estimated else ''}{humanised(usage.output_tokens)}")
+    parts.append(_money(call))
+    if call.duration_ms is not None:
+        parts.append(f"{call.duration_ms / 1000:.1f}s")
+    if call.outcome != "complete":
+        parts.append(call.outcome if call.error is None else f"{call.outcome}: {printable(call.error.type)}")
+    who = call.attribution
+    named = [who.client, who.request_class if who.request_class != "main" else None, who.session and who.session[:8]]
+    parts += [printable(name) for name in named if name]
+    return " | ".join(parts)
+
+
+def _money(call: Call) -> str:
+    if call.cost_usd is None:
+        return "unpriced" if call.coverage == "unpriced" else "-"
+    label = " API value" if call.billing == "subscription" else ""
+    return f"{'~' if call.cost_approximate or call.estimated else ''}${call.cost_usd:.4f}{label}"
+
+
+def humanised(number: int | None) -> str:
+    """`950`, `12.3k`, `4.56M`; unknown is `?`."""
+    if number is None:
+        return "?"
+    for limit, divisor, suffix in ((10_000, 1, ""), (1_000_000, 1_000, "k"), (1_000_000_000, 1_000_000, "M")):
+        if number < limit:
+            return str(number) if divisor == 1 else f"{number / divisor:.1f}{suffix}"
+    return f"{number / 1_000_000_000:.1f}G"
+
+
+def printable(text: str) -> str:
+    """Text off the wire without anything a terminal would obey, cut to `WIDTH`."""
+    clean = "".join(char if unicodedata.category(char)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for char in text[:WIDTH])
+    return clean + "…" if len(text) > WIDTH else clean
