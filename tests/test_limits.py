@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -317,6 +319,16 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             native("weekly", 40.0, limit=100.0, resets_at=1_782_864_000.0, window_seconds=DAYS_7),
             native("session", 104.5, limit=100.0),
         ],
+    ),
+    "limit_of_zero_is_none_and_a_burst_is_nothing_used": (
+        "unknown",
+        {
+            "x-ratelimit-limit-requests": "0",
+            "x-ratelimit-remaining-requests": "0",
+            "x-ratelimit-limit-tokens": "100",
+            "x-ratelimit-remaining-tokens": "150",
+        },
+        [classic("tokens", 0.0, limit=100.0, remaining=150.0)],
     ),
     "no_limits_at_all": ("openai", {"content-type": "text/event-stream", "x-request-id": "req_1", "retry-after": "3"}, []),
 }
@@ -676,7 +688,7 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
             "quota_reset_date": "2026-07-01",
             "quota_snapshots": {
                 "premium_interactions": {"entitlement": 300, "remaining": 225, "percent_remaining": 75.0, "unlimited": False},
-                "chat": {"entitlement": 0, "remaining": 0, "percent_remaining": 100.0, "unlimited": True},
+                "chat": {"entitlement": 300, "remaining": 300, "percent_remaining": 100.0, "unlimited": True},
                 "completions": {"entitlement": 0, "remaining": 0, "percent_remaining": 0},
             },
         },
@@ -747,6 +759,7 @@ def test_other_endpoints_are_no_quota_answers() -> None:
         ("0s", NOW),
         ("5x", None),
         ("5s later", None),
+        ("0s" * 33, None),
         ("0", NOW),
         ("60.5", NOW + 60.5),
         ("1785600000", 1_785_600_000.0),
@@ -760,6 +773,22 @@ def test_other_endpoints_are_no_quota_answers() -> None:
 def test_reset_time(text: str, expected: float | None) -> None:
     """A reset is RFC 3339 if it has a `T`, a duration if it has units, else a number whose size tells what it is."""
     assert reset_time(text, now=NOW) == expected
+
+
+@pytest.fixture
+def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This machine in a zone that is never UTC."""
+    monkeypatch.setenv("TZ", "XXX-9")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_utc")
+def test_reset_without_a_zone_is_utc() -> None:
+    """The zone of this machine has no say in a provider's time."""
+    assert reset_time("2025-08-21T12:40:59", now=NOW) == 1_755_780_059.0
 
 
 def test_keys_off_the_wire_are_cut_and_cleaned() -> None:

@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 READINGS_CAP = 32
-"""Windows believed of one response. The most a real one has had is 9; each is kept on the call's record."""
+"""Windows believed of one response, as each is kept on the call's record. Anthropic's with every pool of an API key has 8."""
 
 EVENT_NEEDLES = (b'rate_limits"', b'quota_snapshots"', b'"headers"', b'"usage_limit_reached"')
 """A message that holds none of these has nothing for `read_event`. A quote in text is escaped, so text does not hold them."""

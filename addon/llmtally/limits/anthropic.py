@@ -16,7 +16,7 @@ from ..formats.format import items, mapping, number
 from ..record import LimitReading
 from .values import HOUR, WEEK, counted, label, percent, reset_time, reset_value, truth, window_length, word
 
-_COUNTED = re.compile(r"anthropic-(?:ratelimit-)?(?!unified-)(.+)-(limit|remaining|reset)")
+_COUNTED = re.compile(r"anthropic-(?:ratelimit-)?(.+)-(limit|remaining|reset)")
 _UNIFIED = re.compile(r"anthropic-ratelimit-unified-(?:(.+)-)?(status|reset|utilization|surpassed-threshold)")
 _CLAIM = "anthropic-ratelimit-unified-representative-claim"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..formats.format import items, mapping, number
 from ..record import LimitReading
-from .values import HOUR, MINUTE, WEEK, label, reset_number, truth, window_label, word
+from .values import HOUR, MINUTE, WEEK, inlined_headers, label, reset_number, truth, window_label, word
 
 FAMILY_SUFFIXES = ("-used-percent", "-window-minutes", "-reset-at", "-reset-after-seconds", "-limit-name")
 """Ends of the header names of a family; its beginning is open."""
@@ -54,10 +54,7 @@ def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
 
 def read_error_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
     """An error frame, which brings the headers that an HTTP error would have had; or `response.failed`."""
-    sent = mapping(event.get("headers"))
-    yield from read_headers(
-        {name.lower(): str(value) for name, value in sent.items() if isinstance(value, str | int | float)}, "", now
-    )
+    yield from read_headers(inlined_headers(event.get("headers")), "", now)
     yield from read_error(event, now)
     yield from read_error(mapping(event.get("response")), now)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..formats.format import items, mapping, number
 from ..record import LimitReading
-from .values import DAY, HOUR, MINUTE, WEEK, counted, label, percent, reset_number, reset_time, truth, word
+from .values import DAY, HOUR, MINUTE, WEEK, counted, inlined_headers, label, percent, reset_number, reset_time, truth, word
 
 _FIELD = re.compile(r"x-(ratelimit|tokenlimit)-(limit|remaining|reset)(?:-(.+))?")
 _UNITLESS = {"ratelimit": "requests", "tokenlimit": "tokens"}
@@ -72,10 +72,9 @@ def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
 
 
 def read_error(body: Mapping[str, Any], provider: str, now: float) -> Iterator[LimitReading]:
-    """OpenRouter puts the headers of a refusal into its body too, `error.metadata.headers`, and there alone once it streams."""
-    sent = mapping(mapping(mapping(body.get("error")).get("metadata")).get("headers"))
-    headers = {name.lower(): str(value) for name, value in sent.items() if isinstance(value, str | int | float)}
-    yield from read_headers(headers, provider, now)
+    """OpenRouter puts the headers of a refusal into its body too: `error.metadata.headers`."""
+    metadata = mapping(mapping(body.get("error")).get("metadata"))
+    yield from read_headers(inlined_headers(metadata.get("headers")), provider, now)
 
 
 def read_key_answer(body: Any, _now: float) -> Iterator[LimitReading]:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from ..formats.format import number
+from ..formats.format import mapping, number
 from ..record import LimitReading
 
 KEY_CAP = 64
@@ -59,6 +59,11 @@ def signed(value: Any) -> float | None:
     else:
         return number(value)
     return None if magnitude is None else -magnitude
+
+
+def inlined_headers(value: Any) -> dict[str, str]:
+    """Headers that a JSON body repeats, as headers are: names in lower case, values text."""
+    return {name.lower(): str(content) for name, content in mapping(value).items() if isinstance(content, str | int | float)}
 
 
 def truth(value: Any) -> bool:
@@ -115,7 +120,7 @@ def counted(
 def reset_time(text: str, *, now: float) -> float | None:
     """Epoch seconds of a reset in any of its spellings; None for an empty, negative or unreadable one."""
     text = text.strip()
-    if not text or text.startswith("-") or len(text) > RESET_TEXT_CAP:
+    if not text or len(text) > RESET_TEXT_CAP:
         return None
     if "T" in text:
         return _rfc3339(text)
