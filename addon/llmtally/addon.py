@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 from mitmproxy import connection, ctx, exceptions, http, tls
@@ -36,7 +36,7 @@ from .journal import Journal
 from .pricing import Pricer
 from .providers import PRICE_IDS, Directory, Method, Provider, custom
 from .record import ERROR_MESSAGE_CAP, ApiError, Call
-from .tap import Tap
+from .tap import Tap, tap_of
 from .terminal import one_line, printable
 
 logger = logging.getLogger(__name__)
@@ -247,13 +247,13 @@ class UsageAddon:
             followed = self._followed.get(flow.id)
             if followed is None or followed.tap is None or not isinstance(flow, http.HTTPFlow) or flow.response is None:
                 continue
-            if flow.response.timestamp_end is None and flow.response.stream is not followed.tap:
+            if flow.response.timestamp_end is None and flow.response.stream is not followed.tap.stream:
                 followed.tap.active = False
                 self._guarded(followed, self._attach, flow.response, followed, flow)
 
     def _attach(self, response: http.Response, followed: Followed, flow: http.HTTPFlow) -> None:
         before = response.stream
-        followed.tap = tap = Tap(
+        followed.tap = Tap(
             followed.exchange,
             chained=before if callable(before) else None,
             clock=time.time,
@@ -261,7 +261,7 @@ class UsageAddon:
             settle=functools.partial(self._record, flow),
             keep=ctx.options.usage_keep_bodies,
         )
-        response.stream = tap
+        response.stream = followed.tap.stream
 
     def response(self, flow: http.HTTPFlow) -> None:
         """The response is whole, or is a WebSocket upgrade that goes on."""
@@ -303,8 +303,7 @@ class UsageAddon:
         """A flow that an instance before a script reload was following."""
         if not flow.live or flow.is_replay == "response" or flow.response is None:
             return None
-        tap = flow.response.stream
-        if isinstance(tap, Tap):
+        if (tap := tap_of(flow.response.stream)) is not None:
             tap.settle = functools.partial(self._record, flow)
             return Followed(tap.exchange, tap)
         if (followed := self._follow(flow)) is not None:
@@ -315,7 +314,7 @@ class UsageAddon:
     @staticmethod
     def _release(response: http.Response, tap: Tap) -> None:
         """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep flows."""
-        if cast("object", response.stream) is tap:
+        if response.stream is tap.stream:
             response.stream = tap.chained or True
         if tap.kept is not None:
             response.raw_content = b"".join(tap.kept)

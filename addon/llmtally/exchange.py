@@ -26,7 +26,7 @@ from .wire.content_coding import ContentDecoder, content_decoder
 Ending = Literal["complete", "client_aborted", "upstream_aborted"]
 
 BYTES_PER_TOKEN = 4
-"""UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose and code lie between 3 and 5."""
+"""UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose and code: 3 to 5."""
 
 MAX_LANES = 64
 """Responses open at once on one socket; OpenAI multiplexes a handful. The oldest beyond that is settled as cut off."""

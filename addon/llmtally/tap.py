@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from .exchange import Exchange
 from .record import Call
@@ -24,22 +24,7 @@ EARLY = 64
 
 
 class Tap:
-    """One flow's stream callable."""
-
-    __slots__ = (
-        "_append",
-        "_chunks",
-        "_early",
-        "_room",
-        "_times",
-        "active",
-        "chained",
-        "clock",
-        "exchange",
-        "kept",
-        "later",
-        "settle",
-    )
+    """One flow's reader; `stream` is the callable for mitmproxy."""
 
     def __init__(
         self,
@@ -55,48 +40,66 @@ class Tap:
         self.chained = chained
         """Another addon's callable; the client gets what it returns."""
         self.active = True
-        """False once another tap has taken over: an addon may still call this one from inside its own callable."""
-        self.clock = clock
-        self.later = later
+        """False once another tap has taken over (an addon may still call this one from inside its own) or reading failed."""
         self.settle = settle
         self.kept: list[bytes] | None = [] if keep else None
         """The whole body, for `usage_keep_bodies`."""
+        self._clock = clock
+        self._later = later
         self._chunks: list[bytes] = []
-        self._append = self._chunks.append
         self._times: list[float] = []
+        """When the first of `_chunks` came, as long as that matters."""
         self._early = exchange.awaits_content
-        self._room = BATCH
+        self.stream = self._make_stream()
 
-    def __call__(self, data: bytes) -> Any:
-        """Take a chunk. Whatever goes wrong here, the client gets its bytes."""
-        if self.active:
-            self._append(data)
-            room = self._room = self._room - len(data) - 1
-            if self._early or room < 0 or self.kept is not None:
-                self._slow(data)
-        return data if self.chained is None else self.chained(data)
+    def _make_stream(self) -> Callable[[bytes], Any]:
+        """A closure, because its variables cost half of what attributes do, and this is the one function that runs per event."""
+        append, take, chained = self._chunks.append, self._take, self.chained
+        room = 0
 
-    def _slow(self, data: bytes) -> None:
+        def stream(data: bytes) -> bytes:
+            nonlocal room
+            append(data)
+            room -= len(data) + 1
+            if room < 0:
+                room = take(data)
+            return data
+
+        def stream_chained(data: bytes) -> Any:
+            stream(data)
+            assert chained is not None
+            return chained(data)
+
+        made: Any = stream if chained is None else stream_chained
+        made.tap = self  # how a reloaded addon finds the tap of a stream that goes on
+        return cast("Callable[[bytes], Any]", made)
+
+    def _take(self, data: bytes) -> int:
+        """What is more than keeping a reference; gives how many bytes may come until it is needed again."""
         if self.kept is not None:
             self.kept.append(data)
         if self._early:
-            self._times.append(self.clock())
-            self.later(self.drain)
-        if self._room < 0:
+            self._times.append(self._clock())
+            if len(self._times) == 1:
+                self._later(self.drain)
+            elif len(self._times) >= EARLY:
+                self.drain()
+        else:
             self.drain()
+        return 0 if self._early or self.kept is not None else BATCH
 
     def drain(self) -> None:
         """Let the exchange read what waits."""
-        chunks, times = self._chunks, self._times
-        self._chunks, self._times, self._room = [], [], BATCH
-        self._append = self._chunks.append
+        chunks, times = self._chunks[:], self._times
+        self._chunks.clear()
+        self._times = []
         if not chunks or not self.active:
             return
         try:
             calls = self._feed(chunks, times)
         except Exception:  # the traffic is not ours: an error here must not become an outage
             self.active = False
-            logger.exception("llmtally: reading %s failed; this flow is no longer read", self.exchange.request.host)
+            logger.exception("llmtally: reading %s failed; this flow goes on unread", self.exchange.request.host)
         else:
             self.settle(calls)
 
@@ -104,8 +107,14 @@ class Tap:
         calls: list[Call] = []
         for chunk, at in zip(chunks, times, strict=False):
             calls += self.exchange.feed(chunk, at)
-        if rest := chunks[len(times) :]:
-            calls += self.exchange.feed(b"".join(rest), self.clock())
+        if rest := b"".join(chunks[len(times) :]):
+            calls += self.exchange.feed(rest, self._clock())
         if self._early and (not self.exchange.awaits_content or self.exchange.pieces > EARLY):
             self._early = False
         return calls
+
+
+def tap_of(stream: object) -> Tap | None:
+    """The tap behind a stream callable, if it is one of ours."""
+    tap = getattr(stream, "tap", None)
+    return tap if isinstance(tap, Tap) else None
