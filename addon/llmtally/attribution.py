@@ -12,7 +12,6 @@ Where a client names no session, `Attributor` infers one and says how (`session_
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import re
@@ -59,7 +58,7 @@ PREFIX_NODES = 64
 """JSON values hashed per message."""
 PREFIX_TEXT = 2048
 """Characters hashed from either end of a string: templates differ at the start or at the end."""
-PREFIX_BUDGET = 128 * 1024
+PREFIX_BUDGET = 64 * 1024
 """Characters hashed per request, which bounds its cost to about 0.2 ms."""
 
 PREFIXES_CAP = 16_384
@@ -116,11 +115,14 @@ def in_body(*path: str) -> Source:
 
 
 def in_prompt(marker: str, end: str = "\n") -> Source:
-    """A file path between a marker and `end` in the prompt's opening. Nothing but the path is kept."""
+    """A file path between a marker and `end` in the prompt's opening. Nothing but the path is kept.
+
+    Searched from the end of each text: the environment stands last in a system prompt, after 50 K of instructions.
+    """
 
     def read(view: RequestView) -> str | None:
         for text in _prompt_texts(view):
-            for rest in text[:PROMPT_CAP].split(marker, MARKER_TRIES)[1:]:
+            for rest in reversed(text[:PROMPT_CAP].rsplit(marker, MARKER_TRIES)[1:]):
                 path = rest[: TEXT_CAP * 2].split(end, 1)[0].strip()
                 if _FILE_PATH.match(path):
                     return path
@@ -283,7 +285,7 @@ CLIENTS: tuple[Client, ...] = (
         classes={name: name for name in ("main", "subagent", "workflow", "compaction", "auxiliary")},
         recognise=_claude_code_class,
         default_class="main",
-        project=(in_prompt("orking directory: "),),  # `Primary working directory: `, before 2.1 `Working directory: `
+        project=(in_prompt("orking directory:"),),  # `Primary working directory: `, before 2.1 `Working directory: `
         account=(
             in_body("metadata", "user_id", "account_uuid"),
             matching(r"user_.*_account_([\w-]+?)_session_", in_body("metadata", "user_id")),
@@ -356,7 +358,7 @@ CLIENTS: tuple[Client, ...] = (
         classes={"classifier-router": "auxiliary", "compress": "compaction", "skill-extraction": "auxiliary"},
         recognise=_gemini_cli_class,
         default_class="main",
-        project=(in_prompt("**Workspace Directories:**\n  - "), in_prompt("currently working in the directory: ")),
+        project=(in_prompt("**Workspace Directories:**\n  - "), in_prompt("currently working in the directory:")),
         account=(in_body("project"),),
         device=(in_header("x-gemini-api-privileged-user-id"),),
     ),
@@ -369,7 +371,7 @@ CLIENTS: tuple[Client, ...] = (
         agents_are_sessions=True,
         recognise=_opencode_class,
         default_class="main",
-        project=(in_prompt("orking directory: "), in_header("x-opencode-project")),
+        project=(in_prompt("orking directory:"), in_header("x-opencode-project")),
     ),
     # aider/llm.py. Its requests are litellm's; only OpenRouter and Copilot are told who it is.
     Client(
@@ -506,7 +508,7 @@ _ROTATING = ("sk-ant-oat", "ya29.", "eyJ")
 class Credential:
     """What a request authenticates with. Never stored: lives as long as the request is looked at."""
 
-    identity: str
+    identity: str = field(repr=False)
     """The part that outlives the request: no signature, no expiry."""
     secret: str = field(repr=False)
     rotates: bool = False
@@ -540,7 +542,7 @@ def _jwt_subject(token: str) -> str | None:
     payload = token.split(".")[1]
     try:
         claims = mapping(orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     subject = claims.get("sub")
     return f"{claims.get('iss')}|{subject}" if isinstance(subject, str) and subject else None
@@ -784,6 +786,3 @@ class Attributor:
         if agent and session:
             _remember(self._roots, agent, session, AGENTS_CAP)
         return session, agent, None if parent == session else parent
-
-
-__all__ = ["ANY", "CLIENTS", "Attributor", "Client", "RequestClass", "RequestView", "Source", "identify"]

@@ -1,0 +1,122 @@
+"""The local process behind a connection: against a real child, and against made-up `/proc` trees."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmtally.client_process import ClientProcess, find, with_process
+from llmtally.record import Attribution
+
+CONNECT = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); sys.stdin.read()"
+
+
+@pytest.fixture(params=["127.0.0.1", "::1"])
+def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in request.param else socket.AF_INET
+    with socket.create_server((request.param, 0), family=family) as server:
+        yield server
+
+
+def test_a_real_client(listener: socket.socket, tmp_path: Path) -> None:
+    """A child process that connects is found with its id and working directory, by IPv4 and IPv6."""
+    host, port = listener.getsockname()[:2]
+    with subprocess.Popen([sys.executable, "-c", CONNECT, host, str(port)], cwd=tmp_path, stdin=subprocess.PIPE) as child:
+        connection, peer = listener.accept()
+        with connection:
+            found = find(peer[:2])
+        child.communicate()
+    assert found is not None
+    assert (found.pid, found.cwd) == (child.pid, str(tmp_path))
+    assert found.name is not None
+    assert found.name.startswith("python")
+
+
+@pytest.fixture
+def proc(tmp_path: Path) -> Path:
+    """A `/proc` with one process of ours, 41, that holds socket 777."""
+    holder = tmp_path / "41"
+    (holder / "fd").mkdir(parents=True)
+    (holder / "fd" / "3").symlink_to("socket:[777]")
+    (holder / "comm").write_text("aider\n")
+    (holder / "cwd").symlink_to("/home/ana/shop")
+    (tmp_path / "net").mkdir()
+    return tmp_path
+
+
+def table(proc: Path, name: str, local: str, *, uid: int | None = None, state: str = "01") -> None:
+    owner = os.getuid() if uid is None else uid
+    heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
+    row = f"   0: {local} 0100007F:1F90 {state} 00000000:00000000 00:00000000 00000000 {owner:5} 0 777 1 0 20 4 30 10 -1\n"
+    (proc / "net" / name).write_text(heading + row)
+
+
+LOCAL4 = "0100007F:C350" if sys.byteorder == "little" else "7F000001:C350"
+MAPPED = "0000000000000000FFFF00000100007F:C350" if sys.byteorder == "little" else "00000000000000000000FFFF7F000001:C350"
+
+
+def test_the_kernels_table(proc: Path) -> None:
+    """The peer's address leads through the connection's inode to its holder."""
+    table(proc, "tcp", LOCAL4)
+    assert find(("127.0.0.1", 50_000), proc=proc) == ClientProcess(41, "aider", "/home/ana/shop")
+    assert find(("::ffff:127.0.0.1", 50_000), proc=proc) == ClientProcess(41, "aider", "/home/ana/shop")
+
+
+def test_an_ipv4_connection_of_an_ipv6_socket(proc: Path) -> None:
+    """Dual-stack clients stand in the IPv6 table with a mapped address."""
+    table(proc, "tcp6", MAPPED)
+    found = find(("127.0.0.1", 50_000), proc=proc)
+    assert found is not None
+    assert found.pid == 41
+
+
+def test_others_are_not_looked_at(proc: Path) -> None:
+    """Another user's connection, another port, another state and another machine are nobody."""
+    table(proc, "tcp", LOCAL4, uid=os.getuid() + 1)
+    assert find(("127.0.0.1", 50_000), proc=proc) is None
+    table(proc, "tcp", LOCAL4, state="06")
+    assert find(("127.0.0.1", 50_000), proc=proc) is None
+    table(proc, "tcp", LOCAL4)
+    assert find(("127.0.0.1", 50_001), proc=proc) is None
+    assert find(("192.0.2.1", 50_000), proc=proc) is None
+
+
+def test_a_holder_that_ends_meanwhile(proc: Path) -> None:
+    """What vanishes while it is looked at is unknown, not an error."""
+    table(proc, "tcp", LOCAL4)
+    (proc / "41" / "comm").unlink()
+    (proc / "41" / "cwd").unlink()
+    assert find(("127.0.0.1", 50_000), proc=proc) == ClientProcess(41)
+    (proc / "41" / "fd" / "3").unlink()
+    assert find(("127.0.0.1", 50_000), proc=proc) is None
+
+
+def test_no_proc(tmp_path: Path) -> None:
+    """On systems without `/proc` nothing is found."""
+    assert find(("127.0.0.1", 50_000), proc=tmp_path / "none") is None
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(host=st.text(max_size=40), port=st.integers(), lines=st.binary(max_size=200))
+def test_never_raises(proc: Path, host: str, port: int, lines: bytes) -> None:
+    """Neither an odd peer nor an odd table raises."""
+    (proc / "net" / "tcp").write_bytes(lines)
+    find((host, port), proc=proc)
+    find(("127.0.0.1", port), proc=proc)
+
+
+def test_with_process_fills_only_what_is_missing() -> None:
+    """The working directory is the project where the client did not name one; `/` is nobody's project."""
+    process = ClientProcess(41, "aider", "/home/ana/shop")
+    assert with_process(Attribution(client="x"), process) == Attribution(client="x", project="/home/ana/shop")
+    assert with_process(Attribution(project="/said"), process).project == "/said"
+    assert with_process(Attribution(), ClientProcess(41, "daemon", "/")) == Attribution()
+    assert with_process(Attribution(), None) == Attribution()
