@@ -120,6 +120,13 @@ class TestSession:
         two = attributor.attribute(chat("example", "answer", "question two"), now=NOW)
         assert one.session != two.session
 
+    def test_the_longest_prefix_counts(self) -> None:
+        """A conversation goes on from the one it shares most with, not from the first that starts alike."""
+        attributor = Attributor(KEY)
+        longer = attributor.attribute(chat("example", "answer", "question"), now=NOW)
+        attributor.attribute(chat("example"), now=NOW)
+        assert attributor.attribute(chat("example", "answer", "question", "so", "thanks"), now=NOW).session == longer.session
+
     def test_accounts_do_not_share_conversations(self) -> None:
         """Two people saying `hi` are two sessions."""
         attributor = Attributor(KEY)
