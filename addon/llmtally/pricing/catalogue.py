@@ -1,0 +1,115 @@
+"""The price data: the one module that imports genai-prices. https://github.com/pydantic/genai-prices
+
+Only its data and its matching of model names are used: its own `calc_price` raises on counts that contradict each other, and
+what it offers for whole URLs keeps every URL in memory. Nothing here goes to the network: without an updater, which we never
+start, the data is the one that was installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time
+
+from genai_prices.data_snapshot import DataSnapshot, get_snapshot
+from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
+
+from .rates import BASE, Rates
+
+_RATES = {
+    "input_mtok": "input_tokens",
+    "output_mtok": "output_tokens",
+    "cache_read_mtok": "cache_read_tokens",
+    "cache_write_mtok": "cache_write_tokens",
+    "cache_write_1h_mtok": "cache_write_1h_tokens",
+    "input_audio_mtok": "input_audio_tokens",
+    "output_audio_mtok": "output_audio_tokens",
+    "cache_audio_read_mtok": "cache_read_audio_tokens",
+    "input_image_mtok": "input_image_tokens",
+    "output_image_mtok": "output_image_tokens",
+    "output_reasoning_mtok": "reasoning_tokens",
+    "web_searches_kcount": "web_search",
+    "storage_searches_kcount": "file_search",
+    "requests_kcount": "request",
+}
+"""Its names to ours. The rest (hours of audio, pages, characters) counts what no usage object reports."""
+
+_FREE: Rates = {"input_tokens": 0.0, "output_tokens": 0.0}
+"""An entry without any price is a model that is given away (Gemma on the Gemini API, moderation)."""
+
+_ALWAYS = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the data says about one model."""
+
+    bands: tuple[tuple[int, Rates], ...]
+    """As in `Sheet`."""
+    origin: str
+    """The provider whose list it is: another one where the asked one lists no such model and resells."""
+    context_known: bool
+    """The data has rates for the context asked for; False: these are the standard rates."""
+    backdated: bool
+    """The context's rates are recorded from a later date on; these are the first known."""
+
+
+class Catalogue:
+    """One snapshot of the data. Give it bounded input only: it does not remember misses."""
+
+    def __init__(self) -> None:
+        snapshot: DataSnapshot = get_snapshot()
+        self._providers = {provider.id: provider for provider in snapshot.providers}
+        self._all = snapshot.providers
+
+    def find(self, price_id: str, ref: str, context: Mapping[str, str], when: datetime) -> Listing | None:
+        """The rates of a model at a time; None where the provider lists no such model."""
+        provider = self._providers.get(price_id)
+        model = provider.find_model(ref, all_providers=self._all) if provider else None
+        if provider is None or model is None:
+            return None
+        origin = self._origin(provider, model)
+        if origin != price_id:
+            context = {}  # another provider's tiers are not this one's
+        starts = _variant_starts(model, context)
+        backdated = bool(starts) and min(starts) > when
+        prices = model.get_prices(min(starts) if backdated else when, context or None)
+        return Listing(_flatten(prices), origin, bool(starts), backdated)
+
+    def _origin(self, provider: Provider, model: ModelInfo) -> str:
+        owners: tuple[str, ...] = (provider.id, *(provider.fallback_model_providers or ()))
+        return next(owner for owner in owners if any(model is listed for listed in self._providers[owner].models))
+
+
+def _variant_starts(model: ModelInfo, context: Mapping[str, str]) -> list[datetime]:
+    """Since when the model has rates for this context; empty: it has none."""
+    if not context:
+        return []
+    return [
+        _start(variant.constraint)
+        for variant in model.price_variants or ()
+        if all(context.get(key) == value for key, value in variant.when.items())
+    ]
+
+
+def _start(constraint: object) -> datetime:
+    return datetime.combine(constraint.start_date, time(), UTC) if isinstance(constraint, StartDateConstraint) else _ALWAYS
+
+
+def _flatten(prices: ModelPrice) -> tuple[tuple[int, Rates], ...]:
+    listed = {key: value for key, value in prices.__dict__.items() if value is not None}
+    if not listed:
+        return ((BASE, _FREE),)
+    known = {name: listed[key] for key, name in _RATES.items() if key in listed}
+    thresholds = {tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers}
+    return tuple(
+        (threshold, {name: _rate(value, threshold) for name, value in known.items()})
+        for threshold in sorted(thresholds | {BASE}, reverse=True)
+    )
+
+
+def _rate(value: object, threshold: int) -> float:
+    """The rate with more input than `threshold`."""
+    if isinstance(value, TieredPrices):
+        return float(next((tier.price for tier in reversed(value.tiers) if threshold >= tier.start), value.base))
+    return float(str(value))

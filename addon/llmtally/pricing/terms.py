@@ -1,0 +1,118 @@
+"""What the price of a call depends on, apart from how much was used: read from the `Call`, in one normal form."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+from ..record import TEXT_CAP, Call
+
+_MODEL_IN_PATH = frozenset({"aws_bedrock", "bedrock_mantle", "gcp_vertex"})
+"""Whose answers name the model without the region it is sold in: what was asked for tells the price."""
+
+_TIERS = {"flex": "flex", "priority": "priority", "fast": "priority", "ultrafast": "ultrafast"}
+"""Tiers that have prices. OpenAI calls one tier `priority` up to GPT-5.6 and `fast` from GPT-6 on."""
+_STANDARD = frozenset({"", "default", "auto", "standard", "standard_only", "unspecified", "on_demand"})
+_TIERED = frozenset({"openai", "azure", "google"})
+"""Price lists by tier. Elsewhere (Anthropic's `priority`, OpenAI's `scale`, provisioned throughput) a tier is capacity that
+was paid for beforehand, or a word without a published price: list price, approximately."""
+
+_PUBLISHER = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?publishers/[^/]+/models/|^models/")
+_DATE = re.compile(r"(?:[-@]\d{8}|-\d{4}-\d{2}-\d{2})$")
+_CLAUDE = re.compile(r"claude-(?:[a-z]+-)?(\d+)(?:[-.](\d{1,2}))?(?!\d)")
+_GEMINI = re.compile(r"gemini-(\d+)(?:\.(\d+))?(?!\d)")
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Where, what, how and when."""
+
+    provider: str
+    price_id: str | None
+    """The provider's id in the price data; None: it is not in it."""
+    host: str
+    path: str
+    ref: str
+    """The model, normalised; empty where it is not known."""
+    context: tuple[str, str] | None
+    """What the price data calls a variant: `("service_tier", "flex")`, `("processing", "batch")`, `("speed", "fast")`."""
+    vague: bool
+    """The tier was only asked for, or has no published price."""
+    inference_geo: str
+    local: bool
+    when: datetime
+
+    @property
+    def claude(self) -> tuple[int, int] | None:
+        """Version of the Claude model, if it is one."""
+        return _version(_CLAUDE, self.ref)
+
+    @property
+    def gemini(self) -> tuple[int, int] | None:
+        """Version of the Gemini model, if it is one."""
+        return _version(_GEMINI, self.ref)
+
+
+def read_terms(call: Call, model: str | None, price_id: str | None) -> Terms:
+    """The terms under which `model` (the call's, or that of one of its parts) answered."""
+    context, vague = _context(call, price_id)
+    return Terms(
+        provider=call.provider,
+        price_id=price_id,
+        host=call.host,
+        path=call.path,
+        ref=normalise(model or ""),
+        context=context,
+        vague=vague,
+        inference_geo=(call.inference_geo or "").lower(),
+        local=call.billing == "local",
+        when=datetime.fromtimestamp(call.timestamp, UTC),
+    )
+
+
+def billed_model(call: Call) -> str | None:
+    """The model whose price holds: the one that served, unless only the request tells enough."""
+    if call.provider in _MODEL_IN_PATH:
+        return call.request_model or call.model
+    return call.model or call.request_model
+
+
+def normalise(model: str) -> str:
+    """One spelling of a model's name, for wire and price file alike; its region and date stay, they can be priced apart."""
+    ref = unquote(model[:TEXT_CAP]).strip().lower()
+    return _PUBLISHER.sub("", ref).removesuffix("[1m]")
+
+
+def undated(ref: str) -> str:
+    """The name without the date of a snapshot."""
+    return _DATE.sub("", ref)
+
+
+def _context(call: Call, price_id: str | None) -> tuple[tuple[str, str] | None, bool]:
+    """What the price list calls the way the call was processed, and whether that is uncertain."""
+    tier = _tier(call.service_tier)
+    if call.api.endswith("_batch") or tier == "batch":
+        return ("processing", "batch"), False
+    if (call.speed or "").lower() == "fast":
+        return ("speed", "fast"), False
+    served = bool(tier)
+    if not served:
+        tier = _tier(call.request_service_tier)
+    if tier in _STANDARD:
+        return None, False
+    if price_id in _TIERED and tier in _TIERS:
+        return ("service_tier", _TIERS[tier]), not served  # a tier that was asked for may not have been given
+    return None, True
+
+
+def _tier(value: str | None) -> str:
+    """`ON_DEMAND_FLEX` (Vertex) and `flex` are the same tier."""
+    tier = (value or "").lower().removeprefix("service_tier_")
+    return tier.removeprefix("on_demand_") or tier
+
+
+def _version(pattern: re.Pattern[str], ref: str) -> tuple[int, int] | None:
+    found = pattern.search(ref)
+    return (int(found[1]), int(found[2] or 0)) if found else None
