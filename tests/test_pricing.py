@@ -183,7 +183,7 @@ def test_corrections_start_with_their_date() -> None:
 
 def test_every_correction_has_its_proof() -> None:
     """No row of the overlay goes without saying who says so."""
-    rows = (*overlay.ALIASES, *overlay.ROWS, *overlay.TIERS, *overlay.SURCHARGES)
+    rows: tuple[Any, ...] = (*overlay.ALIASES, *overlay.ROWS, *overlay.TIERS, *overlay.SURCHARGES)
 
     assert all(len(row.proof) > 20 for row in rows)
     assert all(doubt.why for doubt in overlay.DOUBTS)
@@ -220,7 +220,8 @@ def test_inexact_prices_say_so(call: Call, usd: float) -> None:
     """Where a rule is known to be inexact the cost is given and marked."""
     cost = PRICER.price(call)
 
-    assert (pytest.approx(usd), True) == (cost.cost_usd, cost.approximate)
+    assert cost.cost_usd == pytest.approx(usd)
+    assert cost.approximate
 
 
 @pytest.mark.parametrize(
@@ -311,11 +312,10 @@ def test_surcharged_rates_have_few_digits() -> None:
     assert price("anthropic", "claude-opus-4-6", inference_geo="us").rates == {"input_tokens": 5.5, "output_tokens": 27.5}
 
 
-def with_parts(*parts: Part, **fields: Any) -> Call:
-    usage = sum((part.usage for part in parts), Usage())
-    return make_call(
-        "anthropic", "claude-haiku-4-5", dataclasses.replace(usage, server_tools=fields.pop("tools", None)), parts=parts, **fields
-    )
+def with_parts(*parts: Part, tools: dict[str, int] | None = None) -> Call:
+    """A call of Haiku 4.5 with further parts; server tools are reported for all of them together."""
+    usage = dataclasses.replace(sum((part.usage for part in parts), Usage()), server_tools=tools)
+    return make_call("anthropic", "claude-haiku-4-5", usage, parts=parts)
 
 
 def test_parts_cost_what_their_models_cost() -> None:
@@ -328,7 +328,7 @@ def test_parts_cost_what_their_models_cost() -> None:
         )
     )
 
-    assert (pytest.approx(1.01), pytest.approx(4.0)) == cost.parts
+    assert cost.parts == pytest.approx((1.01, 4.0))
     assert cost.cost_usd == pytest.approx(5.01)
     assert (cost.source, cost.approximate) == ("prices", False)
 
@@ -361,7 +361,7 @@ def test_parts_keep_the_region_of_the_request() -> None:
         ),
     )
 
-    assert (pytest.approx(4.4), pytest.approx(22.0)) == PRICER.price(call).parts
+    assert PRICER.price(call).parts == pytest.approx((4.4, 22.0))
 
 
 def test_parts_above_a_threshold_are_approximate() -> None:

@@ -159,9 +159,11 @@ def _key(key: str) -> str:
 
 
 def _entry(key: str, entry: Any) -> Override:
+    if isinstance(entry, dict):
+        entry = entry.get("rates_usd_per_million", entry)
     if not isinstance(entry, dict):
         raise PriceFileError(f"{key!r} must be an object of rates")
-    entry = dict(entry.get("rates_usd_per_million", entry))
+    entry = dict(entry)
     tiers = entry.pop("tiers", [])
     if not isinstance(tiers, list):
         raise PriceFileError(f"{key!r}: `tiers` must be an array")
