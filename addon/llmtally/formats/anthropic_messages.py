@@ -210,13 +210,15 @@ def batch_turn(message: Any, from_client: bool) -> Turn | None:
 
 
 def read_batch_line(message: Any, reading: Reading) -> Reading:
-    """`{"custom_id", "result": {"type": "succeeded", "message": {...}}}`"""
-    result = mapping(mapping(message).get("result"))
+    """`{"custom_id", "result": {"type": "succeeded", "message": {...}}}`, or an error in place of the results."""
+    line = mapping(message)
+    if "result" not in line:
+        return read_message(message, reading)
+    result = mapping(line["result"])
     if result.get("type") == "succeeded":
         return read_message(result.get("message"), reading)
-    failed = api_error(mapping(mapping(result.get("error")).get("error")) or result.get("error")) or ApiError(
-        str(result.get("type"))[:64]
-    )
+    error = mapping(result.get("error"))
+    failed = api_error(error.get("error")) or api_error(error) or ApiError(text(result.get("type")) or "error")
     return dataclasses.replace(reading, error=failed, finished=True)
 
 

@@ -112,7 +112,6 @@ def content_length(message: Any) -> int:
 BEDROCK_CONVERSE = Format(
     name="bedrock_converse",
     read=read_message,
-    needles=(b'"metadata"', b'"messageStop"', b'":exception"'),
     content=content_length,
     read_request=read_request,
     read_headers=read_headers,

@@ -26,10 +26,16 @@ def read_message(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
         return dataclasses.replace(reading, error=error)
-    content = mapping(message.get("serverContent"))
-    if content.get("turnComplete") is True:
+    if _ends_turn(message):
         reading = dataclasses.replace(reading, finished=True)
-    return with_usage(reading, mapping(message.get("usageMetadata")), _web_searches(content))
+    return with_usage(reading, mapping(message.get("usageMetadata")), _web_searches(mapping(message.get("serverContent"))))
+
+
+def _ends_turn(message: Mapping[str, Any]) -> bool:
+    """A tool call that comes with usage ends a turn too: the answer to it is billed as a turn of its own."""
+    if mapping(message.get("serverContent")).get("turnComplete") is True or "error" in message:
+        return True
+    return "toolCall" in message and bool(mapping(message.get("usageMetadata")))
 
 
 def _web_searches(content: Mapping[str, Any]) -> int:
@@ -38,16 +44,13 @@ def _web_searches(content: Mapping[str, Any]) -> int:
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:
-    """A tool call that comes with usage ends a turn too: the answer to it is billed as a turn of its own."""
+    """Of the client's frames only the first says something that is not said again: the model."""
     message = mapping(message)
     if from_client:
         return Turn(LANE, "request") if "setup" in message else None
     if not any(name in message for name in SERVER_MEMBERS):
         return None
-    complete = mapping(message.get("serverContent")).get("turnComplete") is True
-    if complete or "error" in message or ("toolCall" in message and mapping(message.get("usageMetadata"))):
-        return Turn(LANE, "end")
-    return Turn(LANE, "read")
+    return Turn(LANE, "end" if _ends_turn(message) else "read")
 
 
 def read_request(frame: Mapping[str, Any]) -> RequestReading:
