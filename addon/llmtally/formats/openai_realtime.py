@@ -48,6 +48,9 @@ def read_session(message: Any) -> Mapping[str, RequestReading]:
     """Which models later calls of each lane are asked of, from `session.created`, `.updated` or the client's `.update`."""
     session = mapping(mapping(message).get("session"))
     asked: dict[str, RequestReading] = {}
+    if mapping(message).get("type") == "session.created":
+        # Until the session names one, a transcription's model is unknown; it is not the model that answers.
+        asked[TRANSCRIPTION_LANE] = RequestReading()
     if (model := text(session.get("model"))) is not None:
         asked[""] = RequestReading(model=model)
     audio_input = mapping(mapping(session.get("audio")).get("input"))
@@ -83,5 +86,6 @@ OPENAI_REALTIME = Format(
     needles=(b'"response":', b'"usage":', b'"session":'),
     content=content_length,
     turn=socket_turn,
+    read_session=read_session,
     self_terminating=True,
 )
