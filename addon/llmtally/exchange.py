@@ -32,7 +32,7 @@ MAX_LANES = 64
 """Responses open at once on one socket; OpenAI multiplexes a handful. The oldest beyond that is settled as cut off."""
 
 MAX_LIMITS = 64
-"""Limit readings kept for one call: providers send up to about a dozen windows."""
+"""Limit readings kept for one call, from its headers, events and error together; a dozen is many."""
 
 SEEN_IDS = 65_536
 """Response ids remembered to recognise repeats: days of heavy use, about 10 MB."""
@@ -171,7 +171,7 @@ class Exchange:
         self._base = Reading()
         if self._format.read_headers is not None:
             self._base = self._format.read_headers(headers, self._base)
-        self._header_limits = limits.read_headers(headers, provider=self.route.provider.name, now=at)
+        self._header_limits = limits.read_headers(headers, provider=self.route.provider.name, now=at, status=status)
         if status == 101:
             return
         self._transport, self._framing = framing.choose(content_type, hint=hint)
@@ -358,7 +358,8 @@ class Exchange:
         if length := self._format.content(value):
             if lane.first_content is None:
                 lane.first_content = at
-                lane.envelope = max(0, size - length)
+                overhead = self._framing.overhead if self._framing is not None else 0
+                lane.envelope = max(0, size + overhead - length)
                 self._go_quiet()
             lane.delivered += length
         if self._watch_limits and self.request.method != "SOCKET" and (found := limits.read_event(value, now=at)):
@@ -417,7 +418,7 @@ class Exchange:
         if warmup:
             attribution = dataclasses.replace(attribution, request_class="warmup")
             coverage = "no_usage"
-        if reading.pending and reading.response_id is not None and outcome == "complete":
+        if self.request.method == "POST" and reading.pending and reading.response_id is not None:
             self._memory.remember_background(reading.response_id, lane, attribution)
         number = self.settled + 1
         return Call(

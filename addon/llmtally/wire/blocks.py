@@ -6,8 +6,8 @@ found by searching for the needles over everything that was received, so that a 
 
 from __future__ import annotations
 
-SAMPLE = 4096
-"""Bytes of a run of skipped blocks in which they are counted: counting costs as much as searching, a count is only a guide."""
+SAMPLE = 16 * 2**10
+"""Bytes of a feed in which skipped blocks are counted: counting costs as much as searching, and the count serves an estimate."""
 
 
 class Blocks:
@@ -21,7 +21,7 @@ class Blocks:
         self.skipped_bytes = 0
         """Bytes, separators included, of blocks without a needle. Exact, whatever the feeds were."""
         self.skipped_blocks = 0
-        """Blocks without a needle: separators, extrapolated from the first `SAMPLE` bytes of each feed and exact below that."""
+        """Blocks without a needle: separators, extrapolated from those in `SAMPLE` bytes of each feed and exact below that."""
         self._separator = separator
         self._limit = limit
         self._tail = bytearray()
@@ -115,6 +115,6 @@ class Blocks:
 
     def _count_skipped(self, region: bytes, blocks: list[bytes]) -> None:
         size, width = len(region), len(self._separator)
-        sample = min(size, SAMPLE)
+        sample = size if size <= SAMPLE else region.rfind(self._separator, 0, SAMPLE) + width
         self.skipped_bytes += size - sum(map(len, blocks)) - width * len(blocks)
-        self.skipped_blocks += max(region.count(self._separator, 0, sample) * size // sample - len(blocks), 0)
+        self.skipped_blocks += max(round(region.count(self._separator, 0, sample) * size / max(sample, 1)) - len(blocks), 0)

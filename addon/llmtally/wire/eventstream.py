@@ -39,6 +39,7 @@ class EventStreamDecoder:
         """Of no effect: the payloads are base64."""
         self.skipped_bytes = 0
         self.skipped_events = 0
+        self.overhead = 0
         self.faults = 0
         """Messages whose headers or payload could not be read, and the damage that ended the stream."""
         self._buffer = bytearray()

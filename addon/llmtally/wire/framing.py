@@ -41,6 +41,10 @@ class Framing(Protocol):
     def skipped_events(self) -> int:
         """About how many messages were skipped."""
 
+    @property
+    def overhead(self) -> int:
+        """Bytes that stood around the last message given."""
+
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes, in order."""
 
@@ -120,6 +124,7 @@ class Opaque:
         self.faults = 0
         self.skipped_bytes = 0
         self.skipped_events = 0
+        self.overhead = 0
 
     def feed(self, data: bytes) -> list[bytes]:  # noqa: ARG002
         """Nothing."""
@@ -166,6 +171,11 @@ class Sniffing:
     def skipped_events(self) -> int:
         """As `Framing.skipped_events`."""
         return self._framing.skipped_events if self._framing is not None else 0
+
+    @property
+    def overhead(self) -> int:
+        """As `Framing.overhead`."""
+        return self._framing.overhead if self._framing is not None else 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes; none until the framing is known."""

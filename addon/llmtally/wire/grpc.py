@@ -30,6 +30,7 @@ class GrpcDecoder:
         """Of no effect: messages are found by their length."""
         self.skipped_bytes = 0
         self.skipped_events = 0
+        self.overhead = 0
         self.faults = 0
         """Messages dropped: longer than `MAX_MESSAGE`, or compressed in a way that cannot be undone."""
         self._buffer = bytearray()

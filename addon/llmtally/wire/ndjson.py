@@ -39,6 +39,9 @@ class NdjsonDecoder:
         """Bytes of the skipped lines, with their ends."""
         return self._blocks.skipped_bytes
 
+    overhead = 1
+    """Bytes that stood around the last line given: its end."""
+
     @property
     def skipped_events(self) -> int:
         """About how many lines were skipped. See `Blocks.skipped_blocks`."""

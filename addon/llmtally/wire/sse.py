@@ -17,16 +17,19 @@ MAX_EVENT = 32 * 2**20
 """Bytes of one event. Generated images ride in events as base64, and the usage follows at the end of the same event."""
 
 _BOM = b"\xef\xbb\xbf"
+_SEPARATOR = b"\n\n"
 
 
 class SseDecoder:
     """Data buffers of the dispatched events; with needles, of those whose raw text holds one of them."""
 
     def __init__(self, needles: tuple[bytes, ...] = ()) -> None:
-        self._blocks = Blocks(b"\n\n", MAX_EVENT, needles)
+        self._blocks = Blocks(_SEPARATOR, MAX_EVENT, needles)
         self._head: bytes | None = b""
         """What may become a byte order mark; None once that is decided."""
         self._after_cr = False
+        self.overhead = 0
+        """Bytes that stood around the data of the last event given: field names, line ends, the event's name."""
 
     @property
     def needles(self) -> tuple[bytes, ...]:
@@ -62,11 +65,11 @@ class SseDecoder:
         if b"\r" in data:
             self._after_cr = data.endswith(b"\r")
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        return _data_buffers(self._blocks.feed(data))
+        return self._data_buffers(self._blocks.feed(data))
 
     def flush(self) -> list[bytes]:
         """The data buffer of an unfinished last event."""
-        return _data_buffers(self._blocks.flush())
+        return self._data_buffers(self._blocks.flush())
 
     def _skip_bom(self, data: bytes) -> bytes:
         data = (self._head or b"") + data
@@ -77,8 +80,14 @@ class SseDecoder:
         return data.removeprefix(_BOM)
 
 
-def _data_buffers(blocks: list[bytes]) -> list[bytes]:
-    return [data for block in blocks if (data := _data_buffer(block)) is not None]
+
+    def _data_buffers(self, blocks: list[bytes]) -> list[bytes]:
+        buffers = []
+        for block in blocks:
+            if (data := _data_buffer(block)) is not None:
+                buffers.append(data)
+                self.overhead = len(block) + len(_SEPARATOR) - len(data)
+        return buffers
 
 
 def _data_buffer(block: bytes) -> bytes | None:

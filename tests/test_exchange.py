@@ -1,0 +1,496 @@
+"""The heart: endings, sockets, background responses, repeats, and that nothing a peer sends gets out of hand."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmtally.attribution import Attributor
+from llmtally.exchange import MAX_LANES, SEEN_IDS, Ending, Exchange, Memory, RequestHead
+from llmtally.providers import PROVIDERS, Directory, Method, Route
+from llmtally.record import Call
+
+ALL_ROUTES = [Route(row, endpoint.format, "model", endpoint.streams_json) for row in PROVIDERS for endpoint in row.endpoints] + [
+    Route(PROVIDERS[0], PROVIDERS[0].endpoints[0].format, confirmed=False)
+]
+
+START = {
+    "type": "message_start",
+    "message": {
+        "id": "msg_1",
+        "model": "claude-opus-4-8",
+        "usage": {"input_tokens": 12, "cache_read_input_tokens": 900, "output_tokens": 2},
+    },
+}
+DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "abcd"}}
+END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 40}}
+STOP = {"type": "message_stop"}
+
+
+def memory() -> Memory:
+    return Memory(Attributor(b"key"))
+
+
+def exchange(
+    host: str = "api.anthropic.com",
+    path: str = "/v1/messages",
+    *,
+    method: Method = "POST",
+    shared: Memory | None = None,
+    status: int = 200,
+    content_type: str = "text/event-stream",
+    request: Any = None,
+    headers: dict[str, str] | None = None,
+) -> Exchange:
+    route = Directory().route(method, host, path)
+    assert route is not None
+    opened = Exchange(route, RequestHead("flow", method, host, path, {}, timestamp=100.0), shared or memory())
+    body = orjson.dumps(request) if request is not None else None
+    opened.request_sent(body, len(body or b""), 100.5)
+    opened.response_started(101 if method == "SOCKET" else status, {"content-type": content_type, **(headers or {})}, 101.0)
+    return opened
+
+
+def sse(*events: Any) -> bytes:
+    return b"".join(b"data: " + orjson.dumps(event) + b"\n\n" for event in events)
+
+
+def one(calls: list[Call]) -> Call:
+    assert len(calls) == 1, calls
+    return calls[0]
+
+
+class TestEndings:
+    """One call settles in every ending, with what the wire had said by then."""
+
+    def test_complete(self) -> None:
+        """A stream that came to its end is complete, and its times count from when the request had been sent."""
+        opened = exchange(request={"model": "claude-opus-4-8"})
+        opened.feed(sse(START), 101.5)
+        opened.feed(sse(DELTA), 102.0)
+        opened.feed(sse(END, STOP), 103.0)
+
+        call = one(opened.end("complete", 104.5))
+
+        assert (call.outcome, call.coverage, call.stop_reason) == ("complete", "unpriced", "end_turn")
+        assert (call.usage.input_tokens, call.usage.cache_read_tokens, call.usage.output_tokens) == (12, 900, 40)
+        assert (call.timestamp, call.started, call.ended) == (100.0, 100.5, 104.5)
+        assert (call.ttft_ms, call.duration_ms) == (1500.0, 4000.0)
+
+    @pytest.mark.parametrize("ending", ["client_aborted", "upstream_aborted"])
+    def test_aborted(self, ending: Ending) -> None:
+        """The input of an aborted stream is real, its output is estimated from what was delivered."""
+        opened = exchange()
+        opened.feed(sse(START, *[DELTA] * 25), 101.5)
+
+        call = one(opened.end(ending, 102.0))
+
+        assert call.outcome == ending
+        assert (call.usage.input_tokens, call.usage.cache_read_tokens) == (12, 900)
+        assert (call.usage.output_tokens, call.estimated, call.reported_output_tokens) == (25, True, 2)
+
+    def test_estimate_from_skipped_events(self) -> None:
+        """Events that were never parsed count in the estimate as those that were."""
+        opened = exchange()
+        opened.feed(sse(START, DELTA), 101.5)
+        opened.feed(sse(*[DELTA] * 999), 101.6)
+
+        call = one(opened.end("client_aborted", 102.0))
+
+        assert call.estimated
+        assert call.usage.output_tokens == pytest.approx(1000, rel=0.02)
+
+    def test_client_leaves_after_the_end(self) -> None:
+        """A client that hangs up once it has all is no abort."""
+        opened = exchange()
+        opened.feed(sse(START, DELTA, END), 101.5)
+
+        assert one(opened.end("client_aborted", 102.0)).outcome == "complete"
+
+    def test_server_stops_without_the_end(self) -> None:
+        """A stream that is closed in good order but says nothing of its end was cut off by the server."""
+        opened = exchange()
+        opened.feed(sse(START, DELTA), 101.5)
+
+        assert one(opened.end("complete", 102.0)).outcome == "upstream_aborted"
+
+    def test_error_in_the_stream(self) -> None:
+        """An error event makes an error of a 200, and the input stays counted."""
+        opened = exchange()
+        opened.feed(sse(START, DELTA, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}), 101.5)
+
+        call = one(opened.end("complete", 102.0))
+
+        assert (call.status, call.outcome, call.coverage) == (200, "error", "unpriced")
+        assert call.error is not None
+        assert (call.error.type, call.usage.input_tokens) == ("overloaded_error", 12)
+
+    def test_no_response(self) -> None:
+        """A connection lost before the response head is a call too."""
+        route = Directory().route("POST", "api.anthropic.com", "/v1/messages")
+        assert route is not None
+        lost = Exchange(route, RequestHead("flow", "POST", "api.anthropic.com", "/v1/messages", {}, timestamp=100.0), memory())
+
+        call = one(lost.end("upstream_aborted", 101.0))
+
+        assert (call.status, call.outcome, call.coverage, call.usage.total_tokens) == (None, "upstream_aborted", "no_usage", None)
+
+    def test_error_page(self) -> None:
+        """A refusal that is no JSON is an error by its status."""
+        opened = exchange(status=502, content_type="text/html")
+        opened.feed(b"<html>Bad gateway</html>", 101.5)
+
+        call = one(opened.end("complete", 102.0))
+
+        assert (call.outcome, call.coverage) == ("error", "error")
+        assert call.error is not None
+        assert call.error.type == "http_502"
+
+    def test_settled_once(self) -> None:
+        """A second ending settles nothing: `error` may follow `done`."""
+        opened = exchange()
+
+        assert len(opened.end("client_aborted", 102.0)) == 1
+        assert opened.end("complete", 103.0) == []
+
+    def test_unparsed(self) -> None:
+        """A response without a single known word is a bug or a new format, and is said to be."""
+        opened = exchange(content_type="application/json")
+        opened.feed(b'{"tokens_spent": 12}', 101.5)
+
+        assert one(opened.end("complete", 102.0)).coverage == "unparsed"
+
+    def test_damaged_coding(self) -> None:
+        """What was read before a content coding broke stands."""
+        coded = gzip.compress(sse(START, DELTA, END))
+        opened = exchange(headers={"content-encoding": "gzip"})
+        opened.feed(coded[:-8], 101.5)
+        opened.feed(b"rubbish!" * 4, 101.6)
+
+        assert one(opened.end("complete", 102.0)).usage.output_tokens == 40
+
+    def test_read_ahead(self) -> None:
+        """Reading a whole body in advance changes nothing in what is settled."""
+        body = orjson.dumps({**START["message"], "type": "message", "stop_reason": "end_turn"})  # type: ignore[dict-item]
+        ahead, plain = (exchange(content_type="application/json", request={"model": "m"}) for _ in range(2))
+
+        ahead.read_ahead(body, 101.0)
+        plain.feed(body, 101.0)
+
+        assert ahead.end("complete", 102.0) == plain.end("complete", 102.0)
+
+
+class TestRepeats:
+    """A response is counted once, however often it is seen."""
+
+    def test_same_id(self) -> None:
+        """The second sight of a response id is a duplicate."""
+        shared = memory()
+        first, second = (exchange(shared=shared) for _ in range(2))
+        for opened in (first, second):
+            opened.feed(sse(START, END), 101.5)
+
+        assert one(first.end("complete", 102.0)).coverage == "unpriced"
+        assert one(second.end("complete", 102.0)).coverage == "duplicate"
+
+    def test_memory_of_ids_is_bounded(self) -> None:
+        """The oldest ids are forgotten."""
+        shared = memory()
+        assert shared.first_sight("first")
+        for number in range(SEEN_IDS):
+            shared.first_sight(str(number))
+
+        assert shared.first_sight("first")
+
+    def test_background(self) -> None:
+        """A background response is one call: its end, seen by a poll, with the request that began it."""
+        shared = memory()
+        path, request = "/v1/responses", {"model": "gpt-5.6-sol", "background": True}
+        queued = {"id": "resp_1", "object": "response", "status": "queued", "model": "gpt-5.6-sol", "usage": None}
+        done = {**queued, "status": "completed", "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}}
+
+        def ask(method: Method, where: str, answer: Any, body: Any = None) -> Call:
+            opened = exchange("api.openai.com", where, method=method, shared=shared, content_type="application/json", request=body)
+            opened.feed(orjson.dumps(answer), 101.5)
+            return one(opened.end("complete", 102.0))
+
+        begun = ask("POST", path, queued, request)
+        underway = ask("GET", f"{path}/resp_1", {**queued, "status": "in_progress"})
+        ended = ask("GET", f"{path}/resp_1", done)
+        again = ask("GET", f"{path}/resp_1", done)
+
+        assert [call.pending for call in (begun, underway, ended, again)] == [True, True, False, False]
+        assert (ended.request_model, ended.usage.total_tokens, ended.coverage) == ("gpt-5.6-sol", 13, "unpriced")
+        assert again.coverage == "duplicate"
+
+
+class TestSockets:
+    """One call per turn, at its terminal event."""
+
+    @staticmethod
+    def created(response_id: str, **more: Any) -> bytes:
+        return orjson.dumps({"type": "response.created", "response": {"id": response_id, "model": "gpt-5.6-sol"}, **more})
+
+    @staticmethod
+    def completed(response_id: str, kind: str = "response.completed", output: int = 5, **more: Any) -> bytes:
+        usage = {"input_tokens": 10, "output_tokens": output, "total_tokens": 10 + output}
+        return orjson.dumps({"type": kind, "response": {"id": response_id, "model": "gpt-5.6-sol", "usage": usage, **more}})
+
+    @staticmethod
+    def ask(**more: Any) -> bytes:
+        return orjson.dumps({"type": "response.create", "model": "gpt-5.6-sol", "input": [], **more})
+
+    def socket(self) -> Exchange:
+        return exchange("api.openai.com", "/v1/responses", method="SOCKET")
+
+    def test_turns(self) -> None:
+        """Each turn of a socket is a call of its own, numbered from the second on."""
+        opened, calls = self.socket(), list[Call]()
+        for number in ("1", "2"):
+            opened.frame(self.ask(), from_client=True, at=102.0)
+            opened.frame(self.created(f"resp_{number}"), from_client=False, at=102.5)
+            calls += opened.frame(self.completed(f"resp_{number}"), from_client=False, at=103.0)
+
+        assert opened.end("client_aborted", 110.0) == []
+        assert [(call.request_id, call.response_id, call.usage.output_tokens) for call in calls] == [
+            ("flow", "resp_1", 5),
+            ("flow#2", "resp_2", 5),
+        ]
+        assert (calls[0].timestamp, calls[0].duration_ms, calls[0].transport) == (102.0, 1000.0, "websocket")
+
+    def test_warm_up(self) -> None:
+        """A warm-up generates nothing and is billed nothing: it is recorded as such, without a cost."""
+        opened = self.socket()
+        opened.frame(self.ask(generate=False), from_client=True, at=102.0)
+
+        call = one(opened.frame(self.completed("resp_0", output=0), from_client=False, at=103.0))
+
+        assert (call.attribution.request_class, call.coverage, call.cost_usd) == ("warmup", "no_usage", None)
+
+    def test_cut_off(self) -> None:
+        """A turn that the socket's end interrupts is settled as aborted."""
+        opened = self.socket()
+        opened.frame(self.ask(), from_client=True, at=102.0)
+        opened.frame(self.created("resp_1"), from_client=False, at=102.5)
+
+        call = one(opened.end("upstream_aborted", 103.0))
+
+        assert (call.outcome, call.usage.total_tokens, call.response_id) == ("upstream_aborted", None, "resp_1")
+
+    def test_steered(self) -> None:
+        """A steered response and its automatic successor both count, both as asked for by the same request."""
+        opened, calls = self.socket(), list[Call]()
+        opened.frame(self.ask(service_tier="flex"), from_client=True, at=102.0)
+        opened.frame(self.created("resp_1"), from_client=False, at=102.5)
+        steered = self.completed("resp_1", "response.incomplete", incomplete_details={"reason": "steered"})
+        calls += opened.frame(steered, from_client=False, at=103.0)
+        opened.frame(self.created("resp_2"), from_client=False, at=103.1)
+        calls += opened.frame(self.completed("resp_2"), from_client=False, at=104.0)
+
+        assert [(call.outcome, call.request_service_tier) for call in calls] == [("incomplete", "flex"), ("complete", "flex")]
+
+    def test_lanes(self) -> None:
+        """Responses that interleave by stream id do not mix."""
+        opened, calls = self.socket(), list[Call]()
+        for lane in ("a", "b"):
+            opened.frame(self.ask(stream_id=lane, model=f"model-{lane}"), from_client=True, at=102.0)
+            opened.frame(self.created(f"resp_{lane}", stream_id=lane), from_client=False, at=102.5)
+        for lane, output in (("b", 7), ("a", 3)):
+            frame = json.loads(self.completed(f"resp_{lane}", output=output)) | {"stream_id": lane}
+            calls += opened.frame(orjson.dumps(frame), from_client=False, at=103.0)
+
+        assert [(call.response_id, call.request_model, call.usage.output_tokens) for call in calls] == [
+            ("resp_b", "model-b", 7),
+            ("resp_a", "model-a", 3),
+        ]
+
+    def test_lanes_are_bounded(self) -> None:
+        """A client that opens lanes without end has the oldest settled."""
+        opened, calls = self.socket(), list[Call]()
+        for number in range(MAX_LANES + 3):
+            calls += opened.frame(self.ask(stream_id=str(number)), from_client=True, at=102.0)
+
+        assert [call.outcome for call in calls] == ["upstream_aborted"] * 3
+
+    def test_limits_of_a_socket(self) -> None:
+        """A rate-limit event belongs to the next call that settles."""
+        opened = exchange("chatgpt.com", "/backend-api/codex/responses", method="SOCKET")
+        window = {"used_percent": 31, "window_minutes": 300, "reset_at": 1_800_000_000}
+        event = {"type": "codex.rate_limits", "plan_type": "plus", "rate_limits": {"primary": window, "secondary": None}}
+        opened.frame(self.ask(), from_client=True, at=102.0)
+        opened.frame(orjson.dumps(event), from_client=False, at=102.1)
+
+        call = one(opened.frame(self.completed("resp_1"), from_client=False, at=103.0))
+
+        assert [(limit.key, limit.utilization) for limit in call.limits] == [("5h", 31.0)]
+        assert call.billing == "subscription"
+
+
+class TestUnknownHosts:
+    """On a host without a row the bodies must say that it is an LLM call."""
+
+    def test_gateway(self) -> None:
+        """Usage in the response says so."""
+        opened = exchange("gateway.example.com", "/v1/chat/completions", content_type="application/json")
+        opened.feed(
+            b'{"id":"c1","model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}', 101.5
+        )
+
+        call = one(opened.end("complete", 102.0))
+
+        assert (call.provider, call.usage.total_tokens, call.coverage) == ("unknown", 7, "unpriced")
+
+    def test_not_an_llm(self) -> None:
+        """A path that only looks alike is left alone."""
+        opened = exchange("shop.example.com", "/api/completions", content_type="application/json", request={"q": "sho"})
+        opened.feed(b'{"results": ["shoes"]}', 101.5)
+
+        assert opened.end("complete", 102.0) == []
+
+    def test_refused_llm_call(self) -> None:
+        """A request that speaks of a model and messages is one, also when it is refused."""
+        opened = exchange("gateway.example.com", "/v1/chat/completions", status=401, request={"model": "m", "messages": []})
+
+        assert one(opened.end("complete", 102.0)).outcome == "error"
+
+    def test_counting_is_no_call(self) -> None:
+        """An answer that only counts tokens gives no call."""
+        opened = exchange(content_type="application/json")
+        opened.feed(b'{"input_tokens": 12}', 101.5)
+
+        assert opened.end("complete", 102.0) == []
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=12), children, max_size=4),
+    max_leaves=12,
+)
+
+
+class TestHostilePeers:
+    """Nothing a peer sends raises, and nothing it sends grows without bound."""
+
+    @settings(max_examples=300, deadline=None)
+    @given(
+        route=st.sampled_from(ALL_ROUTES),
+        status=st.sampled_from([200, 101, 429, 500]),
+        headers=st.dictionaries(
+            st.sampled_from(["content-type", "content-encoding", "x-codex-primary-used-percent"]), st.text(max_size=40)
+        ),
+        request=st.binary(max_size=200),
+        pieces=st.lists(st.binary(max_size=200), max_size=8),
+        ending=st.sampled_from(["complete", "client_aborted", "upstream_aborted"]),
+    )
+    def test_arbitrary_bytes(
+        self, route: Route, status: int, headers: dict[str, str], request: bytes, pieces: list[bytes], ending: Ending
+    ) -> None:
+        """Arbitrary bytes settle at most one call an ending."""
+        opened = Exchange(route, RequestHead("flow", "POST", "h", "/p", {}, timestamp=0.0), memory())
+        opened.request_sent(request, len(request), 0.0)
+        opened.response_started(status, headers, 0.0)
+        for piece in pieces:
+            opened.feed(piece, 1.0)
+
+        assert len(opened.end(ending, 2.0)) <= 1
+
+    @settings(max_examples=300, deadline=None)
+    @given(route=st.sampled_from(ALL_ROUTES), frames=st.lists(st.tuples(st.booleans(), json_values), max_size=8))
+    def test_arbitrary_frames(self, route: Route, frames: list[tuple[bool, Any]]) -> None:
+        """Arbitrary JSON on a socket does not raise."""
+        opened = Exchange(route, RequestHead("flow", "SOCKET", "h", "/p", {}, timestamp=0.0), memory())
+        opened.response_started(101, {}, 0.0)
+        for from_client, value in frames:
+            opened.frame(json.dumps(value).encode(), from_client=from_client, at=1.0)
+        opened.end("client_aborted", 2.0)
+
+    @settings(max_examples=200, deadline=None)
+    @given(route=st.sampled_from(ALL_ROUTES), values=st.lists(json_values, max_size=6))
+    def test_arbitrary_events(self, route: Route, values: list[Any]) -> None:
+        """Arbitrary JSON in a stream does not raise."""
+        opened = Exchange(route, RequestHead("flow", "POST", "h", "/p", {}, timestamp=0.0), memory())
+        opened.response_started(200, {"content-type": "text/event-stream"}, 0.0)
+        for value in values:
+            opened.feed(b"data: " + json.dumps(value).encode() + b"\n\n", 1.0)
+        opened.end("complete", 2.0)
+
+    @pytest.mark.parametrize(
+        ("content_type", "chunk"),
+        [
+            ("text/event-stream", b"data: " + b"x" * 2**20),
+            ("text/event-stream", b"x\n" * 2**19),
+            ("application/x-ndjson", b'{"a": "' + b"x" * 2**20),
+            ("application/json", b'{"a": "' + b"x" * 2**20),
+            ("application/json", b"[" * 2**20),
+            ("application/vnd.amazon.eventstream", b"\xff" * 2**20),
+            ("text/plain", b" " * 2**20),
+        ],
+        ids=["endless line", "endless event", "endless ndjson line", "endless document", "nesting", "eventstream", "blanks"],
+    )
+    def test_endless(self, content_type: str, chunk: bytes) -> None:
+        """256 MiB of what never ends is not kept."""
+        opened = exchange(content_type=content_type)
+        opened.feed(chunk, 1.0)
+        tracemalloc.start()
+        for _ in range(255):
+            opened.feed(chunk[-(2**20) :], 1.0)
+        held, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        opened.end("upstream_aborted", 2.0)
+
+        assert held < 80 * 2**20
+        assert peak < 160 * 2**20
+
+    def test_bomb(self) -> None:
+        """64 MiB of blanks in 64 KiB of gzip never stand in memory at once."""
+        bomb = gzip.compress(b"\n" * 2**26)
+        opened = exchange(headers={"content-encoding": "gzip"})
+        tracemalloc.start()
+        opened.feed(bomb, 1.0)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert peak < 16 * 2**20
+
+    def test_deep_nesting(self) -> None:
+        """100,000 levels are refused by the reader, not by the stack."""
+        opened = exchange(content_type="application/json")
+        opened.feed(b'{"a":' * 100_000 + b"1" + b"}" * 100_000, 1.0)
+
+        assert one(opened.end("complete", 2.0)).coverage == "unparsed"
+
+    def test_a_long_socket(self) -> None:
+        """A socket open for days holds no more after a thousand turns than after one."""
+        opened = exchange("api.openai.com", "/v1/responses", method="SOCKET")
+
+        def turns(numbers: range) -> Iterator[Call]:
+            for number in numbers:
+                opened.frame(TestSockets.ask(padding="x" * 1000), from_client=True, at=1.0)
+                opened.frame(TestSockets.created(f"resp_{number}"), from_client=False, at=1.0)
+                yield from opened.frame(TestSockets.completed(f"resp_{number}"), from_client=False, at=2.0)
+
+        assert len(list(turns(range(10)))) == 10
+        tracemalloc.start()
+        assert len(list(turns(range(10, 1_010)))) == 1_000
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+        assert held < 2**20
+
+
+def test_request_fields_survive_a_lost_body() -> None:
+    """A request body that was not kept leaves the request's fields unknown, nothing else."""
+    lost = exchange()
+    lost.feed(sse(START, END), 101.5)
+
+    call = one(lost.end("complete", 102.0))
+
+    assert (call.request_model, call.usage.total_tokens) == (None, 952)
