@@ -1,0 +1,93 @@
+"""Chat Completions: what the captures of `tests/wire/openai_chat` do not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmtally.formats.openai_chat import OPENAI_CHAT, content_length, read_chat, read_headers
+from llmtally.record import Reading, Usage
+
+
+def fold(*messages: dict[str, Any]) -> Reading:
+    reading = Reading()
+    for message in messages:
+        reading = read_chat(message, reading)
+    return reading
+
+
+@pytest.mark.parametrize("separators", [b'"finish_reason":"stop"', b'"finish_reason": "stop"'])
+def test_the_end_is_found_with_and_without_spaces(separators: bytes) -> None:
+    """Python servers put a space after the colon; the finish must be seen all the same, and a null one must not cost a parse."""
+    assert any(needle in separators for needle in OPENAI_CHAT.needles)
+    assert not any(needle in separators.replace(b'"stop"', b"null") for needle in OPENAI_CHAT.needles)
+
+
+def test_needles_do_not_stand_inside_strings() -> None:
+    """Generated text that looks like usage is escaped, and so holds no needle."""
+    chunk = rb'{"choices":[{"delta":{"content":"{\"prompt_tokens\": 1, \"error\": 2, \"finish_reason\":\"stop\"}"}}]}'
+
+    assert not any(needle in chunk for needle in OPENAI_CHAT.needles)
+
+
+def test_finished_by_the_trailing_usage() -> None:
+    """A chunk with usage and no choice is the last one, even if no finish reason was given."""
+    assert not fold({"choices": [], "prompt_filter_results": []}).finished
+    assert fold({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}}).finished
+
+
+def test_continuous_usage_does_not_finish() -> None:
+    """Usage beside a choice that goes on is a running count."""
+    reading = fold(
+        {"choices": [{"delta": {"content": "a"}, "finish_reason": None}], "usage": {"prompt_tokens": 9, "completion_tokens": 1}}
+    )
+
+    assert not reading.finished
+    assert reading.usage == Usage(input_tokens=9, output_tokens=1)
+
+
+@pytest.mark.parametrize(
+    ("delta", "length"),
+    [
+        ({"content": "é"}, 2),
+        ({"reasoning_content": "abc"}, 3),
+        ({"reasoning": "abc"}, 3),
+        ({"reasoning": "abc", "reasoning_content": "abc"}, 3),
+        ({"tool_calls": [{"function": {"arguments": '{"a":'}}, {"function": {"arguments": "1}"}}]}, 7),
+        ({"function_call": {"arguments": "xy"}}, 2),
+        ({"audio": {"transcript": "Hi", "data": "AAAA"}}, 2),
+        ({"refusal": "No"}, 2),
+        ({"content": [{"type": "text", "text": "ab"}, {"type": "thinking", "thinking": [{"type": "text", "text": "cd"}]}]}, 4),
+        ({"role": "assistant", "content": ""}, 0),
+    ],
+)
+def test_content(delta: dict[str, Any], length: int) -> None:
+    """All that the model wrote counts as content, once, in UTF-8 bytes."""
+    assert content_length({"choices": [{"delta": delta}]}) == length
+
+
+def test_content_of_other_shapes() -> None:
+    """Legacy completions and Anthropic's events deliver content too."""
+    assert content_length({"choices": [{"text": "abc"}, {"text": "d"}]}) == 4
+    assert content_length({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "abc"}}) == 3
+
+
+def test_fireworks_headers_alone() -> None:
+    """Without both numbers the headers say nothing; the body's own count of cached tokens wins over them."""
+    assert read_headers({"fireworks-prompt-tokens": "10"}, Reading()) == Reading()
+    reading = read_headers({"fireworks-prompt-tokens": "10", "fireworks-cached-prompt-tokens": "8"}, Reading())
+    usage = {"prompt_tokens": 10, "completion_tokens": 1, "prompt_tokens_details": {"cached_tokens": 7}}
+
+    assert reading.usage == Usage(input_tokens=2, cache_read_tokens=8)
+    assert read_chat({"usage": usage}, reading).usage == Usage(input_tokens=3, cache_read_tokens=7, output_tokens=1)
+
+
+def test_early_ends() -> None:
+    """Length and filters are early ends; stop and tool calls are not."""
+    early = {
+        reason: fold({"choices": [{"finish_reason": reason}]}).stopped_early
+        for reason in ("length", "content_filter", "stop", "tool_calls")
+    }
+
+    assert early == {"length": True, "content_filter": True, "stop": False, "tool_calls": False}
