@@ -1,4 +1,4 @@
-"""Bare clients that show what arrives, when, byte for byte: HTTP/1.1 by the standard library, HTTP/2 by h2.
+"""Bare clients that show what arrives, when, byte for byte: HTTP/1.1 by the standard library, HTTP/2 by h2, WebSockets by wsproto.
 
 SDKs hide exactly what the transparency tests are about: chunk boundaries, content codings and how a connection ends.
 """
@@ -15,6 +15,11 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, BytesMessage, TextMessage
+from wsproto.events import Event as WsEvent
+from wsproto.events import Request as WsRequest
+from wsproto.extensions import PerMessageDeflate
 
 from .handler import DEADLINE
 from .proxy import Proxy
@@ -70,20 +75,26 @@ class Http1Client:
         self.close()
 
 
+def _tunnel(proxy: Proxy, host: str, protocol: str) -> ssl.SSLSocket:
+    """TLS to a host through the proxy."""
+    tunnel = socket.create_connection(("127.0.0.1", proxy.port), timeout=DEADLINE)
+    tunnel.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nhost: {host}:443\r\n\r\n".encode())
+    answer = b""
+    while not answer.endswith(b"\r\n\r\n"):
+        answer += tunnel.recv(1)
+    assert b" 200 " in answer, answer
+    context = proxy.client_context()
+    context.set_alpn_protocols([protocol])
+    encrypted = context.wrap_socket(tunnel, server_hostname=host)
+    assert encrypted.selected_alpn_protocol() == protocol
+    return encrypted
+
+
 class Http2Client:
     """One HTTP/2 connection to a host through the proxy."""
 
     def __init__(self, proxy: Proxy, host: str) -> None:
-        tunnel = socket.create_connection(("127.0.0.1", proxy.port), timeout=DEADLINE)
-        tunnel.sendall(f"CONNECT {host}:443 HTTP/1.1\r\nhost: {host}:443\r\n\r\n".encode())
-        answer = b""
-        while not answer.endswith(b"\r\n\r\n"):
-            answer += tunnel.recv(1)
-        assert b" 200 " in answer, answer
-        context = proxy.client_context()
-        context.set_alpn_protocols(["h2"])
-        self._socket = context.wrap_socket(tunnel, server_hostname=host)
-        assert self._socket.selected_alpn_protocol() == "h2"
+        self._socket = _tunnel(proxy, host, "h2")
         self._host = host
         self._connection = H2Connection(H2Configuration(header_encoding="utf-8"))
         self._connection.initiate_connection()
@@ -93,11 +104,11 @@ class Http2Client:
         self.ended: dict[int, str] = {}
         """How each stream ended: `end` or `reset`."""
 
-    def request(self, path: str, body: bytes, headers: Iterable[tuple[str, str]] = ()) -> int:
-        """Send a POST; return its stream's number."""
+    def request(self, path: str, body: bytes, headers: Iterable[tuple[str, str]] = (), *, method: str = "POST") -> int:
+        """Send a request; return its stream's number."""
         number = self._connection.get_next_available_stream_id()
         self._connection.send_headers(
-            number, [(":method", "POST"), (":scheme", "https"), (":authority", self._host), (":path", path), *headers]
+            number, [(":method", method), (":scheme", "https"), (":authority", self._host), (":path", path), *headers]
         )
         self._connection.send_data(number, body, end_stream=True)
         self._flush()
@@ -159,3 +170,57 @@ class Http2Client:
 
     def _flush(self) -> None:
         self._socket.sendall(self._connection.data_to_send())
+
+
+class WebSocketClient:
+    """One WebSocket to a host through the proxy, with permessage-deflate."""
+
+    def __init__(self, proxy: Proxy, host: str, path: str, headers: Mapping[str, str] | None = None) -> None:
+        self._socket = _tunnel(proxy, host, "http/1.1")
+        self._connection = WSConnection(ConnectionType.CLIENT)
+        extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+        self._send(WsRequest(host=host, target=path, extensions=[PerMessageDeflate()], extra_headers=extra))
+        self._events: list[WsEvent] = []
+        accepted = self._next_event()
+        assert isinstance(accepted, AcceptConnection), accepted
+
+    def send(self, message: str | bytes) -> None:
+        """Send one message."""
+        self._send(TextMessage(message) if isinstance(message, str) else BytesMessage(message))
+
+    def receive(self) -> str | bytes | None:
+        """The next message; None once the server has closed or gone."""
+        message: str | bytes = b""
+        while True:
+            match self._next_event():
+                case TextMessage(data=str(text), message_finished=finished):
+                    message = text if message == b"" else f"{message!s}{text}"
+                case BytesMessage(data=data, message_finished=finished):
+                    message = bytes(message if isinstance(message, bytes) else b"") + bytes(data)
+                case _:
+                    return None
+            if finished:
+                return message
+
+    def abort(self) -> None:
+        """Go away without a close frame."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _send(self, event: WsEvent) -> None:
+        self._socket.sendall(self._connection.send(event))
+
+    def _next_event(self) -> WsEvent:
+        while not self._events:
+            try:
+                data = self._socket.recv(READ_SIZE)
+            except (ConnectionError, ssl.SSLEOFError):
+                data = b""
+            self._connection.receive_data(data or None)
+            self._events += self._connection.events()
+        return self._events.pop(0)

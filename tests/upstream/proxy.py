@@ -18,7 +18,8 @@ from .server import Upstream
 
 ROOT = Path(__file__).parents[2]
 ADDON = ROOT / "addon" / "usage.py"
-REDIRECT = Path(__file__).with_name("redirect.py")
+SCRIPTS = Path(__file__).parent
+REDIRECT = SCRIPTS / "redirect.py"
 MITMDUMP = Path(sysconfig.get_path("scripts")) / "mitmdump"
 
 FAULTS = ("Traceback", "Addon error", "has crashed", "Unhandled error")

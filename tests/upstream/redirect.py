@@ -36,7 +36,7 @@ def load(loader: Loader) -> None:
 
 async def running() -> None:
     """Say on which port the proxy listens, once it does."""
-    server: Proxyserver = ctx.master.addons.get("proxyserver")  # type: ignore[no-untyped-call]
+    server: Proxyserver = ctx.master.addons.get("proxyserver")
     while not (addresses := server.listen_addrs()):  # noqa: ASYNC110  # mitmproxy has no event for it
         await asyncio.sleep(0.01)
     announced = Path(os.environ["PROXY_READY"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Event, Ping, TextMessage
 from wsproto.extensions import PerMessageDeflate
 
@@ -41,7 +42,8 @@ class ServerSocket:
                     case Ping():
                         await self._write(event.response())
                     case CloseConnection():
-                        await self._write(event.response())
+                        if self._connection.state is ConnectionState.REMOTE_CLOSING:
+                            await self._write(event.response())
                         return None
             if not (data := await self._reader.read(READ_SIZE)):
                 return None
