@@ -90,7 +90,7 @@ def is_streaming(content_type: str) -> bool:
 
 def _transport(content_type: str) -> Transport | None:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith("application/grpc"):
+    if media_type.startswith(("application/grpc", "application/connect+")):  # Connect's streams have gRPC's frames
         return "grpc"
     if media_type.startswith(("audio/", "image/", "video/")):
         return "binary"

@@ -2,7 +2,8 @@
 
     u8 flags | u32 length, big-endian | message
 
-Flag 1 marks a compressed message (gzip is the one coding in use), flag 128 the trailers that gRPC-Web puts into the body.
+Flag 1 marks a compressed message (gzip is the one coding in use), flag 128 the trailers that gRPC-Web puts into the body,
+flag 2 those of Connect, whose streams have the same frames.
 Protobuf is read without a schema: https://protobuf.dev/programming-guides/encoding/
 """
 
@@ -17,7 +18,7 @@ MAX_MESSAGE = 32 * 2**20
 """Bytes of one message, decompressed: as much as one event of an event stream. gRPC's own default is 4 MiB."""
 
 _HEAD = 5
-_COMPRESSED, _TRAILERS = 0x01, 0x80
+_COMPRESSED, _TRAILERS = 0x01, 0x82
 _VARINT, _FIXED64, _COUNTED, _FIXED32 = 0, 1, 2, 5
 _MAX_VARINT = 10
 
