@@ -1,0 +1,113 @@
+"""The house stands as CONTRIBUTING.md draws it: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import llmtally
+
+PACKAGE = Path(llmtally.__file__ or "").parent
+
+FLOORS = (
+    {"llmtally", "record"},
+    {"wire"},
+    {"formats"},
+    {"providers", "attribution", "limits", "client_process"},
+    {"tracker", "pricing", "exchange"},
+    {"web", "report", "metrics", "journal", "terminal"},
+    {"addon", "tap"},
+    {"cli", "__main__"},
+)
+"""From the ground up. A module imports from floors below, or from its own without going in circles."""
+
+ONLY_IMPORTER = {"mitmproxy": "addon", "tornado": "web", "genai_prices": "pricing.catalogue", "duckdb": "report"}
+
+HEAVY = {*ONLY_IMPORTER, "orjson", "asyncio", "pydantic"}
+
+
+def modules() -> dict[str, Path]:
+    """Dotted names below the package (`formats.gemini`; a package's `__init__` is the package) and their files."""
+    found = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__") or "llmtally"] = path
+    return found
+
+
+def imported(name: str, path: Path) -> Iterator[str]:
+    """Absolute dotted names of what a module imports, wherever in it the import stands."""
+    package = (
+        ["llmtally", *name.split(".")] if path.name == "__init__.py" and name != "llmtally" else ["llmtally", *name.split(".")[:-1]]
+    )
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            base = base + (node.module.split(".") if node.module else [])
+            yield from (".".join([*base, alias.name]) for alias in node.names)
+
+
+@cache
+def house() -> dict[str, set[str]]:
+    """For every module, the modules of the package that it imports."""
+    known = modules()
+
+    def resolve(dotted: str) -> str | None:
+        """The module behind `llmtally.record.Usage`: the longest name that is one."""
+        parts = dotted.split(".")[1:]
+        while parts and ".".join(parts) not in known:
+            parts.pop()
+        return ".".join(parts) or "llmtally"
+
+    return {
+        name: {target for dotted in imported(name, path) if dotted.split(".")[0] == "llmtally" and (target := resolve(dotted))}
+        for name, path in known.items()
+    }
+
+
+def floor(name: str) -> int:
+    """The number of a module's floor; above all others where it has none, which is a failure of its own."""
+    top = name.split(".")[0]
+    return next((number for number, names in enumerate(FLOORS) if top in names), len(FLOORS))
+
+
+def test_every_module_has_a_floor() -> None:
+    """A new module is given its place above, and in the table of CONTRIBUTING.md."""
+    assert {name.split(".")[0] for name in modules()} <= set().union(*FLOORS)
+
+
+@pytest.mark.parametrize("name", sorted(modules()))
+def test_imports_point_down(name: str) -> None:
+    """No module imports from a floor above its own."""
+    assert [target for target in house()[name] if floor(target) > floor(name)] == []
+
+
+def test_imports_do_not_go_in_circles() -> None:
+    """Modules of one floor may use each other in one direction."""
+    TopologicalSorter({name: targets - {name} for name, targets in house().items()}).prepare()
+
+
+@pytest.mark.parametrize(("library", "only"), ONLY_IMPORTER.items())
+def test_a_library_is_known_to_one_module(library: str, only: str) -> None:
+    """What may change under us, or is heavy, is imported in one place."""
+    importers = {name for name, path in modules().items() if library in {dotted.split(".")[0] for dotted in imported(name, path)}}
+
+    assert importers <= {only}
+
+
+@pytest.mark.parametrize("name", ["llmtally", "llmtally.cli"])
+def test_starting_costs_nothing(name: str) -> None:
+    """Importing the package, or the command line for `--version`, loads none of the big libraries."""
+    script = f"import sys, {name}; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent).stdout
+
+    assert HEAVY & set(loaded.split()) == set()
