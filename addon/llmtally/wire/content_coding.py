@@ -153,23 +153,24 @@ def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
 
 
 class _Brotli:
-    """RFC 7932."""
+    """RFC 7932. One call does not give all that its input holds, so it is asked again until nothing comes."""
 
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
         self._limited = hasattr(self._stream, "can_accept_more_data")
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        if not self._limited:
-            for piece in _slices(data, BROTLI_SLICE):
-                if not self._stream.is_finished():
-                    yield self._stream.process(piece)
-            return
-        while not self._stream.is_finished():
-            yield self._stream.process(data, output_buffer_limit=MAX_PIECE)
-            if self._stream.can_accept_more_data():
-                return
-            data = b""
+        for piece in _slices(data, len(data) if self._limited else BROTLI_SLICE):
+            output = self._process(piece)
+            while output:
+                yield output
+                output = self._process(b"")
+
+    def _process(self, data: bytes) -> bytes:
+        if self._stream.is_finished():
+            return b""
+        output: bytes = self._stream.process(data, output_buffer_limit=MAX_PIECE) if self._limited else self._stream.process(data)
+        return output
 
 
 class _Zstd:

@@ -71,21 +71,21 @@ def prune(text: bytes) -> bytes:
     if len(text) <= PRUNE_ABOVE:
         return text
     kept = []
-    copied = known = 0
-    inside = False
+    copied = known = quote = 0
+    inside = False  # whether `known` is inside a string
     for stretch in range(0, len(text) - STRIDE, STRIDE):
-        if stretch < known or text.find(_QUOTE, stretch, stretch + STRIDE) >= 0:
+        if stretch < quote or text.find(_QUOTE, stretch, stretch + STRIDE) >= 0:
             continue
-        inside ^= _is_odd_number_of_quotes(text[known:stretch])
-        end = text.find(_QUOTE, stretch)
-        if end < 0:
+        quote = text.find(_QUOTE, stretch)
+        if quote < 0:
             break
+        inside ^= _is_odd_number_of_quotes(text[known:stretch])
         start = max(text.rfind(_QUOTE, known, stretch) + 1, known)
+        known = quote
         if inside:
-            end -= _backslashes_before(text, end)  # they may escape the quote
+            known -= _backslashes_before(text, quote)  # they may escape it
             kept.append(text[copied:start])
-            copied = end
-        known = end
+            copied = known
     kept.append(text[copied:])
     return b"".join(kept)
 
@@ -125,6 +125,7 @@ class JsonBody:
         """Of no effect: a document is one message."""
         self.skipped_bytes = 0
         self.skipped_events = 0
+        self.overhead = 0
         self.faults = 0
         """1 if the body was longer than `MAX_BODY` and was dropped."""
         self._body = bytearray()
@@ -156,6 +157,7 @@ class JsonArray:
         """Of no effect: the end of an element is only found by reading it."""
         self.skipped_bytes = 0
         self.skipped_events = 0
+        self.overhead = 0
         self.faults = 0
         """Elements dropped because they were longer than `MAX_ELEMENT`."""
         self._buffer = bytearray()

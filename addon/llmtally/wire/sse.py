@@ -79,8 +79,6 @@ class SseDecoder:
         self._head = None
         return data.removeprefix(_BOM)
 
-
-
     def _data_buffers(self, blocks: list[bytes]) -> list[bytes]:
         buffers = []
         for block in blocks:

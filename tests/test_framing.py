@@ -1,0 +1,149 @@
+"""`wire/framing.py`: the choice of a framing, by media type or by first bytes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmtally.record import Transport
+from llmtally.wire import framing
+from llmtally.wire.framing import Opaque, Sniffing, choose, is_streaming
+from splits import cuts, every_byte, messages, split
+
+BOM = b"\xef\xbb\xbf"
+NEEDLES = (b'"usage"',)
+SSE = b'data: {"a":1}\n\ndata: {"usage":1}\n\n'
+NDJSON = b'{"a":1}\n{"usage":1}\n'
+EVERY_TYPE = [
+    "text/event-stream",
+    "application/x-ndjson",
+    "application/vnd.amazon.eventstream",
+    "application/grpc",
+    "application/json",
+    "audio/mpeg",
+    "",
+]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "transport", "streaming"),
+    [
+        ("text/event-stream", "sse", True),
+        ("Text/Event-Stream; charset=utf-8", "sse", True),
+        ("application/x-ndjson", "ndjson", True),
+        ("application/jsonl;charset=utf-8", "ndjson", True),
+        ("binary/octet-stream", "ndjson", True),
+        ("application/vnd.amazon.eventstream", "eventstream", True),
+        ("application/grpc", "grpc", True),
+        ("application/grpc+proto", "grpc", True),
+        ("application/json", "json", False),
+        ("application/problem+json", "json", False),
+        ("audio/mpeg", "binary", False),
+        ("image/svg+xml", "binary", False),
+    ],
+)
+def test_media_type_decides(content_type: str, transport: Transport, streaming: bool) -> None:
+    """A media type has one framing whatever its case and parameters, and says whether it must be streamed."""
+    assert choose(content_type)[0] == transport
+    assert is_streaming(content_type) == streaming
+    assert not isinstance(choose(content_type)[1], Sniffing)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "text/plain; charset=utf-8", "application/octet-stream", "nonsense", ";;", "application/x-protobuf"]
+)
+def test_other_media_types_are_sniffed(content_type: str) -> None:
+    """What no media type tells is left to the first bytes, and is not held to be a stream."""
+    assert isinstance(choose(content_type)[1], Sniffing)
+    assert not is_streaming(content_type)
+
+
+def test_hint_tells_an_array_from_a_document() -> None:
+    """A route that streams an array is believed where the body is JSON, and nowhere else."""
+    transport, array = choose("application/json", hint="json_array")
+
+    assert transport == "json_array"
+    assert array.feed(b'[{"a":1},') == [b'{"a":1}']
+    assert choose("text/event-stream", hint="json_array")[0] == "sse"
+    assert choose("application/json", hint="sse")[0] == "json"
+
+
+@pytest.mark.parametrize(
+    ("body", "transport", "found"),
+    [
+        (SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        (BOM + b"\r\n" + SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        (b": comment\n\n" + SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        (b"event: a\n" + SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        (b"retry: 10\nid: 1\n" + SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        (NDJSON, "ndjson", [b'{"a":1}', b'{"usage":1}']),
+        (b"\n\n" + BOM + b'{"a":1}\n', "json", [b'{"a":1}']),
+        (b'{"a":1}', "json", [b'{"a":1}']),
+        (b'{\n"a": 1\n}\n', "json", [b'{\n"a": 1\n}']),
+        (b'[{"a":1}\n,{"b":2}]', "json_array", [b'{"a":1}', b'{"b":2}']),
+        (b"<html>\n{}\n</html>", "binary", []),
+        (b"\x00\x00\x00", "binary", []),
+        (b"dat", "binary", []),
+        (b"", "json", []),
+        (b" \n", "json", []),
+    ],
+)
+def test_first_bytes_decide_where_the_media_type_does_not(body: bytes, transport: Transport, found: list[bytes]) -> None:
+    """An unlabelled body is recognised, whole and byte by byte, and says what it became."""
+    for pieces in ([body], every_byte(body)):
+        sniffing = Sniffing()
+
+        assert messages(sniffing, pieces) == found
+        assert sniffing.transport == transport
+
+
+def test_lines_are_given_as_they_come_once_recognised() -> None:
+    """From the second line on, unlabelled NDJSON is not held back."""
+    sniffing = Sniffing()
+
+    assert sniffing.feed(b'{"a":1}\n') == []
+    assert sniffing.feed(b'{"b":2}\n') == [b'{"a":1}', b'{"b":2}']
+    assert sniffing.feed(b'{"c":3}\n') == [b'{"c":3}']
+
+
+def test_long_first_line_is_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second line is waited for only so long."""
+    monkeypatch.setattr(framing, "MAX_FIRST_LINE", 100)
+    sniffing = Sniffing()
+    sniffing.feed(b'{"a":"' + b"x" * 100)
+
+    assert sniffing.transport == "json"
+    assert len(messages(sniffing, [b'"}'])) == 1
+
+
+def test_needles_and_counts_pass_through() -> None:
+    """Needles set before or after the recognition reach the framing, and its counts can be seen."""
+    before = Sniffing()
+    before.needles = NEEDLES
+    after = Sniffing()
+    after.feed(b": comment\n\n")
+    after.needles = NEEDLES
+
+    assert (before.faults, before.skipped_bytes, before.skipped_events) == (0, 0, 0)
+    for sniffing in (before, after):
+        assert messages(sniffing, [SSE]) == [b'{"usage":1}']
+        assert sniffing.needles == NEEDLES
+        assert (sniffing.faults, sniffing.skipped_bytes, sniffing.skipped_events) == (0, 15, 1)
+
+
+def test_opaque_bodies_have_no_messages() -> None:
+    """Audio and pictures are passed over."""
+    opaque = choose("audio/mpeg")[1]
+
+    assert isinstance(opaque, Opaque)
+    assert messages(opaque, [b'{"a":1}\n']) == []
+
+
+@given(st.sampled_from(EVERY_TYPE), st.binary(max_size=100) | st.sampled_from([SSE, NDJSON, b"[1,{}]"]), cuts)
+def test_any_split_gives_the_same_messages(content_type: str, body: bytes, at: list[int]) -> None:
+    """For every framing: no bytes raise anything but WireError, and no split changes the messages."""
+    whole, cut = choose(content_type)[1], choose(content_type)[1]
+
+    assert messages(whole, [body]) == messages(cut, split(body, at))
+    assert whole.faults == cut.faults
