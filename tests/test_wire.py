@@ -15,12 +15,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmtally import formats
+from llmtally.attribution import Attributor
+from llmtally.exchange import Memory
 from llmtally.providers import PROVIDERS
 from wire_capture import (
     HTTP_CAPTURES,
     SOCKET_CAPTURES,
     WIRE,
-    Capture,
     comparable,
     expected,
     load_http,
@@ -109,18 +110,12 @@ def test_truncated(path: Path, length: int) -> None:
 @http_captures
 def test_never_more_than_one_record_per_response(path: Path) -> None:
     """The same response seen twice is counted once."""
-    from wire_capture import Attributor, Memory
-
     memory, capture = Memory(Attributor(b"key")), load_http(path)
     first = comparable(run(capture, memory=memory))
     again = comparable(run(capture, memory=memory))
 
     assert first == RECORDS[path]
     assert [record for record in again if record.get("response_id") and record["coverage"] in ("priced", "unpriced")] == []
-
-
-def captured_hosts() -> list[tuple[str, Capture]]:
-    return [(name(path), load_http(path)) for path in HTTP_CAPTURES] + [(name(path), load_socket(path)) for path in SOCKET_CAPTURES]
 
 
 @pytest.mark.parametrize("row", [row.name for row in PROVIDERS])

@@ -1,0 +1,34 @@
+"""The README's provider table, from the rows themselves. Run it to write the table: `python tests/provider_table.py`."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "addon"))
+
+from llmtally.providers import PROVIDERS  # noqa: E402  the script runs outside the tests too
+
+README = ROOT / "README.md"
+BLOCK = re.compile(r"(<!-- providers: .*? -->\n).*?(<!-- /providers -->)", re.DOTALL)
+
+
+def table() -> str:
+    """One row a provider: its hosts, its formats, whether it has list prices."""
+    lines = ["| provider | hosts | formats | list price |", "|---|---|---|---|"]
+    for row in PROVIDERS:
+        hosts = ", ".join(f"`{host}`" for host in row.hosts)
+        names = ", ".join(f"`{name}`" for name in dict.fromkeys(endpoint.format.name for endpoint in row.endpoints))
+        lines.append(f"| {row.name} | {hosts} | {names} | {'yes' if row.price_id else 'no'} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_table(readme: str) -> str:
+    """The README with the table as it should be."""
+    return BLOCK.sub(lambda found: found.group(1) + table() + found.group(2), readme)
+
+
+if __name__ == "__main__":
+    README.write_text(with_table(README.read_text()))

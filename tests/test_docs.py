@@ -1,0 +1,48 @@
+"""What the documents say agrees with the code."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+from mitmproxy.test import taddons
+
+from llmtally import formats
+from llmtally.addon import UsageAddon
+from llmtally.providers import PROVIDERS
+from provider_table import README, with_table
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_provider_table() -> None:
+    """The README's table is what `python tests/provider_table.py` writes."""
+    assert README.read_text() == with_table(README.read_text())
+
+
+async def options() -> set[str]:
+    with taddons.context(UsageAddon()) as context:
+        return {name for name in context.options if name.startswith("usage_")}
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md"])
+def test_options(document: str) -> None:
+    """Every option stands in the README and the changelog, and no other does."""
+    named = set(re.findall(r"`(usage_\w+)", (ROOT / document).read_text()))
+
+    assert named == asyncio.run(options())
+
+
+def test_counts_in_the_changelog() -> None:
+    """The changelog counts providers and formats as there are."""
+    assert f"{len(PROVIDERS)} providers in {len(formats.FORMATS)} wire formats" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "llmtally addon-path"])
+def test_commands(command: str) -> None:
+    """The commands the README names exist."""
+    assert command in README.read_text()
+    if command.startswith("scripts/"):
+        assert (ROOT / command).stat().st_mode & 0o111
