@@ -40,6 +40,8 @@ _EVENTS = frozenset(
 
 _MAX_PARTS = 16
 """Models and kinds told apart within one call: real ones have up to four; what is beyond goes to the last."""
+_MAX_ITERATIONS = 256
+"""Iterations that are added up: loops of server tools end after tens. The sum of so many counts still fits 64 bits."""
 _MAX_TOOLS = 16
 """Server tools kept of one response; Anthropic has two."""
 
@@ -162,7 +164,7 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
 def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part, ...]:
     """Entries of `iterations` summed by kind and model, in order of first appearance."""
     sums: dict[tuple[str, str | None], Usage] = {}
-    for entry in items(usage.get("iterations")):
+    for entry in items(usage.get("iterations"))[:_MAX_ITERATIONS]:
         entry = mapping(entry)
         kind = text(entry.get("type"))
         if kind is None:
@@ -195,7 +197,7 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
     message = mapping(message)
     if from_client:
         return Turn("", "request") if "messages" in message else None
-    kind = message.get("type")
+    kind = text(message.get("type"))
     if kind not in _EVENTS:
         return None
     return Turn("", "end" if kind in ("message", "message_stop", "error") else "read")

@@ -94,7 +94,7 @@ def _either(usage: Mapping[str, Any], *names: str) -> int | None:
 
 def _written_for_1h(details: Any) -> int | None:
     counts = [count(mapping(detail).get("inputTokens")) or 0 for detail in items(details) if mapping(detail).get("ttl") == "1h"]
-    return sum(counts) if counts else None
+    return count(sum(counts)) if counts else None
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:

@@ -74,7 +74,7 @@ def _read_titan(reading: Reading, message: Mapping[str, Any]) -> Reading:
     counts = [n for result in results if (n := count(result.get("tokenCount"))) is not None]
     usage = Usage(
         input_tokens=count(message.get("inputTextTokenCount")),
-        output_tokens=sum(counts) if counts else count(message.get("totalOutputTextTokenCount")),
+        output_tokens=count(sum(counts)) if counts else count(message.get("totalOutputTextTokenCount")),
     )
     return _with_stop(_with_usage(reading, usage), [holder.get("completionReason") for holder in (message, *results)])
 

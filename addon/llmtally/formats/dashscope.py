@@ -91,7 +91,7 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
         return None
     if from_client:
         return Turn(task, "request") if header.get("action") == "run-task" else None
-    return Turn(task, "end" if header.get("event") in ENDED else "read")
+    return Turn(task, "end" if text(header.get("event")) in ENDED else "read")
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:

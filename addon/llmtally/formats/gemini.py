@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from ..record import ApiError, Reading, Usage
+from ..record import COUNT_CAP, ApiError, Reading, Usage
 from .format import Format, RequestReading, api_error, count, items, mapping, text, utf8_len
 
 NOT_EARLY = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", "CONTINUATION"})
@@ -137,7 +137,7 @@ def _details(metadata: Mapping[str, Any], *names: str) -> dict[str, int]:
         for detail in items(metadata.get(name)):
             modality, tokens = mapping(detail).get("modality"), count(mapping(detail).get("tokenCount"))
             if modality in ("AUDIO", "IMAGE") and tokens is not None:
-                sums[modality] = sums.get(modality, 0) + tokens
+                sums[modality] = min(sums.get(modality, 0) + tokens, COUNT_CAP)
     return sums
 
 

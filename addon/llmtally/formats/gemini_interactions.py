@@ -27,7 +27,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return dataclasses.replace(reading, error=error)
     event = text(message.get("event_type"))
     if event is None:
-        under_way = message.get("status") in UNDER_WAY  # made in the background, and polled
+        under_way = text(message.get("status")) in UNDER_WAY  # made in the background, and polled
         return dataclasses.replace(_read_interaction(message, reading), pending=under_way)
     reading = _read_interaction(mapping(message.get("interaction")), reading)
     if event == "interaction.completed":
@@ -108,7 +108,7 @@ def _by_modality(details: Any) -> dict[str, int]:
     for detail in items(details):
         modality, tokens = mapping(detail).get("modality"), count(mapping(detail).get("tokens"))
         if isinstance(modality, str) and modality.lower() in ("audio", "image") and tokens is not None:
-            sums[modality.lower()] = sums.get(modality.lower(), 0) + tokens
+            sums[modality.lower()] = min(sums.get(modality.lower(), 0) + tokens, COUNT_CAP)
     return sums
 
 

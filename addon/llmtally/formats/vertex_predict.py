@@ -26,7 +26,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     return dataclasses.replace(
         reading,
         model=text(message.get("modelDisplayName")) or reading.model,
-        usage=Usage(input_tokens=sum(counts)) if counts else reading.usage,
+        usage=Usage(input_tokens=count(sum(counts))) if counts else reading.usage,
         finished=True,
     )
 

@@ -1,0 +1,179 @@
+"""Anthropic Messages and batches: what the captures of `tests/wire/anthropic_messages` do not show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostile_json import damaged, fold, holds, usage, values
+from llmtally.formats.anthropic_messages import ANTHROPIC_BATCH, ANTHROPIC_MESSAGES, STOPPED_EARLY, find_turn
+from llmtally.formats.format import Turn
+from llmtally.record import ApiError
+
+USAGE: dict[str, Any] = {
+    "input_tokens": 10,
+    "cache_read_input_tokens": 20,
+    "cache_creation_input_tokens": 30,
+    "cache_creation": {"ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20},
+    "output_tokens": 2,
+    "output_tokens_details": {"thinking_tokens": 1},
+    "server_tool_use": {"web_search_requests": 1},
+    "service_tier": "standard",
+}
+ITERATIONS = [{"type": "message", **USAGE}, {"type": "advisor_message", "model": "n", **USAGE}]
+MESSAGE = {"id": "i", "type": "message", "model": "m", "stop_reason": "end_turn", "usage": {**USAGE, "iterations": ITERATIONS}}
+START = {"type": "message_start", "message": {"id": "i", "model": "m", "usage": USAGE}}
+DELTA = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {**USAGE, "iterations": ITERATIONS}}
+FALLBACK = {"type": "content_block_start", "content_block": {"type": "fallback", "to": {"model": "n"}}}
+ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "m"}}
+STOP = {"type": "message_stop", "usage": USAGE}
+TEXT = {"type": "content_block_delta", "delta": {"text": "é", "thinking": "a", "partial_json": "{}", "content": "s"}}
+SAMPLES = (MESSAGE, START, DELTA, FALLBACK, ERROR, STOP, TEXT, {"input_tokens": 3})
+LINES = (
+    {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}},
+    {"custom_id": "b", "result": {"type": "errored", "error": ERROR}},
+)
+
+
+@given(damaged(*SAMPLES) | values)
+def test_any_json_is_survived(message: Any) -> None:
+    """Whatever JSON comes, nothing is raised and counts stay counts."""
+    holds(ANTHROPIC_MESSAGES, message)
+
+
+@given(damaged(*LINES) | values)
+def test_any_line_is_survived(message: Any) -> None:
+    """The same for the lines of a batch."""
+    holds(ANTHROPIC_BATCH, message)
+
+
+def start(**counts: int) -> dict[str, Any]:
+    return {"type": "message_start", "message": {"id": "i", "model": "m", "usage": counts}}
+
+
+def delta(**counts: int) -> dict[str, Any]:
+    return {"type": "message_delta", "delta": {}, "usage": counts}
+
+
+INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 9)] * 4), min_size=2, max_size=4))
+def test_input_never_shrinks_and_the_last_output_wins(rows: list[tuple[int, ...]]) -> None:
+    """A late 0 of a sloppy server does not undo an input count; the output is what was said last."""
+    first, *later = (dict(zip((*INPUTS, "output_tokens"), row, strict=True)) for row in rows)
+    read = usage(fold(ANTHROPIC_MESSAGES, start(**first), *(delta(**counts) for counts in later)))
+
+    assert (read["input_tokens"], read["cache_read_tokens"], read["cache_write_tokens"]) == tuple(
+        max(row[n] for row in rows) for n in range(3)
+    )
+    assert read["output_tokens"] == rows[-1][3]
+
+
+def test_an_omitted_count_stays() -> None:
+    """Old streams repeat only the output."""
+    assert usage(
+        fold(ANTHROPIC_MESSAGES, start(input_tokens=9, cache_read_input_tokens=4, output_tokens=1), delta(output_tokens=7))
+    ) == {
+        "input_tokens": 9,
+        "cache_read_tokens": 4,
+        "output_tokens": 7,
+    }
+
+
+def test_the_first_output_is_a_placeholder() -> None:
+    """Until a delta counts, the output of the start means nothing; a delta without it changes nothing."""
+    assert fold(ANTHROPIC_MESSAGES, START).output_provisional
+    assert fold(ANTHROPIC_MESSAGES, START, delta(input_tokens=3)).output_provisional
+    assert not fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=3)).output_provisional
+    assert not fold(ANTHROPIC_MESSAGES, START, STOP).output_provisional
+
+
+def test_iterations_are_the_bill() -> None:
+    """Their sum replaces the top level, which keeps only what they do not have."""
+    reading = fold(ANTHROPIC_MESSAGES, MESSAGE)
+
+    assert usage(reading)["input_tokens"] == 20
+    assert usage(reading)["cache_write_1h_tokens"] == 40
+    assert usage(reading)["server_tools"] == {"web_search": 1}
+    assert [(part.kind, part.model) for part in reading.parts] == [("message", "m"), ("advisor", "n")]
+
+
+def test_hostile_iterations_stay_few() -> None:
+    """A thousand models become at most 16 parts, whose sum is still the whole."""
+    entries = [{"type": "message", "model": str(n), "input_tokens": 1} for n in range(200)]
+    reading = fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"input_tokens": 1, "iterations": entries}})
+
+    assert len(reading.parts) == 16
+    assert usage(reading)["input_tokens"] == 200
+
+
+def test_hostile_tools_stay_few() -> None:
+    """A thousand server tools do not fill the record."""
+    tools = {f"t{n}_requests": 1 for n in range(1000)}
+
+    assert len(usage(fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"server_tool_use": tools}}))["server_tools"]) == 16
+
+
+@pytest.mark.parametrize(
+    ("reason", "early"),
+    [("end_turn", False), ("tool_use", False), ("pause_turn", False), *((reason, True) for reason in STOPPED_EARLY)],
+)
+def test_early_stops(reason: str, early: bool) -> None:
+    """Length, a full context and a refusal end an answer early; a pause is the client's to continue."""
+    assert fold(ANTHROPIC_MESSAGES, {"type": "message_delta", "delta": {"stop_reason": reason}}).stopped_early is early
+
+
+def test_needles_find_what_matters_and_nothing_else() -> None:
+    """Every event that can change the reading after the first content holds a needle; generated text never does."""
+    for message in (DELTA, STOP, ERROR, FALLBACK):
+        assert any(needle in orjson.dumps(message) for needle in ANTHROPIC_MESSAGES.needles)
+    assert not any(needle in orjson.dumps(TEXT) for needle in ANTHROPIC_MESSAGES.needles)
+    quoted = orjson.dumps({"type": "content_block_delta", "delta": {"text": '"error" "message_delta" "message_stop" "fallback"'}})
+    assert not any(needle in quoted for needle in ANTHROPIC_MESSAGES.needles)
+
+
+@pytest.mark.parametrize(
+    ("frame", "from_client", "turn"),
+    [
+        ({"model": "m", "messages": []}, True, Turn("", "request")),
+        ({"type": "ping"}, True, None),
+        ({"type": "ping"}, False, None),
+        (START, False, Turn("", "read")),
+        (TEXT, False, Turn("", "read")),
+        (STOP, False, Turn("", "end")),
+        (ERROR, False, Turn("", "end")),
+        (MESSAGE, False, Turn("", "end")),
+    ],
+)
+def test_turns_on_a_socket(frame: dict[str, Any], from_client: bool, turn: Turn | None) -> None:
+    """One message after the other; a ping belongs to none."""
+    assert find_turn(frame, from_client) == turn
+
+
+def test_content_is_all_that_was_generated() -> None:
+    """Text, thinking, tool input and the summary of a compaction."""
+    assert ANTHROPIC_MESSAGES.content(TEXT) == 2 + 1 + 2 + 1
+
+
+def test_counting_is_no_call() -> None:
+    """A count-tokens answer is not usage."""
+    assert fold(ANTHROPIC_MESSAGES, {"input_tokens": 3}).counting_only
+
+
+@pytest.mark.parametrize(
+    ("result", "error"),
+    [
+        ({"type": "errored", "error": ERROR}, ApiError("overloaded_error", "m")),
+        ({"type": "errored", "error": {"type": "api_error", "message": "m"}}, ApiError("api_error", "m")),
+        ({"type": "canceled"}, ApiError("canceled")),
+        ({}, ApiError("error")),
+    ],
+)
+def test_results_that_failed(result: dict[str, Any], error: ApiError) -> None:
+    """An error may be wrapped once or twice; what did not run says so in its type."""
+    assert fold(ANTHROPIC_BATCH, {"custom_id": "a", "result": result}).error == error
