@@ -97,7 +97,7 @@ FROM_THE_DATA = [
     case("bedrock-arn", 0.0198, "aws_bedrock", None, FEW, request_model=ARN),
     case("cohere-names-no-model", 12.5, "cohere", None, request_model="command-a-03-2025"),
     # Other spellings of a model.
-    case("context-suffix", 0.018, "anthropic", "claude-sonnet-4-5-20250929[1m]", FEW),
+    case("context-suffix", 24.0, "anthropic", "claude-opus-5-5[1m]"),
     case("gemini-resource", 2.8, "gemini", "models/gemini-2.5-flash"),
     case("capitals", 24.0, "anthropic", "Claude-Opus-5-5"),
     # Azure keeps OpenAI's and Anthropic's prices.
