@@ -24,7 +24,8 @@ def test_provider_table() -> None:
 
 async def options() -> set[str]:
     with taddons.context(UsageAddon()) as context:
-        return {name for name in context.options if name.startswith("usage_")}
+        names = context.options.keys()
+    return {name for name in names if name.startswith("usage_")}
 
 
 @pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md"])
