@@ -1,0 +1,201 @@
+"""The addon in a real mitmdump: how it starts, ends, is reloaded, and what it leaves on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import StartProxy
+from upstream.answers import SSE, anthropic_events, json_answer, sse, sse_answer
+from upstream.client import Http1Client, post
+from upstream.handler import DEADLINE, Gate, Reply, Request
+from upstream.proxy import ADDON
+from upstream.server import Upstream
+
+HOST = "api.anthropic.com"
+PATH = "/v1/messages"
+MODEL = "claude-opus-4-8"
+LATER = 2_000_000_000
+"""A time of modification that mitmproxy has not seen yet."""
+USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7}
+
+
+class Held:
+    """A stream that stops after its first text until the test lets it go on."""
+
+    def __init__(self, message_id: str) -> None:
+        self.events = sse(*anthropic_events(message_id, MODEL, USAGE, 410, ("four" * 5,)))
+        self.size = len(b"".join(self.events[:3]))
+        self.go_on = Gate()
+
+    async def __call__(self, request: Request, reply: Reply) -> None:
+        """Answer."""
+        await reply.head(200, [("content-type", SSE)])
+        for event in self.events[:3]:
+            await reply.send(event)
+        await self.go_on.opened()
+        for event in self.events[3:]:
+            await reply.send(event)
+        await reply.end()
+
+
+def whole(message_id: str) -> dict[str, object]:
+    """A message in one piece."""
+    return {
+        "id": message_id,
+        "type": "message",
+        "model": MODEL,
+        "stop_reason": "end_turn",
+        "usage": {**USAGE, "output_tokens": 410},
+    }
+
+
+def test_a_clean_stop_settles_calls_in_flight(start_proxy: StartProxy, upstream: Upstream) -> None:
+    """On SIGTERM a stream under way is written with what it has cost so far, once, and mitmdump ends with 0."""
+    proxy = start_proxy()
+    held = Held("msg-stopped")
+    upstream.route(HOST, PATH, held)
+    with Http1Client(proxy, HOST) as client:
+        client.request("POST", PATH, b"{}").read(held.size)
+        proxy.stop()
+
+    record = proxy.record()
+    assert record["outcome"] != "complete"
+    assert (record["response_id"], record["input_tokens"], record["output_tokens"], record["estimated"]) == (
+        "msg-stopped",
+        12,
+        5,
+        True,
+    )
+
+
+def test_written_records_survive_kill_9(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
+    """A killed process loses no record that was written, and the next one goes on in the same journal."""
+    journal = {"options": {"usage_dir": str(tmp_path / "usage")}}
+    upstream.route(HOST, PATH, json_answer(whole("msg-before")))
+    first = start_proxy(**journal)
+    first.usage_dir = tmp_path / "usage"
+    post(first, HOST, PATH)
+    first.records(1)
+    first.kill()
+    assert [record["response_id"] for record in first.journal()] == ["msg-before"]
+
+    second = start_proxy(**journal)
+    second.usage_dir = first.usage_dir
+    upstream.route(HOST, PATH, json_answer(whole("msg-after")))
+    post(second, HOST, PATH)
+    assert [record["response_id"] for record in second.records(2)] == ["msg-before", "msg-after"]
+    second.stop()
+
+
+def test_a_reload_loses_no_stream(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
+    """mitmproxy reloads an edited script: a stream under way goes on untouched and is counted once, as are calls after it."""
+    script = Path(shutil.copy(ADDON, tmp_path / "usage.py"))
+    proxy = start_proxy(addon=script, env={"PYTHONPATH": str(ADDON.parent)})
+    held = Held("msg-reloaded")
+    upstream.route(HOST, PATH, held)
+    with Http1Client(proxy, HOST) as client:
+        response = client.request("POST", PATH, b"{}")
+        beginning = response.read(held.size)
+        loaded = proxy.log.count("Loading script")
+        os.utime(script, (LATER, LATER))
+        proxy.wait_for_log("Loading script", times=loaded + 1)
+        held.go_on.open()
+        assert beginning + response.read() == b"".join(held.events)
+
+    assert [(record["response_id"], record["outcome"]) for record in proxy.records(1)] == [("msg-reloaded", "complete")]
+    upstream.route(HOST, PATH, json_answer(whole("msg-next")))
+    post(proxy, HOST, PATH)
+    assert [record["response_id"] for record in proxy.records(2)] == ["msg-reloaded", "msg-next"]
+    proxy.stop()
+
+
+def test_nothing_secret_is_written(start_proxy: StartProxy, upstream: Upstream) -> None:
+    """No prompt, completion, key or query reaches journal or log, and what is written is for its owner alone."""
+    proxy = start_proxy()
+    secrets = {name: f"secret-{name}-0123456789" for name in ("key", "cookie", "query", "prompt", "answer", "tool")}
+    tool = {"type": "tool_use", "id": "toolu_1", "name": "say", "input": {"what": secrets["tool"]}}
+    body = {**whole("msg-secret"), "content": [{"type": "text", "text": secrets["answer"]}, tool]}
+    upstream.route(HOST, ".*", json_answer(body))
+    request = f'{{"model": "{MODEL}", "messages": [{{"role": "user", "content": "{secrets["prompt"]}"}}]}}'
+    headers = {"x-api-key": secrets["key"], "cookie": secrets["cookie"], "content-type": "application/json"}
+    with Http1Client(proxy, HOST) as client:
+        client.request("POST", f"{PATH}?beta={secrets['query']}", request.encode(), headers).read()
+    record = proxy.record()
+    proxy.stop()
+
+    assert record["path"] == PATH
+    written = {path.name: path.read_bytes() for path in proxy.usage_dir.rglob("*") if path.is_file()}
+    assert written
+    for name, secret in secrets.items():
+        assert not [file for file, content in written.items() if secret.encode() in content], name
+        # mitmdump itself prints the URL of each flow, query and all.
+        assert name == "query" or secret not in proxy.log
+    assert stat.S_IMODE(proxy.usage_dir.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in proxy.usage_dir.rglob("*") if path.is_file()} == {0o600}
+
+
+def test_an_unreadable_option_stops_mitmdump(start_proxy: StartProxy) -> None:
+    """A mistyped value, which mitmproxy would swallow with the whole addon, ends mitmdump with a word on why."""
+    with pytest.raises(AssertionError, match="an option could not be read"):
+        start_proxy(options={"usage_quiet": "perhaps"}).wait_for_log("never")
+
+
+def test_an_unknown_option_is_named(start_proxy: StartProxy, upstream: Upstream) -> None:
+    """An option that does not exist is named in a warning, and calls are counted nevertheless."""
+    proxy = start_proxy(options={"usage_qiuet": "true"})
+    upstream.route(HOST, PATH, json_answer(whole("msg-option")))
+    post(proxy, HOST, PATH)
+
+    assert proxy.record()["response_id"] == "msg-option"
+    assert "no such option: usage_qiuet" in proxy.log
+    proxy.stop()
+
+
+def test_other_traffic_is_left_alone(start_proxy: StartProxy, upstream: Upstream) -> None:
+    """Requests that lead to no LLM pass without a record, also where their bodies look the part."""
+    proxy = start_proxy()
+    upstream.route("example.com", ".*", json_answer(whole("msg-elsewhere")))
+    upstream.route(HOST, "/api/event_logging/v2/batch", json_answer({"usage": {"input_tokens": 1, "output_tokens": 1}}))
+    upstream.route(HOST, PATH, sse_answer(*anthropic_events("msg-only", MODEL, USAGE, 410, ("Hello",))))
+    post(proxy, "example.com", "/index.html")
+    post(proxy, HOST, "/api/event_logging/v2/batch")
+    post(proxy, HOST, PATH)
+
+    assert proxy.record()["response_id"] == "msg-only"
+    proxy.stop()
+
+
+def test_every_call_is_one_line_in_the_terminal(start_proxy: StartProxy, upstream: Upstream) -> None:
+    """A call is printed with its model and counts; `usage_quiet` keeps it quiet."""
+    upstream.route(HOST, PATH, json_answer(whole("msg-line")))
+    for quiet in ("false", "true"):
+        proxy = start_proxy(options={"usage_quiet": quiet})
+        post(proxy, HOST, PATH)
+        proxy.records(1)
+        proxy.stop()
+        assert (f"anthropic {MODEL}" in proxy.log) == (quiet == "false")
+
+
+def test_ctrl_c_ends_it(start_proxy: StartProxy) -> None:
+    """SIGINT, as a person sends it, ends mitmdump with 0 at once."""
+    proxy = start_proxy()
+    proxy.process.send_signal(signal.SIGINT)
+    proxy.process.wait(DEADLINE)
+    proxy.stop()
+
+
+def test_the_command_line_names_the_door(tmp_path: Path) -> None:
+    """`llmtally addon-path` prints the script to load, from anywhere."""
+    environment = {**os.environ, "PYTHONPATH": str(ADDON.parent)}
+    command = [sys.executable, "-m", "llmtally", "addon-path"]
+    shown = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+
+    assert Path(shown.stdout.strip()) == ADDON
