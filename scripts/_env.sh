@@ -4,27 +4,28 @@ set -eu
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 VENV=${LLMTALLY_VENV:-$ROOT/.venv}
 
-# Prints "minor path" if $1 runs, is a final release of 3.11 or newer, and can make a virtual environment.
+# Prints "minor micro path" if $1 runs, is a final release of 3.11 or newer, and can make a virtual environment.
 probe() {
     "$1" -c 'import sys, ensurepip, ssl, venv
 v = sys.version_info
 if v < (3, 11) or v.releaselevel != "final": sys.exit(1)
-print(v.minor, sys._base_executable)' 2>/dev/null </dev/null
+print(v.minor, v.micro, sys._base_executable)' 2>/dev/null </dev/null
 }
 
-# Prints every Python that `probe` accepts, newest first. A pyenv shim may stand for a version that is not active, so its versions are asked too.
+# Prints every Python that `probe` accepts, newest first. pyenv is asked for its versions: its shims are slow, and run active versions only.
 pythons() {
-    local IFS=: dir python
-    for dir in $PATH "${PYENV_ROOT:-$HOME/.pyenv}"/versions/*/bin; do
+    local IFS=: dir python pyenv=${PYENV_ROOT:-${HOME:-}/.pyenv}
+    for dir in $PATH "$pyenv"/versions/*/bin; do
+        if [ "$dir" = "$pyenv/shims" ]; then continue; fi
         for python in "$dir"/python3 "$dir"/python3.[0-9] "$dir"/python3.[0-9][0-9]; do
             if [ -x "$python" ]; then probe "$python" || true; fi
         done
-    done | sort -rn -u
+    done | sort -k1,1rn -k2,2rn
 }
 
 # Prints the path of the newest Python, or of the newest 3.$1.
 find_python() {
-    pythons | awk -v minor="${1:-}" '(minor == "" || $1 == minor) && !found { sub(/^[0-9]+ /, ""); print; found = 1 }'
+    pythons | awk -v minor="${1:-}" '(minor == "" || $1 == minor) && !found { sub(/^[0-9]+ [0-9]+ /, ""); print; found = 1 }'
 }
 
 # Makes the environment if it is missing or its Python is gone.

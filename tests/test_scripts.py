@@ -1,0 +1,92 @@
+"""The scripts: which Python they find, what they install and when, what they pass on. Nothing is installed here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SCRIPTS = [*(ROOT / "scripts" / name for name in ("_env.sh", "run", "test", "check")), ROOT / ".ci" / "run"]
+
+
+def executable(path: Path, body: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+    return path
+
+
+def bash(*arguments: str | Path, cwd: Path = ROOT, **variables: str | Path) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {name: str(value) for name, value in variables.items()}
+    return subprocess.run(["bash", *arguments], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def venv(tmp_path: Path) -> Path:
+    """An environment whose `python -m pip` only notes that it was called, and whose mitmdump shows its arguments."""
+    executable(tmp_path / "venv/bin/python", f'if [ "$1" = -m ]; then echo "$@" >>"{tmp_path}/installed"; fi')
+    executable(tmp_path / "venv/bin/mitmdump", 'pwd; for argument; do echo "$argument"; done')
+    return tmp_path / "venv"
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_bash_can_read_it(script: Path) -> None:
+    """Every script parses, and is executable unless it is only sourced."""
+    assert bash("-n", script).returncode == 0
+    assert os.access(script, os.X_OK) == (script.name != "_env.sh")
+
+
+def test_the_newest_python_that_runs_is_found(tmp_path: Path) -> None:
+    """Newest by number (3.100 before 3.99, 3.98.9 before 3.98.8), on PATH or in pyenv; a broken shim is passed over."""
+    on_path = tmp_path / "on path"
+    executable(on_path / "python3", "echo 98 8 an older one")
+    executable(on_path / "python3.98", f'echo 98 9 "{on_path}/python3.98"')
+    executable(on_path / "python3.99", "echo 'pyenv: python3.99: command not found' >&2; exit 127")
+    in_pyenv = executable(tmp_path / "pyenv/versions/3.100.0/bin/python3", "echo 100 0 a python")
+
+    def found(minor: str = "") -> str:
+        command = f". scripts/_env.sh; find_python {minor}"
+        return bash("-c", command, PATH=f"{on_path}:/usr/bin:/bin", PYENV_ROOT=tmp_path / "pyenv").stdout
+
+    assert found() == "a python\n"
+    assert found("98") == f"{on_path}/python3.98\n"
+    assert found("99") == ""
+
+    in_pyenv.unlink()
+
+    assert found() == f"{on_path}/python3.98\n"
+
+
+def test_without_a_python_the_cure_is_named(tmp_path: Path) -> None:
+    """A Python that will not do ends in one message that says what to install."""
+    said = bash("scripts/run", LLMTALLY_VENV=tmp_path / "venv", LLMTALLY_PYTHON=tmp_path / "nothing")
+
+    assert said.returncode == 1
+    assert "needs Python 3.11 or newer" in said.stderr
+    assert "apt install python3-venv" in said.stderr
+
+
+def test_run_passes_its_arguments_on(venv: Path, tmp_path: Path) -> None:
+    """mitmdump gets the addon by its full path and the arguments as they were, and stays where the user is."""
+    said = bash(ROOT / "scripts/run", "--set", "usage_dir=with a space", cwd=tmp_path, LLMTALLY_VENV=venv)
+
+    assert said.stdout.splitlines() == [str(tmp_path), "-s", str(ROOT / "addon/usage.py"), "--set", "usage_dir=with a space"]
+
+
+def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
+    """The second run installs nothing; another extra is installed, and a changed constraint installs again."""
+    constraint = tmp_path / "constraint.txt"
+    constraint.write_text("mitmproxy==11.0.2")
+    for script in ("run", "run", "test", "test"):
+        bash(ROOT / "scripts" / script, LLMTALLY_VENV=venv, PIP_CONSTRAINT=constraint)
+    installed = [line.split(" -e ")[1] for line in (tmp_path / "installed").read_text().splitlines() if " -e " in line]
+
+    assert installed == [str(ROOT), f"{ROOT}[test]"]
+
+    constraint.write_text("mitmproxy==12.0.0")
+    bash(ROOT / "scripts/run", LLMTALLY_VENV=venv, PIP_CONSTRAINT=constraint)
+
+    assert (tmp_path / "installed").read_text().count(" -e ") == 3
