@@ -297,6 +297,14 @@ class TestSockets:
 
         assert [(call.outcome, call.request_service_tier) for call in calls] == [("incomplete", "flex"), ("complete", "flex")]
 
+    def test_error_without_a_turn(self) -> None:
+        """An error frame ends the turn it interrupts, and is no call of its own where none is open."""
+        opened, error = self.socket(), orjson.dumps({"type": "error", "status": 429, "error": {"code": "rate_limit_exceeded"}})
+        opened.frame(self.ask(), from_client=True, at=102.0)
+
+        assert one(opened.frame(error, from_client=False, at=103.0)).outcome == "error"
+        assert opened.frame(error, from_client=False, at=104.0) == []
+
     def test_lanes(self) -> None:
         """Responses that interleave by stream id do not mix."""
         opened, calls = self.socket(), list[Call]()

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from hostile_json import damaged, fold, holds, usage, values
 from llmtally.formats.format import Turn
-from llmtally.formats.gemini_live import GEMINI_LIVE, find_turn, read_request
+from llmtally.formats.gemini_live import GEMINI_LIVE, find_turn, read_session
 
 USAGE = {"promptTokenCount": 9, "responseTokenCount": 3, "thoughtsTokenCount": 2, "totalTokenCount": 14}
 FRAME: dict[str, Any] = {
@@ -32,7 +32,7 @@ def test_any_json_is_survived(message: Any) -> None:
 @pytest.mark.parametrize(
     ("frame", "from_client", "turn"),
     [
-        ({"setup": {"model": "models/m"}}, True, Turn("", "request")),
+        ({"setup": {"model": "models/m"}}, True, None),
         ({"realtimeInput": {}}, True, None),
         ({"setupComplete": {}}, False, None),
         ({"goAway": {}}, False, None),
@@ -70,7 +70,9 @@ def test_searches_are_counted_once_each() -> None:
 )
 def test_the_model_is_named_without_its_collection(name: str, model: str | None) -> None:
     """One model has one name, on the socket as in a path."""
-    assert read_request({"setup": {"model": name}}).model == model
+    asked = read_session({"setup": {"model": name}})
+
+    assert asked[""].model == model
 
 
 def test_content_is_text_and_transcript() -> None:

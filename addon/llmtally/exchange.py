@@ -292,12 +292,14 @@ class Exchange:
             self._open(turn.lane, lane, at, calls)
             return
         found_lane = self._lanes.get(turn.lane)
+        if found_lane is None and turn.phase == "fail":
+            return
         if found_lane is None:
             found_lane = self._successor(turn.lane, at)
             self._open(turn.lane, found_lane, at, calls)
         found_lane.response_bytes += size
         self._fold(found_lane, value, size, at)
-        if turn.phase == "end":
+        if turn.phase != "read":
             del self._lanes[turn.lane]
             self._settle(found_lane, "complete", at, calls)
             self._last = found_lane

@@ -149,6 +149,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "github_copilot",
         ("api.githubcopilot.com", "*.githubcopilot.com", "*.ghe.com"),
         (*CHAT, *RESPONSES, *MESSAGES, *EMBEDDINGS),
+        price_id="github-copilot",
         billing="subscription",
         limit_events=True,
     ),
@@ -292,9 +293,12 @@ PROVIDERS: tuple[Provider, ...] = (
     # https://inference-docs.cerebras.ai/api-reference
     Provider("cerebras", ("api.cerebras.ai",), (*CHAT, *COMPLETIONS), price_id="cerebras"),
     # https://platform.moonshot.ai/docs/api
-    Provider("moonshot", ("api.moonshot.ai", "api.moonshot.cn", "api.kimi.com"), (*CHAT, *MESSAGES), price_id="moonshotai"),
+    Provider("moonshot", ("api.moonshot.ai", "api.kimi.com"), (*CHAT, *MESSAGES), price_id="moonshotai"),
+    # The Chinese platforms of the two charge in CNY, by lists of their own.
+    Provider("moonshot_cn", ("api.moonshot.cn",), (*CHAT, *MESSAGES)),
+    Provider("zhipuai", ("open.bigmodel.cn",), (*CHAT, *MESSAGES, *EMBEDDINGS)),
     # https://docs.z.ai/api-reference
-    Provider("zai", ("api.z.ai", "open.bigmodel.cn"), (*CHAT, *MESSAGES, *EMBEDDINGS), price_id="zai"),
+    Provider("zai", ("api.z.ai",), (*CHAT, *MESSAGES, *EMBEDDINGS), price_id="zai"),
     # https://platform.minimax.io/docs/api-reference
     Provider(
         "minimax",
@@ -332,7 +336,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider("novita", ("api.novita.ai",), (*OPENAI, *MESSAGES), price_id="novita"),
     Provider("siliconflow", ("api.siliconflow.com", "api.siliconflow.cn"), (*OPENAI, *MESSAGES)),
     Provider("nebius", ("api.tokenfactory.nebius.com",), OPENAI),
-    Provider("baseten", ("inference.baseten.co",), OPENAI),
+    Provider("baseten", ("inference.baseten.co",), OPENAI, price_id="baseten"),
     Provider("chutes", ("llm.chutes.ai",), OPENAI),
     Provider("vercel", ("ai-gateway.vercel.sh",), (*OPENAI, *MESSAGES)),
     Provider("opencode", ("opencode.ai",), (*CHAT, *RESPONSES, *MESSAGES, *GEMINI)),
@@ -345,8 +349,8 @@ PROVIDERS: tuple[Provider, ...] = (
         ("ollama.com",),
         (*(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")), *CHAT, *RESPONSES, *MESSAGES),
     ),
-    Provider("cloudflare", ("api.cloudflare.com", "gateway.ai.cloudflare.com"), (*OPENAI, *MESSAGES, *GEMINI)),
-    Provider("voyage", ("api.voyageai.com",), (*EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS))),
+    Provider("cloudflare", ("api.cloudflare.com", "gateway.ai.cloudflare.com"), (*OPENAI, *MESSAGES, *GEMINI), price_id="cloudflare"),
+    Provider("voyage", ("api.voyageai.com",), (*EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS)), price_id="voyageai"),
     # Private Connect protobuf: requests and bytes can be counted, usage only as far as its messages have been understood.
     Provider(
         "cursor",

@@ -72,7 +72,9 @@ class Usage:
     @property
     def total_tokens(self) -> int | None:
         """The sum of the four disjoint buckets; None where none of them is known."""
-        known = [n for n in (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens) if n is not None]
+        known = [
+            n for n in (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens) if n is not None
+        ]
         return sum(known) if known else None
 
     def __bool__(self) -> bool:

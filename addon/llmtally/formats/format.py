@@ -32,8 +32,9 @@ class Turn:
 
     lane: str
     """Responses that interleave have different lanes; one lane holds one response at a time."""
-    phase: Literal["request", "read", "end"]
-    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response is settled."""
+    phase: Literal["request", "read", "end", "fail"]
+    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response is settled. `fail`: an error,
+    which ends the lane's response if one is open and otherwise concerns none."""
 
 
 def no_content(message: Any) -> int:

@@ -44,19 +44,17 @@ def _web_searches(content: Mapping[str, Any]) -> int:
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:
-    """Of the client's frames only the first says something that is not said again: the model."""
+    """Turns are the server's to begin and to end; the client's frames only feed them."""
     message = mapping(message)
-    if from_client:
-        return Turn(LANE, "request") if "setup" in message else None
-    if not any(name in message for name in SERVER_MEMBERS):
+    if from_client or not any(name in message for name in SERVER_MEMBERS):
         return None
     return Turn(LANE, "end" if _ends_turn(message) else "read")
 
 
-def read_request(frame: Mapping[str, Any]) -> RequestReading:
-    """The model, without the collection it is in (`models/`, `projects/.../models/`)."""
-    model = text(mapping(frame.get("setup")).get("model"))
-    return RequestReading(model=model.rpartition("/")[2] or None if model else None, stream=True)
+def read_session(message: Any) -> Mapping[str, RequestReading]:
+    """The model of all turns, from `setup`, without the collection it is in (`models/`, `projects/.../models/`)."""
+    model = text(mapping(mapping(message).get("setup")).get("model"))
+    return {LANE: RequestReading(model=model.rpartition("/")[2] or None)} if model else {}
 
 
 def content_length(message: Any) -> int:
@@ -70,7 +68,7 @@ GEMINI_LIVE = Format(
     name="gemini_live",
     read=read_message,
     content=content_length,
-    read_request=read_request,
     turn=find_turn,
+    read_session=read_session,
     self_terminating=True,
 )
