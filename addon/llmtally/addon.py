@@ -294,7 +294,7 @@ class UsageAddon:
         settle = functools.partial(self._guarded, followed, self._settle, flow, followed, ending, at, body)
         if len(sent or b"") + len(body or b"") > HEAVY:
             self._read_ahead(followed.exchange, body or b"", at, settle)
-        elif ctx.options.save_stream_file:
+        elif saves_flows():
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         else:
             self._later(settle)
@@ -388,6 +388,8 @@ class UsageAddon:
         if flow is not None and flow.error is not None and ending == "upstream_aborted":
             error = ApiError("connection", flow.error.msg[:ERROR_MESSAGE_CAP])
         calls = exchange.feed(body, at) if body and not exchange.read else []
+        if flow is not None and flow.response is not None and flow.response.trailers:
+            exchange.trailed(lower_headers(flow.response.trailers))
         self._record(flow, calls + exchange.end(ending, at, error))
 
     def _record(self, flow: http.HTTPFlow | None, calls: list[Call]) -> None:
@@ -511,6 +513,11 @@ def lower_headers(headers: http.Headers) -> dict[str, str]:
         name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined
+
+
+def saves_flows() -> bool:
+    """Whether mitmproxy writes flows to a file as they end (`-w`)."""
+    return bool(getattr(ctx.options, "save_stream_file", None))
 
 
 def journal_key(directory: Path) -> bytes:

@@ -197,6 +197,12 @@ class Exchange:
             self._give_up()
         return calls
 
+    def trailed(self, headers: Mapping[str, str]) -> None:
+        """Trailers came after the body; gRPC puts its status there."""
+        if self._format.read_headers is not None:
+            lane = self._single()
+            lane.reading = self._format.read_headers(headers, lane.reading)
+
     def frame(self, data: bytes, *, from_client: bool, at: float) -> list[Call]:
         """One WebSocket message."""
         calls: list[Call] = []

@@ -1,0 +1,264 @@
+"""The glue, hook by hook; `test_mitmdump.py` and its neighbours play the same through a real mitmdump."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mitmproxy import connection, exceptions, http
+from mitmproxy.proxy.mode_specs import ProxyMode
+from mitmproxy.test import taddons, tflow
+
+from llmtally import addon as glue
+from llmtally.addon import RequestTap, UsageAddon, ending_of, host_of, journal_key, lower_headers
+from llmtally.exchange import Exchange
+
+BODY = b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
+
+
+@asynccontextmanager
+async def running(directory: Path, **options: Any) -> AsyncIterator[tuple[UsageAddon, Any]]:
+    addon = UsageAddon()
+    with taddons.context(addon) as context:
+        context.configure(addon, usage_dir=str(directory), **options)
+        yield addon, context
+        context.master.should_exit.set()
+        addon.done()
+
+
+def flow(**request: Any) -> http.HTTPFlow:
+    made = tflow.tflow(resp=True)
+    made.request = http.Request.make("POST", "https://api.openai.com/v1/chat/completions", b'{"model":"gpt-5.4"}', **request)
+    assert made.response is not None
+    made.response.headers = http.Headers(content_type="application/json")
+    made.response.raw_content = BODY
+    return made
+
+
+def pass_through(addon: UsageAddon, passing: http.HTTPFlow) -> None:
+    addon.requestheaders(passing)
+    addon.responseheaders(passing)
+    addon.response(passing)
+
+
+def records(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for file in sorted(directory.glob("usage-*.jsonl")) for line in file.read_text().splitlines()]
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def test_a_call_is_recorded_and_noted_beside_its_flow(tmp_path: Path) -> None:
+    """A buffered response gives one record, and the comment says the same."""
+    passing = flow()
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+
+    run(test)
+
+    assert [record["total_tokens"] for record in records(tmp_path)] == [7]
+    assert passing.comment.startswith("llmtally: openai gpt-5.4 | in 3 | out 4 | $")
+
+
+def test_a_comment_of_a_person_stays(tmp_path: Path) -> None:
+    """What somebody wrote beside a flow is not written over."""
+    passing = flow()
+    passing.comment = "look at this"
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+
+    run(test)
+
+    assert passing.comment == "look at this"
+
+
+@pytest.mark.parametrize("kind", ["loaded from a file", "server replay", "answered by an addon"])
+def test_what_was_no_call_is_not_counted(tmp_path: Path, kind: str) -> None:
+    """A flow that asked no provider spent nothing."""
+    passing = flow()
+    if kind == "loaded from a file":
+        passing.live = False
+    elif kind == "server replay":
+        passing.is_replay = "response"
+    else:
+        passing.server_conn.timestamp_start = None
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+
+    run(test)
+
+    assert records(tmp_path) == []
+
+
+def test_client_replay_is_counted(tmp_path: Path) -> None:
+    """A request sent again by hand costs real tokens."""
+    passing = flow()
+    passing.is_replay = "request"
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+
+    run(test)
+
+    assert len(records(tmp_path)) == 1
+
+
+def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception inside the core never leaves the hooks."""
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("bug")
+
+    monkeypatch.setattr(Exchange, "response_started", broken)
+    passing = flow()
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+            assert addon.coverage["unparsed"] == 1
+
+    run(test)
+
+    assert records(tmp_path) == []
+    assert caplog.text.count("RuntimeError: bug") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "cure"),
+    [
+        ({"usage_hosts": ["x=nonsense"]}, "host=format"),
+        ({"usage_prices": "/no/such/file"}, "Name an existing price file"),
+        ({"usage_dir": "/dev/null/x"}, "--set usage_dir="),
+    ],
+)
+def test_options_that_cannot_be_used_name_their_cure(tmp_path: Path, options: dict[str, Any], cure: str) -> None:
+    """A user's mistake is an OptionsError that says what to do."""
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, context):
+            with pytest.raises(exceptions.OptionsError, match=cure):
+                context.configure(addon, **options)
+
+    run(test)
+
+
+def test_a_bad_price_file_is_refused_at_start(tmp_path: Path) -> None:
+    """Prices that cannot be read must not look as if they were in force."""
+    prices = tmp_path / "prices.json"
+    prices.write_text("{")
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, context):
+            with pytest.raises(exceptions.OptionsError, match="usage_prices"):
+                context.configure(addon, usage_prices=str(prices))
+
+    run(test)
+
+
+def test_an_option_that_was_never_configured_stops_the_proxy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """mitmproxy swallows options it cannot parse; traffic that passes uncounted would be worse than no proxy."""
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, context):
+            addon._configured = False
+            addon._check_configured()
+            await asyncio.sleep(0)
+            assert context.master.should_exit.is_set()
+
+    run(test)
+
+    assert "Check the values of --set usage_*" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("mode", "host_header", "host"),
+    [
+        ("regular", "API.openai.com", "api.openai.com"),
+        ("reverse:https://api.anthropic.com", "localhost", "api.anthropic.com"),
+        ("upstream:http://proxy:3128", "api.openai.com", "api.openai.com"),
+    ],
+)
+def test_host(mode: str, host_header: str, host: str) -> None:
+    """The host is the one the client meant; behind a reverse proxy the client only knows the proxy."""
+    passing = flow()
+    passing.client_conn.proxy_mode = ProxyMode.parse(mode)
+    passing.request.headers["host"] = host_header
+
+    assert host_of(passing) == host
+
+
+OPEN, CLOSED = connection.ConnectionState.OPEN, connection.ConnectionState.CLOSED
+
+
+@pytest.mark.parametrize(
+    ("client", "server", "message", "ending"),
+    [
+        (CLOSED, CLOSED, "Client disconnected.", "client_aborted"),
+        (CLOSED, OPEN, "peer closed connection", "client_aborted"),
+        (OPEN, CLOSED, "peer closed connection", "upstream_aborted"),
+        (OPEN, OPEN, "stream reset by client (CANCEL)", "client_aborted"),
+        (OPEN, OPEN, "stream reset by client (INTERNAL_ERROR)", "upstream_aborted"),
+        (OPEN, OPEN, "Connection killed.", "client_aborted"),
+    ],
+)
+def test_ending(client: connection.ConnectionState, server: connection.ConnectionState, message: str, ending: str) -> None:
+    """Who ended a broken flow is told by the connections, and on HTTP/2 by the reset code."""
+    broken = tflow.tflow(err=True)
+    broken.client_conn.state, broken.server_conn.state = client, server
+    assert broken.error is not None
+    broken.error.msg = message
+
+    assert ending_of(broken) == ending
+
+
+def test_repeated_headers_are_joined() -> None:
+    """Names are lower case, several values one list."""
+    assert lower_headers(http.Headers([(b"X-A", b"1"), (b"x-a", b"2"), (b"B", b"3")])) == {"x-a": "1, 2", "b": "3"}
+
+
+def test_the_key_is_made_once(tmp_path: Path) -> None:
+    """Account hashes stay the same from one start to the next, and the key is the owner's alone."""
+    first = journal_key(tmp_path / "new")
+
+    assert journal_key(tmp_path / "new") == first
+    assert len(first) == 32
+    assert (tmp_path / "new" / "key").stat().st_mode & 0o777 == 0o600
+
+
+class TestRequestTap:
+    """A streamed request is copied as it passes, up to a cap."""
+
+    def test_small(self) -> None:
+        """The client's bytes pass, and the body can be read afterwards."""
+        tap = RequestTap(None)
+
+        assert [tap(b"ab"), tap(b"cd"), tap(b"")] == [b"ab", b"cd", b""]
+        assert (tap.body(), tap.size) == (b"abcd", 4)
+
+    def test_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Beyond the cap only the size is kept."""
+        monkeypatch.setattr(glue, "MAX_REQUEST_COPY", 3)
+        tap = RequestTap(None)
+        tap(b"ab")
+        tap(b"cd")
+
+        assert (tap.body(), tap.size) == (None, 4)
+
+    def test_chained(self) -> None:
+        """Another addon's callable still decides what is sent."""
+        assert RequestTap(bytes.upper)(b"ab") == b"AB"
