@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import os
 import shutil
 import signal
@@ -58,22 +60,26 @@ def whole(message_id: str) -> dict[str, object]:
 
 
 def test_a_clean_stop_settles_calls_in_flight(start_proxy: StartProxy, upstream: Upstream) -> None:
-    """On SIGTERM a stream under way is written with what it has cost so far, once, and mitmdump ends with 0."""
+    """On SIGTERM calls under way are written, once, with what they have cost so far, and mitmdump ends with 0."""
     proxy = start_proxy()
-    held = Held("msg-stopped")
+    held, asked = Held("msg-stopped"), Gate()
+
+    async def think(request: Request, reply: Reply) -> None:
+        asked.open()
+        await Gate().opened()
+
     upstream.route(HOST, PATH, held)
-    with Http1Client(proxy, HOST) as client:
-        client.request("POST", PATH, b"{}").read(held.size)
+    with Http1Client(proxy, HOST) as streaming, Http1Client(proxy, HOST) as waiting:
+        streaming.request("POST", PATH, b"{}").read(held.size)
+        upstream.route(HOST, PATH, think)
+        waiting.send("POST", PATH, b"{}")
+        asked.wait()
         proxy.stop()
 
-    record = proxy.record()
-    assert record["outcome"] != "complete"
-    assert (record["response_id"], record["input_tokens"], record["output_tokens"], record["estimated"]) == (
-        "msg-stopped",
-        12,
-        5,
-        True,
-    )
+    begun, unanswered = proxy.records(2)
+    assert (begun["response_id"], begun["outcome"]) == ("msg-stopped", "client_aborted")
+    assert (begun["input_tokens"], begun["output_tokens"], begun["estimated"]) == (12, 5, True)
+    assert (unanswered["outcome"], unanswered["coverage"]) == ("client_aborted", "no_usage")
 
 
 def test_written_records_survive_kill_9(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
@@ -170,6 +176,20 @@ def test_other_traffic_is_left_alone(start_proxy: StartProxy, upstream: Upstream
     post(proxy, HOST, PATH)
 
     assert proxy.record()["response_id"] == "msg-only"
+    proxy.stop()
+
+
+def test_a_client_with_a_base_url(start_proxy: StartProxy, upstream: Upstream) -> None:
+    """In reverse mode a client talks plain HTTP to the proxy, and the call is still the provider's."""
+    proxy = start_proxy(options={"mode": f"reverse:https://{HOST}"})
+    upstream.route(HOST, PATH, sse_answer(*anthropic_events("msg-reverse", MODEL, USAGE, 410, ("Hello",))))
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", proxy.port, timeout=DEADLINE)) as client:
+        client.request("POST", PATH, b"{}")
+        client.getresponse().read()
+
+    record = proxy.record()
+    assert (record["response_id"], record["provider"], record["host"]) == ("msg-reverse", "anthropic", HOST)
+    assert record["output_tokens"] == 410
     proxy.stop()
 
 
