@@ -123,7 +123,7 @@ def test_megabytes_of_base64_cost_milliseconds() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        b'["' + b"\\" * 2**22 + b'"]',
+        b'["' + b"\\" * 2**25 + b'"]',
         b'"' * 2**22,
         b'["' + b'\\"' * 2**21 + b'"]',
         b'["' + (b"x" * 2**17 + b'","') * 50 + b'"]',
@@ -205,6 +205,22 @@ def test_document_beyond_the_cap_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> 
     assert peak < 3 * 2**20
 
 
+@pytest.mark.parametrize(
+    ("body", "found"),
+    [
+        (b'[{"a":1}]\n{"b":2}\n[[3]]', [b'{"a":1}', b'{"b":2}', b"[3]"]),
+        (b'[["' + b"\\" * 301 + b'"],["]]', [b'["' + b"\\" * 301 + b'"],["]']),
+        (b'[1,"{",-2.5e3,null,{}]', [b"{}"]),
+        (b'{"error":{"code":400}}', [b'{"error":{"code":400}}']),
+        (b'[{"a":1', []),
+    ],
+)
+def test_elements_by_example(body: bytes, found: list[bytes]) -> None:
+    """Documents may follow each other, long runs of backslashes are counted right, and only objects and arrays are elements."""
+    assert messages(JsonArray(), [body]) == found
+    assert messages(JsonArray(), every_byte(body)) == found
+
+
 def test_elements_come_as_they_are_completed() -> None:
     """Each element of an array is given with the byte that ends it, whatever stands between."""
     decoder = JsonArray()
@@ -241,11 +257,11 @@ def test_array_takes_arbitrary_bytes(body: bytes, at: list[int]) -> None:
     assert messages(JsonArray(), split(body, at)) == messages(JsonArray(), [body])
 
 
-@pytest.mark.parametrize("width", [1, 13, 1000])
+@pytest.mark.parametrize("width", [1, 13, 150, 10_000])
 def test_element_beyond_the_cap_is_dropped_alone(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     """A too long element is a fault; those before and after it come out, however the array is cut."""
     monkeypatch.setattr(json_body, "MAX_ELEMENT", 100)
-    body = b'[{"a":1},{"b":"' + b'\\\\\\"}]' * 30 + b'","c":[{}]},{"d":2}]'
+    body = b'[{"a":1},{"b":"' + b'\\\\\\"}]' * 300 + b'","c":[{}]},{"d":2}]'
     decoder = JsonArray()
 
     assert messages(decoder, [body[at : at + width] for at in range(0, len(body), width)]) == [b'{"a":1}', b'{"d":2}']
