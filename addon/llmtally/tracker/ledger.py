@@ -1,0 +1,66 @@
+"""Timelines by name, never more than a cap: beyond it, the least recently active one folds into the `other` of its group."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from .timeline import Level, Timeline
+from .totals import Totals
+
+OTHER = "other"
+"""The name under which folded names go on."""
+
+K = TypeVar("K", bound=tuple[str | None, ...])
+
+
+class Ledger(Generic[K]):
+    """What was spent by name. A key begins with its account."""
+
+    def __init__(self, cap: int, levels: tuple[Level, ...], other: Callable[[K], K]) -> None:
+        self._cap = cap
+        self._levels = levels
+        self._other = other
+        """The key that a key folds into; it depends on nothing that a peer can choose at will."""
+        self._named: OrderedDict[K, Timeline] = OrderedDict()
+        self._others: dict[K, Timeline] = {}
+
+    def add(self, key: K, minute: int, row: Totals) -> None:
+        """Count something under a name."""
+        timeline = self._named.get(key)
+        if timeline is None:
+            timeline = self._named[key] = Timeline(self._levels)
+            if len(self._named) > self._cap:
+                self._fold(*self._named.popitem(last=False))
+        else:
+            self._named.move_to_end(key)
+        timeline.add(minute, row)
+
+    def items(self, account: str | None, *, every: bool) -> Iterator[tuple[K, Timeline]]:
+        """The names of one account, or of every account."""
+        for book in (self._named, self._others):
+            for key, timeline in book.items():
+                if every or key[0] == account:
+                    yield key, timeline
+
+    def forget(self, minute: int) -> None:
+        """Drop everything before a minute, and the names that nothing is left of."""
+        for book in (self._named, self._others):
+            for key, timeline in list(book.items()):
+                timeline.forget(minute)
+                if timeline.is_empty:
+                    del book[key]
+
+    def retire(self, account: str | None, heir: Callable[[K], K]) -> None:
+        """Fold all names of an account into those of its heir."""
+        for book in (self._named, self._others):
+            for key in [key for key in book if key[0] == account]:
+                self._fold(heir(key), book.pop(key))
+
+    def _fold(self, key: K, timeline: Timeline) -> None:
+        other = self._other(key)
+        into = self._others.get(other)
+        if into is None:
+            into = self._others[other] = Timeline(self._levels)
+        into.fold(timeline)

@@ -1,0 +1,97 @@
+"""Spend over time for the charts: by model and step, and today's running cost against yesterday's."""
+
+from __future__ import annotations
+
+import heapq
+from typing import Any
+
+from ..record import rfc3339
+from .ledger import OTHER
+from .state import MODEL_LEVELS, RETENTION_DAYS, State
+from .timeline import MINUTE, MINUTES_PER_DAY, day_start, minute_of
+from .totals import usd
+from .usage import Scope
+
+LINES = 8
+"""Models with a line of their own: more colours are not told apart."""
+
+POINTS = 200
+"""Points a line may have before its steps grow: the width of a chart."""
+
+STEPS = (1, 2, 5, 10, 20, 30, 60)
+"""Minutes of a step: each divides a day."""
+
+MAX_MINUTES = (RETENTION_DAYS + 1) * MINUTES_PER_DAY
+COARSE = MODEL_LEVELS[1].minutes
+
+
+def series_json(state: State, minutes: int, now: float, account: str | None) -> dict[str, Any]:
+    """What `/api/series` answers; its shape is told at `Tracker.series`."""
+    scope = Scope.of(account)
+    minutes = max(1, min(minutes, MAX_MINUTES))
+    step = next((each for each in STEPS if minutes <= each * POINTS), STEPS[-1])
+    end = minute_of(now) // step + 1
+    start = end - -(-minutes // step)
+    lines: dict[str, _Line] = {}
+    for key, timeline in state.models.items(scope.account, every=scope.every):
+        level, curve = timeline.levels[0], timeline.curves[0]
+        if start * step <= curve.floor:
+            level, curve = timeline.levels[1], timeline.curves[1]
+        for at, row in curve.deltas(start * step // level.minutes, -(-end * step // level.minutes)):
+            name = f"{key.provider}/{key.model}"
+            if name not in lines:
+                lines[name] = _Line(end - start)
+            lines[name].add(max(0, at * level.minutes // step - start), row.total_tokens, row.cost)
+    today = day_start(now)
+    return {
+        "generated_at": rfc3339(now),
+        "from": rfc3339(start * step * MINUTE),
+        "step_minutes": step,
+        "points": end - start,
+        "models": {name: line.to_json() for name, line in _top(lines, end - start).items()},
+        "cumulative": {
+            "step_minutes": COARSE,
+            "today": _cumulative(state, scope, today)[: (minute_of(now) - today) // COARSE + 1],
+            "yesterday": _cumulative(state, scope, today - MINUTES_PER_DAY),
+        },
+    }
+
+
+class _Line:
+    """One model's spend by step."""
+
+    def __init__(self, points: int) -> None:
+        self.tokens = [0] * points
+        self.cost = [0] * points
+
+    def add(self, point: int, tokens: int, cost: int) -> None:
+        self.tokens[point] += tokens
+        self.cost[point] += cost
+
+    def to_json(self) -> dict[str, Any]:
+        return {"tokens": self.tokens, "cost_usd": [usd(cost) for cost in self.cost]}
+
+
+def _top(lines: dict[str, _Line], points: int) -> dict[str, _Line]:
+    """The lines with the most tokens, the others summed."""
+    names = heapq.nlargest(LINES, lines, key=lambda name: sum(lines[name].tokens))
+    top = {name: lines[name] for name in names}
+    for name in lines.keys() - top.keys():
+        other = top.setdefault(OTHER, _Line(points))
+        for point in range(points):
+            other.add(point, lines[name].tokens[point], lines[name].cost[point])
+    return top
+
+
+def _cumulative(state: State, scope: Scope, day: int) -> list[float]:
+    """A day's cost so far, in USD, at the end of each step."""
+    costs = [0] * (MINUTES_PER_DAY // COARSE)
+    for _, timeline in state.models.items(scope.account, every=scope.every):
+        for step, row in timeline.curves[1].deltas(day // COARSE, (day + MINUTES_PER_DAY) // COARSE):
+            costs[step - day // COARSE] += row.cost
+    total = 0
+    running = []
+    for cost in costs:
+        total += cost
+        running.append(usd(total))
+    return running

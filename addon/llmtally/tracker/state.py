@@ -1,0 +1,225 @@
+"""What the tracker knows, and how a call changes it. A call is added once, in constant time, to each of:
+
+the timeline of its account, provider and model; of its session and agent; of its client, project, request class and outcome; the
+limit windows it tells of; the ring of newest calls. Everything that is shown is asked of these. What is older than the first of
+the last seven whole UTC days is forgotten, so that a state read back from the journal equals the one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from ..record import TEXT_CAP, Call, LimitReading
+from .counters import Counters
+from .ledger import OTHER, Ledger
+from .sessions import SESSIONS_CAP, Sessions
+from .timeline import MINUTE, MINUTES_PER_DAY, NEVER, Level, day_start, minute_of
+from .totals import Totals, by_model, of_call
+from .windows import WINDOWS_CAP, Reset, Windows
+
+RETENTION_DAYS = 7
+"""Whole UTC days before today that are kept: the longest plan window but for monthly quotas."""
+
+MODELS_CAP = 256
+"""Timelines by account, provider and model. One that is busy in every minute of a week takes 0.7 MB, a usual one some 20 kB."""
+
+FACETS_CAP = 256
+"""Timelines by account, client, project, request class and outcome."""
+
+ACCOUNTS_CAP = 64
+"""Accounts told apart: a team on one proxy."""
+
+CALLS_CAP = 5_000
+"""Newest calls kept to be looked at, about 2 kB each."""
+
+ESTIMATE_SECONDS = 5 * 3600.0
+"""Length of the window that is assumed where no provider tells one."""
+
+ESTIMATE_MINUTES = int(ESTIMATE_SECONDS) // MINUTE
+
+MODEL_LEVELS = (Level(1, 26 * 60), Level(10, 8 * 144))
+"""Minutes for a day's chart; ten minutes for the week."""
+
+FACET_LEVELS = (Level(1, ESTIMATE_MINUTES + 1), Level(MINUTES_PER_DAY, RETENTION_DAYS + 1))
+
+
+class ModelKey(NamedTuple):
+    """Whose model."""
+
+    account: str | None
+    provider: str
+    model: str
+
+
+class FacetKey(NamedTuple):
+    """Who asked for what, and how it ended."""
+
+    account: str | None
+    client: str | None
+    project: str | None
+    request_class: str | None
+    outcome: str | None
+
+
+class State:
+    """Everything that is known of the calls."""
+
+    def __init__(
+        self,
+        *,
+        on_reset: Callable[[Reset], None],
+        models_cap: int = MODELS_CAP,
+        facets_cap: int = FACETS_CAP,
+        sessions_cap: int = SESSIONS_CAP,
+        accounts_cap: int = ACCOUNTS_CAP,
+        calls_cap: int = CALLS_CAP,
+        windows_cap: int = WINDOWS_CAP,
+    ) -> None:
+        self.models: Ledger[ModelKey] = Ledger(models_cap, MODEL_LEVELS, _other_model)
+        self.facets: Ledger[FacetKey] = Ledger(facets_cap, FACET_LEVELS, _other_facet)
+        self.sessions = Sessions(sessions_cap)
+        self.windows = Windows(on_reset, windows_cap)
+        self.counters = Counters()
+        self.calls: deque[Call] = deque(maxlen=calls_cap)
+        self.coverage: dict[int, Counter[tuple[str | None, str]]] = {}
+        """By the first minute of a day: responses by account and bucket."""
+        self.accounts: OrderedDict[str | None, float] = OrderedDict()
+        """When each was last active, least recently active first."""
+        self.cost_sources: OrderedDict[ModelKey, str | None] = OrderedDict()
+        """Where the newest price of a model came from; as many as there are timelines."""
+        self.first_call: float | None = None
+        self._accounts_cap = accounts_cap
+        self._models_cap = models_cap
+        self._anchors: dict[str | None, dict[int, float]] = {}
+        """By account, for recent minutes: when the first call in the minute ended."""
+        self._horizon = NEVER
+
+    def add(self, call: Call, *, restored: bool) -> None:
+        """Take in one call; `restored`: it comes from the journal."""
+        account = self._account(call.attribution.account, call.ended)
+        self.count_coverage(call.coverage, account, call.ended, restored=restored)
+        if call.coverage == "duplicate" or call.pending:
+            return
+        self.calls.append(call)
+        if call.limits:
+            self.windows.read(
+                call.limits,
+                provider=call.provider,
+                account=account,
+                at=call.started,
+                model=call.model or call.request_model,
+                quiet=restored,
+            )
+        if call.attribution.request_class == "warmup":
+            return
+        row = of_call(call)
+        if not restored:
+            self.counters.add(call, row)
+        self._count(call, account, minute_of(call.ended), row)
+
+    def _count(self, call: Call, account: str | None, minute: int, row: Totals) -> None:
+        for model, share in by_model(call, row):
+            key = ModelKey(account, call.provider, model)
+            self.models.add(key, minute, share)
+        self.cost_sources[key] = call.cost_source
+        self.cost_sources.move_to_end(key)
+        if len(self.cost_sources) > self._models_cap:
+            self.cost_sources.popitem(last=False)
+        who = call.attribution
+        facet = FacetKey(account, _cut(who.client), _cut(who.project), who.request_class, call.outcome)
+        self.facets.add(facet, minute, row)
+        self.sessions.add(call, account, minute, row)
+        self._anchor(account, minute, call.ended)
+        if self.first_call is None or call.ended < self.first_call:
+            self.first_call = call.ended
+
+    def count_coverage(self, bucket: str, account: str | None, at: float, *, restored: bool = False) -> None:
+        """Count one response in a bucket of coverage."""
+        day = day_start(at)
+        today = self.coverage.get(day)
+        if today is None:
+            today = self.coverage[day] = Counter()
+            if len(self.coverage) > RETENTION_DAYS + 1:
+                del self.coverage[min(self.coverage)]
+        today[account, bucket] += 1
+        if not restored:
+            self.counters.coverage[bucket] += 1
+
+    def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float) -> None:
+        """Take in what an answer about quotas said."""
+        self.windows.read(readings, provider=provider, account=self._account(account, at), at=at)
+
+    def oldest_within_estimate(self, now: float, account: str | None, *, every: bool) -> float | None:
+        """When the oldest call of the last 5 hours ended."""
+        ends = (
+            ended
+            for owner, anchors in self._anchors.items()
+            if every or owner == account
+            for ended in anchors.values()
+            if ended > now - ESTIMATE_SECONDS
+        )
+        return min(ends, default=None)
+
+    def advance(self, now: float) -> None:
+        """Forget what is older than the retention; does something once a day."""
+        horizon = horizon_of(now)
+        if horizon <= self._horizon:
+            return
+        self._horizon = horizon
+        self.models.forget(horizon)
+        self.facets.forget(horizon)
+        self.sessions.forget(horizon)
+        for day in [day for day in self.coverage if day < horizon]:
+            del self.coverage[day]
+
+    def _anchor(self, account: str | None, minute: int, ended: float) -> None:
+        anchors = self._anchors.setdefault(account, {})
+        anchors[minute] = min(anchors.get(minute, ended), ended)
+        if len(anchors) > 2 * ESTIMATE_MINUTES:
+            newest = max(anchors)
+            self._anchors[account] = {each: at for each, at in anchors.items() if each >= newest - ESTIMATE_MINUTES}
+
+    def _account(self, account: str | None, at: float) -> str | None:
+        """The account's name here; beyond the cap, the least recently active one goes on as `other`."""
+        account = _cut(account)
+        if account in self.accounts:
+            self.accounts.move_to_end(account)
+            self.accounts[account] = max(self.accounts[account], at)
+            return account
+        self.accounts[account] = at
+        if len(self.accounts) > self._accounts_cap + 1:
+            oldest = next(name for name in self.accounts if name != OTHER)
+            self._retire(oldest)
+        return account
+
+    def _retire(self, account: str | None) -> None:
+        last_active = self.accounts.pop(account)
+        self.accounts[OTHER] = max(self.accounts.get(OTHER, last_active), last_active)
+        self.models.retire(account, lambda key: key._replace(account=OTHER))
+        self.facets.retire(account, lambda key: key._replace(account=OTHER))
+        self.sessions.retire(account)
+        self.windows.retire(account)
+        for minute, ended in self._anchors.pop(account, {}).items():
+            self._anchor(OTHER, minute, ended)
+        for day in self.coverage.values():
+            for key in [key for key in day if key[0] == account]:
+                day[OTHER, key[1]] += day.pop(key)
+
+
+def horizon_of(now: float) -> int:
+    """The first minute that is retained."""
+    return day_start(now) - RETENTION_DAYS * MINUTES_PER_DAY
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None else text[:TEXT_CAP]
+
+
+def _other_model(key: ModelKey) -> ModelKey:
+    return key._replace(model=OTHER)
+
+
+def _other_facet(key: FacetKey) -> FacetKey:
+    return FacetKey(key.account, OTHER, OTHER, OTHER, OTHER)

@@ -1,0 +1,195 @@
+"""What a set of calls adds up to, in integers, so that a sum is the same in whatever order it was made.
+
+Money is counted in picodollars (1e-12 USD), rounded once per call: the cheapest token costs some 10,000 of them. Two sums are kept
+apart: what is billed, and what a subscription's calls would have cost at the API's prices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from operator import add, sub
+from typing import Any, NamedTuple
+
+from ..record import TEXT_CAP, Call, Part, Usage
+
+PICODOLLARS = 10**12
+
+COST_CAP = 10**9
+"""USD believed of one call. A stated cost beyond it (or below 0, or no number) is unknown: no call costs a billion."""
+
+UNKNOWN = "unknown"
+"""The name of what the wire did not name."""
+
+
+class Totals(NamedTuple):
+    """Sums over calls. Adding `Totals` is `plus`; the operator would concatenate them."""
+
+    calls: int = 0
+    errors: int = 0
+    """Calls that ended in an error."""
+    unpriced: int = 0
+    """Calls whose tokens are known and whose price is not."""
+    uncounted: int = 0
+    """Calls whose tokens are unknown. A refused call is none: it used nothing."""
+    uncosted: int = 0
+    """Calls whose cost is unknown, whatever the reason. A refused call is none."""
+    input_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    spent: int = 0
+    """Picodollars billed by the call."""
+    api_value: int = 0
+    """Picodollars that a subscription's calls would have cost: not a bill."""
+
+    @property
+    def total_tokens(self) -> int:
+        """The four disjoint buckets together."""
+        return self.context_tokens + self.output_tokens
+
+    @property
+    def context_tokens(self) -> int:
+        """All input, cached or not."""
+        return self.input_tokens + self.cache_read_tokens + self.cache_write_tokens
+
+    @property
+    def cost(self) -> int:
+        """Picodollars, billed or not."""
+        return self.spent + self.api_value
+
+    @property
+    def cost_usd(self) -> float | None:
+        """USD, billed or not; None where no call's cost is known."""
+        return None if self.uncosted and self.uncosted >= self.calls else usd(self.cost)
+
+    @property
+    def cache_hit_pct(self) -> float | None:
+        """Percent of the input that came from a cache; None where there was no input."""
+        return 100 * self.cache_read_tokens / self.context_tokens if self.context_tokens else None
+
+
+ZERO = Totals()
+
+
+def plus(left: tuple[int, ...], right: tuple[int, ...]) -> Totals:
+    """Field-wise sum."""
+    return Totals._make(map(add, left, right))
+
+
+def minus(left: tuple[int, ...], right: tuple[int, ...]) -> Totals:
+    """Field-wise difference, which is exact: these are integers."""
+    return Totals._make(map(sub, left, right))
+
+
+def summed(many: Iterable[Totals]) -> Totals:
+    """The sum of any number of totals."""
+    total = ZERO
+    for each in many:
+        total = plus(total, each)
+    return total
+
+
+def picodollars(amount: float | None) -> int | None:
+    """USD as an integer; None for what is unknown or absurd."""
+    if amount is None or not 0 <= amount <= COST_CAP:
+        return None
+    return round(amount * PICODOLLARS)
+
+
+def usd(amount: int) -> float:
+    """Picodollars as the nearest float of USD."""
+    return amount / PICODOLLARS
+
+
+def of_call(call: Call) -> Totals:
+    """One call."""
+    refused = call.coverage == "error"
+    cost = picodollars(call.cost_usd)
+    return _totals(
+        call.usage,
+        cost or 0,
+        calls=1,
+        errors=int(call.outcome == "error"),
+        unpriced=int(call.coverage == "unpriced"),
+        uncounted=int(call.usage.total_tokens is None and not refused),
+        uncosted=int(cost is None and not refused),
+        subscription=call.billing == "subscription",
+    )
+
+
+def by_model(call: Call, whole: Totals) -> Iterator[tuple[str, Totals]]:
+    """The call shared out over the models that were billed in it; it counts as a call of the one that answered."""
+    answered = model_of(call)
+    rest = whole
+    for part in call.parts:
+        if part.model is None or (model := part.model[:TEXT_CAP]) == answered:
+            continue
+        share = _of_part(part, call)
+        left = minus(rest, share)
+        if min(left[5:]) >= 0:  # the parts of a call with a stated cost may cost more by our prices than the whole
+            rest = left._replace(calls=rest.calls, unpriced=rest.unpriced, uncosted=rest.uncosted)
+            yield model, share
+    yield answered, rest
+
+
+def model_of(call: Call) -> str:
+    """The model that answered, or the one that was asked."""
+    return (call.model or call.request_model or UNKNOWN)[:TEXT_CAP]
+
+
+def _of_part(part: Part, call: Call) -> Totals:
+    cost = picodollars(part.cost_usd)
+    unpriced = int(cost is None and call.coverage == "unpriced")
+    return _totals(part.usage, cost or 0, unpriced=unpriced, uncosted=unpriced, subscription=call.billing == "subscription")
+
+
+def _totals(
+    usage: Usage,
+    cost: int,
+    *,
+    subscription: bool,
+    calls: int = 0,
+    errors: int = 0,
+    unpriced: int = 0,
+    uncounted: int = 0,
+    uncosted: int = 0,
+) -> Totals:
+    return Totals(
+        calls,
+        errors,
+        unpriced,
+        uncounted,
+        uncosted,
+        usage.input_tokens or 0,
+        usage.cache_read_tokens or 0,
+        usage.cache_write_tokens or 0,
+        usage.output_tokens or 0,
+        usage.reasoning_tokens or 0,
+        0 if subscription else cost,
+        cost if subscription else 0,
+    )
+
+
+def to_json(totals: Totals) -> dict[str, Any]:
+    """`{calls, errors, unpriced, uncounted, <buckets>, total_tokens, cache_hit_pct, cost_usd, spent_usd, api_value_usd}`.
+
+    Tokens and `cost_usd` are null where they are unknown of every call; where only some are, `uncounted` and `unpriced` say so.
+    """
+    known = not (totals.uncounted and totals.uncounted >= totals.calls)
+    return {
+        "calls": totals.calls,
+        "errors": totals.errors,
+        "unpriced": totals.unpriced,
+        "uncounted": totals.uncounted,
+        "input_tokens": totals.input_tokens if known else None,
+        "cache_read_tokens": totals.cache_read_tokens if known else None,
+        "cache_write_tokens": totals.cache_write_tokens if known else None,
+        "output_tokens": totals.output_tokens if known else None,
+        "reasoning_tokens": totals.reasoning_tokens if known else None,
+        "total_tokens": totals.total_tokens if known else None,
+        "cache_hit_pct": totals.cache_hit_pct,
+        "cost_usd": totals.cost_usd,
+        "spent_usd": usd(totals.spent),
+        "api_value_usd": usd(totals.api_value),
+    }

@@ -1,0 +1,201 @@
+"""The tracker as the rest of the house sees it: calls and limit readings go in, JSON comes out.
+
+Not for several threads. Every question takes the time of asking, in epoch seconds; a clock that goes back makes no figure negative.
+`<totals>` below is what `totals.to_json` gives: `calls, errors, unpriced, uncounted, input_tokens, cache_read_tokens,
+cache_write_tokens, output_tokens, reasoning_tokens, total_tokens, cache_hit_pct, cost_usd, spent_usd, api_value_usd`. `cost_usd`
+is the sum of `spent_usd` (billed by the call) and `api_value_usd` (a subscription's calls at API prices, not a bill).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import date
+from itertools import islice
+from typing import Any, Literal
+
+from ..record import Call, LimitReading, to_record
+from .counters import Counters
+from .limits import ConfiguredLimits
+from .prediction import BurnRate
+from .series import series_json
+from .sessions import SESSIONS_CAP, tree_json
+from .state import ACCOUNTS_CAP, CALLS_CAP, FACETS_CAP, MODELS_CAP, State, horizon_of
+from .timeline import MINUTES_PER_DAY
+from .usage import Scope, burn_rate, primary_window, session_json, sessions_json, usage_json, window_json
+from .windows import WINDOWS_CAP, Reset
+
+MAX_ROWS = 1_000
+"""Calls or sessions in one answer."""
+
+_EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+def _ignore(_: Reset) -> None:
+    """For those who do not want to know."""
+
+
+class Tracker:
+    """Live state of all calls seen. The caps are for tests."""
+
+    def __init__(
+        self,
+        *,
+        limits: ConfiguredLimits | None = None,
+        on_reset: Callable[[Reset], None] = _ignore,
+        models_cap: int = MODELS_CAP,
+        facets_cap: int = FACETS_CAP,
+        sessions_cap: int = SESSIONS_CAP,
+        accounts_cap: int = ACCOUNTS_CAP,
+        calls_cap: int = CALLS_CAP,
+        windows_cap: int = WINDOWS_CAP,
+    ) -> None:
+        self.limits = limits or ConfiguredLimits()
+        """May be replaced at any time."""
+        self.restoring = False
+        """Whether the journal is still being read back; shown, nothing else."""
+        self._state = State(
+            on_reset=on_reset,
+            models_cap=models_cap,
+            facets_cap=facets_cap,
+            sessions_cap=sessions_cap,
+            accounts_cap=accounts_cap,
+            calls_cap=calls_cap,
+            windows_cap=windows_cap,
+        )
+
+    @staticmethod
+    def restore_since(now: float) -> date:
+        """The first UTC day of the journal that the state is made of."""
+        return date.fromordinal(_EPOCH_DAY + horizon_of(now) // MINUTES_PER_DAY)
+
+    def add(self, call: Call, *, restored: bool = False) -> None:
+        """Take in a call in constant time; `restored`: read back from the journal, so not counted since the start.
+
+        A duplicate or a pending response only counts for coverage; a warm-up also stands among the newest calls.
+        """
+        self._state.add(call, restored=restored)
+
+    def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float) -> None:
+        """Take in the answer of a quota endpoint, asked at `at`, whether it passed or was polled."""
+        self._state.add_limits(readings, provider=provider, account=account, at=at)
+
+    def count_coverage(self, bucket: str, *, at: float, account: str | None = None) -> None:
+        """Count a response that makes no call (`bypassed`, `unparsed` by a bug...). `add` counts those of calls itself."""
+        self._state.count_coverage(bucket, account, at)
+
+    def usage(self, now: float, account: str | None = None) -> dict[str, Any]:
+        """What `/api/usage` answers; `account` as in `accounts[].select`.
+
+        - `generated_at`, `restoring`, `account`, `accounts[{account_key, select, providers[], today: <totals>, updated_at}]`
+        - `window{key, started_at, resets_at, reset_in_ms, source, confidence, utilization, provider, account_key}`: the 5-hour
+          window in force. Times are RFC 3339 or null.
+        - `windows[{key, name, provider, account_key, source, confidence, utilization, status, representative, limit, remaining,
+          warning, projected_utilization, prediction{time_to_limit_ms, safe, limit_kind}, read_at, started_at, resets_at,
+          reset_in_ms, counted_from, tokens_in, tokens_out, calls, total_tokens, cost_usd, spent_usd, api_value_usd, unpriced}]`;
+          `extra_usage[]` the same for credit beside the plan.
+        - `current{total_cost_usd, spent_usd, api_value_usd, total_tokens, total_output_tokens, total_calls, unpriced, uncounted,
+          output_token_limit, output_token_limit_pct, output_token_limit_source, total_token_limit(_pct, _source), message_limit,
+          message_pct, message_limit_source, cost_limit_usd, cost_pct, cost_limit_source, token_limit, token_pct,
+          token_limit_source}`: since `window` began.
+        - `burn_rate{tokens_per_minute, output_tokens_per_minute, cost_usd_per_minute, observed_minutes}`
+        - `predictions{time_to_limit_ms, safe, limit_kind, limits[the same for each]}`
+        - `per_model{key: {provider, account_key, model, <totals>, source}}`: since `window` began.
+        - `top_sessions[row]`: by cost over the week; rows as in `sessions`. `sessions{known, other: <totals>}`
+        - `coverage{bucket: responses today}`
+        - `today`, `last_hour`, `week` (the retained days): `{<totals>, per_model, per_client, per_project, per_class,
+          per_outcome}`, each `{name: <totals>}` with the dearest first
+        - `since_start: <totals>`: since the process began, whatever the account
+        - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`, `window`, `configured_limit`
+        """
+        return usage_json(self._state, self.limits, now, account, restoring=self.restoring)
+
+    def series(self, minutes: int, now: float, account: str | None = None) -> dict[str, Any]:
+        """What `/api/series` answers, over the last `minutes`, at most the retained days.
+
+        `{generated_at, from, step_minutes, points, models: {"provider/model": {tokens[], cost_usd[]}}, cumulative{step_minutes,
+        today[], yesterday[]}}`. Amounts are sums over a step; `cumulative` is the day's cost in USD at the end of each step.
+        """
+        return series_json(self._state, minutes, now, account)
+
+    def sessions(
+        self, now: float, *, limit: int = 50, rank: Literal["cost", "updated_at"] = "updated_at", account: str | None = None
+    ) -> list[dict[str, Any]]:
+        """Rows of the sessions table, the first by `rank`.
+
+        `{session_id, label, account_key, client, project, model, <totals>, today, window, window_share_pct, started_at,
+        updated_at, source}`; `today` and `window` are `{calls, total_tokens, cost_usd}`, `window_share_pct` is the session's
+        share of what the 5-hour window has seen.
+        """
+        self._state.advance(now)
+        scope = Scope.of(account)
+        return sessions_json(
+            self._state, scope, now, primary_window(self._state, scope, now), rank=rank, limit=min(limit, MAX_ROWS)
+        )
+
+    def session(self, session_id: str, now: float, account: str | None = None) -> dict[str, Any] | None:
+        """What `/api/sessions/{id}` answers: its row, `agents` (a tree) and `calls` (records, oldest first); None: not known.
+
+        A node is `{agent, type, updated_at, own: <totals>, total: <totals>, by_class, by_model, children[]}`; the one root is the
+        main agent, `agent: null`. `calls_complete` is false where older calls stand only in the journal.
+        """
+        self._state.advance(now)
+        scope = Scope.of(account)
+        session = self._state.sessions.find(session_id, scope.account, every=scope.every)
+        if session is None:
+            return None
+        calls = [
+            call
+            for call in self._state.calls
+            if call.attribution.session == session_id and call.attribution.account == session.account
+        ]
+        row = session_json(self._state, session, now, primary_window(self._state, scope, now), scope)
+        counted = sum(call.attribution.request_class != "warmup" for call in calls)
+        return {
+            **row,
+            "agents": tree_json(session),
+            "calls": [to_record(call) for call in calls[-MAX_ROWS:]],
+            "calls_complete": counted == row["calls"] and len(calls) <= MAX_ROWS,
+        }
+
+    def calls(self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
+        """The newest records, newest first; `before`: a `request_id`, only what is older; `filters`: record field to value.
+
+        Filters may name `provider`, `model`, `outcome`, `coverage`, `billing` and the fields of attribution; a model matches what
+        was served or asked for. An unknown `before` gives nothing.
+        """
+        newest = reversed(self._state.calls)
+        if before is not None:
+            newest = _after(newest, before)
+        matching = (call for call in newest if all(_matches(call, name, value) for name, value in (filters or {}).items()))
+        return [to_record(call) for call in islice(matching, max(0, min(limit, MAX_ROWS)))]
+
+    @property
+    def counters(self) -> Counters:
+        """What Prometheus is told."""
+        return self._state.counters
+
+    def gauges(self, now: float) -> tuple[BurnRate, list[dict[str, Any]]]:
+        """The burn rate and the provider's windows, as in `usage`, for metrics."""
+        self._state.advance(now)
+        scope = Scope()
+        windows = self._state.windows.live(now, None, every=True)
+        return burn_rate(self._state, scope, now), [window_json(self._state, window, now) for window in windows]
+
+
+def _after(calls: Iterator[Call], request_id: str) -> Iterator[Call]:
+    for call in calls:
+        if call.request_id == request_id:
+            break
+    return calls
+
+
+_CALL_FILTERS = frozenset({"provider", "api", "outcome", "coverage", "billing"})
+_ATTRIBUTION_FILTERS = frozenset({"client", "session", "agent", "request_class", "project", "account"})
+
+
+def _matches(call: Call, name: str, value: str) -> bool:
+    if name == "model":
+        return value in (call.model, call.request_model)
+    if name in _CALL_FILTERS:
+        return bool(getattr(call, name) == value)
+    return name in _ATTRIBUTION_FILTERS and getattr(call.attribution, name) == value
