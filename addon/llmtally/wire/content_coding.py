@@ -20,12 +20,12 @@ MAX_PIECE = 2**20
 """Bytes of decoded output handed on at once."""
 
 MAX_CODINGS = 4
-"""Codings in one chain. Two have been seen in the wild; each costs memory for its window."""
+"""Codings in one chain. One is usual; each costs memory for its window."""
 
 FREE_OUTPUT = 64 * 2**20
 MAX_RATIO = 200
-"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event streams reach about 30; a
-bomb of brotli reaches a million, and 64 KiB of it would hold up the proxy for a minute."""
+"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event streams reach about 130;
+a bomb of brotli reaches a million, and 64 KiB of it would hold up the proxy for a minute."""
 
 ZSTD_WINDOW = 8 * 2**20
 """RFC 9659: the largest window of the zstd content coding."""
@@ -44,7 +44,8 @@ class ContentDecoder(Protocol):
     """Undoes one coding or a chain. What it yields must be consumed whole before the next call."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces, none longer than `MAX_PIECE`. Raises WireError once where the data is damaged; then yields nothing."""
+        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded. Raises WireError once where the data is damaged, and
+        yields nothing from then on."""
 
     def flush(self) -> Iterator[bytes]:
         """What is left at the end of the body. A body that was cut off is no damage: what came of it stands."""

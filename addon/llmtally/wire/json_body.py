@@ -19,7 +19,7 @@ import orjson
 from ..record import WireError
 
 MAX_BODY = 64 * 2**20
-"""Bytes of one document. Ten generated images of the largest size, as base64, are about 50 MB."""
+"""Bytes of one document. Answers with ten generated images, as base64, are the largest: a few megabytes each."""
 
 MAX_ELEMENT = 32 * 2**20
 """Bytes of one element of a streamed array: as much as one event of an event stream."""
