@@ -44,8 +44,10 @@ class ContentDecoder(Protocol):
     """Undoes one coding or a chain. What it yields must be consumed whole before the next call."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded. Raises WireError once where the data is damaged, and
-        yields nothing from then on."""
+        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded.
+
+        Raises WireError once where the data is damaged, and yields nothing from then on.
+        """
 
     def flush(self) -> Iterator[bytes]:
         """What is left at the end of the body. A body that was cut off is no damage: what came of it stands."""
