@@ -1,0 +1,47 @@
+"""`python -m bench`: run the sections, print their tables, and whether the goals are met."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from . import bodies, hooks, profile, proxy, tap
+from .report import FULL, QUICK, Plan, Section, as_text, write_json
+
+SECTIONS: dict[str, Callable[[Plan], Section]] = {
+    "tap": tap.run,
+    "hooks": hooks.run,
+    "proxy": proxy.run,
+    "bodies": bodies.run,
+}
+
+
+def main() -> None:
+    """Read the command line and do as it says."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="What the addon costs, side by side in one run.")
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}; all if none is named")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: 40 seconds, and twice the noise")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
+    parser.add_argument("--profile", action="store_true", help="instead say which functions the time of the addon goes to")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.sections) - SECTIONS.keys():
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if arguments.profile:
+        profile.run()
+        return
+    plan = QUICK if arguments.quick else FULL
+    began = time.monotonic()
+    done: list[Section] = []
+    for name, run in SECTIONS.items():
+        if not arguments.sections or name in arguments.sections:
+            section = run(plan)
+            print(as_text(section), flush=True)
+            done.append(section)
+    print(f"\n{time.monotonic() - began:.0f} seconds.")
+    if arguments.json is not None:
+        write_json(arguments.json, done)
+
+
+main()

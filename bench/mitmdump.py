@@ -1,0 +1,129 @@
+"""One mitmdump under test, on a core of its own.
+
+CPU time is read from the process's own clock, to the nanosecond, where `/proc/<pid>/stat` counts in steps of 10 ms.
+https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mitmproxy.certs import CertStore
+
+ROOT = Path(__file__).parents[1]
+USAGE = ROOT / "addon" / "usage.py"
+REDIRECT = ROOT / "tests" / "upstream" / "redirect.py"
+ADDONS = Path(__file__).parent / "addons"
+STREAM_TRUE = ADDONS / "stream_true.py"
+PARSE_EVERY_EVENT = ADDONS / "parse_every_event.py"
+LOOP_HOLDS = ADDONS / "loop_holds.py"
+
+START_SECONDS = 30.0
+"""How long a start may take on a machine that is busy."""
+
+CORES: set[int] = os.sched_getaffinity(0) if sys.platform == "linux" else set()
+
+FAULTS = ("Traceback", "Addon error", "has crashed")
+
+
+class Mitmdump:
+    """A process that sends everything to the upstream at `upstream_port`."""
+
+    def __init__(self, scripts: Sequence[Path], upstream_port: int, directory: Path) -> None:
+        directory.mkdir()
+        self.port = 0
+        self.usage_dir = directory / "usage"
+        self.holds = directory / "holds"
+        self._ready = directory / "ready"
+        self._log = directory / "log"
+        command = [str(Path(sysconfig.get_path("scripts")) / "mitmdump"), "-q", "--listen-host", "127.0.0.1", "--listen-port", "0"]
+        # A port of its own, so that a web page that is built in by then can't clash with the one of a proxy in use.
+        settings = {"confdir": directory.parent / "conf", "usage_dir": self.usage_dir, "usage_web": "false"}
+        for name, value in settings.items():
+            command += ["--set", f"{name}={value}"]
+        for script in (*scripts, REDIRECT):
+            command += ["-s", str(script)]
+        environment = {
+            **os.environ,
+            "HOME": str(directory),
+            "UPSTREAM_PORT": str(upstream_port),
+            "PROXY_READY": str(self._ready),
+            "LOOP_HOLDS": str(self.holds),
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        pin(self._process.pid, CORES)  # all of them until it is up
+
+    async def started(self) -> None:
+        """Wait until it listens."""
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready.exists():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"mitmdump did not start:\n{self._log.read_text()}")
+            await asyncio.sleep(0.02)
+        self._pin()
+        self.port = int(self._ready.read_text())
+
+    def _pin(self) -> None:
+        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
+            pin(int(task.name), {1})
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU that all its threads have used."""
+        return time.clock_gettime(~self._process.pid << 3 | 2)
+
+    @property
+    def peak_rss(self) -> float:
+        """The most memory it ever held, in MB."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    @property
+    def records(self) -> int:
+        """Lines of its journal."""
+        return sum(path.read_bytes().count(b"\n") for path in self.usage_dir.glob("usage-*.jsonl"))
+
+    def stop(self) -> None:
+        """End it; raises if anything went wrong in it."""
+        self._process.send_signal(signal.SIGTERM)
+        code = self._process.wait(START_SECONDS)
+        log = self._log.read_text()
+        if code != 0 or any(fault in log for fault in FAULTS):
+            raise RuntimeError(f"mitmdump had trouble (exit code {code}):\n{log}")
+
+
+def make_authority(directory: Path) -> None:
+    """Make mitmproxy's CA, so that several can be started at once without each making it."""
+    CertStore.from_store(directory / "conf", "mitmproxy", 2048)
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Run on one core meanwhile. Without effect where there is but one, and where cores can't be chosen."""
+    pin(0, {core})
+    try:
+        yield
+    finally:
+        pin(0, CORES)
+
+
+def pin(task: int, cores: set[int]) -> None:
+    """Keep a thread, or this process (0), on these cores."""
+    if sys.platform == "linux" and cores <= CORES:
+        os.sched_setaffinity(task, cores)
+
+
+def require_linux() -> None:
+    """Say why this can't be measured elsewhere."""
+    if sys.platform != "linux":
+        raise SystemExit("This section reads /proc and pins processes to cores: it needs Linux.")

@@ -1,0 +1,287 @@
+"""The whole proxy, with and without the addon: throughput, CPU and latency of streams and of short requests.
+
+Four mitmdumps stand side by side, pinned to core 1, and take turns; the client and the server at their ends are in this process,
+on core 0. `stream = True` runs twice: what the second shows against the first is noise. Traffic is plain HTTP on loopback, so
+that the proxy is all there is; with TLS its own cost grows and the addon's share shrinks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import fmean, median
+
+from . import traffic
+from .load import Connection, Upstream, connect
+from .mitmdump import PARSE_EVERY_EVENT, STREAM_TRUE, USAGE, Mitmdump, make_authority, on_core, require_linux
+from .report import Cell, Goal, Plan, Section
+from .stats import Difference, difference, quantile
+
+BASELINE, CONTROL, ADDON, PARSING, DIRECT = "stream = True", "the same again", "addon", "parse every event", "no proxy"
+SCRIPTS = {BASELINE: STREAM_TRUE, ADDON: USAGE, CONTROL: STREAM_TRUE, PARSING: PARSE_EVERY_EVENT}
+"""In the order of a turn: the addon between its two baselines."""
+
+STREAM_GOAL, REQUEST_GOAL = 2.0, 3.0
+"""Percent that the addon may add."""
+
+AFTERWARDS = 0.1
+"""Seconds after the traffic in which the addon does what it puts off; its CPU counts."""
+
+MANY = 200
+STREAM_REQUEST = traffic.post("api.anthropic.com", "/v1/messages", traffic.short_request(stream=True))
+SHORT_REQUEST = traffic.post("api.anthropic.com", "/v1/messages", traffic.short_request())
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one turn sent."""
+
+    calls: int
+    units: int
+    """Events or requests."""
+    latencies: Sequence[float] = ()
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One kind of traffic."""
+
+    name: str
+    connections: int
+    drive: Callable[[Upstream, Sequence[Connection], Plan], Awaitable[Batch]]
+    turns: int
+    """In each round; 0: one turn in each start, for what takes seconds."""
+    goal: float | None = None
+    configurations: tuple[str, ...] = (BASELINE, ADDON, CONTROL)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn showed."""
+
+    batch: Batch
+    cpu: float
+    """Seconds a unit."""
+    rate: float
+    """Units a second."""
+
+
+# The traffic
+
+
+async def fast_streams(upstream: Upstream, clients: Sequence[Connection], _: Plan, *, deltas: int, times: int) -> Batch:
+    """Streams that arrive as fast as the proxy takes them."""
+    stream = traffic.anthropic_stream(deltas)
+    answer = traffic.whole_stream(stream)
+    upstream.answer = lambda transport: transport.write(traffic.fresh(answer))
+    for _turn in range(times):
+        await asyncio.gather(*(client.ask(STREAM_REQUEST) for client in clients))
+    calls = times * len(clients)
+    return Batch(calls, calls * len(stream.events))
+
+
+async def paced_streams(upstream: Upstream, clients: Sequence[Connection], plan: Plan, *, rate: float) -> Batch:
+    """Streams at `rate` events a second each, all open before the first event that counts; how late each event comes."""
+    *opening, stop, delta, end = map(traffic.chunk, traffic.anthropic_stream(1).events)
+    transports: list[asyncio.Transport] = []
+    latencies: list[float] = []
+
+    def begin(transport: asyncio.Transport) -> None:
+        transport.write(traffic.fresh(traffic.STREAM_HEAD + b"".join(opening)))
+        transports.append(transport)
+
+    upstream.answer = begin
+    for client in clients:
+        client.on_body = partial(_read_stamps, latencies)
+    asked = asyncio.gather(*(client.ask(STREAM_REQUEST) for client in clients))
+    while len(transports) < len(clients):  # noqa: ASYNC110  # a few polls before anything is measured
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)  # what was put off at the opening is done
+    sent = await _pace(transports, rate, plan.paced_seconds)
+    for transport in transports:
+        transport.write(stop + delta + end + traffic.LAST_CHUNK)
+    await asked
+    for client in clients:
+        client.on_body = None
+    return Batch(len(clients), sent + len(clients) * (len(opening) + 3), latencies)
+
+
+async def _pace(transports: Sequence[asyncio.Transport], rate: float, seconds: float) -> int:
+    interval = 1 / (rate * len(transports))
+    number = int(seconds / interval)
+    began = time.perf_counter()
+    for at in range(number):
+        if (early := began + at * interval - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
+        transports[at % len(transports)].write(traffic.chunk(traffic.STAMPED % time.perf_counter_ns()))
+    return number
+
+
+def _read_stamps(latencies: list[float], data: bytes) -> None:
+    now = time.perf_counter_ns()
+    latencies += [(now - int(stamp)) / 1e9 for stamp in re.findall(rb'"t(\d{20})"', data)]
+
+
+async def short_requests(upstream: Upstream, clients: Sequence[Connection], _: Plan, *, each: int) -> Batch:
+    """Requests one after the other on every connection."""
+    answer = traffic.short_answer()
+    upstream.answer = lambda transport: transport.write(traffic.ok(traffic.fresh(answer)))
+    latencies: list[float] = []
+
+    async def ask(client: Connection) -> None:
+        for _ in range(each):
+            began = time.perf_counter()
+            await client.ask(SHORT_REQUEST)
+            latencies.append(time.perf_counter() - began)
+
+    await asyncio.gather(*map(ask, clients))
+    return Batch(len(latencies), len(latencies), latencies)
+
+
+ALL = tuple(SCRIPTS)
+WORKLOADS = (
+    Workload("1 stream, full speed", 1, partial(fast_streams, deltas=2_000, times=2), 4, STREAM_GOAL, ALL),
+    Workload(f"{MANY} streams, full speed", MANY, partial(fast_streams, deltas=150, times=1), 1, STREAM_GOAL),
+    Workload("1 stream, 200 events/s", 1, partial(paced_streams, rate=200), 0),
+    Workload(f"{MANY} streams, 10 events/s each", MANY, partial(paced_streams, rate=10), 0),
+    Workload("short requests, 8 at a time", 8, partial(short_requests, each=10), 4, REQUEST_GOAL, ALL),
+    Workload("short requests, 1 at a time", 1, partial(short_requests, each=40), 3),
+)
+
+
+# The measuring
+
+
+class Contestant:
+    """A mitmdump, or none, and its client's connections."""
+
+    def __init__(self, name: str, upstream: Upstream, directory: Path) -> None:
+        self.name = name
+        self.process = None if name == DIRECT else Mitmdump((SCRIPTS[name],), upstream.port, directory / f"{name}")
+        self.turns: defaultdict[str, list[Turn]] = defaultdict(list)
+        self._calls = 0
+        self._upstream = upstream
+        self._connections: list[Connection] = []
+
+    async def start(self, plan: Plan) -> None:
+        """Connect, and use every connection once."""
+        if self.process is not None:
+            await self.process.started()
+        self._connections = await connect(self.process.port if self.process else self._upstream.port, MANY)
+        self._calls += (await short_requests(self._upstream, self._connections, plan, each=2)).calls
+
+    async def take_turn(self, workload: Workload, plan: Plan) -> None:
+        """Drive one batch and note what it took."""
+        cpu, began = self._cpu(), time.perf_counter()
+        batch = await workload.drive(self._upstream, self._connections[: workload.connections], plan)
+        seconds = time.perf_counter() - began
+        await asyncio.sleep(AFTERWARDS if self.process is not None else 0)
+        self.turns[workload.name].append(Turn(batch, (self._cpu() - cpu) / batch.units, batch.units / seconds))
+        self._calls += batch.calls
+
+    def _cpu(self) -> float:
+        return self.process.cpu if self.process is not None else 0.0
+
+    def stop(self) -> None:
+        """End it; an addon that has not recorded every call has not done its work, and its numbers count for nothing."""
+        for connection in self._connections:
+            connection.transport.close()
+        if self.process is None:
+            return
+        self.process.stop()
+        if self.name == ADDON and self.process.records != self._calls:
+            raise RuntimeError(f"{self._calls} calls were made, and {self.process.records} recorded")
+
+
+Results = dict[str, list[Contestant]]
+"""By configuration, one for each start."""
+
+
+async def _measure(plan: Plan) -> Results:
+    upstream = Upstream()
+    await upstream.start()
+    results: Results = defaultdict(list)
+    for _ in range(plan.starts):
+        with tempfile.TemporaryDirectory() as directory:
+            for contestant in await _one_start(upstream, Path(directory), plan):
+                results[contestant.name].append(contestant)
+    upstream.stop()
+    return results
+
+
+async def _one_start(upstream: Upstream, directory: Path, plan: Plan) -> list[Contestant]:
+    make_authority(directory)
+    contestants = [Contestant(name, upstream, directory) for name in (*SCRIPTS, DIRECT)]
+    for contestant in contestants:
+        await contestant.start(plan)
+    for number in range(plan.rounds):
+        for workload in WORKLOADS:
+            for _ in range(workload.turns or number == 0):
+                for contestant in contestants:
+                    if contestant.name in (*workload.configurations, DIRECT):
+                        await contestant.take_turn(workload, plan)
+    for contestant in contestants:
+        contestant.stop()
+    return contestants
+
+
+# The table
+
+
+def run(plan: Plan) -> Section:
+    """All workloads and configurations, in turn."""
+    require_linux()
+    with on_core(0):
+        results = asyncio.run(_measure(plan))
+    rows: list[tuple[Cell, ...]] = []
+    goals: list[Goal] = []
+    for workload in WORKLOADS:
+        turns = {
+            name: [turn for contestant in contestants for turn in contestant.turns[workload.name]]
+            for name, contestants in results.items()
+        }
+        rows += [_row(workload, name, turns) for name in (*workload.configurations, DIRECT)]
+        if workload.goal is not None:
+            goals.append(_goal(workload, turns))
+    return Section(
+        "Proxy",
+        ("traffic", "mitmdump", "CPU us", "CPU %", "per second", "rate %", "p50 ms", "p99 ms"),
+        rows,
+        goals,
+        (
+            f"Of one event or request; medians over {plan.starts} starts of {plan.rounds} rounds.",
+            f"%: more or less than the mean of both `{BASELINE}` next to it in time, ± half the interquartile range.",
+            f"`{CONTROL}` is compared with `{BASELINE}`: it should show 0, and what it shows is noise.",
+        ),
+    )
+
+
+def _row(workload: Workload, name: str, turns: Mapping[str, list[Turn]]) -> tuple[Cell, ...]:
+    mine = turns[name]
+    latencies = [1e3 * latency for turn in mine for latency in turn.batch.latencies]
+    times: tuple[Cell, Cell] = (median(latencies), quantile(latencies, 0.99)) if latencies else (None, None)
+    rate = median(turn.rate for turn in mine) if workload.turns else None  # otherwise it was given
+    if name == DIRECT:
+        return workload.name, name, None, None, rate, None, *times
+    more = str(_compared(turns, name, lambda turn: turn.cpu)) if name != BASELINE else None
+    faster = str(_compared(turns, name, lambda turn: turn.rate)) if name != BASELINE and workload.turns else None
+    return workload.name, name, 1e6 * median(turn.cpu for turn in mine), more, rate, faster, *times
+
+
+def _compared(turns: Mapping[str, list[Turn]], name: str, value: Callable[[Turn], float]) -> Difference:
+    baselines = (BASELINE,) if name == CONTROL else (BASELINE, CONTROL)
+    beside = [fmean(map(value, pair)) for pair in zip(*(turns[baseline] for baseline in baselines), strict=True)]
+    return difference([value(turn) for turn in turns[name]], beside)
+
+
+def _goal(workload: Workload, turns: Mapping[str, list[Turn]]) -> Goal:
+    more, control = (_compared(turns, name, lambda turn: turn.cpu) for name in (ADDON, CONTROL))
+    return Goal(f"CPU added, {workload.name}", more.percent, workload.goal or 0.0, "%", max(more.spread, abs(control.percent)))

@@ -1,0 +1,32 @@
+"""The arithmetic: medians, because neighbours on the machine make outliers in one direction only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+def quantile(values: Sequence[float], q: float) -> float:
+    """The value below which a share `q` of all lies."""
+    ordered = sorted(values)
+    return ordered[min(int(q * len(ordered)), len(ordered) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """By how many percent one thing exceeds another, measured in pairs next to each other in time."""
+
+    percent: float
+    """The median of the pairs."""
+    spread: float
+    """Half of their interquartile range."""
+
+    def __str__(self) -> str:
+        return f"{self.percent:+.1f} ±{self.spread:.1f}"
+
+
+def difference(measured: Sequence[float], baseline: Sequence[float]) -> Difference:
+    """Compare pair by pair, so that what slows the machine down for a while slows both."""
+    percents = [100 * (one / other - 1) for one, other in zip(measured, baseline, strict=True)]
+    return Difference(median(percents), (quantile(percents, 0.75) - quantile(percents, 0.25)) / 2)
