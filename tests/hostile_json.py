@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -95,5 +94,5 @@ def fold(fmt: Format, *messages: Any, before: Reading | None = None) -> Reading:
 
 def usage(reading: Reading) -> dict[str, Any]:
     """What is known of the usage."""
-    known = dataclasses.asdict(reading.usage) if reading.usage is not None else {}
+    known = reading.usage._asdict() if reading.usage is not None else {}
     return {name: value for name, value in known.items() if value is not None}

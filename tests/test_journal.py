@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -93,8 +92,7 @@ def writing(directory: Path, troubles: Troubles) -> Iterator[Journal]:
 
 def test_what_was_appended_is_read_back(writing: Journal, directory: Path, troubles: Troubles) -> None:
     """A call comes back from the journal as it went in, in the order of writing."""
-    full = replace(
-        a_call(1),
+    full = a_call(1)._replace(
         error=ApiError("overloaded_error", "busy"),
         parts=(Part("message", "claude-opus-5-5", Usage(output_tokens=2), 0.25),),
         attribution=Attribution(client="claude-code", session="s"),
@@ -226,7 +224,7 @@ def test_a_write_that_lacks_only_the_newline_is_not_repeated(
         (b"[]\n", "not a record of schema 1"),
         (b'{"schema": 2}\n', "not a record of schema 1"),
         (b'{"schema": 1}\n', "not a record: KeyError('timestamp')"),
-        (to_line(replace(a_call(), model="m" * 2 * LINE_CAP)), "cut off"),
+        (to_line(a_call()._replace(model="m" * 2 * LINE_CAP)), "cut off"),
     ],
     ids=["rubbish", "zeros after a power cut", "deep nesting", "array", "another schema", "fields missing", "over the cap"],
 )
@@ -383,8 +381,8 @@ def test_closing_writes_what_waits(directory: Path, troubles: Troubles) -> None:
 
 def test_a_record_without_json_is_said_and_the_next_is_written(writing: Journal, directory: Path, troubles: Troubles) -> None:
     """A lone surrogate (a header that is not UTF-8) and a time that is none have no place in JSON; neither stops the journal."""
-    writing.append(replace(a_call(), model="\udcff"))
-    writing.append(replace(a_call(), ended=float("inf")))
+    writing.append(a_call()._replace(model="\udcff"))
+    writing.append(a_call()._replace(ended=float("inf")))
     writing.append(a_call(0))
 
     assert writing.flush(5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import subprocess
 import sys
@@ -244,8 +243,8 @@ def test_inexact_prices_say_so(call: Call, usd: float) -> None:
         pytest.param(
             make_call("cohere", None, Usage(server_tools={"search_unit": 1}), request_model="command-a"), id="only-unknown-tools"
         ),
-        pytest.param(dataclasses.replace(make_call("openai", "gpt-4o"), timestamp=math.inf), id="no-time"),
-        pytest.param(dataclasses.replace(make_call("openai", "gpt-4o"), timestamp=1e300), id="no-such-time"),
+        pytest.param(make_call("openai", "gpt-4o")._replace(timestamp=math.inf), id="no-time"),
+        pytest.param(make_call("openai", "gpt-4o")._replace(timestamp=1e300), id="no-such-time"),
     ],
 )
 def test_unpriced_is_no_price(call: Call) -> None:
@@ -314,7 +313,7 @@ def test_surcharged_rates_have_few_digits() -> None:
 
 def with_parts(*parts: Part, tools: dict[str, int] | None = None) -> Call:
     """A call of Haiku 4.5 with further parts; server tools are reported for all of them together."""
-    usage = dataclasses.replace(sum((part.usage for part in parts), Usage()), server_tools=tools)
+    usage = sum((part.usage for part in parts), Usage())._replace(server_tools=tools)
     return make_call("anthropic", "claude-haiku-4-5", usage, parts=parts)
 
 
@@ -439,9 +438,7 @@ USAGES = st.builds(
 )
 WORDS = st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["flex", "priority", "fast", "batch", "ultrafast", "us"]))
 CALLS = st.builds(
-    lambda provider, model, usage, began, **fields: dataclasses.replace(
-        make_call(provider, model, usage, **fields), timestamp=began
-    ),
+    lambda provider, model, usage, began, **fields: make_call(provider, model, usage, **fields)._replace(timestamp=began),
     PROVIDERS,
     MODELS,
     USAGES,

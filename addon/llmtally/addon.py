@@ -8,7 +8,6 @@ thread where a body is large.
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import functools
 import logging
 import os
@@ -38,6 +37,7 @@ from .providers import PRICE_IDS, Directory, Method, Provider, custom
 from .record import ERROR_MESSAGE_CAP, ApiError, Call
 from .tap import Tap, tap_of
 from .terminal import one_line, printable
+from .wire.framing import is_streaming
 
 logger = logging.getLogger(__name__)
 
@@ -233,6 +233,8 @@ class UsageAddon:
         """Choose the decoders, and tap the body if it is a stream."""
         if (followed := self._followed.get(flow.id)) is not None:
             self._guarded(followed, self._start_response, flow, followed)
+            if followed.broken and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
+                flow.response.stream = flow.response.stream or True  # unread, but not held back either
 
     def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
         assert flow.response is not None
@@ -399,7 +401,7 @@ class UsageAddon:
     def _record_one(self, flow: http.HTTPFlow | None, call: Call) -> None:
         process = self._processes.get(flow.client_conn.id) if flow is not None else None
         if process is not None and process.done() and (found := process.result()) is not None:
-            call = dataclasses.replace(call, attribution=client_process.with_process(call.attribution, found))
+            call = call._replace(attribution=client_process.with_process(call.attribution, found))
         if call.coverage in ("priced", "unpriced"):
             self._reload_prices()
             call = call.priced(self._pricer.price(call))

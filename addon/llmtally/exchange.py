@@ -147,6 +147,7 @@ class Exchange:
         """Times `feed` was called."""
         self.read = False
         """The whole body has been read; more of it will not be."""
+        self._failed = False
         self._quiet = False
         """Content has been seen: from now on only messages with a needle need to be parsed."""
         self._loose_limits: list[LimitReading] = []
@@ -196,6 +197,11 @@ class Exchange:
         except WireError:
             self._give_up()
         return calls
+
+    def fail(self) -> None:
+        """Reading has gone wrong by a bug of ours: nothing of it is believed, and the call is settled as `unparsed`."""
+        self._failed = True
+        self._framing = None
 
     def trailed(self, headers: Mapping[str, str]) -> None:
         """Trailers came after the body; gRPC puts its status there."""
@@ -274,8 +280,8 @@ class Exchange:
         try:
             value = self._parse(data)
         except WireError:
-            # `[DONE]` is the one event of these streams that is no JSON; the last one may be cut off in its middle.
-            if data != b"[DONE]" and not last:
+            # Events that are no JSON and no fault: an empty one, `[DONE]`, and a last one that was cut off in its middle.
+            if data not in (b"", b"[DONE]") and not last:
                 self._faults += 1
             return
         for each in value if isinstance(value, list) else (value,):
@@ -408,11 +414,11 @@ class Exchange:
             calls.append(call)
 
     def _call(self, lane: Lane, ending: Ending, at: float, error: ApiError | None) -> Call | None:
-        reading = lane.reading
+        reading = Reading() if self._failed else lane.reading
         if reading.counting_only or not (self.route.confirmed or _is_llm(lane)):
             return None
         if self._status is not None and self._status >= 400 and reading.error is None:
-            reading = dataclasses.replace(reading, error=ApiError(f"http_{self._status}"))
+            reading = reading._replace(error=ApiError(f"http_{self._status}"))
         found_limits = self._limits_of(lane)
         attribution, lane = self._attribution(lane, reading, at)
         usage, estimated, reported = self._usage(lane, reading)
@@ -503,7 +509,7 @@ class Exchange:
         if not unknown:
             return usage, False, None
         estimate = -(-self._delivered(lane) // BYTES_PER_TOKEN)
-        return dataclasses.replace(usage, output_tokens=max(estimate, reported or 0), reasoning_tokens=None), True, reported
+        return usage._replace(output_tokens=max(estimate, reported or 0), reasoning_tokens=None), True, reported
 
     def _delivered(self, lane: Lane) -> int:
         if self._framing is None:
@@ -525,6 +531,8 @@ class Exchange:
         return "incomplete" if reading.stopped_early else "complete"
 
     def _coverage(self, reading: Reading, outcome: Outcome) -> Coverage:
+        if self._failed:
+            return "unparsed"
         if reading.usage is not None or reading.cost_usd is not None:
             return "priced" if reading.cost_usd is not None else "unpriced"
         if outcome == "error":

@@ -349,7 +349,9 @@ PROVIDERS: tuple[Provider, ...] = (
         ("ollama.com",),
         (*(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")), *CHAT, *RESPONSES, *MESSAGES),
     ),
-    Provider("cloudflare", ("api.cloudflare.com", "gateway.ai.cloudflare.com"), (*OPENAI, *MESSAGES, *GEMINI), price_id="cloudflare"),
+    Provider(
+        "cloudflare", ("api.cloudflare.com", "gateway.ai.cloudflare.com"), (*OPENAI, *MESSAGES, *GEMINI), price_id="cloudflare"
+    ),
     Provider("voyage", ("api.voyageai.com",), (*EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS)), price_id="voyageai"),
     # Private Connect protobuf: requests and bytes can be counted, usage only as far as its messages have been understood.
     Provider(

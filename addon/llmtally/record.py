@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import orjson
 
@@ -36,9 +36,11 @@ class WireError(ValueError):
     """The peer sent what its format does not allow. Decoders and formats raise nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts of one response, in disjoint buckets (input, cache read, cache write, output) and their subsets."""
+class Usage(NamedTuple):
+    """Token counts of one response, in disjoint buckets (input, cache read, cache write, output) and their subsets.
+
+    This, `Reading` and `Call` are named tuples, not dataclasses: a call makes a dozen of them, each at a third of the cost.
+    """
 
     input_tokens: int | None = None
     """Input neither served from nor written to a cache."""
@@ -79,19 +81,18 @@ class Usage:
 
     def __bool__(self) -> bool:
         """Whether anything at all is known."""
-        return any(getattr(self, name) is not None for name in USAGE_FIELDS)
+        return any(value is not None for value in tuple(self))
 
-    def __add__(self, other: Usage) -> Usage:
+    def __add__(self, other: Usage) -> Usage:  # type: ignore[override]  # counts add up, tuples would be joined
         """Add what two different responses (or parts of one) were billed; unknown plus unknown stays unknown."""
-        return Usage(**{name: _add(getattr(self, name), getattr(other, name)) for name in USAGE_FIELDS})
+        return Usage._make(map(_add, self, other))
 
     def updated(self, newer: Usage) -> Usage:
         """Lay a later report of the *same* response over this one: counts are cumulative, the last known value wins."""
-        changes = {name: value for name in USAGE_FIELDS if (value := getattr(newer, name)) is not None}
-        return dataclasses.replace(self, **changes) if changes else self
+        return Usage._make(old if new is None else new for old, new in zip(self, newer, strict=True))
 
 
-USAGE_FIELDS = tuple(f.name for f in dataclasses.fields(Usage))
+USAGE_FIELDS = Usage._fields
 TOKEN_FIELDS = USAGE_FIELDS[:-1]
 
 
@@ -148,8 +149,7 @@ class LimitReading:
     """The provider named this window as the one that binds first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """What has been read of one response so far. Formats fold messages into it; the last word wins."""
 
     response_id: str | None = None
@@ -216,8 +216,11 @@ class Cost:
     """USD per million tokens (per thousand calls for server tools) that were applied, by bucket. Not journaled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+NO_USAGE = Usage()
+NOBODY = Attribution()
+
+
+class Call(NamedTuple):
     """One model response and what was spent on it: one line of the journal. Field for field as in design section 3."""
 
     timestamp: float
@@ -244,7 +247,7 @@ class Call:
     status: int | None = None
     stop_reason: str | None = None
     error: ApiError | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     parts: tuple[Part, ...] = ()
     estimated: bool = False
     reported_output_tokens: int | None = None
@@ -261,7 +264,7 @@ class Call:
     duration_ms: float | None = None
     request_bytes: int | None = None
     response_bytes: int | None = None
-    attribution: Attribution = field(default_factory=Attribution)
+    attribution: Attribution = NOBODY
     limits: tuple[LimitReading, ...] = ()
 
     def priced(self, cost: Cost) -> Call:
@@ -272,8 +275,7 @@ class Call:
         coverage = self.coverage
         if coverage in ("priced", "unpriced"):
             coverage = "unpriced" if cost.source is None else "priced"
-        return dataclasses.replace(
-            self,
+        return self._replace(
             parts=parts,
             coverage=coverage,
             cost_usd=cost.cost_usd,
@@ -352,7 +354,7 @@ _LIMIT_FIELDS = tuple(f.name for f in dataclasses.fields(LimitReading))
 
 
 def _usage_fields(usage: Usage) -> dict[str, Any]:
-    fields = {name: value for name in USAGE_FIELDS if (value := getattr(usage, name)) is not None}
+    fields = {name: value for name, value in zip(USAGE_FIELDS, usage, strict=True) if value is not None}
     if (total := usage.total_tokens) is not None:
         fields["total_tokens"] = total
     return fields

@@ -99,6 +99,7 @@ class Tap:
             calls = self._feed(chunks, times)
         except Exception:  # the traffic is not ours: an error here must not become an outage
             self.active = False
+            self.exchange.fail()
             logger.exception("llmtally: reading %s failed; this flow goes on unread", self.exchange.request.host)
         else:
             self.settle(calls)

@@ -8,7 +8,6 @@ The same bodies come from AWS, Google, Azure and many gateways, and on a WebSock
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -80,29 +79,26 @@ def read_message(message: Any, reading: Reading) -> Reading:
         case "message":
             return _read_body(message, reading, finished=True)
         case "message_start":
-            return dataclasses.replace(
-                _read_body(mapping(message.get("message")), reading, finished=False), output_provisional=True
-            )
+            return _read_body(mapping(message.get("message")), reading, finished=False)._replace(output_provisional=True)
         case "message_delta":
             return _read_delta(message, _with_stop(reading, mapping(message.get("delta"))))
         case "content_block_start":
             return _read_fallback(message, reading)
         case "message_stop":
-            return dataclasses.replace(_read_delta(message, reading), finished=True)  # Bedrock repeats the usage here
+            return _read_delta(message, reading)._replace(finished=True)  # Bedrock repeats the usage here
         case "error":
-            return dataclasses.replace(reading, error=api_error(message.get("error")) or ApiError("error"))
+            return reading._replace(error=api_error(message.get("error")) or ApiError("error"))
     if "usage" in message:
         return _read_body(message, reading, finished=True)
     if (error := api_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     if count(message.get("input_tokens")) is not None:
-        return dataclasses.replace(reading, counting_only=True)
+        return reading._replace(counting_only=True)
     return reading
 
 
 def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> Reading:
-    reading = dataclasses.replace(
-        reading,
+    reading = reading._replace(
         response_id=text(body.get("id")) or reading.response_id,
         model=text(body.get("model")) or reading.model,
         finished=finished or reading.finished,
@@ -114,7 +110,7 @@ def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
     usage = mapping(message.get("usage"))
     reading = _with_usage(reading, usage)
     if count(usage.get("output_tokens")) is not None:
-        reading = dataclasses.replace(reading, output_provisional=False)
+        reading = reading._replace(output_provisional=False)
     return reading
 
 
@@ -124,14 +120,14 @@ def _read_fallback(message: Mapping[str, Any], reading: Reading) -> Reading:
     if block.get("type") != "fallback":
         return reading
     served = text(mapping(block.get("to")).get("model"))
-    return dataclasses.replace(reading, model=served or reading.model)
+    return reading._replace(model=served or reading.model)
 
 
 def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     reason = text(holder.get("stop_reason"))
     if reason is None:
         return reading
-    return dataclasses.replace(reading, stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+    return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
 def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
@@ -144,15 +140,14 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
         name: before for name in _GROWING if (before := getattr(old, name)) is not None and before > (getattr(merged, name) or 0)
     }
     if grown:
-        merged = dataclasses.replace(merged, **grown)
+        merged = merged._replace(**grown)
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
         merged = _sum_parts(parts, merged)
         served = [part.model for part in parts if part.kind == "fallback" and part.model]
         if served:
-            reading = dataclasses.replace(reading, model=served[-1])
-    return dataclasses.replace(
-        reading,
+            reading = reading._replace(model=served[-1])
+    return reading._replace(
         usage=merged,
         parts=parts if len(parts) > 1 else (),
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
@@ -179,8 +174,7 @@ def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part,
 def _sum_parts(parts: tuple[Part, ...], top: Usage) -> Usage:
     """The parts' sum, with what only the top level reports: thinking and server tools."""
     total = sum((part.usage for part in parts), Usage())
-    return dataclasses.replace(
-        total,
+    return total._replace(
         reasoning_tokens=total.reasoning_tokens if total.reasoning_tokens is not None else top.reasoning_tokens,
         server_tools=top.server_tools,
     )
@@ -221,7 +215,7 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
         return read_message(result.get("message"), reading)
     error = mapping(result.get("error"))
     failed = api_error(error.get("error")) or api_error(error) or ApiError(text(result.get("type")) or "error")
-    return dataclasses.replace(reading, error=failed, finished=True)
+    return reading._replace(error=failed, finished=True)
 
 
 ANTHROPIC_MESSAGES = Format(

@@ -6,7 +6,6 @@ Messages API but without a model. `session.usage` and what else carries usage is
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ..record import ApiError, Reading
@@ -29,8 +28,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     usage = mapping(message.get("model_usage"))
     counted = read_usage(usage)
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         response_id=text(message.get("id")) or reading.response_id,
         usage=counted or reading.usage,
         speed=text(usage.get("speed")) or reading.speed,

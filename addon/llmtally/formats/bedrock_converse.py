@@ -7,7 +7,6 @@ stream's very last event, `metadata`. Input excludes both caches; the path alone
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,7 +31,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold a whole body, one stream event, or an error."""
     message = mapping(message)
     if (error := read_error(message, reading)) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     if "messageStop" in message:
         return _with_stop(reading, mapping(message["messageStop"]))
     if "metadata" in message:
@@ -55,21 +54,20 @@ def read_error(message: Mapping[str, Any], reading: Reading) -> ApiError | None:
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     """The type of an error: `ThrottlingException:http://...`."""
     kind = text(headers.get("x-amzn-errortype", "").partition(":")[0])
-    return dataclasses.replace(reading, error=ApiError(kind)) if kind else reading
+    return reading._replace(error=ApiError(kind)) if kind else reading
 
 
 def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     reason = text(holder.get("stopReason"))
     if reason is None:
         return reading
-    return dataclasses.replace(reading, stop_reason=reason, stopped_early=reason in STOPPED_EARLY)
+    return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY)
 
 
 def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
     router = mapping(mapping(body.get("trace")).get("promptRouter"))
     usage = (reading.usage or Usage()).updated(read_usage(mapping(body.get("usage"))))
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         model=text(router.get("invokedModelId")) or reading.model,
         usage=usage or reading.usage,
         service_tier=text(mapping(body.get("serviceTier")).get("type")) or reading.service_tier,

@@ -43,7 +43,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold a whole body, one stream event, or an error, of any model."""
     message = mapping(message)
     if (error := bedrock_converse.read_error(message, reading)) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     reading = _read_native(message, reading)
     metrics = mapping(message.get(METRICS))
     return _fill_gaps(reading, _read_counts(metrics, _METRIC_NAMES)) if metrics else reading
@@ -80,23 +80,23 @@ def _read_titan(reading: Reading, message: Mapping[str, Any]) -> Reading:
 
 
 def _with_usage(reading: Reading, newer: Usage) -> Reading:
-    return dataclasses.replace(reading, usage=(reading.usage or Usage()).updated(newer)) if newer else reading
+    return reading._replace(usage=(reading.usage or Usage()).updated(newer)) if newer else reading
 
 
 def _with_stop(reading: Reading, reasons: list[Any]) -> Reading:
     reason = next((found for value in reasons if (found := text(value))), None)
     if reason is None:
         return reading
-    return dataclasses.replace(reading, stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+    return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
 def _fill_gaps(reading: Reading, counted: Usage) -> Reading:
     """AWS's own counts end every stream, whatever the model."""
     usage = counted.updated(reading.usage or Usage())
     if reading.output_provisional and counted.output_tokens is not None:
-        usage = dataclasses.replace(usage, output_tokens=counted.output_tokens)
-        reading = dataclasses.replace(reading, output_provisional=False)
-    return dataclasses.replace(reading, usage=usage or reading.usage, finished=True)
+        usage = usage._replace(output_tokens=counted.output_tokens)
+        reading = reading._replace(output_provisional=False)
+    return reading._replace(usage=usage or reading.usage, finished=True)
 
 
 _METRIC_NAMES = ("inputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount", "outputTokenCount")
@@ -117,8 +117,7 @@ def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     """The counts of a whole body, the tier that served, and the type of an error."""
     reading = bedrock_converse.read_headers(headers, reading)
     usage = _read_counts(headers, _HEADER_NAMES)
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         usage=usage or reading.usage,
         service_tier=text(headers.get("x-amzn-bedrock-service-tier")) or reading.service_tier,
     )

@@ -7,7 +7,6 @@ charged. No answer names its model.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     match message.get("type") or message.get("event_type"):
         case "message-start":
-            return dataclasses.replace(reading, response_id=text(message.get("id")) or reading.response_id)
+            return reading._replace(response_id=text(message.get("id")) or reading.response_id)
         case "message-end":
             return _read_body(mapping(message.get("delta")), reading)
         case "stream-end":
@@ -31,13 +30,12 @@ def read_message(message: Any, reading: Reading) -> Reading:
             return reading
     refusal = message.get("message")
     if isinstance(refusal, str) and "meta" not in message:
-        return dataclasses.replace(reading, error=api_error({"message": refusal}))
+        return reading._replace(error=api_error({"message": refusal}))
     return _read_body(message, reading)
 
 
 def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
-    reading = dataclasses.replace(
-        _with_stop(reading, body),
+    reading = _with_stop(reading, body)._replace(
         response_id=next(
             (found for key in ("id", "response_id", "generation_id") if (found := text(body.get(key)))), reading.response_id
         ),
@@ -48,14 +46,14 @@ def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
     usage = read_usage(spent)
     if not usage:
         return reading
-    return dataclasses.replace(reading, usage=usage, cost_approximate=not _billed_as_counted(spent))
+    return reading._replace(usage=usage, cost_approximate=not _billed_as_counted(spent))
 
 
 def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     reason = text(holder.get("finish_reason"))
     if reason is None:
         return reading
-    return dataclasses.replace(reading, stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+    return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
 def read_usage(spent: Mapping[str, Any]) -> Usage:

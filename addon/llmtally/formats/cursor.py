@@ -7,7 +7,6 @@ reasoning 5. Where it does not match, the call is counted with unknown usage; no
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ..record import Reading, Usage
@@ -35,7 +34,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
 def _read_turn(turn: bytes, reading: Reading) -> Reading:
     counts: dict[str, Any] = {_COUNTS[number]: count(value) for number, value in fields(turn) if number in _COUNTS}
     usage = Usage(**counts)
-    return dataclasses.replace(reading, usage=usage, finished=True, cost_approximate=True) if usage else reading
+    return reading._replace(usage=usage, finished=True, cost_approximate=True) if usage else reading
 
 
 CURSOR = Format(name="cursor", read=read_message, counts_tokens=False)

@@ -6,7 +6,6 @@ the cache, output the reasoning. On the WebSocket the same object is the `payloa
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,9 +21,8 @@ def read_message(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     header, body = mapping(message.get("header")), mapping(message.get("payload")) or message
     if (error := _read_error(header, body)) is not None:
-        return dataclasses.replace(reading, error=error)
-    reading = dataclasses.replace(
-        reading,
+        return reading._replace(error=error)
+    reading = reading._replace(
         response_id=text(body.get("request_id")) or text(header.get("task_id")) or reading.response_id,
         finished=reading.finished or header.get("event") == "task-finished",
     )
@@ -43,7 +41,7 @@ def _with_stop(reading: Reading, output: Mapping[str, Any]) -> Reading:
     reasons = [reason for holder in holders if (reason := text(holder.get("finish_reason"))) and reason != "null"]
     if not reasons:
         return reading
-    return dataclasses.replace(reading, stop_reason=reasons[0], stopped_early=reasons[0] in STOPPED_EARLY, finished=True)
+    return reading._replace(stop_reason=reasons[0], stopped_early=reasons[0] in STOPPED_EARLY, finished=True)
 
 
 def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
@@ -51,7 +49,7 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
     newer, consistent = read_usage(usage, known)
     if not newer:
         return reading
-    return dataclasses.replace(reading, usage=known.updated(newer), cost_approximate=reading.cost_approximate or not consistent)
+    return reading._replace(usage=known.updated(newer), cost_approximate=reading.cost_approximate or not consistent)
 
 
 def read_usage(usage: Mapping[str, Any], known: Usage) -> tuple[Usage, bool]:

@@ -7,7 +7,6 @@ Code Assist puts each answer into an envelope, `{"response": {...}, "traceId": "
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,12 +27,11 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return reading
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     metadata = mapping(message.get("usageMetadata"))
     if not metadata and count(message.get("totalTokens")) is not None:
-        return dataclasses.replace(reading, counting_only=True)
-    reading = dataclasses.replace(
-        reading,
+        return reading._replace(counting_only=True)
+    reading = reading._replace(
         response_id=text(message.get("responseId")) or reading.response_id,
         model=text(message.get("modelVersion")) or reading.model,
         finished=reading.finished or "embedding" in message or "embeddings" in message,
@@ -52,9 +50,9 @@ def _with_stop(reading: Reading, message: Mapping[str, Any]) -> Reading:
     reasons = (text(mapping(candidate).get("finishReason")) for candidate in items(message.get("candidates")))
     reason = next((reason for reason in reasons if reason), None)
     if reason is not None:
-        return dataclasses.replace(reading, stop_reason=reason, stopped_early=reason not in NOT_EARLY, finished=True)
+        return reading._replace(stop_reason=reason, stopped_early=reason not in NOT_EARLY, finished=True)
     if (reason := text(mapping(message.get("promptFeedback")).get("blockReason"))) is not None:
-        return dataclasses.replace(reading, stop_reason=reason, stopped_early=True, finished=True)
+        return reading._replace(stop_reason=reason, stopped_early=True, finished=True)
     return reading
 
 
@@ -75,12 +73,11 @@ def with_usage(reading: Reading, metadata: Mapping[str, Any], web_searches: int 
     newer, consistent = read_usage(metadata, before, ended=reading.finished)
     searches = max(web_searches, (before.server_tools or {}).get("web_search", 0))
     if searches:
-        newer = dataclasses.replace(newer, server_tools={"web_search": searches})
+        newer = newer._replace(server_tools={"web_search": searches})
     usage = before.updated(newer)
     # What a search put into the prompt is not charged as tokens; which other tools did is not told apart.
     free_tool_use = bool(searches and count(metadata.get("toolUsePromptTokenCount")))
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         usage=usage or reading.usage,
         service_tier=text(metadata.get("serviceTier")) or text(metadata.get("trafficType")) or reading.service_tier,
         cost_approximate=reading.cost_approximate or free_tool_use or not consistent,
@@ -143,7 +140,7 @@ def _details(metadata: Mapping[str, Any], *names: str) -> dict[str, int]:
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     """The tier that served, on the Gemini API."""
-    return dataclasses.replace(reading, service_tier=text(headers.get("x-gemini-service-tier")) or reading.service_tier)
+    return reading._replace(service_tier=text(headers.get("x-gemini-service-tier")) or reading.service_tier)
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:

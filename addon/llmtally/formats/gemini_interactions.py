@@ -7,7 +7,6 @@ input, and thoughts inside the output, is told by `total_tokens`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,14 +23,14 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold a whole interaction, one stream event, or an error."""
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     event = text(message.get("event_type"))
     if event is None:
         under_way = text(message.get("status")) in UNDER_WAY  # made in the background, and polled
-        return dataclasses.replace(_read_interaction(message, reading), pending=under_way)
+        return _read_interaction(message, reading)._replace(pending=under_way)
     reading = _read_interaction(mapping(message.get("interaction")), reading)
     if event == "interaction.completed":
-        reading = dataclasses.replace(reading, finished=True)
+        reading = reading._replace(finished=True)
     for usage in _running_totals(message):
         reading = _with_usage(reading, usage)
     return _with_status(reading, message)
@@ -42,8 +41,7 @@ def _running_totals(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _read_interaction(interaction: Mapping[str, Any], reading: Reading) -> Reading:
-    reading = dataclasses.replace(
-        reading,
+    reading = reading._replace(
         response_id=text(interaction.get("id")) or reading.response_id,
         model=text(interaction.get("model")) or reading.model,
         service_tier=text(interaction.get("service_tier")) or reading.service_tier,
@@ -55,7 +53,7 @@ def _with_status(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     status = text(holder.get("status"))
     if status not in ENDED:
         return reading
-    return dataclasses.replace(reading, stop_reason=status, stopped_early=status in STOPPED_EARLY, finished=True)
+    return reading._replace(stop_reason=status, stopped_early=status in STOPPED_EARLY, finished=True)
 
 
 def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
@@ -63,8 +61,7 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
         return reading
     newer, consistent = read_usage(usage)
     merged = (reading.usage or Usage()).updated(newer)
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         usage=merged or None,
         cost_approximate=reading.cost_approximate or not consistent,
     )

@@ -6,7 +6,6 @@ alone, and counts the running turn: the last one of a turn wins, turns add up. `
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,9 +24,9 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold one server frame."""
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     if _ends_turn(message):
-        reading = dataclasses.replace(reading, finished=True)
+        reading = reading._replace(finished=True)
     return with_usage(reading, mapping(message.get("usageMetadata")), _web_searches(mapping(message.get("serverContent"))))
 
 

@@ -20,14 +20,14 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold a whole body, one chunk, or an error."""
     message = mapping(message)
     if (error := api_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     usage = (reading.usage or Usage()).updated(read_usage(message))
-    reading = dataclasses.replace(reading, model=text(message.get("model")) or reading.model, usage=usage or reading.usage)
+    reading = reading._replace(model=text(message.get("model")) or reading.model, usage=usage or reading.usage)
     if message.get("stop") is not True:
         return reading
     reason = text(message.get("stop_type"))
     early = reason in STOPPED_EARLY or message.get("stopped_limit") is True  # servers before `stop_type`
-    return dataclasses.replace(reading, stop_reason=reason, stopped_early=early, finished=True)
+    return reading._replace(stop_reason=reason, stopped_early=early, finished=True)
 
 
 def read_usage(message: Mapping[str, Any]) -> Usage:

@@ -23,14 +23,13 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold one line, a whole body, or an error."""
     message = mapping(message)
     if (error := api_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
-    reading = dataclasses.replace(reading, model=text(message.get("model")) or reading.model)
+        return reading._replace(error=error)
+    reading = reading._replace(model=text(message.get("model")) or reading.model)
     if message.get("done") is not True and "embeddings" not in message:
         return reading
     reason = text(message.get("done_reason"))
     usage = read_usage(message)
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         usage=usage or reading.usage,
         stop_reason=reason,
         stopped_early=reason in STOPPED_EARLY,

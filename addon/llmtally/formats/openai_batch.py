@@ -6,7 +6,6 @@ the body in the format of the endpoint it was for. The batch object's own `usage
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ..record import ApiError, Reading
@@ -25,7 +24,7 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
     body, status = mapping(response.get("body")), count(response.get("status_code")) or 0
     reading = _READERS.get(text(body.get("object")) or "", read_chat)(body, reading) if body else reading
     error = reading.error or api_error(line.get("error")) or (ApiError(f"http_{status}") if status >= 400 else None)
-    return dataclasses.replace(reading, error=error, service_tier="batch", finished=True)
+    return reading._replace(error=error, service_tier="batch", finished=True)
 
 
 def batch_turn(message: Any, from_client: bool) -> Turn | None:

@@ -29,10 +29,9 @@ def read_chat(message: Any, reading: Reading) -> Reading:
         # Copilot and other gateways pass Claude's answer on as it is.
         return anthropic_messages.read_message(message, reading)
     if (error := read_error(message)) is not None:
-        reading = dataclasses.replace(reading, error=error)
+        reading = reading._replace(error=error)
     choices = [mapping(choice) for choice in items(message.get("choices"))]
-    reading = dataclasses.replace(
-        reading,
+    reading = reading._replace(
         response_id=text(message.get("id")) or reading.response_id,
         model=text(message.get("model")) or reading.model,
         service_tier=text(message.get("service_tier")) or reading.service_tier,
@@ -43,10 +42,10 @@ def read_chat(message: Any, reading: Reading) -> Reading:
 def _with_ends(reading: Reading, message: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Reading:
     for choice in choices:
         if (reason := text(choice.get("finish_reason"))) is not None:
-            reading = dataclasses.replace(reading, stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+            reading = reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
     # The trailing chunk with the usage has no choice left in it; a whole body has messages, not deltas.
     if (mapping(message.get("usage")) and not choices) or any("message" in choice for choice in choices):
-        reading = dataclasses.replace(reading, finished=True)
+        reading = reading._replace(finished=True)
     return reading
 
 
@@ -65,7 +64,7 @@ def _with_counts(reading: Reading, message: Mapping[str, Any], choices: list[Map
     if (usage := mapping(message.get("usage"))) or message.get("copilot_usage"):
         reading = with_usage(reading, usage, message.get("copilot_usage"))
     breakdown = mapping(message.get("usage_breakdown")) or mapping(groq.get("usage_breakdown"))
-    return dataclasses.replace(reading, parts=_read_breakdown(breakdown) or reading.parts)
+    return reading._replace(parts=_read_breakdown(breakdown) or reading.parts)
 
 
 def _read_breakdown(breakdown: Mapping[str, Any]) -> tuple[Part, ...]:

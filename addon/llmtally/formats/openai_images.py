@@ -6,7 +6,6 @@ image model: it is the one asked for. `svg_usage` is the bill of another model, 
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ..record import Part, Reading, Usage
@@ -26,9 +25,9 @@ def read_images(message: Any, reading: Reading) -> Reading:
     if not written:
         return reading
     if reading.usage is None:
-        return dataclasses.replace(reading, model=author, usage=written)
+        return reading._replace(model=author, usage=written)
     parts = (Part("image_generation", reading.model, reading.usage), Part("svg", author, written))
-    return dataclasses.replace(reading, parts=parts, usage=sum((part.usage for part in parts), Usage()))
+    return reading._replace(parts=parts, usage=sum((part.usage for part in parts), Usage()))
 
 
 def content_length(message: Any) -> int:

@@ -7,7 +7,6 @@ session. Transcribing the user's speech is a second meter: a call of its own, un
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,15 +23,14 @@ def read_realtime(message: Any, reading: Reading) -> Reading:
     """Fold one event of a response, or a finished transcription."""
     message = mapping(message)
     if message.get("type") == _TRANSCRIBED:
-        reading = dataclasses.replace(reading, response_id=text(message.get("item_id")), finished=True)
+        reading = reading._replace(response_id=text(message.get("item_id")), finished=True)
         return with_usage(reading, message.get("usage"))
     response = mapping(message.get("response"))
     if not response:
         return reading
     status, details = text(response.get("status")), mapping(response.get("status_details"))
     error = (api_error(details.get("error")) or ApiError("failed")) if status == "failed" else None
-    reading = dataclasses.replace(
-        reading,
+    reading = reading._replace(
         response_id=text(response.get("id")) or reading.response_id,
         model=text(response.get("model")) or reading.model,
         stop_reason=text(details.get("reason")) or reading.stop_reason,

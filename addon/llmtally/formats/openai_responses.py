@@ -29,17 +29,17 @@ def read_response(message: Any, reading: Reading) -> Reading:
     kind = text(message.get("type"))
     if kind == "error":
         failed = api_error(message.get("error")) or api_error({**message, "type": None}) or ApiError("error")
-        return dataclasses.replace(reading, error=failed, finished=True)
+        return reading._replace(error=failed, finished=True)
     if isinstance(response := message.get("response"), dict):
         reading = _read_object(response, reading, message.get("copilot_usage"))
-        return dataclasses.replace(reading, finished=True) if kind in TERMINAL else reading
+        return reading._replace(finished=True) if kind in TERMINAL else reading
     if kind is not None:
         return reading
     if message.get("object") == "response.input_tokens":
-        return dataclasses.replace(reading, counting_only=True)
+        return reading._replace(counting_only=True)
     underway = text(message.get("status")) in _UNDERWAY
     reading = _read_object(message, reading, None)
-    return dataclasses.replace(reading, pending=underway, finished=not underway)
+    return reading._replace(pending=underway, finished=not underway)
 
 
 def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) -> Reading:
@@ -48,8 +48,7 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
     if error is None and status == "failed":
         error = ApiError("failed")
     reason = text(mapping(response.get("incomplete_details")).get("reason")) or ("cancelled" if status == "cancelled" else None)
-    reading = dataclasses.replace(
-        reading,
+    reading = reading._replace(
         response_id=text(response.get("id")) or reading.response_id,
         model=text(response.get("model")) or reading.model,
         service_tier=text(response.get("service_tier")) or reading.service_tier,
@@ -61,7 +60,7 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
     if not usage and not copilot:
         return reading
     if reading.parts:
-        reading = dataclasses.replace(reading, usage=reading.parts[0].usage, parts=())
+        reading = reading._replace(usage=reading.parts[0].usage, parts=())
     return _with_tools(with_usage(reading, usage, copilot), response)
 
 
@@ -72,15 +71,15 @@ def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:
     if "web_search" not in tool_usage and not base.server_tools:
         searches = sum(_is_search(mapping(item)) for item in items(response.get("output")))
     if searches:
-        base = dataclasses.replace(base, server_tools={**(base.server_tools or {}), "web_search": searches})
+        base = base._replace(server_tools={**(base.server_tools or {}), "web_search": searches})
     image, _ = read_usage(mapping(tool_usage.get("image_gen")))
     if not image.total_tokens:
-        return dataclasses.replace(reading, usage=base or None)
+        return reading._replace(usage=base or None)
     parts = (
-        Part("message", reading.model, dataclasses.replace(base, server_tools=None)),
+        Part("message", reading.model, base._replace(server_tools=None)),
         Part("image_generation", _image_model(response), image),
     )
-    return dataclasses.replace(reading, usage=base + image, parts=parts)
+    return reading._replace(usage=base + image, parts=parts)
 
 
 def _is_search(item: Mapping[str, Any]) -> bool:
@@ -95,7 +94,7 @@ def _image_model(response: Mapping[str, Any]) -> str | None:
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     """Fold the model that served, which the ChatGPT backend's trimmed events do not name, and a proxy's stated cost."""
-    return read_cost_header(headers, dataclasses.replace(reading, model=text(headers.get("openai-model")) or reading.model))
+    return read_cost_header(headers, reading._replace(model=text(headers.get("openai-model")) or reading.model))
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:

@@ -6,7 +6,6 @@ Run steps repeat shares of it and are not read.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ..record import Reading
@@ -22,11 +21,10 @@ def read_run(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     if message.get("object") != "thread.run":
         error = read_error(message)
-        return reading if error is None else dataclasses.replace(reading, error=error, finished=True)
+        return reading if error is None else reading._replace(error=error, finished=True)
     status = text(message.get("status"))
     underway = status in _UNDERWAY
-    reading = dataclasses.replace(
-        reading,
+    reading = reading._replace(
         response_id=text(message.get("id")) or reading.response_id,
         model=text(message.get("model")) or reading.model,
         pending=underway,

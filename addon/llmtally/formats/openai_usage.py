@@ -9,7 +9,6 @@ Which dialect it is follows from the object's shape, never from the host: gatewa
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,9 +37,8 @@ def read_body(message: Any, reading: Reading) -> Reading:
     """Fold what every whole body has at its top level: id, model, usage, or an error."""
     message = mapping(message)
     if (error := read_error(message)) is not None:
-        return dataclasses.replace(reading, error=error, finished=True)
-    reading = dataclasses.replace(
-        reading,
+        return reading._replace(error=error, finished=True)
+    reading = reading._replace(
         response_id=text(message.get("id")) or reading.response_id,
         model=text(message.get("model")) or reading.model,
         finished=True,
@@ -76,9 +74,8 @@ def with_usage(reading: Reading, usage: Any, copilot: Any = None) -> Reading:
     if cost is None:
         cost = reading.cost_usd
     if not counted:
-        return dataclasses.replace(reading, cost_usd=cost)
-    return dataclasses.replace(
-        reading,
+        return reading._replace(cost_usd=cost)
+    return reading._replace(
         usage=known.updated(counted),
         cost_usd=cost,
         cost_approximate=cost_partial or (contradicting and cost is None),
@@ -109,8 +106,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     if reasoning is not None and output is not None and reasoning > output:
         # A part can't exceed its whole: this server counts reasoning elsewhere, and its total is silent about it.
         output, contradicting = output + reasoning, True
-    counted = dataclasses.replace(
-        cache,
+    counted = cache._replace(
         input_tokens=None if uncached is None else max(0, uncached),
         output_tokens=output,
         reasoning_tokens=reasoning,
@@ -157,7 +153,7 @@ def read_copilot_usage(copilot: Any) -> Usage | None:
 def read_cost_header(headers: Mapping[str, str], reading: Reading) -> Reading:
     """A LiteLLM proxy states what it charged in a header: https://docs.litellm.ai/docs/proxy/response_headers"""
     cost = number(headers.get("x-litellm-response-cost"))
-    return reading if cost is None else dataclasses.replace(reading, cost_usd=cost)
+    return reading if cost is None else reading._replace(cost_usd=cost)
 
 
 def _prompt(usage: Mapping[str, Any]) -> int | None:

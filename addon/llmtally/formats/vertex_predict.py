@@ -6,7 +6,6 @@ Images and videos are made under the same path and report no tokens.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from ..record import Reading, Usage
@@ -18,13 +17,12 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold the answer, or an error."""
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
-        return dataclasses.replace(reading, error=error)
+        return reading._replace(error=error)
     if "predictions" not in message:
         return reading
     embeddings = (mapping(mapping(prediction).get("embeddings")) for prediction in items(message.get("predictions")))
     counts = [n for each in embeddings if (n := count(mapping(each.get("statistics")).get("token_count"))) is not None]
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         model=text(message.get("modelDisplayName")) or reading.model,
         usage=Usage(input_tokens=count(sum(counts))) if counts else reading.usage,
         finished=True,

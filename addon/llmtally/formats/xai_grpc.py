@@ -6,7 +6,6 @@ Messages are protobuf, read by field number. A whole answer and a chunk differ i
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,19 +69,19 @@ def read_message(message: Any, reading: Reading) -> Reading:
     """Fold an answer or a chunk (bytes), or a proxy's error (JSON). Raises WireError."""
     if not isinstance(message, bytes):
         error = api_error(mapping(message).get("error"))
-        return dataclasses.replace(reading, error=error) if error is not None else reading
+        return reading._replace(error=error) if error is not None else reading
     shape = _shape(message)
     for number, value in fields(message):
         if number == OUTPUTS:
             reading = _with_stop(reading, value, shape)
         elif number == ID:
-            reading = dataclasses.replace(reading, response_id=_text(value) or reading.response_id)
+            reading = reading._replace(response_id=_text(value) or reading.response_id)
         elif number == shape.model:
-            reading = dataclasses.replace(reading, model=_text(value) or reading.model)
+            reading = reading._replace(model=_text(value) or reading.model)
         elif number == shape.usage:
             reading = _with_usage(reading, value)
         elif number == shape.service_tier and isinstance(value, int):
-            reading = dataclasses.replace(reading, service_tier=SERVICE_TIERS.get(value, reading.service_tier))
+            reading = reading._replace(service_tier=SERVICE_TIERS.get(value, reading.service_tier))
     return reading
 
 
@@ -95,14 +94,13 @@ def _with_stop(reading: Reading, output: int | bytes, shape: Shape) -> Reading:
     if not reason:
         return reading
     name = FINISH_REASONS.get(reason, str(reason)[:TEXT_CAP])
-    return dataclasses.replace(reading, stop_reason=name, stopped_early=reason in STOPPED_EARLY, finished=True)
+    return reading._replace(stop_reason=name, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
 def _with_usage(reading: Reading, value: int | bytes) -> Reading:
     usage, consistent = read_usage(value)
     ticks = _numbers(value).get(11, 0)
-    return dataclasses.replace(
-        reading,
+    return reading._replace(
         usage=(reading.usage or Usage()).updated(usage) if usage else reading.usage,
         cost_usd=ticks / TICKS_PER_USD if 0 < ticks <= COUNT_CAP else reading.cost_usd,
         cost_approximate=reading.cost_approximate or not consistent,
@@ -156,7 +154,7 @@ def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     if status == "0":
         return reading
     message = headers.get("grpc-message", "")[:ERROR_MESSAGE_CAP]
-    return dataclasses.replace(reading, error=ApiError(STATUS_NAMES.get(status, f"grpc_{status[:8]}"), message))
+    return reading._replace(error=ApiError(STATUS_NAMES.get(status, f"grpc_{status[:8]}"), message))
 
 
 def content_length(message: Any) -> int:

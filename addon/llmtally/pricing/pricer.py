@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -155,7 +154,7 @@ def _part_usages(call: Call) -> list[Usage]:
     """What each part used. Server tools that are reported for all parts together are billed with the first."""
     usages = [part.usage for part in call.parts]
     if call.usage.server_tools and not any(usage.server_tools for usage in usages):
-        usages[0] = dataclasses.replace(usages[0], server_tools=call.usage.server_tools)
+        usages[0] = usages[0]._replace(server_tools=call.usage.server_tools)
     return usages
 
 
