@@ -34,14 +34,11 @@ def series_json(state: State, minutes: int, now: float, account: str | None) -> 
     start = end - -(-minutes // step)
     lines: dict[str, _Line] = {}
     for key, timeline in state.models.items(scope.account, every=scope.every):
-        level, curve = timeline.levels[0], timeline.curves[0]
-        if start * step <= curve.floor:
-            level, curve = timeline.levels[1], timeline.curves[1]
-        for at, row in curve.deltas(start * step // level.minutes, -(-end * step // level.minutes)):
-            name = f"{key.provider}/{key.model}"
+        name = f"{key.provider}/{key.model}"
+        for minute, row in timeline.between(start * step, end * step):
             if name not in lines:
                 lines[name] = _Line(end - start)
-            lines[name].add(max(0, at * level.minutes // step - start), row.total_tokens, row.cost)
+            lines[name].add(minute // step - start, row.total_tokens, row.cost)
     today = day_start(now)
     return {
         "generated_at": rfc3339(now),
@@ -87,8 +84,8 @@ def _cumulative(state: State, scope: Scope, day: int) -> list[float]:
     """A day's cost so far, in USD, at the end of each step."""
     costs = [0] * (MINUTES_PER_DAY // COARSE)
     for _, timeline in state.models.items(scope.account, every=scope.every):
-        for step, row in timeline.curves[1].deltas(day // COARSE, (day + MINUTES_PER_DAY) // COARSE):
-            costs[step - day // COARSE] += row.cost
+        for minute, row in timeline.between(day, day + MINUTES_PER_DAY):
+            costs[(minute - day) // COARSE] += row.cost
     total = 0
     running = []
     for cost in costs:

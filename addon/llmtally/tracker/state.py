@@ -115,18 +115,12 @@ class State:
         if call.attribution.request_class == "warmup":
             return
         row = of_call(call)
+        shares = by_model(call, row)
         if not restored:
-            self.counters.add(call, row)
-        self._count(call, account, minute_of(call.ended), row)
-
-    def _count(self, call: Call, account: str | None, minute: int, row: Totals) -> None:
-        for model, share in by_model(call, row):
-            key = ModelKey(account, call.provider, model)
-            self.models.add(key, minute, share)
-        self.cost_sources[key] = call.cost_source
-        self.cost_sources.move_to_end(key)
-        if len(self.cost_sources) > self._models_cap:
-            self.cost_sources.popitem(last=False)
+            self.counters.add(call, shares)
+        minute = minute_of(call.ended)
+        for model, share in shares:
+            self._count_model(ModelKey(account, call.provider, model), minute, share, call.cost_source)
         who = call.attribution
         facet = FacetKey(account, _cut(who.client), _cut(who.project), who.request_class, call.outcome)
         self.facets.add(facet, minute, row)
@@ -134,6 +128,13 @@ class State:
         self._anchor(account, minute, call.ended)
         if self.first_call is None or call.ended < self.first_call:
             self.first_call = call.ended
+
+    def _count_model(self, key: ModelKey, minute: int, share: Totals, cost_source: str | None) -> None:
+        self.models.add(key, minute, share)
+        if self.cost_sources.get(key, "") != cost_source:
+            self.cost_sources[key] = cost_source
+            if len(self.cost_sources) > self._models_cap:
+                self.cost_sources.popitem(last=False)
 
     def count_coverage(self, bucket: str, account: str | None, at: float, *, restored: bool = False) -> None:
         """Count one response in a bucket of coverage."""

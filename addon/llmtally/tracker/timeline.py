@@ -1,8 +1,9 @@
-"""Totals over time, kept as running sums: what was spent since any moment is one subtraction.
+"""Totals over time: what was spent since any moment, in any of several resolutions.
 
-A `Curve` holds the sum up to the end of each step (a minute, ten minutes, a day) in which something happened. A `Timeline` holds
-curves of several resolutions, fine ones for the recent past and coarse ones for the week. Time is counted in whole minutes since
-the epoch; which minute a call belongs to is decided by its end.
+A `Curve` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a row of curves, fine ones for the recent past
+and coarse ones for the week: a step that grows too old for one moves down into the next. Adding costs constant time; the running
+sums that answer questions are made when first asked and kept. Time is counted in whole minutes since the epoch, and the minute a
+call belongs to is the one in which it ended.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from itertools import islice
 
-from .totals import ZERO, Totals, minus, plus
+from .totals import ZERO, Totals, minus, plus, summed
 
 MINUTE = 60
 MINUTES_PER_DAY = 1440
+
 NEVER = -(10**9)
 """A step before all others."""
 
@@ -32,140 +34,153 @@ def day_start(at: float) -> int:
 
 def nearest_minute(at: float) -> int:
     """The minute that begins closest to a moment. Providers' reset times jitter by seconds."""
-    return int((at + MINUTE / 2) // MINUTE)
+    return minute_of(at + MINUTE / 2)
 
 
 def first_minute_within(now: float, seconds: float) -> int:
     """The first whole minute of the last so many seconds."""
-    return -int((seconds - now) // MINUTE)
+    return -minute_of(seconds - now)
 
 
 class Curve:
-    """Running sums by step, oldest first. Steps before `floor` have been forgotten, `floor` included."""
+    """What each step added, oldest first. The step `floor` and those before it are not kept here."""
 
-    __slots__ = ("base", "floor", "steps", "sums")
+    __slots__ = ("_base", "_sums", "floor", "rows", "steps")
 
     def __init__(self) -> None:
-        self.base = ZERO
-        """The sum of all that was forgotten."""
         self.floor = NEVER
         self.steps: list[int] = []
-        self.sums: list[Totals] = []
-        """`sums[i]`: everything up to the end of `steps[i]`."""
+        self.rows: list[Totals] = []
+        self._base = ZERO
+        self._sums: list[Totals] = []
+        """Running sums over the first rows, each with `_base` in it; the rest is summed when it is asked for."""
 
     @property
     def total(self) -> Totals:
-        """Everything ever added."""
-        return self.sums[-1] if self.sums else self.base
+        """All that it holds."""
+        return self.since(NEVER)
 
-    def add(self, step: int, row: Totals, keep: int) -> None:
-        """Add to a step; only the newest `keep` steps are remembered. O(1) but for calls that come late."""
+    def add(self, step: int, row: Totals) -> None:
+        """Add to a step, which is above the floor. O(1), but for a call that comes late."""
         steps = self.steps
         if not steps or step > steps[-1]:
-            if step <= self.floor:
-                return
-            self.sums.append(plus(self.total, row))
             steps.append(step)
-            if steps[0] <= step - keep:
-                self.forget(step - keep + 1)
-        elif step == steps[-1]:
-            self.sums[-1] = plus(self.sums[-1], row)
-        elif step > self.floor:
-            self._add_late(step, row)
-
-    def _add_late(self, step: int, row: Totals) -> None:
-        index = bisect_left(self.steps, step)
-        if self.steps[index] != step:
-            self.steps.insert(index, step)
-            self.sums.insert(index, self.sums[index - 1] if index else self.base)
-        for later in range(index, len(self.sums)):
-            self.sums[later] = plus(self.sums[later], row)
-
-    def before(self, step: int) -> Totals:
-        """Everything before a step."""
-        index = bisect_left(self.steps, step)
-        return self.sums[index - 1] if index else self.base
+            self.rows.append(row)
+            return
+        index = len(steps) - 1 if step == steps[-1] else bisect_left(steps, step)
+        if steps[index] == step:
+            self.rows[index] = plus(self.rows[index], row)
+        else:
+            steps.insert(index, step)
+            self.rows.insert(index, row)
+        if len(self._sums) > index:
+            del self._sums[index:]
 
     def since(self, step: int) -> Totals:
-        """Everything from a step on."""
-        return minus(self.total, self.before(step))
-
-    def deltas(self, start: int, end: int) -> Iterator[tuple[int, Totals]]:
-        """What each step from `start` to before `end` added."""
-        for index in range(bisect_left(self.steps, start), bisect_left(self.steps, end)):
-            yield self.steps[index], minus(self.sums[index], self.sums[index - 1] if index else self.base)
-
-    def forget(self, step: int) -> None:
-        """Drop everything before a step."""
+        """What the steps from this one on added."""
         index = bisect_left(self.steps, step)
-        if index:
-            self.base, self.floor = self.sums[index - 1], self.steps[index - 1]
-            del self.steps[:index], self.sums[:index]
+        if index == len(self.steps):
+            return ZERO
+        self._sum_up()
+        return minus(self._sums[-1], self._sums[index - 1] if index else self._base)
 
-    def fold(self, other: Curve, keep: int) -> None:
-        """Add all of another curve."""
-        self.forget(other.floor + 1)
-        self.floor = max(self.floor, other.floor)
-        for step, row in other.deltas(NEVER, -NEVER):
-            self.add(step, row, keep)
+    def _sum_up(self) -> None:
+        so_far = self._sums[-1] if self._sums else self._base
+        for row in islice(self.rows, len(self._sums), None):
+            so_far = plus(so_far, row)
+            self._sums.append(so_far)
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, Totals]]:
+        """What each step from `start` to before `end` added."""
+        first, last = bisect_left(self.steps, start), bisect_left(self.steps, end)
+        return zip(self.steps[first:last], self.rows[first:last], strict=True)
+
+    def take_before(self, step: int) -> list[tuple[int, Totals]]:
+        """Remove the steps before this one, and give what they had added."""
+        self.floor = max(self.floor, step - 1)
+        count = bisect_left(self.steps, step)
+        taken = list(zip(self.steps[:count], self.rows[:count], strict=True))
+        if 0 < count <= len(self._sums):
+            self._base = self._sums[count - 1]
+        elif count:
+            self._base = ZERO
+            self._sums.clear()
+        del self.steps[:count], self.rows[:count], self._sums[:count]
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One resolution of a timeline."""
+    """One resolution of a timeline. Each step holds a whole number of the steps of the level above."""
 
     minutes: int
     """Length of a step."""
     keep: int
-    """Steps remembered."""
+    """Steps kept here; older ones move down to the next level, and from the last one out."""
 
 
 class Timeline:
-    """The same sums at several resolutions, finest first; the last one reaches back the whole week."""
+    """What was spent, by time, finest level first. The last level reaches back over all that is retained."""
 
     __slots__ = ("curves", "levels")
 
     def __init__(self, levels: tuple[Level, ...]) -> None:
         self.levels = levels
-        self.curves = tuple(Curve() for _ in levels)
+        self.curves = tuple([Curve() for _ in levels])
 
     def add(self, minute: int, row: Totals) -> None:
         """Add what happened in a minute."""
-        for level, curve in zip(self.levels, self.curves, strict=True):
-            curve.add(minute // level.minutes, row, level.keep)
+        self._add(0, minute, row)
+
+    def _add(self, depth: int, minute: int, row: Totals) -> None:
+        """Add to a level, or to the one below if this one no longer goes back so far."""
+        level, curve = self.levels[depth], self.curves[depth]
+        step = minute // level.minutes
+        if step > curve.floor:
+            curve.add(step, row)
+            if step > curve.floor + level.keep:
+                for old, moved in curve.take_before(step - level.keep + 1):
+                    self._move_down(depth, old * level.minutes, moved)
+        else:
+            self._move_down(depth, minute, row)
+
+    def _move_down(self, depth: int, minute: int, row: Totals) -> None:
+        if depth + 1 < len(self.levels):
+            self._add(depth + 1, minute, row)
 
     def since(self, minute: int) -> Totals:
-        """Everything from a minute on, by the finest resolution that reaches back to it."""
+        """Everything from a minute on. Where that is kept in longer steps, from the step that begins closest to it."""
+        total = ZERO
         for level, curve in zip(self.levels, self.curves, strict=True):
             step = (minute + level.minutes // 2) // level.minutes
+            total = plus(total, curve.since(step))
             if step > curve.floor:
-                return curve.since(step)
-        return self.retained
+                break
+        return total
 
     @property
     def retained(self) -> Totals:
         """Everything that is not forgotten."""
-        return minus(self.curves[-1].total, self.curves[-1].base)
+        return summed(curve.total for curve in self.curves)
+
+    def between(self, start: int, end: int) -> Iterator[tuple[int, Totals]]:
+        """What happened from one minute to before another: first minute and amount of each step."""
+        for level, curve in zip(self.levels, self.curves, strict=True):
+            for step, row in curve.between(-(-start // level.minutes), -(-end // level.minutes)):
+                yield step * level.minutes, row
 
     @property
     def is_empty(self) -> bool:
         """Whether everything has been forgotten."""
-        return not self.curves[-1].steps
+        return not any(curve.steps for curve in self.curves)
 
     def forget(self, minute: int) -> None:
         """Drop everything before a minute, which is the first of a day."""
         for level, curve in zip(self.levels, self.curves, strict=True):
-            curve.forget(minute // level.minutes)
+            curve.take_before(minute // level.minutes)
 
     def fold(self, other: Timeline) -> None:
         """Add all of another timeline with the same levels."""
-        for level, curve, folded in zip(self.levels, self.curves, other.curves, strict=True):
-            curve.fold(folded, level.keep)
-
-
-class HasTimeline(Protocol):
-    """Anything that is counted over time."""
-
-    @property
-    def timeline(self) -> Timeline:
-        """Its sums."""
+        for depth, (level, curve) in enumerate(zip(other.levels, other.curves, strict=True)):
+            for step, row in curve.between(NEVER, -NEVER):
+                self._add(depth, step * level.minutes, row)

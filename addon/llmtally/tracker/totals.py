@@ -6,8 +6,8 @@ apart: what is billed, and what a subscription's calls would have cost at the AP
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from operator import add, sub
+from collections.abc import Iterable
+from operator import sub
 from typing import Any, NamedTuple
 
 from ..record import TEXT_CAP, Call, Part, Usage
@@ -71,13 +71,34 @@ class Totals(NamedTuple):
 
 ZERO = Totals()
 
-
-def plus(left: tuple[int, ...], right: tuple[int, ...]) -> Totals:
-    """Field-wise sum."""
-    return Totals._make(map(add, left, right))
+_FIRST_AMOUNT = Totals._fields.index("input_tokens")
+_new = tuple.__new__
 
 
-def minus(left: tuple[int, ...], right: tuple[int, ...]) -> Totals:
+def plus(left: Totals, right: Totals) -> Totals:
+    """Field-wise sum. Written out: it is what adding a call costs most, and this is twice as fast as a loop."""
+    calls, errors, unpriced, uncounted, uncosted, fresh, read, written, output, reasoning, spent, value = left
+    calls2, errors2, unpriced2, uncounted2, uncosted2, fresh2, read2, written2, output2, reasoning2, spent2, value2 = right
+    return _new(
+        Totals,
+        (
+            calls + calls2,
+            errors + errors2,
+            unpriced + unpriced2,
+            uncounted + uncounted2,
+            uncosted + uncosted2,
+            fresh + fresh2,
+            read + read2,
+            written + written2,
+            output + output2,
+            reasoning + reasoning2,
+            spent + spent2,
+            value + value2,
+        ),
+    )
+
+
+def minus(left: Totals, right: Totals) -> Totals:
     """Field-wise difference, which is exact: these are integers."""
     return Totals._make(map(sub, left, right))
 
@@ -105,32 +126,49 @@ def usd(amount: int) -> float:
 def of_call(call: Call) -> Totals:
     """One call."""
     refused = call.coverage == "error"
+    usage = call.usage
     cost = picodollars(call.cost_usd)
-    return _totals(
-        call.usage,
-        cost or 0,
-        calls=1,
-        errors=int(call.outcome == "error"),
-        unpriced=int(call.coverage == "unpriced"),
-        uncounted=int(call.usage.total_tokens is None and not refused),
-        uncosted=int(cost is None and not refused),
-        subscription=call.billing == "subscription",
+    return Totals(
+        1,
+        call.outcome == "error",
+        call.coverage == "unpriced",
+        not refused and usage.total_tokens is None,
+        not refused and cost is None,
+        *_buckets(usage),
+        *_money(cost, call),
     )
 
 
-def by_model(call: Call, whole: Totals) -> Iterator[tuple[str, Totals]]:
-    """The call shared out over the models that were billed in it; it counts as a call of the one that answered."""
+def _buckets(usage: Usage) -> tuple[int, int, int, int, int]:
+    return (
+        usage.input_tokens or 0,
+        usage.cache_read_tokens or 0,
+        usage.cache_write_tokens or 0,
+        usage.output_tokens or 0,
+        usage.reasoning_tokens or 0,
+    )
+
+
+def _money(cost: int | None, call: Call) -> tuple[int, int]:
+    """Spent, and API value."""
+    return (0, cost or 0) if call.billing == "subscription" else (cost or 0, 0)
+
+
+def by_model(call: Call, whole: Totals) -> list[tuple[str, Totals]]:
+    """The call shared out over the models that were billed in it; it counts as a call of the one that answered, named last."""
     answered = model_of(call)
+    shares = []
     rest = whole
     for part in call.parts:
         if part.model is None or (model := part.model[:TEXT_CAP]) == answered:
             continue
         share = _of_part(part, call)
         left = minus(rest, share)
-        if min(left[5:]) >= 0:  # the parts of a call with a stated cost may cost more by our prices than the whole
-            rest = left._replace(calls=rest.calls, unpriced=rest.unpriced, uncosted=rest.uncosted)
-            yield model, share
-    yield answered, rest
+        if min(left[_FIRST_AMOUNT:]) >= 0:  # the parts of a call with a stated cost may cost more by our prices than the whole
+            rest = left._replace(unpriced=rest.unpriced, uncosted=rest.uncosted)
+            shares.append((model, share))
+    shares.append((answered, rest))
+    return shares
 
 
 def model_of(call: Call) -> str:
@@ -140,35 +178,8 @@ def model_of(call: Call) -> str:
 
 def _of_part(part: Part, call: Call) -> Totals:
     cost = picodollars(part.cost_usd)
-    unpriced = int(cost is None and call.coverage == "unpriced")
-    return _totals(part.usage, cost or 0, unpriced=unpriced, uncosted=unpriced, subscription=call.billing == "subscription")
-
-
-def _totals(
-    usage: Usage,
-    cost: int,
-    *,
-    subscription: bool,
-    calls: int = 0,
-    errors: int = 0,
-    unpriced: int = 0,
-    uncounted: int = 0,
-    uncosted: int = 0,
-) -> Totals:
-    return Totals(
-        calls,
-        errors,
-        unpriced,
-        uncounted,
-        uncosted,
-        usage.input_tokens or 0,
-        usage.cache_read_tokens or 0,
-        usage.cache_write_tokens or 0,
-        usage.output_tokens or 0,
-        usage.reasoning_tokens or 0,
-        0 if subscription else cost,
-        cost if subscription else 0,
-    )
+    unpriced = cost is None and call.coverage == "unpriced"
+    return Totals(0, 0, unpriced, 0, unpriced, *_buckets(part.usage), *_money(cost, call))
 
 
 def to_json(totals: Totals) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from .counters import Counters
 from .limits import ConfiguredLimits
 from .prediction import BurnRate
 from .series import series_json
-from .sessions import SESSIONS_CAP, tree_json
+from .session_json import tree_json
+from .sessions import SESSIONS_CAP
 from .state import ACCOUNTS_CAP, CALLS_CAP, FACETS_CAP, MODELS_CAP, State, horizon_of
 from .timeline import MINUTES_PER_DAY
 from .usage import Scope, burn_rate, primary_window, session_json, sessions_json, usage_json, window_json

@@ -15,7 +15,8 @@ from ..record import rfc3339
 from .ledger import OTHER
 from .limits import SOURCE, ConfiguredLimits, percent_of
 from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window, projected_utilization
-from .sessions import Session, row_json
+from .session_json import row_json
+from .sessions import Session
 from .state import ESTIMATE_SECONDS, FacetKey, ModelKey, State, horizon_of
 from .timeline import MINUTE, day_start, first_minute_within, minute_of, nearest_minute
 from .totals import UNKNOWN, Totals, plus, summed, to_json, usd

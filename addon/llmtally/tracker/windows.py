@@ -132,13 +132,17 @@ class Window:
     def read(self, reading: LimitReading, at: float) -> None:
         """Take in a newer reading; what it leaves out stays. The first reset time stays too, so that jitter moves nothing."""
         self.read_at = at
-        self.source = reading.source
-        self.status, self.representative = reading.status, reading.representative
-        self.utilization = _or(reading.utilization, self.utilization)
-        self.limit = _or(reading.limit, self.limit)
-        self.remaining = _or(reading.remaining, self.remaining)
-        self.window_seconds = _or(reading.window_seconds, self.window_seconds)
-        self.resets_at = _or(self.resets_at, reading.resets_at)
+        self.source, self.status, self.representative = reading.source, reading.status, reading.representative
+        if reading.utilization is not None:
+            self.utilization = reading.utilization
+        if reading.limit is not None:
+            self.limit = reading.limit
+        if reading.remaining is not None:
+            self.remaining = reading.remaining
+        if reading.window_seconds is not None:
+            self.window_seconds = reading.window_seconds
+        if self.resets_at is None:
+            self.resets_at = reading.resets_at
         self.name = self.name or reading.name
         self.remember(reading, at)
 
@@ -154,10 +158,6 @@ class Window:
             self.readings = {
                 each: pair for each, pair in self.readings.items() if each > newest - HISTORY_SECONDS // READING_SECONDS
             }
-
-
-def _or(first: float | None, second: float | None) -> float | None:
-    return second if first is None else first
 
 
 def _plain(text: str) -> str:

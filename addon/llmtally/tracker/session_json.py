@@ -1,0 +1,114 @@
+"""A session as JSON: its row in the table, and its agents as a tree with what each cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..record import rfc3339
+from .sessions import SLOT_MINUTES, Agent, Leaf, Session
+from .timeline import MINUTES_PER_DAY
+from .totals import UNKNOWN, ZERO, Totals, plus, summed, to_json
+
+
+def row_json(session: Session, *, today: int, window: int | None, window_total: Totals) -> dict[str, Any]:
+    """One row of the sessions table. `today` and `window` are the minutes at which these periods begin.
+
+    `{session_id, label, account_key, client, project, model, <totals>, today, window, window_share_pct, started_at, updated_at,
+    source}`; `today` and `window` hold `{calls, total_tokens, cost_usd}`. `window_share_pct` is the session's share of what the
+    account's 5-hour window has seen, by cost where costs are known, else by tokens.
+    """
+    in_window = ZERO if window is None else session.slots.since((window + SLOT_MINUTES // 2) // SLOT_MINUTES)
+    return {
+        "session_id": session.id,
+        "label": session.label,
+        "account_key": session.account,
+        "client": session.client,
+        "project": session.project,
+        "model": session.model,
+        **to_json(session.days.total),
+        "today": _brief(session.days.since(today // MINUTES_PER_DAY)),
+        "window": _brief(in_window),
+        "window_share_pct": _share(in_window, window_total),
+        "started_at": rfc3339(session.started_at),
+        "updated_at": rfc3339(session.updated_at),
+        "source": session.source,
+    }
+
+
+def _brief(totals: Totals) -> dict[str, Any]:
+    full = to_json(totals)
+    return {name: full[name] for name in ("calls", "total_tokens", "cost_usd")}
+
+
+def _share(part: Totals, whole: Totals) -> float | None:
+    if whole.cost:
+        return min(100.0, 100 * part.cost / whole.cost)
+    return min(100.0, 100 * part.total_tokens / whole.total_tokens) if whole.total_tokens else None
+
+
+def tree_json(session: Session) -> list[dict[str, Any]]:
+    """The agents as a tree, the main agent first: `{agent, type, updated_at, own, total, by_class, by_model, children}`.
+
+    `own` is what the agent's own calls add up to, `total` includes its descendants. An agent whose parent is not known, or is its
+    own descendant, stands under the main agent.
+    """
+    by_agent: dict[str | None, list[tuple[Leaf, Totals]]] = {None: []}
+    for leaf, days in session.leaves.items():
+        by_agent.setdefault(leaf.agent, []).append((leaf, days.total))
+    children: dict[str | None, list[str | None]] = {}
+    for agent in by_agent:
+        if agent is not None:
+            children.setdefault(_parent(agent, session.agents, by_agent), []).append(agent)
+    return [_node(None, session, by_agent, children)]
+
+
+def _parent(agent: str, agents: Mapping[str | None, Agent], known: Mapping[str | None, Any]) -> str | None:
+    parent = agents[agent].parent
+    above, seen = parent, {agent}
+    while above is not None and above not in seen and above in known:
+        seen.add(above)
+        above = agents[above].parent
+    return None if above in seen or parent not in known else parent
+
+
+def _node(
+    agent: str | None,
+    session: Session,
+    by_agent: Mapping[str | None, list[tuple[Leaf, Totals]]],
+    children: Mapping[str | None, list[str | None]],
+) -> dict[str, Any]:
+    by_class: dict[str, Totals] = {}
+    by_model: dict[str, Totals] = {}
+    for leaf, totals in by_agent[agent]:
+        kind = leaf.request_class or UNKNOWN
+        by_class[kind] = plus(by_class.get(kind, ZERO), totals)
+        by_model[leaf.model] = plus(by_model.get(leaf.model, ZERO), totals)
+    own = summed(by_class.values())
+    below = [_node(child, session, by_agent, children) for child in children.get(agent, ())]
+    known = session.agents.get(agent, Agent())
+    return {
+        "agent": agent,
+        "type": known.type,
+        "updated_at": rfc3339(known.updated_at) if known.updated_at else None,
+        "own": to_json(own),
+        "total": to_json(plus(own, _subtree(agent, by_agent, children))),
+        "by_class": {name: to_json(totals) for name, totals in by_class.items()},
+        "by_model": {name: to_json(totals) for name, totals in by_model.items()},
+        "children": sorted(below, key=lambda node: -(node["total"]["cost_usd"] or 0)),
+    }
+
+
+def _subtree(
+    agent: str | None,
+    by_agent: Mapping[str | None, list[tuple[Leaf, Totals]]],
+    children: Mapping[str | None, list[str | None]],
+) -> Totals:
+    """What the descendants of an agent add up to."""
+    total = ZERO
+    waiting = list(children.get(agent, ()))
+    while waiting:
+        child = waiting.pop()
+        total = plus(total, summed(totals for _, totals in by_agent[child]))
+        waiting += children.get(child, ())
+    return total
