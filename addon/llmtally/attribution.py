@@ -12,6 +12,7 @@ Where a client names no session, `Attributor` infers one and says how (`session_
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import re
@@ -106,6 +107,8 @@ ANY_KEY = "*"
 
 def in_header(name: str, *path: str) -> Source:
     """The value of a header; with a path, a member of the JSON in it."""
+    if not path:
+        return Source("header", lambda view: view.headers.get(name), name)
     return Source("header", lambda view: _member(view.headers.get(name), path), name)
 
 
@@ -147,7 +150,7 @@ _FILE_PATH = re.compile(r"/|~|[A-Za-z]:[\\/]|\\\\")
 
 def _member(value: Any, path: Sequence[str]) -> str | None:
     for step in path:
-        holder = mapping(_embedded(value))
+        holder = value if isinstance(value, dict) else mapping(_embedded(value))
         value = next(iter(holder), None) if step == ANY_KEY else holder.get(step)
     return value if isinstance(value, str) else None
 
@@ -490,6 +493,7 @@ def identify(headers: Mapping[str, str]) -> tuple[Client, str | None]:
     return named or Client(product), version
 
 
+@functools.lru_cache(maxsize=1024)
 def _read_user_agent(user_agent: str) -> tuple[str, str | None]:
     if found := _STAINLESS.match(user_agent):
         vendor, language, version = found.groups()
@@ -561,6 +565,8 @@ def _billing(view: RequestView, credential: Credential | None) -> Billing | None
 
 def _retry(headers: Mapping[str, str]) -> int | None:
     """Retries before this request: Stainless SDKs count from 0, AWS SDKs count attempts from 1."""
+    if headers.get("x-stainless-retry-count") == "0":  # nearly always
+        return 0
     if found := re.match(r"(\d{1,4})\s*$", headers.get("x-stainless-retry-count", "")):
         return int(found.group(1))
     if found := re.search(r"\battempt=(\d{1,4})\b", headers.get("amz-sdk-request", "")[:USER_AGENT_CAP]):
@@ -663,7 +669,10 @@ def _clean(value: str | None) -> str | None:
 
 
 def _first(sources: Iterable[Source], view: RequestView) -> str | None:
-    return next((value for source in sources if (value := _clean(source.read(view)))), None)
+    for source in sources:
+        if value := _clean(source.read(view)):
+            return value
+    return None
 
 
 class Attributor:

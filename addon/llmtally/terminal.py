@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 from .record import Call
 
 WIDTH = 40
@@ -51,5 +49,7 @@ def humanised(number: int | None) -> str:
 
 def printable(text: str) -> str:
     """Text off the wire without anything a terminal would obey, cut to `WIDTH`."""
-    clean = "".join(char if unicodedata.category(char)[0] != "C" else "\N{REPLACEMENT CHARACTER}" for char in text[:WIDTH])
+    clean = text[:WIDTH]
+    if not clean.isprintable():
+        clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in clean)
     return clean + "…" if len(text) > WIDTH else clean
