@@ -19,28 +19,27 @@ from .ledger import OTHER
 from .totals import ZERO, Totals, plus, summed
 
 LABELS_CAP = 200
-"""Models with labels of their own: each is a dozen series in Prometheus."""
+"""Pairs of provider and model with labels of their own: each pair is a dozen series in Prometheus."""
 
 TTFT_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DURATION_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 """Upper bounds of the buckets: from a cached title to an agent's long turn."""
 
 
-class Labels(NamedTuple):
-    """Labels of what is counted by model."""
+class ModelLabels(NamedTuple):
+    """Labels of tokens and cost."""
 
     provider: str
     model: str
     billing: Billing
 
 
-@dataclass(slots=True)
-class Counted:
-    """What is counted under one set of labels."""
+class CallLabels(NamedTuple):
+    """Labels of calls."""
 
-    totals: Totals = ZERO
-    outcomes: dict[Outcome, int] = field(default_factory=dict)
-    """Calls by outcome."""
+    provider: str
+    model: str
+    outcome: Outcome
 
 
 @dataclass(slots=True)
@@ -58,48 +57,51 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
-    def cumulative(self) -> dict[float, int]:
-        """Observations up to each bound, `inf` included, as Prometheus has them."""
-        return dict(zip((*self.bounds, inf), accumulate(self.counts), strict=True))
+
+def cumulative(histogram: Histogram) -> dict[float, int]:
+    """Observations up to each bound, `inf` included, as Prometheus has them."""
+    return dict(zip((*histogram.bounds, inf), accumulate(histogram.counts), strict=True))
 
 
 class Counters:
     """Everything that is counted since the process began."""
 
     def __init__(self, cap: int = LABELS_CAP) -> None:
-        self.by_model: dict[Labels, Counted] = {}
+        self.by_model: dict[ModelLabels, Totals] = {}
+        self.calls: Counter[CallLabels] = Counter()
         self.coverage: Counter[str] = Counter()
         self.ttft: dict[str, Histogram] = {}
         """By provider."""
         self.duration: dict[str, Histogram] = {}
         """By provider."""
         self._cap = cap
+        self._labelled: set[tuple[str, str]] = set()
 
     @property
     def totals(self) -> Totals:
         """Over all models."""
-        return summed(counted.totals for counted in self.by_model.values())
+        return summed(self.by_model.values())
 
     def add(self, call: Call, shares: Iterable[tuple[str, Totals]]) -> None:
         """Count one call, shared out over its models."""
-        for model, share in shares:
-            counted = self._counted(call.provider, model, call.billing)
-            counted.totals = plus(counted.totals, share)
+        for named, share in shares:
+            provider, model = self._label(call.provider, named)
+            labels = ModelLabels(provider, model, call.billing)
+            self.by_model[labels] = plus(self.by_model.get(labels, ZERO), share)
             if share.calls:
-                counted.outcomes[call.outcome] = counted.outcomes.get(call.outcome, 0) + 1
+                self.calls[CallLabels(provider, model, call.outcome)] += 1
         if call.ttft_ms is not None:
             _observe(self.ttft, call.provider, TTFT_SECONDS, call.ttft_ms)
         if call.duration_ms is not None:
             _observe(self.duration, call.provider, DURATION_SECONDS, call.duration_ms)
 
-    def _counted(self, provider: str, model: str, billing: Billing) -> Counted:
-        labels = Labels(provider, model, billing)
-        counted = self.by_model.get(labels)
-        if counted is None:
-            if len(self.by_model) >= self._cap:
-                labels = Labels(OTHER, OTHER, billing)
-            counted = self.by_model.setdefault(labels, Counted())
-        return counted
+    def _label(self, provider: str, model: str) -> tuple[str, str]:
+        pair = (provider, model)
+        if pair not in self._labelled:
+            if len(self._labelled) >= self._cap:
+                return OTHER, OTHER
+            self._labelled.add(pair)
+        return pair
 
 
 def _observe(histograms: dict[str, Histogram], provider: str, bounds: tuple[float, ...], milliseconds: float) -> None:

@@ -54,6 +54,11 @@ class Steps:
         return summed(self._rows.values())
 
     @property
+    def oldest(self) -> int:
+        """The earliest step there is."""
+        return min(self._rows)
+
+    @property
     def newest(self) -> int:
         """The latest step there is."""
         return max(self._rows)
@@ -163,6 +168,8 @@ class Session:
 
     def forget(self, day: int) -> None:
         """Drop the days before this one."""
+        if self.days.oldest >= day:  # which holds for nearly all, and there may be ten thousand
+            return
         self.days.forget(day)
         self.slots.forget(day * MINUTES_PER_DAY // SLOT_MINUTES)
         self.cost = self.days.total.cost
