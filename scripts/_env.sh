@@ -46,12 +46,14 @@ install() {
     local extra=${1:-} stamp state
     make_venv
     stamp=$VENV/.llmtally${extra:+-$extra}
-    state=$(cat "$ROOT/pyproject.toml" "$ROOT/scripts/python-3.11.txt" ${PIP_CONSTRAINT:+"$PIP_CONSTRAINT"} | cksum)
+    state=$(cat "$ROOT/pyproject.toml" "$ROOT"/scripts/python-3.11*.txt ${PIP_CONSTRAINT:+"$PIP_CONSTRAINT"} | cksum)
     if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then return; fi
     echo "llmtally: installing into $VENV" >&2
     local pip=("$VENV/bin/python" -m pip install -qq --disable-pip-version-check)
+    if [ -d "$VENV/lib/python3.11" ]; then
+        "${pip[@]}" -r "$ROOT/scripts/python-3.11${extra:+-test}.txt"
+        echo "llmtally: pip will say that httpcore2 wants a newer h11; scripts/python-3.11.txt says why it may." >&2
+    fi
     "${pip[@]}" -e "$ROOT${extra:+[$extra]}"
-    # The price data cannot be resolved beside the last mitmproxy for 3.11; the file says why that does no harm.
-    if [ -d "$VENV/lib/python3.11" ]; then "${pip[@]}" --no-deps -r "$ROOT/scripts/python-3.11.txt"; fi
     echo "$state" >"$stamp"
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,16 @@ def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
     bash(ROOT / "scripts/run", LLMTALLY_VENV=venv, PIP_CONSTRAINT=constraint)
 
     assert (tmp_path / "installed").read_text().count(" -e ") == 3
+
+
+def test_python_3_11_gets_the_same_libraries() -> None:
+    """What pyproject.toml withholds from 3.11, because pip cannot resolve it there, stands in the lists that are installed first."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    withheld = [
+        requirement.split(";")[0]
+        for requirement in (*project["dependencies"], *project["optional-dependencies"]["test"])
+        if "python_version >= '3.12'" in requirement
+    ]
+    lists = [(ROOT / "scripts" / name).read_text().splitlines() for name in ("python-3.11.txt", "python-3.11-test.txt")]
+
+    assert withheld == [line for lines in lists for line in lines if not line.startswith(("#", "-r"))]
