@@ -28,7 +28,7 @@ FLOORS = (
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""
 
-ONLY_IMPORTER = {"mitmproxy": "addon", "tornado": "web", "genai_prices": "pricing.catalogue", "duckdb": "report"}
+ONLY_IMPORTER = {"mitmproxy": "addon", "tornado": "web.server", "genai_prices": "pricing.catalogue", "duckdb": "report"}
 
 HEAVY = {*ONLY_IMPORTER, "orjson", "asyncio", "pydantic"}
 

@@ -94,7 +94,7 @@ def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
 
 
 def test_python_3_11_gets_the_same_libraries() -> None:
-    """What pyproject.toml withholds from 3.11, because pip cannot resolve it there, stands in the lists that are installed first."""
+    """What pyproject.toml withholds from 3.11, where pip cannot resolve it, stands in the lists installed first."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     withheld = [
         requirement.split(";")[0]
