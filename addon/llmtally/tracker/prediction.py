@@ -96,7 +96,7 @@ def of_configured(kind: str, *, used: float, limit: float, per_minute: float, sp
 
 def of_window(window: Window, now: float) -> Forecast:
     """The forecast for a provider's window."""
-    if window.key == PAUSE_KEY:
+    if window.key == PAUSE_KEY or not window.is_live(now):
         return Forecast(window.key)
     if window.is_exhausted:
         return Forecast(window.key, 0, safe=False)

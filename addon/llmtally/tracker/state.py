@@ -98,8 +98,9 @@ class State:
 
     def add(self, call: Call, *, restored: bool) -> None:
         """Take in one call; `restored`: it comes from the journal."""
-        account = self._account(call.attribution.account, call.ended)
-        self.count_coverage(call.coverage, account, call.ended, restored=restored)
+        ended = as_journaled(call.ended)
+        account = self._account(call.attribution.account, ended)
+        self.count_coverage(call.coverage, account, ended, restored=restored)
         if call.coverage == "duplicate" or call.pending:
             return
         self.calls.append(call)
@@ -108,7 +109,7 @@ class State:
                 call.limits,
                 provider=call.provider,
                 account=account,
-                at=call.started,
+                at=as_journaled(call.started),
                 model=call.model or call.request_model,
                 quiet=restored,
             )
@@ -118,16 +119,16 @@ class State:
         shares = by_model(call, row)
         if not restored:
             self.counters.add(call, shares)
-        minute = minute_of(call.ended)
+        minute = minute_of(ended)
         for model, share in shares:
             self._count_model(ModelKey(account, call.provider, model), minute, share, call.cost_source)
         who = call.attribution
         facet = FacetKey(account, _cut(who.client), _cut(who.project), who.request_class, call.outcome)
         self.facets.add(facet, minute, row)
         self.sessions.add(call, account, minute, row)
-        self._anchor(account, minute, call.ended)
-        if self.first_call is None or call.ended < self.first_call:
-            self.first_call = call.ended
+        self._anchor(account, minute, ended)
+        if self.first_call is None or ended < self.first_call:
+            self.first_call = ended
 
     def _count_model(self, key: ModelKey, minute: int, share: Totals, cost_source: str | None) -> None:
         self.models.add(key, minute, share)
@@ -207,6 +208,11 @@ class State:
         for day in self.coverage.values():
             for key in [key for key in day if key[0] == account]:
                 day[OTHER, key[1]] += day.pop(key)
+
+
+def as_journaled(at: float) -> float:
+    """A time as the journal gives it back: in whole milliseconds."""
+    return round(at * 1e6) // 1000 / 1000
 
 
 def horizon_of(now: float) -> int:
