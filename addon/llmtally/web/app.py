@@ -1,0 +1,351 @@
+"""What is answered to which request. Pure: no network, and the clock is passed in.
+
+| path | answer |
+|---|---|
+| `/`, and each file of `static/` | the page |
+| `/api/usage?account=` | `Tracker.usage`, and `version`, `journal{healthy, errors, lost, waiting}` |
+| `/api/calls?limit=&before=` and `FILTERS` | `{calls: [records, newest first]}` |
+| `/api/sessions?limit=&rank=cost\\|updated_at&account=` | `{sessions: [rows]}` |
+| `/api/sessions/{id}?account=` | `Tracker.session`; the id is percent-encoded |
+| `/api/series?minutes=&account=` | `Tracker.series` |
+| `/api/events` | an event stream; see `events` |
+| `/metrics` | Prometheus text |
+| `/login?token=` | the cookie, and a redirect to the page; a form posts here too |
+| `/healthz` | `ok` |
+
+All but the last two want the token or the cookie, whether the path exists or not. An error is `{error: text}`.
+"""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qsl, unquote
+
+import orjson
+
+from ..metrics import MEDIA_TYPE, Runtime, render
+from ..tracker import Tracker
+from . import login
+from .access import Access
+from .assets import Asset
+
+MAX_PARAMETERS = 32
+"""In a query or a form; the page sends up to five."""
+
+CALLS_DEFAULT = 100
+CALLS_MAX = 1_000
+SESSIONS_DEFAULT = 50
+SERIES_DEFAULT = 60
+SERIES_MAX = 8 * 1440
+"""Minutes: all that the tracker retains."""
+
+FILTERS = (
+    "model",
+    "client",
+    "session",
+    "outcome",
+    "provider",
+    "coverage",
+    "billing",
+    "agent",
+    "request_class",
+    "project",
+    "account",
+)
+"""Query parameters of `/api/calls` that pick records by a field."""
+
+RANKS: Mapping[str, Literal["cost", "updated_at"]] = {"cost": "cost", "updated_at": "updated_at"}
+
+SNAPSHOT_SECONDS = 1.0
+"""How long an answer of `/api/usage` is good for, however many ask for it."""
+
+SNAPSHOTS_CAP = 16
+"""Accounts whose answer is kept: as many as are looked at within a second."""
+
+COMPRESS_BYTES = 4_096
+"""JSON from this size on is compressed: a page of records becomes a tenth, in a millisecond."""
+
+SECURITY_HEADERS = (
+    ("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+"""On every answer that does not say otherwise."""
+
+Headers = tuple[tuple[str, str], ...]
+
+JSON: Headers = (("Content-Type", "application/json"),)
+TEXT: Headers = (("Content-Type", "text/plain; charset=utf-8"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, its body read."""
+
+    method: str
+    target: str
+    """Path and query, as on the wire."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes = b""
+
+    @property
+    def path(self) -> str:
+        """Not decoded: a path has one spelling here, and any other is unknown."""
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The last value of each parameter. Raises BadRequestError."""
+        return parameters(self.target.partition("?")[2])
+
+    @property
+    def accepts_gzip(self) -> bool:
+        """Whether the answer may be compressed."""
+        return "gzip" in self.headers.get("accept-encoding", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is sent back."""
+
+    status: int = 200
+    headers: Headers = ()
+    body: bytes = b""
+    is_stream: bool = False
+    """The head of an event stream, which goes on."""
+
+
+class BadRequestError(ValueError):
+    """A parameter makes no sense."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What answers a path."""
+
+    answer: Callable[[Request], Answer]
+    methods: tuple[str, ...] = ("GET",)
+    is_public: bool = False
+
+
+class App:
+    """Answers requests."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        access: Access,
+        assets: Mapping[str, Asset],
+        *,
+        clock: Callable[[], float],
+        runtime: Callable[[], Runtime],
+    ) -> None:
+        self._tracker = tracker
+        self._access = access
+        self._clock = clock
+        self._runtime = runtime
+        self._snapshots: dict[str | None, tuple[float, bytes]] = {}
+        self.routes: dict[str, Route] = {
+            **{path: Route(partial(_file, asset)) for path, asset in assets.items()},
+            "/api/usage": Route(self._usage),
+            "/api/calls": Route(self._calls),
+            "/api/sessions": Route(self._sessions),
+            "/api/series": Route(self._series),
+            "/api/events": Route(_events),
+            "/metrics": Route(self._metrics),
+            "/login": Route(self._login, methods=("GET", "POST"), is_public=True),
+            "/healthz": Route(_health, is_public=True),
+        }
+        self.families: dict[str, Route] = {"/api/sessions/": Route(self._session)}
+        """Routes for whatever follows the last slash."""
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to any request."""
+        answer = self._admit(request) or self._dispatch(request)
+        own = {name for name, _ in answer.headers}
+        return replace(answer, headers=(*answer.headers, *(pair for pair in SECURITY_HEADERS if pair[0] not in own)))
+
+    def _admit(self, request: Request) -> Answer | None:
+        """A refusal, or None: the request may be answered."""
+        access, headers = self._access, request.headers
+        if not access.is_ours(headers.get("host", "")):
+            return error(403, "this name is not ours: open the address that was printed at the start")
+        if not access.is_own_page(headers) and not self._is_navigation(request):
+            return error(403, "other pages may not ask")
+        route = self._route(request.path)
+        if (route is None or not route.is_public) and not access.is_logged_in(headers):
+            return _unauthorized(login.ASK if request.path == "/" else None)
+        return None
+
+    def _is_navigation(self, request: Request) -> bool:
+        return request.method == "GET" and request.path in ("/", "/login") and self._access.is_navigation(request.headers)
+
+    def _route(self, path: str) -> Route | None:
+        return self.routes.get(path) or self.families.get(path[: path.rfind("/") + 1])
+
+    def _dispatch(self, request: Request) -> Answer:
+        route = self._route(request.path)
+        if route is None:
+            return error(404, "no such path")
+        if request.method not in route.methods:
+            return replace(error(405, "read-only"), headers=(*JSON, ("Allow", ", ".join(route.methods))))
+        try:
+            return route.answer(request)
+        except BadRequestError as problem:
+            return error(400, str(problem))
+
+    # The page
+
+    def _login(self, request: Request) -> Answer:
+        given = request.query if request.method == "GET" else parameters(request.body.decode("latin-1"))
+        if "token" not in given:
+            return _unauthorized(login.ASK)
+        if not self._access.is_token(given["token"]):
+            return _unauthorized(login.REFUSE)
+        return Answer(303, (("Location", "/"), ("Set-Cookie", self._access.set_cookie)))
+
+    # The JSON
+
+    def usage(self, account: str | None = None) -> bytes:
+        """What `/api/usage` answers; made at most once a second."""
+        now = self._clock()
+        made = self._snapshots.get(account)
+        if made is not None and 0 <= now - made[0] < SNAPSHOT_SECONDS:
+            return made[1]
+        body = to_json(self._usage_json(now, account))
+        if len(self._snapshots) >= SNAPSHOTS_CAP:
+            self._snapshots.clear()
+        self._snapshots[account] = (now, body)
+        return body
+
+    def _usage_json(self, now: float, account: str | None) -> dict[str, Any]:
+        usage, runtime = self._tracker.usage(now, account), self._runtime()
+        if not runtime.journal_healthy or runtime.journal_lost:
+            usage["problems"].append({"kind": "journal", "subject": None, "count": runtime.journal_lost, "pct": None})
+        journal = {
+            "healthy": runtime.journal_healthy,
+            "errors": runtime.journal_errors,
+            "lost": runtime.journal_lost,
+            "waiting": runtime.journal_waiting,
+        }
+        return {**usage, "version": runtime.version, "journal": journal}
+
+    def _usage(self, request: Request) -> Answer:
+        return _json(request, self.usage(request.query.get("account")))
+
+    def _calls(self, request: Request) -> Answer:
+        query = request.query
+        filters = {name: query[name] for name in FILTERS if name in query}
+        calls = self._tracker.calls(_number(query, "limit", CALLS_DEFAULT, CALLS_MAX), query.get("before"), filters)
+        return _json(request, to_json({"calls": calls}))
+
+    def _sessions(self, request: Request) -> Answer:
+        query = request.query
+        rank = RANKS.get(query.get("rank", "updated_at"))
+        if rank is None:
+            raise BadRequestError(f"rank is one of {', '.join(RANKS)}")
+        limit = _number(query, "limit", SESSIONS_DEFAULT, CALLS_MAX)
+        rows = self._tracker.sessions(self._clock(), limit=limit, rank=rank, account=query.get("account"))
+        return _json(request, to_json({"sessions": rows}))
+
+    def _session(self, request: Request) -> Answer:
+        session_id = unquote(request.path.rpartition("/")[2])
+        session = self._tracker.session(session_id, self._clock(), request.query.get("account"))
+        return error(404, "no such session") if session is None else _json(request, to_json(session))
+
+    def _series(self, request: Request) -> Answer:
+        query = request.query
+        minutes = _number(query, "minutes", SERIES_DEFAULT, SERIES_MAX)
+        return _json(request, to_json(self._tracker.series(minutes, self._clock(), query.get("account"))))
+
+    def _metrics(self, _: Request) -> Answer:
+        burn, windows = self._tracker.gauges(self._clock())
+        return Answer(200, (("Content-Type", MEDIA_TYPE),), render(self._tracker.counters, burn, windows, self._runtime()))
+
+
+def _file(asset: Asset, request: Request) -> Answer:
+    headers: Headers = (
+        ("Content-Type", asset.media_type),
+        ("Cache-Control", "private, no-cache"),
+        ("ETag", asset.etag),
+        ("Vary", "Accept-Encoding"),
+    )
+    if asset.etag in request.headers.get("if-none-match", ""):
+        return Answer(304, headers)
+    if asset.compressed is not None and request.accepts_gzip:
+        return Answer(200, (*headers, ("Content-Encoding", "gzip")), asset.compressed)
+    return Answer(200, headers, asset.body)
+
+
+def _events(_: Request) -> Answer:
+    return Answer(200, (("Content-Type", "text/event-stream"),), is_stream=True)
+
+
+def _health(_: Request) -> Answer:
+    return Answer(200, TEXT, b"ok\n")
+
+
+def _unauthorized(page: bytes | None) -> Answer:
+    challenge = ("WWW-Authenticate", 'Bearer realm="llmtally"')
+    if page is None:
+        return replace(error(401, "log in at /login, or send the token as `Authorization: Bearer`"), headers=(*JSON, challenge))
+    return Answer(401, (*login.HEADERS, challenge), page)
+
+
+def error(status: int, text: str) -> Answer:
+    """An answer that says what is wrong."""
+    return Answer(status, JSON, to_json({"error": text}))
+
+
+def _json(request: Request, body: bytes) -> Answer:
+    headers = (*JSON, ("Vary", "Accept-Encoding"))
+    if len(body) < COMPRESS_BYTES or not request.accepts_gzip:
+        return Answer(200, headers, body)
+    return Answer(200, (*headers, ("Content-Encoding", "gzip")), gzip.compress(body, 1))
+
+
+def parameters(text: str) -> dict[str, str]:
+    """The last value of each parameter of a query or a form. Raises BadRequestError."""
+    try:
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
+    except ValueError:
+        raise BadRequestError(f"more than {MAX_PARAMETERS} parameters") from None
+
+
+def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+    try:
+        number = int(query.get(name, default))
+    except ValueError:
+        raise BadRequestError(f"{name} is no number") from None
+    return max(1, min(number, most))
+
+
+def to_json(value: Any) -> bytes:
+    """JSON, whatever came off the wire: half a surrogate pair is replaced, and a sum beyond 64 bits loses exactness."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return orjson.dumps(_representable(value))
+
+
+T = TypeVar("T")
+
+
+def _representable(value: T) -> T | str | float | dict[Any, Any] | list[Any]:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return float(value)
+    if isinstance(value, Mapping):
+        return {_representable(key): _representable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_representable(each) for each in value]
+    return value

@@ -1,0 +1,234 @@
+"""The page on the network: tornado's HTTP server on mitmproxy's loop, which carries the traffic too. The only import of tornado.
+
+tornado parses requests and limits their size; `app` answers them. Nothing here waits. https://www.tornadoweb.org/en/stable/httpserver.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.iostream import IOStream
+from tornado.netutil import bind_sockets
+
+from ..metrics import Runtime
+from ..tracker import Tracker
+from .access import WILDCARDS, Access, is_loopback
+from .app import Answer, App, Request, error, to_json
+from .assets import load_assets
+from .events import Hub, Reader
+
+logger = logging.getLogger(__name__)
+
+MAX_HEADER_BYTES = 16 * 2**10
+"""A browser with cookies of many servers on this host sends a few kB."""
+
+MAX_BODY_BYTES = 4 * 2**10
+"""The login form is all that is ever sent."""
+
+MAX_BUFFER_BYTES = 64 * 2**10
+"""Of a connection's input: more than a request may have."""
+
+BODY_SECONDS = 10.0
+IDLE_SECONDS = 75.0
+"""A connection without a whole request head is closed after this; browsers keep theirs for about that long."""
+
+MAX_CONNECTIONS = 512
+"""Twice the open pages that are taken. File descriptors are the traffic's, too."""
+
+
+class WebServer:
+    """The page and its JSON at one address. All methods are for the loop's thread."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        *,
+        host: str,
+        port: int,
+        token: str,
+        clock: Callable[[], float],
+        runtime: Callable[[], Runtime],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        """`port` 0 takes any. `runtime` is asked whenever something is shown; `on_trouble` is told why there is no page."""
+        self._tracker = tracker
+        self._host = host
+        self._port = port
+        self._token = token
+        self._clock = clock
+        self._runtime = runtime
+        self._on_trouble = on_trouble
+        self._server: _Server | None = None
+        self._hub: Hub | None = None
+
+    def start(self) -> bool:
+        """Listen; False if the address cannot be had, which has been told then. Wants a running loop."""
+        try:
+            sockets = bind_sockets(self._port, self._host)
+        except (OSError, OverflowError, UnicodeError) as problem:
+            reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+            self._on_trouble(
+                f"There is no page: {_authority(self._host, self._port)} can't be listened on ({reason}). Everything else works. "
+                "Choose another port with --set usage_web_port=PORT, or do without the page: --set usage_web=false."
+            )
+            return False
+        self._port = sockets[0].getsockname()[1]
+        access = Access(self._token, self._host, self._port)
+        app = App(self._tracker, access, load_assets(), clock=self._clock, runtime=self._runtime)
+        self._hub = Hub(app.usage, asyncio.get_running_loop().call_later)
+        self._server = _Server(
+            lambda _: None,
+            max_header_size=MAX_HEADER_BYTES,
+            max_body_size=MAX_BODY_BYTES,
+            max_buffer_size=MAX_BUFFER_BYTES,
+            body_timeout=BODY_SECONDS,
+            idle_connection_timeout=IDLE_SECONDS,
+        )
+        self._server.serve(app, self._hub)
+        self._server.add_sockets(sockets)
+        return True
+
+    def stop(self) -> None:
+        """Free the port and end all connections, open event streams too, at once."""
+        if self._server is not None and self._hub is not None:
+            self._server.stop()
+            self._hub.close()
+            self._server.close_connections()
+        self._server = self._hub = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """What a person opens to be logged in. It is a secret."""
+        host = "127.0.0.1" if self._host in WILDCARDS else self._host
+        return f"http://{_authority(host, self._port)}/login?token={self._token}"
+
+    def publish(self, record: Mapping[str, Any]) -> None:
+        """Tell open pages of a new record, and within a second of what `/api/usage` answers now."""
+        if self._hub is not None and self._hub.readers:
+            self._hub.publish(to_json(record))
+
+    def changed(self) -> None:
+        """Have `/api/usage` told anew without a new record: limits were read, the journal is read back, a view was reset."""
+        if self._hub is not None:
+            self._hub.changed()
+
+    def is_reached_by(self, address: tuple[str, int]) -> bool:
+        """Whether a connection to this address would lead here. The proxy must not make it: to us, its clients would be local."""
+        host, port = address[:2]
+        if self._server is None or port != self._port:
+            return False
+        return is_loopback(host) or host in WILDCARDS or host.lower() == self._host.lower()
+
+
+def _authority(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Server(HTTPServer):
+    """tornado's server with a cap on connections, and `app` in place of its own application."""
+
+    def serve(self, app: App, hub: Hub) -> None:
+        """Have requests answered by these."""
+        self._app = app
+        self._hub = hub
+        self._streams: set[IOStream] = set()
+
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
+        """A new connection."""
+        if len(self._streams) >= MAX_CONNECTIONS:
+            stream.close()
+            return
+        self._streams.add(stream)
+        super().handle_stream(stream, address)
+
+    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:  # noqa: ARG002  # tornado's
+        """A request begins."""
+        assert isinstance(request_conn, HTTP1Connection)
+        return _Exchange(self._app, self._hub, request_conn)
+
+    def on_close(self, server_conn: object) -> None:
+        """A connection has ended."""
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        self._streams.discard(server_conn.stream)
+        super().on_close(server_conn)
+
+    def close_connections(self) -> None:
+        """End all connections at once. tornado's `close_all_connections` has to be awaited, and `done` can't be."""
+        for stream in list(self._streams):
+            stream.close()
+
+
+class _Exchange(HTTPMessageDelegate):
+    """One request and its answer."""
+
+    def __init__(self, app: App, hub: Hub, connection: HTTP1Connection) -> None:
+        self._app = app
+        self._hub = hub
+        self._connection = connection
+        self._body = bytearray()
+
+    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
+        """The head is here."""
+        assert isinstance(start_line, RequestStartLine)
+        self._start_line = start_line
+        self._headers = {name.lower(): value for name, value in headers.items()}
+
+    def data_received(self, chunk: bytes) -> None:
+        """A piece of the body; tornado limits the whole."""
+        self._body += chunk
+
+    def finish(self) -> None:
+        """The request is here: answer it."""
+        request = Request(self._start_line.method, self._start_line.path, self._headers, bytes(self._body))
+        try:
+            answer = self._app.answer(request)
+        except Exception:
+            # The page must be able to tell a bug of ours from a proxy that is gone.
+            logger.exception("llmtally: a request to the page failed. This is a bug of llmtally.")
+            answer = error(500, "this failed; the log of mitmproxy says why")
+        if answer.is_stream and self._hub.is_full:
+            answer = error(503, "too many open pages")
+        if answer.is_stream:
+            self._stream(answer)
+        else:
+            self._send(answer)
+
+    def _send(self, answer: Answer) -> None:
+        headers = HTTPHeaders(dict(answer.headers))
+        has_body = self._start_line.method != "HEAD" and answer.status != 304
+        if answer.status != 304:
+            headers["Content-Length"] = str(len(answer.body))
+        self._connection.write_headers(_status_line(answer), headers, answer.body if has_body else None)
+        self._connection.finish()
+
+    def _stream(self, answer: Answer) -> None:
+        connection = self._connection
+        head: list[Answer] = [answer]
+
+        def write(chunk: bytes, written: Callable[[], None]) -> None:
+            if head:
+                answer = head.pop()
+                future = connection.write_headers(_status_line(answer), HTTPHeaders(dict(answer.headers)), chunk)
+            else:
+                future = connection.write(chunk)
+            future.add_done_callback(lambda _: written())
+
+        reader = Reader(write, connection.close)
+        connection.set_close_callback(lambda: self._hub.leave(reader))
+        self._hub.join(reader)
+
+
+def _status_line(answer: Answer) -> ResponseStartLine:
+    return ResponseStartLine("HTTP/1.1", answer.status, http.client.responses[answer.status])
