@@ -22,6 +22,7 @@ from .session_json import tree_json
 from .sessions import SESSIONS_CAP
 from .state import ACCOUNTS_CAP, CALLS_CAP, FACETS_CAP, MODELS_CAP, State, horizon_of
 from .timeline import MINUTES_PER_DAY
+from .totals import to_json
 from .usage import Scope, burn_rate, primary_window, session_json, sessions_json, usage_json, window_json
 from .windows import WINDOWS_CAP, Reset
 
@@ -134,7 +135,9 @@ class Tracker:
         )
 
     def session(self, session_id: str, now: float, account: str | None = None) -> dict[str, Any] | None:
-        """What `/api/sessions/{id}` answers: its row, `agents` (a tree) and `calls` (records, oldest first); None: not known.
+        """What `/api/sessions/{id}` answers: None: not known.
+
+        The fields of its row, but for `calls`, which are its newest records, oldest of them first; `totals: <totals>`; `agents`.
 
         A node is `{agent, type, updated_at, own: <totals>, total: <totals>, by_class, by_model, children[]}`; the one root is the
         main agent, `agent: null`. `calls_complete` is false where older calls stand only in the journal.
@@ -153,6 +156,7 @@ class Tracker:
         counted = sum(call.attribution.request_class != "warmup" for call in calls)
         return {
             **row,
+            "totals": to_json(session.days.total),
             "agents": tree_json(session),
             "calls": [to_record(call) for call in calls[-MAX_ROWS:]],
             "calls_complete": counted == row["calls"] and len(calls) <= MAX_ROWS,
