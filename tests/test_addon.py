@@ -14,8 +14,7 @@ from mitmproxy import connection, exceptions, http
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
-from llmtally import addon as glue
-from llmtally.addon import RequestTap, UsageAddon, ending_of, host_of, journal_key, lower_headers
+from llmtally.addon import UsageAddon, ending_of, host_of, journal_key, lower_headers
 from llmtally.exchange import Exchange
 
 BODY = b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
@@ -238,27 +237,3 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
     assert journal_key(tmp_path / "new") == first
     assert len(first) == 32
     assert (tmp_path / "new" / "key").stat().st_mode & 0o777 == 0o600
-
-
-class TestRequestTap:
-    """A streamed request is copied as it passes, up to a cap."""
-
-    def test_small(self) -> None:
-        """The client's bytes pass, and the body can be read afterwards."""
-        tap = RequestTap(None)
-
-        assert [tap(b"ab"), tap(b"cd"), tap(b"")] == [b"ab", b"cd", b""]
-        assert (tap.body(), tap.size) == (b"abcd", 4)
-
-    def test_large(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Beyond the cap only the size is kept."""
-        monkeypatch.setattr(glue, "MAX_REQUEST_COPY", 3)
-        tap = RequestTap(None)
-        tap(b"ab")
-        tap(b"cd")
-
-        assert (tap.body(), tap.size) == (None, 4)
-
-    def test_chained(self) -> None:
-        """Another addon's callable still decides what is sent."""
-        assert RequestTap(bytes.upper)(b"ab") == b"AB"

@@ -23,7 +23,7 @@ FLOORS = (
     {"providers", "attribution", "limits", "client_process"},
     {"tracker", "pricing", "exchange"},
     {"web", "report", "metrics", "journal", "terminal"},
-    {"addon", "tap"},
+    {"addon", "live", "later", "tap"},
     {"cli", "__main__"},
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""

@@ -13,9 +13,8 @@ import logging
 import os
 import secrets
 import time
-from collections import Counter, OrderedDict, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,24 +27,19 @@ from mitmproxy.hooks import UpdateHook
 from mitmproxy.log import ALERT
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from . import client_process
 from .attribution import Attributor
+from .client_process import Processes, with_process
 from .exchange import Ending, Exchange, Memory, RequestHead
 from .journal import Journal
+from .later import Later
 from .pricing import Pricer
 from .providers import PRICE_IDS, Directory, Method, Provider, custom
 from .record import ERROR_MESSAGE_CAP, ApiError, Call
-from .tap import Tap, tap_of
+from .tap import RequestTap, Tap, tap_of
 from .terminal import one_line, printable
 from .wire.framing import is_streaming
 
 logger = logging.getLogger(__name__)
-
-SETTLE_DELAY = 0.02
-"""Seconds between the end of a flow and its settlement: late enough to be out of the way of its last bytes."""
-
-SLICE = 0.002
-"""Seconds of settling at a time, then the traffic has its turn."""
 
 HEAVY = 256 * 2**10
 """Bodies above this are read in a worker thread: parsing one holds the loop for a millisecond or more."""
@@ -53,21 +47,15 @@ HEAVY = 256 * 2**10
 KEPT_FRAMES = 64
 """WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
 
-PROCESS_INTERVAL = 1.0
-"""Seconds between look-ups of client processes: each costs some milliseconds of CPU."""
-
-PROCESSES = 1_024
-"""Client connections whose process is remembered."""
-
 PRICES_VARIABLE = "RUNTIME_USAGE_PRICING_FILE"
 PRICES_INTERVAL = 2.0
 """Seconds between looks at the price file's time stamp."""
 
+MAX_BYPASSED = 256
+"""Hosts that are named once each; there are fewer rows in the provider table."""
+
 MAX_QUERY = 32
 """Query parameters looked at; real calls have up to three."""
-
-MAX_REQUEST_COPY = 4 * 2**20
-"""Bytes of a streamed request body that are kept, for its model and session; a larger one is only measured."""
 
 COMMENT_MARK = "llmtally: "
 KILLED = Error.KILLED_MESSAGE
@@ -93,18 +81,14 @@ class UsageAddon:
         self.coverage: Counter[str] = Counter()
         """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
         self._followed: dict[str, Followed] = {}
-        self._work: deque[Callable[[], None]] = deque()
-        self._scheduled = False
-        self._heavy: dict[Future[None], Callable[[], None]] = {}
         self._configured = False
         self._directory = Directory()
         self._memory: Memory | None = None
         self._journal: Journal | None = None
         self._pricer = Pricer(price_ids=PRICE_IDS)
         self._prices_checked = 0.0
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="llmtally")
-        self._processes: OrderedDict[str, Future[client_process.ClientProcess | None]] = OrderedDict()
-        self._process_after = 0.0
+        self._later = Later()
+        self._processes = Processes(self._later.pool.submit)
         self._bypassed: set[str] = set()
 
     # Life
@@ -173,12 +157,7 @@ class UsageAddon:
         if ctx.master.should_exit.is_set():
             for followed in list(self._followed.values()):
                 self._guarded(followed, self._settle, None, followed, "client_aborted", time.time(), None)
-        while self._work:
-            self._work.popleft()()
-        for future, then in list(self._heavy.items()):
-            wait([future])
-            then()
-        self._pool.shutdown()
+        self._later.finish()
         if self._journal is not None:
             self._journal.close()
         if self.coverage:
@@ -214,18 +193,8 @@ class UsageAddon:
         if flow.request.stream:
             before = flow.request.stream
             followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
-        self._find_process(flow.client_conn)
+        self._processes.connected(flow.client_conn.id, flow.client_conn.peername[:2], now=time.monotonic())
         return followed
-
-    def _find_process(self, client: connection.Client) -> None:
-        """Look up in a thread which local process this is, while it lives; not more often than its cost allows."""
-        now = time.monotonic()
-        if client.id in self._processes or now < self._process_after:
-            return
-        self._process_after = now + PROCESS_INTERVAL
-        self._processes[client.id] = self._pool.submit(client_process.find, client.peername[:2])
-        if len(self._processes) > PROCESSES:
-            self._processes.popitem(last=False)
 
     # The response
 
@@ -259,7 +228,7 @@ class UsageAddon:
             followed.exchange,
             chained=before if callable(before) else None,
             clock=time.time,
-            later=self._later,
+            later=self._later.soon,
             settle=functools.partial(self._record, flow),
             keep=ctx.options.usage_keep_bodies,
         )
@@ -295,11 +264,11 @@ class UsageAddon:
         followed.exchange.request_sent(sent, size, request.timestamp_end or request.timestamp_start)
         settle = functools.partial(self._guarded, followed, self._settle, flow, followed, ending, at, body)
         if len(sent or b"") + len(body or b"") > HEAVY:
-            self._read_ahead(followed.exchange, body or b"", at, settle)
+            self._later.in_thread(functools.partial(followed.exchange.read_ahead, body or b"", at), settle)
         elif saves_flows():
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         else:
-            self._later(settle)
+            self._later.soon(settle)
 
     def _taken_over(self, flow: http.HTTPFlow) -> Followed | None:
         """A flow that an instance before a script reload was following."""
@@ -330,7 +299,7 @@ class UsageAddon:
             return
         message = flow.websocket.messages[-1]
         if not message.injected:
-            self._later(
+            self._later.soon(
                 functools.partial(
                     self._guarded, followed, self._frame, flow, followed, message.content, message.from_client, time.time()
                 )
@@ -350,36 +319,9 @@ class UsageAddon:
         followed = self._followed.pop(flow.id, None)
         if followed is not None and flow.websocket is not None:
             ending: Ending = "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
-            self._later(functools.partial(self._guarded, followed, self._settle, flow, followed, ending, time.time(), None))
+            self._later.soon(functools.partial(self._guarded, followed, self._settle, flow, followed, ending, time.time(), None))
 
     # Settlement
-
-    def _later(self, work: Callable[[], None]) -> None:
-        """Do something once the bytes at hand have gone on."""
-        self._work.append(work)
-        if not self._scheduled:
-            self._scheduled = True
-            asyncio.get_running_loop().call_later(SETTLE_DELAY, self._do_work)
-
-    def _do_work(self) -> None:
-        """Work for one slice of time, then give the loop back to the traffic."""
-        until = time.perf_counter() + SLICE
-        while self._work and time.perf_counter() < until:
-            self._work.popleft()()
-        self._scheduled = bool(self._work)
-        if self._scheduled:
-            asyncio.get_running_loop().call_soon(self._do_work)
-
-    def _read_ahead(self, exchange: Exchange, body: bytes, at: float, then: Callable[[], None]) -> None:
-        future = self._pool.submit(exchange.read_ahead, body, at)
-        self._heavy[future] = then
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._read, done))
-
-    def _read(self, future: Future[None]) -> None:
-        then = self._heavy.pop(future, None)
-        if then is not None:
-            then()
 
     def _settle(self, flow: http.HTTPFlow | None, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
         if followed.tap is not None:
@@ -399,9 +341,8 @@ class UsageAddon:
             self._record_one(flow, call)
 
     def _record_one(self, flow: http.HTTPFlow | None, call: Call) -> None:
-        process = self._processes.get(flow.client_conn.id) if flow is not None else None
-        if process is not None and process.done() and (found := process.result()) is not None:
-            call = call._replace(attribution=client_process.with_process(call.attribution, found))
+        if flow is not None and (process := self._processes.of(flow.client_conn.id)) is not None:
+            call = call._replace(attribution=with_process(call.attribution, process))
         if call.coverage in ("priced", "unpriced"):
             self._reload_prices()
             call = call.priced(self._pricer.price(call))
@@ -439,7 +380,7 @@ class UsageAddon:
         if self._directory.provider(host) is None:
             return
         self.coverage["bypassed"] += 1
-        if host not in self._bypassed and len(self._bypassed) < PROCESSES:
+        if host not in self._bypassed and len(self._bypassed) < MAX_BYPASSED:
             self._bypassed.add(host)
             logger.warning(
                 "llmtally: a client refused the connection to %s: it does not trust mitmproxy's CA. Its calls are not counted. "
@@ -458,27 +399,6 @@ class UsageAddon:
             if followed is not None:
                 followed.broken = True
             logger.exception("llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally.")
-
-
-class RequestTap:
-    """Keeps a copy of a request body that mitmproxy streams, up to `MAX_REQUEST_COPY`."""
-
-    def __init__(self, chained: Callable[[bytes], Any] | None) -> None:
-        self.size = 0
-        self._chained = chained
-        self._chunks: list[bytes] = []
-
-    def __call__(self, data: bytes) -> Any:
-        self.size += len(data)
-        if self.size <= MAX_REQUEST_COPY:
-            self._chunks.append(data)
-        else:
-            self._chunks.clear()
-        return data if self._chained is None else self._chained(data)
-
-    def body(self) -> bytes | None:
-        """The whole body; None if it was too large to keep."""
-        return b"".join(self._chunks) if self.size <= MAX_REQUEST_COPY else None
 
 
 def method_of(request: http.Request) -> Method | None:

@@ -11,8 +11,12 @@ import dataclasses
 import ipaddress
 import os
 import struct
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from .record import TEXT_CAP, Attribution
 
@@ -21,7 +25,16 @@ PROC = Path("/proc")
 TABLE_CAP = 16 * 1024 * 1024
 """Bytes of a connection table that are read: 100,000 connections."""
 
+INTERVAL = 1.0
+"""Seconds between look-ups: each costs some milliseconds of CPU, and a script may open a connection per request."""
+
+CONNECTIONS_CAP = 1_024
+"""Connections remembered."""
+
 _ESTABLISHED = "01"
+
+
+_Found: TypeAlias = "Future[ClientProcess | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,30 @@ class ClientProcess:
     name: str | None = None
     """As the kernel knows it: the first 15 characters of the program's name."""
     cwd: str | None = None
+
+
+class Processes:
+    """The processes behind client connections: each looked up once, in a thread, while the connection lives."""
+
+    def __init__(self, submit: Callable[[Callable[[tuple[str, int]], ClientProcess | None], tuple[str, int]], _Found]) -> None:
+        """`submit` runs `find` in a thread."""
+        self._submit = submit
+        self._found: OrderedDict[str, _Found] = OrderedDict()
+        self._not_before = 0.0
+
+    def connected(self, connection: str, peer: tuple[str, int], *, now: float) -> None:
+        """A request came over this connection. `now` is on any clock that does not go back."""
+        if connection in self._found or now < self._not_before:
+            return
+        self._not_before = now + INTERVAL
+        self._found[connection] = self._submit(find, peer)
+        if len(self._found) > CONNECTIONS_CAP:
+            self._found.popitem(last=False)
+
+    def of(self, connection: str) -> ClientProcess | None:
+        """The process, once it has been found."""
+        found = self._found.get(connection)
+        return found.result() if found is not None and found.done() else None
 
 
 def find(peer: tuple[str, int], *, proc: Path = PROC) -> ClientProcess | None:

@@ -22,6 +22,9 @@ BATCH = 64 * 2**10
 EARLY = 64
 """Chunks timed one by one at most; content that comes later than that gets the time of its batch."""
 
+MAX_REQUEST_COPY = 4 * 2**20
+"""Bytes of a streamed request body that are kept, for its model and session; a larger one is only measured."""
+
 
 class Tap:
     """One flow's reader; `stream` is the callable for mitmproxy."""
@@ -113,6 +116,27 @@ class Tap:
         if self._early and (not self.exchange.awaits_content or self.exchange.pieces > EARLY):
             self._early = False
         return calls
+
+
+class RequestTap:
+    """Keeps a copy of a request body that mitmproxy streams, up to `MAX_REQUEST_COPY`."""
+
+    def __init__(self, chained: Callable[[bytes], Any] | None) -> None:
+        self.size = 0
+        self._chained = chained
+        self._chunks: list[bytes] = []
+
+    def __call__(self, data: bytes) -> Any:
+        self.size += len(data)
+        if self.size <= MAX_REQUEST_COPY:
+            self._chunks.append(data)
+        else:
+            self._chunks.clear()
+        return data if self._chained is None else self._chained(data)
+
+    def body(self) -> bytes | None:
+        """The whole body; None if it was too large to keep."""
+        return b"".join(self._chunks) if self.size <= MAX_REQUEST_COPY else None
 
 
 def tap_of(stream: object) -> Tap | None:

@@ -1,0 +1,61 @@
+"""Work that need not happen before the bytes go on: put off, done in slices on the loop, or in a thread where it is heavy."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+
+DELAY = 0.02
+"""Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be done in batches."""
+
+SLICE = 0.002
+"""Seconds of work at a time, then the traffic has its turn."""
+
+
+class Later:
+    """A queue of work on the running loop. What is queued must not raise."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="llmtally")
+        """The one thread for what would hold the loop."""
+        self._work: deque[Callable[[], None]] = deque()
+        self._scheduled = False
+        self._heavy: dict[Future[None], Callable[[], None]] = {}
+
+    def soon(self, work: Callable[[], None]) -> None:
+        """Do something once the bytes at hand have gone on."""
+        self._work.append(work)
+        if not self._scheduled:
+            self._scheduled = True
+            asyncio.get_running_loop().call_later(DELAY, self._slice)
+
+    def in_thread(self, work: Callable[[], None], then: Callable[[], None]) -> None:
+        """Do something in the thread, and what follows from it on the loop, whether it succeeded or not."""
+        future = self.pool.submit(work)
+        self._heavy[future] = then
+        loop = asyncio.get_running_loop()
+        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._follow_up, done))
+
+    def finish(self) -> None:
+        """Do all that is queued now; nothing can be queued afterwards."""
+        for future in list(self._heavy):
+            wait([future])
+            self._follow_up(future)
+        while self._work:
+            self._work.popleft()()
+        self.pool.shutdown()
+
+    def _slice(self) -> None:
+        until = time.perf_counter() + SLICE
+        while self._work and time.perf_counter() < until:
+            self._work.popleft()()
+        self._scheduled = bool(self._work)
+        if self._scheduled:
+            asyncio.get_running_loop().call_soon(self._slice)
+
+    def _follow_up(self, future: Future[None]) -> None:
+        if (then := self._heavy.pop(future, None)) is not None:
+            then()
