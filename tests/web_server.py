@@ -29,6 +29,7 @@ if __name__ == "__main__":
 
 from llmtally import __version__
 from llmtally.metrics import Runtime
+from llmtally.pricing import Pricer
 from llmtally.record import ApiError, Attribution, Billing, Call, LimitReading, Usage, to_record
 from llmtally.tracker import Tracker
 from llmtally.web import WebServer
@@ -133,7 +134,14 @@ async def _serve(
     troubles: list[str] = []
     runtime = [Runtime(__version__)]
     server = WebServer(
-        tracker, host=host, port=port, token=TOKEN, clock=clock, runtime=lambda: runtime[0], on_trouble=troubles.append
+        tracker,
+        host=host,
+        port=port,
+        token=TOKEN,
+        clock=clock,
+        runtime=lambda: runtime[0],
+        explain=Pricer().price,
+        on_trouble=troubles.append,
     )
     server.start()
     started.set_result(Site(tracker, server, asyncio.get_running_loop(), troubles, runtime))
@@ -242,7 +250,14 @@ async def _show(port: int, *, empty: bool) -> None:
             tracker.add(call, restored=True)
     runtime = Runtime(__version__)
     server = WebServer(
-        tracker, host="127.0.0.1", port=port, token=TOKEN, clock=time.time, runtime=lambda: runtime, on_trouble=print
+        tracker,
+        host="127.0.0.1",
+        port=port,
+        token=TOKEN,
+        clock=time.time,
+        runtime=lambda: runtime,
+        explain=Pricer().price,
+        on_trouble=print,
     )
     if not server.start():
         return

@@ -5,8 +5,9 @@
 | `/`, and each file of `static/` | the page |
 | `/api/usage?account=` | `Tracker.usage`, and `version`, `journal{healthy, errors, lost, waiting}` |
 | `/api/calls?limit=&before=` and `FILTERS` | `{calls: [records, newest first]}` |
+| `/api/calls/{request_id}` | `{call: record, cost: the fields of record.Cost, by today's prices}` |
 | `/api/sessions?limit=&rank=cost\\|updated_at&account=` | `{sessions: [rows]}` |
-| `/api/sessions/{id}?account=` | `Tracker.session`; the id is percent-encoded |
+| `/api/sessions/{id}?account=` | `Tracker.session`; ids are percent-encoded |
 | `/api/series?minutes=&account=` | `Tracker.series` |
 | `/api/events` | an event stream; see `events` |
 | `/metrics` | Prometheus text |
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -28,10 +29,12 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from ..metrics import MEDIA_TYPE, Runtime, render
+from ..record import Call, Cost, from_record
 from ..tracker import Tracker
 from . import login
 from .access import Access
 from .assets import Asset
+from .snapshots import Snapshots
 
 MAX_PARAMETERS = 32
 """In a query or a form; the page sends up to five."""
@@ -59,12 +62,6 @@ FILTERS = (
 """Query parameters of `/api/calls` that pick records by a field."""
 
 RANKS: Mapping[str, Literal["cost", "updated_at"]] = {"cost": "cost", "updated_at": "updated_at"}
-
-SNAPSHOT_SECONDS = 1.0
-"""How long an answer of `/api/usage` is good for, however many ask for it."""
-
-SNAPSHOTS_CAP = 16
-"""Accounts whose answer is kept: as many as are looked at within a second."""
 
 COMPRESS_BYTES = 4_096
 """JSON from this size on is compressed: a page of records becomes a tenth, in a millisecond."""
@@ -100,6 +97,11 @@ class Request:
     def path(self) -> str:
         """Not decoded: a path has one spelling here, and any other is unknown."""
         return self.target.partition("?")[0]
+
+    @property
+    def last_segment(self) -> str:
+        """What follows the last slash, decoded."""
+        return unquote(self.path.rpartition("/")[2])
 
     @property
     def query(self) -> dict[str, str]:
@@ -147,12 +149,14 @@ class App:
         *,
         clock: Callable[[], float],
         runtime: Callable[[], Runtime],
+        explain: Callable[[Call], Cost],
     ) -> None:
         self._tracker = tracker
         self._access = access
         self._clock = clock
         self._runtime = runtime
-        self._snapshots: dict[str | None, tuple[float, bytes]] = {}
+        self._explain = explain
+        self.snapshots = Snapshots(self._usage_json, clock)
         self.routes: dict[str, Route] = {
             **{path: Route(partial(_file, asset)) for path, asset in assets.items()},
             "/api/usage": Route(self._usage),
@@ -164,7 +168,10 @@ class App:
             "/login": Route(self._login, methods=("GET", "POST"), is_public=True),
             "/healthz": Route(_health, is_public=True),
         }
-        self.families: dict[str, Route] = {"/api/sessions/": Route(self._session)}
+        self.families: dict[str, Route] = {
+            "/api/calls/": Route(self._call),
+            "/api/sessions/": Route(self._session),
+        }
         """Routes for whatever follows the last slash."""
 
     def answer(self, request: Request) -> Answer:
@@ -214,19 +221,7 @@ class App:
 
     # The JSON
 
-    def usage(self, account: str | None = None) -> bytes:
-        """What `/api/usage` answers; made at most once a second."""
-        now = self._clock()
-        made = self._snapshots.get(account)
-        if made is not None and 0 <= now - made[0] < SNAPSHOT_SECONDS:
-            return made[1]
-        body = to_json(self._usage_json(now, account))
-        if len(self._snapshots) >= SNAPSHOTS_CAP:
-            self._snapshots.clear()
-        self._snapshots[account] = (now, body)
-        return body
-
-    def _usage_json(self, now: float, account: str | None) -> dict[str, Any]:
+    def _usage_json(self, now: float, account: str | None) -> bytes:
         usage, runtime = self._tracker.usage(now, account), self._runtime()
         if not runtime.journal_healthy or runtime.journal_lost:
             usage["problems"].append({"kind": "journal", "subject": None, "count": runtime.journal_lost, "pct": None})
@@ -236,16 +231,23 @@ class App:
             "lost": runtime.journal_lost,
             "waiting": runtime.journal_waiting,
         }
-        return {**usage, "version": runtime.version, "journal": journal}
+        return to_json({**usage, "version": runtime.version, "journal": journal})
 
     def _usage(self, request: Request) -> Answer:
-        return _json(request, self.usage(request.query.get("account")))
+        return _json(request, self.snapshots.get(request.query.get("account")).body)
 
     def _calls(self, request: Request) -> Answer:
         query = request.query
         filters = {name: query[name] for name in FILTERS if name in query}
         calls = self._tracker.calls(_number(query, "limit", CALLS_DEFAULT, CALLS_MAX), query.get("before"), filters)
         return _json(request, to_json({"calls": calls}))
+
+    def _call(self, request: Request) -> Answer:
+        found = self._tracker.calls(1, filters={"request_id": request.last_segment})
+        if not found:
+            return error(404, "no such call")
+        cost = self._explain(from_record(found[0]))
+        return _json(request, to_json({"call": found[0], "cost": asdict(cost)}))
 
     def _sessions(self, request: Request) -> Answer:
         query = request.query
@@ -257,8 +259,7 @@ class App:
         return _json(request, to_json({"sessions": rows}))
 
     def _session(self, request: Request) -> Answer:
-        session_id = unquote(request.path.rpartition("/")[2])
-        session = self._tracker.session(session_id, self._clock(), request.query.get("account"))
+        session = self._tracker.session(request.last_segment, self._clock(), request.query.get("account"))
         return error(404, "no such session") if session is None else _json(request, to_json(session))
 
     def _series(self, request: Request) -> Answer:

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+from .snapshots import Snapshot, Snapshots
+
 READERS_CAP = 256
 """Pages open at a time: each costs a connection and a write for every tick with news."""
 
@@ -22,9 +24,6 @@ BACKLOG_CAP = 256 * 2**10
 
 TICK_SECONDS = 0.25
 """Between two looks at what is new: at once for a person, and one write for all that a busy proxy counts meanwhile."""
-
-USAGE_SECONDS = 1.0
-"""Between two `usage` events."""
 
 HEARTBEAT_SECONDS = 15.0
 """A `usage` is due even if no call was: rates fall and windows run out by the clock. And a dead connection is found out."""
@@ -85,13 +84,13 @@ class Reader:
 class Hub:
     """All open pages."""
 
-    def __init__(self, usage: Callable[[], bytes], later: Callable[[float, Callable[[], None]], Any]) -> None:
-        """`usage`: what `/api/usage` answers now; `later`: calls a function after some seconds."""
+    def __init__(self, snapshots: Snapshots, later: Callable[[float, Callable[[], None]], Any]) -> None:
+        """`later` calls a function after some seconds."""
         self.readers: set[Reader] = set()
-        self._usage = usage
+        self._snapshots = snapshots
         self._later = later
         self._ticking = False
-        self._changed = False
+        self._told: Snapshot | None = None
         self._told_at = 0.0
         self._to_flush: deque[Reader] = deque()
 
@@ -103,7 +102,7 @@ class Hub:
     def join(self, reader: Reader) -> None:
         """Take in a reader, and tell it how things stand."""
         self.readers.add(reader)
-        reader.usage = event("usage", self._usage())
+        reader.usage = event("usage", self._snapshots.get().body)
         reader.flush()
         if not self._ticking:
             self._ticking = True
@@ -118,11 +117,6 @@ class Hub:
         line = event("record", record)
         for reader in self.readers:
             reader.add(line)
-        self._changed = True
-
-    def changed(self) -> None:
-        """What `/api/usage` answers is another thing now."""
-        self._changed = True
 
     def close(self) -> None:
         """End all connections at once."""
@@ -137,14 +131,22 @@ class Hub:
         self._later(TICK_SECONDS, self._tick)
         now = time.monotonic()
         self._let_go(now)
-        if now - self._told_at >= (USAGE_SECONDS if self._changed else HEARTBEAT_SECONDS):
-            self._told_at, self._changed = now, False
-            usage = event("usage", self._usage())
-            for reader in self.readers:
-                reader.usage = usage
+        self._tell_usage(now)
         if not self._to_flush:
             self._to_flush.extend(self.readers)
             self._flush()
+
+    def _tell_usage(self, now: float) -> None:
+        is_news = self._told is None or self._told.changes < self._snapshots.changes
+        if not is_news and now - self._told_at < HEARTBEAT_SECONDS:
+            return
+        snapshot = self._snapshots.get()
+        if snapshot is self._told:
+            return  # a newer one is not due yet
+        self._told, self._told_at = snapshot, now
+        usage = event("usage", snapshot.body)
+        for reader in self.readers:
+            reader.usage = usage
 
     def _let_go(self, now: float) -> None:
         for reader in list(self.readers):

@@ -18,6 +18,7 @@ from tornado.iostream import IOStream
 from tornado.netutil import bind_sockets
 
 from ..metrics import Runtime
+from ..record import Call, Cost
 from ..tracker import Tracker
 from .access import WILDCARDS, Access, is_loopback
 from .app import Answer, App, Request, error, to_json
@@ -55,18 +56,19 @@ class WebServer:
         token: str,
         clock: Callable[[], float],
         runtime: Callable[[], Runtime],
+        explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`port` 0 takes any. `runtime` is asked whenever something is shown; `on_trouble` is told why there is no page."""
+        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why there is no page."""
         self._tracker = tracker
         self._host = host
         self._port = port
         self._token = token
         self._clock = clock
         self._runtime = runtime
+        self._explain = explain
         self._on_trouble = on_trouble
         self._server: _Server | None = None
-        self._hub: Hub | None = None
 
     def start(self) -> bool:
         """Listen; False if the address cannot be had, which has been told then. Wants a running loop."""
@@ -81,8 +83,7 @@ class WebServer:
             return False
         self._port = sockets[0].getsockname()[1]
         access = Access(self._token, self._host, self._port)
-        app = App(self._tracker, access, load_assets(), clock=self._clock, runtime=self._runtime)
-        self._hub = Hub(app.usage, asyncio.get_running_loop().call_later)
+        app = App(self._tracker, access, load_assets(), clock=self._clock, runtime=self._runtime, explain=self._explain)
         self._server = _Server(
             lambda _: None,
             max_header_size=MAX_HEADER_BYTES,
@@ -91,17 +92,16 @@ class WebServer:
             body_timeout=BODY_SECONDS,
             idle_connection_timeout=IDLE_SECONDS,
         )
-        self._server.serve(app, self._hub)
+        self._server.answer_with(app, Hub(app.snapshots, asyncio.get_running_loop().call_later))
         self._server.add_sockets(sockets)
         return True
 
     def stop(self) -> None:
         """Free the port and end all connections, open event streams too, at once."""
-        if self._server is not None and self._hub is not None:
+        if self._server is not None:
             self._server.stop()
-            self._hub.close()
             self._server.close_connections()
-        self._server = self._hub = None
+            self._server = None
 
     @property
     def port(self) -> int:
@@ -116,13 +116,16 @@ class WebServer:
 
     def publish(self, record: Mapping[str, Any]) -> None:
         """Tell open pages of a new record, and within a second of what `/api/usage` answers now."""
-        if self._hub is not None and self._hub.readers:
-            self._hub.publish(to_json(record))
+        if self._server is None:
+            return
+        self._server.app.snapshots.changed()
+        if self._server.hub.readers:
+            self._server.hub.publish(to_json(record))
 
     def changed(self) -> None:
         """Have `/api/usage` told anew without a new record: limits were read, the journal is read back, a view was reset."""
-        if self._hub is not None:
-            self._hub.changed()
+        if self._server is not None:
+            self._server.app.snapshots.changed()
 
     def is_reached_by(self, address: tuple[str, int]) -> bool:
         """Whether a connection to this address would lead here. The proxy must not make it: to us, its clients would be local."""
@@ -139,10 +142,10 @@ def _authority(host: str, port: int) -> str:
 class _Server(HTTPServer):
     """tornado's server with a cap on connections, and `app` in place of its own application."""
 
-    def serve(self, app: App, hub: Hub) -> None:
-        """Have requests answered by these."""
-        self._app = app
-        self._hub = hub
+    def answer_with(self, app: App, hub: Hub) -> None:
+        """tornado makes its servers in a way of its own, so this is no `__init__`."""
+        self.app = app
+        self.hub = hub
         self._streams: set[IOStream] = set()
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
@@ -156,7 +159,7 @@ class _Server(HTTPServer):
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:  # noqa: ARG002  # tornado's
         """A request begins."""
         assert isinstance(request_conn, HTTP1Connection)
-        return _Exchange(self._app, self._hub, request_conn)
+        return _Exchange(self.app, self.hub, request_conn)
 
     def on_close(self, server_conn: object) -> None:
         """A connection has ended."""
@@ -165,7 +168,8 @@ class _Server(HTTPServer):
         super().on_close(server_conn)
 
     def close_connections(self) -> None:
-        """End all connections at once. tornado's `close_all_connections` has to be awaited, and `done` can't be."""
+        """End all connections at once. tornado's `close_all_connections` has to be awaited, and mitmproxy's `done` can't be."""
+        self.hub.close()
         for stream in list(self._streams):
             stream.close()
 
