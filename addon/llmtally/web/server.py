@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,7 +16,6 @@ from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream
-from tornado.netutil import bind_sockets
 
 from ..metrics import Runtime
 from ..record import Call, Cost
@@ -35,6 +35,9 @@ MAX_BODY_BYTES = 4 * 2**10
 
 MAX_BUFFER_BYTES = 64 * 2**10
 """Of a connection's input: more than a request may have."""
+
+BACKLOG = 128
+"""Connections that wait to be accepted: tornado's own number."""
 
 BODY_SECONDS = 10.0
 IDLE_SECONDS = 75.0
@@ -72,16 +75,22 @@ class WebServer:
 
     def start(self) -> bool:
         """Listen; False if the address cannot be had, which has been told then. Wants a running loop."""
+        listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
         try:
-            sockets = bind_sockets(self._port, self._host)
+            # A restart must not wait for connections of the last run to time out.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self._host, self._port))
+            listener.listen(BACKLOG)
         except (OSError, OverflowError, UnicodeError) as problem:
-            reason = problem.strerror if isinstance(problem, OSError) and problem.strerror else str(problem)
+            listener.close()
+            reason = problem.strerror if isinstance(problem, OSError) else problem
             self._on_trouble(
-                f"There is no page: {_authority(self._host, self._port)} can't be listened on ({reason}). Everything else works. "
+                f"There is no page at {_authority(self._host, self._port)}: {reason}. Everything else works. "
                 "Choose another port with --set usage_web_port=PORT, or do without the page: --set usage_web=false."
             )
             return False
-        self._port = sockets[0].getsockname()[1]
+        listener.setblocking(False)
+        self._port = listener.getsockname()[1]
         access = Access(self._token, self._host, self._port)
         app = App(self._tracker, access, load_assets(), clock=self._clock, runtime=self._runtime, explain=self._explain)
         self._server = _Server(
@@ -93,7 +102,7 @@ class WebServer:
             idle_connection_timeout=IDLE_SECONDS,
         )
         self._server.answer_with(app, Hub(app.snapshots, asyncio.get_running_loop().call_later))
-        self._server.add_sockets(sockets)
+        self._server.add_socket(listener)
         return True
 
     def stop(self) -> None:
@@ -114,12 +123,17 @@ class WebServer:
         host = "127.0.0.1" if self._host in WILDCARDS else self._host
         return f"http://{_authority(host, self._port)}/login?token={self._token}"
 
+    @property
+    def watched(self) -> bool:
+        """Whether a page is open. If none is, `changed` does for `publish`, and no record has to be made."""
+        return self._server is not None and bool(self._server.hub.readers)
+
     def publish(self, record: Mapping[str, Any]) -> None:
         """Tell open pages of a new record, and within a second of what `/api/usage` answers now."""
         if self._server is None:
             return
         self._server.app.snapshots.changed()
-        if self._server.hub.readers:
+        if self.watched:
             self._server.hub.publish(to_json(record))
 
     def changed(self) -> None:
