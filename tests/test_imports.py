@@ -21,6 +21,7 @@ FLOORS = (
     {"wire"},
     {"formats"},
     {"providers", "attribution", "limits", "client_process"},
+    {"quota"},
     {"tracker", "pricing", "exchange"},
     {"web", "report", "metrics", "journal", "terminal"},
     {"addon", "live", "later", "tap"},

@@ -14,7 +14,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,22 @@ from mitmproxy.addonmanager import Loader
 from mitmproxy.flow import Error, Flow
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.log import ALERT
+from mitmproxy.proxy import server_hooks
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from .attribution import Attributor
+from . import limits, quota
+from .attribution import Attributor, RequestView
 from .client_process import Processes, with_process
 from .exchange import Ending, Exchange, Memory, RequestHead
-from .journal import Journal
 from .later import Later
+from .live import Live
 from .pricing import Pricer
 from .providers import PRICE_IDS, Directory, Method, Provider, custom
 from .record import ERROR_MESSAGE_CAP, ApiError, Call
 from .tap import RequestTap, Tap, tap_of
 from .terminal import one_line, printable
+from .tracker import ConfiguredLimits
+from .web import load_token
 from .wire.framing import is_streaming
 
 logger = logging.getLogger(__name__)
@@ -84,17 +88,23 @@ class UsageAddon:
         self._configured = False
         self._directory = Directory()
         self._memory: Memory | None = None
-        self._journal: Journal | None = None
+        self._live: Live | None = None
+        self._token = ""
+        self._running = False
+        self._quota: dict[str, str] = {}
+        """Flows that ask a quota endpoint, and its host."""
         self._pricer = Pricer(price_ids=PRICE_IDS)
         self._prices_checked = 0.0
         self._later = Later()
         self._processes = Processes(self._later.pool.submit)
+        self._poll = quota.QuotaPoll(self._later.pool.submit, self._polled)
         self._bypassed: set[str] = set()
 
     # Life
 
     def load(self, loader: Loader) -> None:
         """Declare the options."""
+        self._loop = asyncio.get_running_loop()
         loader.add_option("usage_dir", str, "~/.llmtally", "Directory of the journal (one JSON line per call) and its key.")
         loader.add_option(
             "usage_prices", str, "", f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes."
@@ -109,8 +119,24 @@ class UsageAddon:
             "usage_keep_bodies", bool, False, "Put streamed bodies back on their flows when they end, for debugging. Costs memory."
         )
         loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
+        loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
+        loader.add_option("usage_web_host", str, "127.0.0.1", "Address the page listens on.")
+        loader.add_option("usage_web_port", int, 8088, "Port the page listens on; 0 takes any that is free.")
+        loader.add_option("usage_web_token", str, "", "Token that opens the page. Empty: one is made and kept in usage_dir.")
+        loader.add_option(
+            "usage_limits",
+            Sequence[str],
+            [],
+            "Limits of your own for the 5-hour window: output_tokens, total_tokens, messages or cost_usd, e.g. `cost_usd=10`.",
+        )
+        loader.add_option(
+            "usage_poll_anthropic",
+            bool,
+            False,
+            "Ask Anthropic every 5 minutes how full the plan's windows are, with the newest OAuth token seen.",
+        )
         # mitmproxy keeps an option it cannot parse to itself and never configures the addon: traffic would pass uncounted.
-        asyncio.get_running_loop().call_later(0.5, self._check_configured)
+        self._loop.call_later(0.5, self._check_configured)
 
     def _check_configured(self) -> None:
         if not self._configured:
@@ -131,26 +157,67 @@ class UsageAddon:
             if problem := self._pricer.reload_if_changed():
                 raise exceptions.OptionsError(f"usage_prices: {problem}")
         if "usage_dir" in updated:
-            self._open_journal(Path(ctx.options.usage_dir).expanduser())
+            self._open(Path(ctx.options.usage_dir).expanduser())
+        if self._live is not None and updated & {"usage_dir", "usage_limits"}:
+            try:
+                self._live.set_limits(ConfiguredLimits.parse(ctx.options.usage_limits))
+            except ValueError as error:
+                raise exceptions.OptionsError(f"usage_limits: {error}") from error
+        if self._live is not None and updated & {"usage_dir", "usage_web_token"}:
+            try:
+                self._token = load_token(self._live.directory, ctx.options.usage_web_token)
+            except (ValueError, OSError) as error:
+                raise exceptions.OptionsError(f"usage_web_token: {error}") from error
+        if self._running and any(key == "usage_dir" or key.startswith("usage_web") for key in updated):
+            self._serve()
 
-    def _open_journal(self, directory: Path) -> None:
+    def _open(self, directory: Path) -> None:
         try:
             key = journal_key(directory)
+            live = Live(directory, clock=time.time, alert=_alert)
         except OSError as error:
             raise exceptions.OptionsError(
                 f"usage_dir: {directory} can't be used ({error.strerror}). Choose a writable one with --set usage_dir=DIRECTORY."
             ) from error
-        if self._journal is not None:
-            self._journal.close()
-        self._journal = Journal(directory, on_trouble=lambda text: logger.log(ALERT, "llmtally: %s", text))
+        if self._live is not None:
+            self._live.close()
+        self._live = live
         self._memory = Memory(Attributor(key))
+        if self._running:
+            self._restore()
 
     def running(self) -> None:
-        """Say where the records go, and name options nobody knows."""
+        """Open the page, read the journal back, say where records go, and name options nobody knows."""
+        self._running = True
         unknown = sorted(key for key in ctx.options.deferred if key.startswith("usage_"))
         if unknown:
             logger.warning("llmtally: no such option: %s. It has no effect.", ", ".join(unknown))
-        logger.log(ALERT, "llmtally: counting calls into %s", Path(ctx.options.usage_dir).expanduser())
+        if self._live is not None:
+            _alert(f"counting calls into {self._live.directory}")
+            self._restore()
+            self._serve()
+
+    def _restore(self) -> None:
+        live, memory = self._live, self._memory
+        assert live is not None
+        assert memory is not None
+        live.restore(lambda call: memory.recall(call))
+
+    def _serve(self) -> None:
+        live = self._live
+        if live is None:
+            return
+        live.stop_serving()
+        if not ctx.options.usage_web:
+            return
+        url = live.serve(
+            host=ctx.options.usage_web_host,
+            port=ctx.options.usage_web_port,
+            token=self._token,
+            explain=lambda call: self._pricer.price(call),
+        )
+        if url is not None:
+            _alert(f"the page is at {url}")
 
     def done(self) -> None:
         """Settle what is in flight and close the journal. On a script reload, flows in flight go on to the next instance."""
@@ -158,8 +225,8 @@ class UsageAddon:
             for followed in list(self._followed.values()):
                 self._guarded(followed, self._settle, None, followed, "client_aborted", time.time(), None)
         self._later.finish()
-        if self._journal is not None:
-            self._journal.close()
+        if self._live is not None:
+            self._live.close()
         if self.coverage:
             logger.info("llmtally: %s", ", ".join(f"{count} {bucket}" for bucket, count in self.coverage.most_common()))
 
@@ -178,6 +245,8 @@ class UsageAddon:
         host = host_of(flow)
         route = self._directory.route(method, host, path)
         if route is None:
+            if limits.is_quota_path(host, path):
+                self._quota[flow.id] = host
             return None
         head = RequestHead(
             id=flow.id,
@@ -190,6 +259,8 @@ class UsageAddon:
             peer=flow.client_conn.id,
         )
         followed = self._followed[flow.id] = Followed(Exchange(route, head, self._memory))
+        if ctx.options.usage_poll_anthropic and host == quota.HOST and (token := quota.oauth_token(head.headers)) is not None:
+            self._poll.seen(token, time.monotonic())
         if flow.request.stream:
             before = flow.request.stream
             followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
@@ -237,11 +308,14 @@ class UsageAddon:
     def response(self, flow: http.HTTPFlow) -> None:
         """The response is whole, or is a WebSocket upgrade that goes on."""
         assert flow.response is not None
-        if flow.response.status_code != 101:
+        if (host := self._quota.pop(flow.id, None)) is not None:
+            self._later.soon(functools.partial(self._guarded, None, self._read_quota, flow, host, flow.response.raw_content))
+        elif flow.response.status_code != 101:
             self._guarded(None, self._finish, flow, "complete" if flow.error is None else "client_aborted")
 
     def error(self, flow: http.HTTPFlow) -> None:
         """The flow broke: one of the sides went away, or it was killed."""
+        self._quota.pop(flow.id, None)
         if flow.websocket is None:
             self._guarded(None, self._finish, flow, ending_of(flow))
 
@@ -347,10 +421,10 @@ class UsageAddon:
             self._reload_prices()
             call = call.priced(self._pricer.price(call))
         self.coverage[call.coverage] += 1
+        if self._live is not None:
+            self._live.add(call)
         if call.coverage == "duplicate" or call.pending:
             return
-        if self._journal is not None:
-            self._journal.append(call)
         line = one_line(call)
         if not ctx.options.usage_quiet:
             logger.info("%s", line)
@@ -370,7 +444,7 @@ class UsageAddon:
         if now - self._prices_checked > PRICES_INTERVAL:
             self._prices_checked = now
             if problem := self._pricer.reload_if_changed():
-                logger.log(ALERT, "llmtally: %s", problem)
+                _alert(problem)
 
     # What cannot be read
 
@@ -379,7 +453,7 @@ class UsageAddon:
         host = (data.context.client.sni or "").lower()
         if self._directory.provider(host) is None:
             return
-        self.coverage["bypassed"] += 1
+        self._count("bypassed")
         if host not in self._bypassed and len(self._bypassed) < MAX_BYPASSED:
             self._bypassed.add(host)
             logger.warning(
@@ -388,6 +462,36 @@ class UsageAddon:
                 printable(host),
             )
 
+    def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """Keep clients of the proxy from our own page: to us, they would seem to be local."""
+        if self._live is not None and data.server.address is not None and self._live.is_page(data.server.address[:2]):
+            data.server.error = "llmtally's page is not reachable through the proxy."
+
+    def _read_quota(self, flow: http.HTTPFlow, host: str, body: bytes | None) -> None:
+        """A client asked how full its plan's windows are: take note of the answer."""
+        assert flow.response is not None
+        coding = flow.response.headers.get("content-encoding", "")
+        self._quota_answered(host, flow.request.path, lower_headers(flow.request.headers), coding, body or b"")
+
+    def _polled(self, token: str, body: bytes) -> None:
+        """Our own question was answered; this is its thread."""
+        headers = {"authorization": f"Bearer {token}"}
+        handle = functools.partial(self._guarded, None, self._quota_answered, quota.HOST, quota.PATH, headers, "", body)
+        self._loop.call_soon_threadsafe(handle)
+
+    def _quota_answered(self, host: str, path: str, headers: Mapping[str, str], coding: str, body: bytes) -> None:
+        now = time.time()
+        found = quota.read_answer(host, path, coding, body, now=now)
+        if found and self._live is not None and self._memory is not None:
+            provider = quota.PROVIDERS.get(host, host)
+            asked = self._memory.attributor.attribute(RequestView(provider, host, path, headers), now=now)
+            self._live.add_limits(found, provider=provider, account=asked.account)
+
+    def _count(self, bucket: str) -> None:
+        self.coverage[bucket] += 1
+        if self._live is not None:
+            self._live.count(bucket)
+
     def _guarded(self, followed: Followed | None, work: Callable[..., Any], *args: Any) -> None:
         """Run what reads. The traffic is not ours: what goes wrong here is logged once per flow, and the flow goes on unread."""
         if followed is not None and followed.broken:
@@ -395,10 +499,14 @@ class UsageAddon:
         try:
             work(*args)
         except Exception:
-            self.coverage["unparsed"] += 1
+            self._count("unparsed")
             if followed is not None:
                 followed.broken = True
             logger.exception("llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally.")
+
+
+def _alert(text: str) -> None:
+    logger.log(ALERT, "llmtally: %s", text)
 
 
 def method_of(request: http.Request) -> Method | None:

@@ -103,6 +103,11 @@ class Memory:
             self._seen.popitem(last=False)
         return True
 
+    def recall(self, call: Call) -> None:
+        """Remember a call of an earlier run, so that its response seen again is not counted again."""
+        if call.response_id is not None and call.usage:
+            self.first_sight(call.response_id)
+
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
         """Keep who asked for a response whose end a later poll will show."""
         self._background[response_id] = (dataclasses.replace(lane, body=None, reading=Reading(), limits=[]), attribution)

@@ -1,0 +1,184 @@
+"""What every call feeds: the journal, the live state, the page. And what is read back at start.
+
+One `Live` belongs to one directory. Its methods are for mitmproxy's loop; the journal is read back in a thread, batch by batch,
+so that the first requests after a start do not wait for last week's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from . import __version__, journal
+from .journal import DamageReport, Journal
+from .metrics import Runtime
+from .record import Call, Cost, LimitReading, rfc3339, to_record
+from .terminal import printable
+from .tracker import ConfiguredLimits, Reset, Tracker
+from .web import WebServer
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+"""Restored calls handed to the loop at a time: some 2 ms of work, then the traffic has its turn."""
+
+
+class Live:
+    """The journal of a directory, the state that its calls add up to, and the page that shows it."""
+
+    def __init__(self, directory: Path, *, clock: Callable[[], float], alert: Callable[[str], None]) -> None:
+        """`alert` tells a person what needs one. Raises OSError if the directory cannot be used."""
+        self.directory = directory
+        self.tracker = Tracker(on_reset=_log_reset)
+        self.stream_events = 0
+        """Messages of streams that were read."""
+        self._clock = clock
+        self._alert = alert
+        self._opened = clock()
+        self._journal = Journal(directory, on_trouble=alert)
+        self._web: WebServer | None = None
+        self._closing = threading.Event()
+
+    @property
+    def journal_healthy(self) -> bool:
+        """Whether records reach the disk."""
+        return self._journal.healthy
+
+    def set_limits(self, limits: ConfiguredLimits) -> None:
+        """The limits a user has set."""
+        self.tracker.limits = limits
+        self._changed()
+
+    # What comes in
+
+    def add(self, call: Call) -> None:
+        """Take in a settled call: all of them count for coverage, all but duplicates and pending ones are journaled."""
+        self.tracker.add(call)
+        if call.coverage == "duplicate" or call.pending:
+            return
+        self._journal.append(call)
+        if self._web is not None and self._web.watched:
+            self._web.publish(to_record(call))
+
+    def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None) -> None:
+        """Take in what a quota endpoint answered."""
+        self.tracker.add_limits(readings, provider=provider, account=account, at=self._clock())
+        self._changed()
+
+    def count(self, bucket: str) -> None:
+        """Count a response that makes no call: `bypassed`, or `unparsed` by a bug."""
+        self.tracker.count_coverage(bucket, at=self._clock())
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._web is not None:
+            self._web.changed()
+
+    # The page
+
+    def serve(self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]) -> str | None:
+        """Open the page; gives the URL that logs in, or None where the address is taken (which was told). Wants a running loop."""
+        self.stop_serving()
+        web = WebServer(
+            self.tracker,
+            host=host,
+            port=port,
+            token=token,
+            clock=self._clock,
+            runtime=self._runtime,
+            explain=explain,
+            on_trouble=logger.warning,
+        )
+        if not web.start():
+            return None
+        self._web = web
+        return web.url
+
+    def stop_serving(self) -> None:
+        """Close the page and free its port."""
+        if self._web is not None:
+            self._web.stop()
+            self._web = None
+
+    def is_page(self, address: tuple[str, int]) -> bool:
+        """Whether a connection to this address would lead to our own page."""
+        return self._web is not None and self._web.is_reached_by(address)
+
+    def _runtime(self) -> Runtime:
+        return Runtime(
+            version=__version__,
+            stream_events=self.stream_events,
+            journal_healthy=self._journal.healthy,
+            journal_errors=self._journal.errors,
+            journal_lost=self._journal.lost,
+            journal_waiting=self._journal.waiting,
+        )
+
+    # What was
+
+    def restore(self, restored: Callable[[Call], None]) -> None:
+        """Read the journal of the days that count back into the state. `restored` is told each call, too."""
+        self.tracker.restoring = True
+        reader = threading.Thread(
+            target=self._read_back, args=(asyncio.get_running_loop(), restored), name="llmtally-restore", daemon=True
+        )
+        reader.start()
+
+    def _read_back(self, loop: asyncio.AbstractEventLoop, restored: Callable[[Call], None]) -> None:
+        damage = DamageReport()
+        batch: list[Call] = []
+        taken = threading.Semaphore(1)
+
+        def hand_over(calls: list[Call]) -> None:
+            taken.acquire()  # one batch at a time, so that batches never follow each other without a turn of the traffic
+            loop.call_soon_threadsafe(self._take_back, calls, restored, taken.release)
+
+        try:
+            for call in journal.read(self.directory, since=Tracker.restore_since(self._opened), damage=damage):
+                if self._closing.is_set():
+                    return
+                # What ended later came through us, or will be read from the file by the next start.
+                if call.ended < self._opened:
+                    batch.append(call)
+                if len(batch) == BATCH:
+                    hand_over(batch)
+                    batch = []
+            hand_over(batch)
+            taken.acquire()
+            loop.call_soon_threadsafe(self._restored, damage)
+        except RuntimeError:
+            return  # the loop has been closed: mitmproxy is gone
+
+    def _take_back(self, calls: list[Call], restored: Callable[[Call], None], then: Callable[[], None]) -> None:
+        for call in calls:
+            self.tracker.add(call, restored=True)
+            restored(call)
+        then()
+
+    def _restored(self, damage: DamageReport) -> None:
+        self.tracker.restoring = False
+        self._changed()
+        if damage.count:
+            first = "; ".join(str(each) for each in damage.first[:3])
+            self._alert(f"{damage.count} damaged lines of the journal were skipped: {first}")
+
+    def close(self) -> None:
+        """Write what waits and free the port."""
+        self._closing.set()
+        self.stop_serving()
+        self._journal.close()
+
+
+def _log_reset(reset: Reset) -> None:
+    logger.info(
+        "llmtally: window %s of %s was reset: it stood at %s %% until %s, and stands at %s %% until %s",
+        printable(reset.key),
+        printable(reset.provider),
+        reset.old_utilization,
+        rfc3339(reset.old_resets_at),
+        reset.new_utilization,
+        rfc3339(reset.new_resets_at),
+    )
