@@ -1,0 +1,270 @@
+/**
+ * The page: asks the proxy once, follows its events, and has each part drawn when what it shows has changed.
+ */
+
+import { Calls } from "./calls.js";
+import { el, put } from "./dom.js";
+import * as format from "./format.js";
+import { accountName, drawLimits } from "./limits.js";
+import { slotOf } from "./models.js";
+import { drawEmpty, drawNotices } from "./notices.js";
+import { ask, follow, Locked } from "./server.js";
+import { Sessions } from "./sessions.js";
+import { Sheet } from "./sheet.js";
+import { plainTable } from "./table.js";
+import { Timeline } from "./timeline.js";
+import { drawToday } from "./today.js";
+import * as values from "./values.js";
+
+/** Between two questions for the charts, while calls come in. */
+const SERIES_MS = 3_000;
+/** Between two questions for an open session. */
+const SHEET_MS = 2_000;
+/** Between two sentences to a screen reader. */
+const ANNOUNCE_MS = 60_000;
+/** The proxy tells how things stand every 15 seconds; silence for longer is a lost connection. */
+const SILENCE_MS = 40_000;
+const TICK_MS = 1_000;
+
+const view = {
+  usage: null,
+  series: null,
+  account: undefined,
+  heardAt: 0,
+  seriesAt: 0,
+  sheetAt: 0,
+  announcedAt: 0,
+  announced: "",
+  isStale: { series: false, sheet: false },
+};
+
+const byId = (id) => document.getElementById(id);
+
+const calls = new Calls(failed);
+const sessions = new Sessions();
+const timeline = new Timeline(loadSeries);
+const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables });
+
+// What the proxy says
+
+async function loadAll() {
+  await Promise.all([loadUsage(), loadSeries(), calls.load()]);
+  if (sheet.dialog.open) sheet.refresh();
+}
+
+async function loadUsage() {
+  try {
+    showUsage(await ask("api/usage", { account: view.account }));
+  } catch (problem) {
+    failed(problem);
+  }
+}
+
+async function loadSeries() {
+  view.seriesAt = Date.now();
+  view.isStale.series = false;
+  try {
+    view.series = await ask("api/series", { minutes: timeline.minutes, account: view.account });
+    paint();
+  } catch (problem) {
+    failed(problem);
+  }
+}
+
+function failed(problem) {
+  if (problem instanceof Locked) connection("locked");
+}
+
+function showUsage(usage) {
+  format.setClock(usage.generated_at);
+  const wasRestoring = view.usage?.restoring;
+  view.usage = usage;
+  Object.keys(usage.week.per_model).forEach(slotOf);
+  paint();
+  if (wasRestoring && !usage.restoring) loadAll();
+}
+
+follow({
+  open() {
+    view.heardAt = Date.now();
+    connection("live");
+    loadAll();
+  },
+  lost() {
+    if (byId("connection").dataset.state !== "locked") connection(view.usage ? "stopped" : "connecting");
+    probe();
+  },
+  usage(usage) {
+    view.heardAt = Date.now();
+    if (view.account === undefined) showUsage(usage);
+    else loadUsage();
+  },
+  record(record) {
+    view.heardAt = Date.now();
+    calls.add(record);
+    view.isStale.series = true;
+    view.isStale.sheet ||= sheet.path[0] === "session" && sheet.path[1] === record.session;
+    paint();
+  },
+  reset: loadAll,
+});
+
+/** Nothing can be read of a refused event stream: ask in a way that tells why. */
+async function probe() {
+  try {
+    await ask("api/usage");
+  } catch (problem) {
+    failed(problem);
+  }
+}
+
+const CONNECTION = {
+  connecting: () => "Connecting",
+  live: () => "Live",
+  stopped: () => `Proxy stopped or out of reach. Numbers are those of ${format.clock(view.usage.generated_at)}; trying again`,
+  locked: () => "Logged out. Open the address that was printed when the proxy started",
+};
+
+function connection(state) {
+  const told = byId("connection");
+  document.body.dataset.connection = state;
+  if (told.dataset.state === state && state !== "stopped") return;
+  told.dataset.state = state;
+  const text = CONNECTION[state]();
+  if (told.textContent !== text) told.textContent = text;
+}
+
+// What the page shows
+
+let isPainting = false;
+
+/** Draw before the next frame, however much happens until then; not while the page is out of sight. */
+function paint() {
+  if (isPainting) return;
+  isPainting = true;
+  requestAnimationFrame(() => {
+    isPainting = false;
+    draw();
+  });
+}
+
+function draw() {
+  const { usage, series } = view;
+  if (!usage) return;
+  document.body.dataset.ready = "true";
+  document.title = title(usage);
+  byId("restoring").hidden = !usage.restoring;
+  drawNotices(usage.problems);
+  drawAccounts(usage);
+  drawToday(usage);
+  drawLimits(usage);
+  const isEmpty = !usage.week.calls && !calls.records.length && !Object.keys(calls.filters).length && !usage.restoring && !usage.account;
+  document.body.classList.toggle("is-empty", isEmpty);
+  byId("empty").hidden = !isEmpty;
+  if (isEmpty) drawEmpty(usage);
+  else {
+    if (series) timeline.draw(series, usage);
+    sessions.draw(usage);
+    calls.update(usage);
+    calls.draw();
+  }
+  announce(usage);
+}
+
+function title({ today }) {
+  const amount = today.spent_usd || !today.api_value_usd ? today.spent_usd : today.api_value_usd;
+  return today.calls ? `${format.money(today.cost_usd === null ? null : amount)} · llmtally` : "llmtally";
+}
+
+function drawAccounts({ accounts }) {
+  const field = byId("account-field");
+  const select = byId("account");
+  field.hidden = accounts.length < 2;
+  const options = accounts.map(({ select: value, account_key: key, providers }) => [value, `${accountName(key)}, ${providers.join(", ")}`]);
+  const signature = JSON.stringify(options);
+  if (select.dataset.options === signature || document.activeElement === select) return;
+  select.dataset.options = signature;
+  put(
+    select,
+    el("option", { value: "" }, "All accounts"),
+    options.map(([value, text]) => el("option", { value, selected: value === view.account }, values.plain(text).slice(0, 80))),
+  );
+}
+
+byId("account").addEventListener("change", (event) => {
+  view.account = event.target.value || undefined;
+  calls.account = view.account;
+  calls.records = [];
+  loadAll();
+});
+
+/** Now and then, and only if something was spent meanwhile, say how things stand. */
+function announce({ today }) {
+  const text = `${format.compact(today.calls)} calls today, ${format.money(today.spent_usd)} spent${today.api_value_usd ? `, API value ${format.money(today.api_value_usd)}` : ""}`;
+  if (text === view.announced || Date.now() - view.announcedAt < ANNOUNCE_MS) return;
+  const isFirst = !view.announcedAt;
+  view.announced = text;
+  view.announcedAt = Date.now();
+  if (!isFirst) byId("announcer").textContent = text;
+}
+
+setInterval(() => {
+  if (document.hidden) return;
+  values.tick();
+  const { state } = byId("connection").dataset;
+  if (state === "live" && Date.now() - view.heardAt > SILENCE_MS) connection("stopped");
+  else if (state === "stopped" && Date.now() - view.heardAt < TICK_MS * 2) connection("live");
+  if (state !== "live") return;
+  if (view.isStale.series && Date.now() - view.seriesAt > SERIES_MS) loadSeries();
+  if (view.isStale.sheet && Date.now() - view.sheetAt > SHEET_MS) refreshSheet();
+}, TICK_MS);
+
+// What opens
+
+function refreshSheet() {
+  view.isStale.sheet = false;
+  view.sheetAt = Date.now();
+  sheet.refresh();
+}
+
+/** Calls that an open session has shown, by their id. */
+const seen = new Map();
+
+async function openSession(parameters) {
+  view.sheetAt = Date.now();
+  try {
+    const { sessionPage } = await import("./session_sheet.js");
+    return await sessionPage(parameters, refreshSheet, seen);
+  } catch (problem) {
+    return gone("Session", problem, "This session is not in memory: it is older than a week, or was never seen.");
+  }
+}
+
+async function openCall([id]) {
+  const { callPage } = await import("./call_sheet.js");
+  try {
+    const { call, cost } = await ask(`api/calls/${encodeURIComponent(id)}`);
+    return callPage(call, cost);
+  } catch (problem) {
+    const record = calls.find(id) ?? seen.get(id);
+    return record ? callPage(record, null) : gone("Call", problem, "This call is no longer in memory. Its record stands in the journal.");
+  }
+}
+
+function gone(title, problem, text) {
+  if (problem) failed(problem);
+  return { title, content: el("p", { class: "hint" }, text) };
+}
+
+async function openTables() {
+  if (!view.series) await loadSeries();
+  if (!view.series || !view.usage) return gone("Over time", null, "The proxy does not answer.");
+  if (!timeline.series) timeline.draw(view.series, view.usage);
+  const tables = timeline.tables().map(({ title: name, head, rows }) => [
+    el("h3", {}, name),
+    el("div", { class: "scroll" }, plainTable(name, head.map((text, index) => ({ title: text, kind: index ? "n" : "" })), rows)),
+  ]);
+  return { title: "Over time", content: tables };
+}
+
+sheet.route();

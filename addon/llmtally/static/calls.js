@@ -1,0 +1,275 @@
+/**
+ * The calls as they happen, newest first, a page at a time.
+ */
+
+import { el, put, redraw, swatch } from "./dom.js";
+import * as format from "./format.js";
+import { keyOf, modelOf, shortName, slotOf } from "./models.js";
+import { ask } from "./server.js";
+import { showMoneyColumns } from "./sessions.js";
+import { Table } from "./table.js";
+import * as values from "./values.js";
+
+/** Rows in the table, and records in memory. */
+const PAGE = 200;
+const CHOICES = 200;
+
+const COLUMNS = [
+  { title: "Time" },
+  { title: "Model", kind: "model" },
+  { title: "From", kind: "from c2", hint: "Client and project or session" },
+  { title: "Input", kind: "n c1", hint: "All input tokens, cached or not" },
+  { title: "Cached", kind: "n c2", hint: "Share of the input that was read from a cache" },
+  { title: "Output", kind: "n c1" },
+  { title: "Took", kind: "n c3" },
+  { title: "Spent", kind: "n spent" },
+  { title: "API value", kind: "n worth", hint: "What a subscription's call would have cost at the API's prices: not a bill" },
+  { title: "Outcome", kind: "outcome" },
+];
+
+const OUTCOMES = {
+  complete: ["complete", "plain"],
+  incomplete: ["cut short", "plain"],
+  client_aborted: ["aborted", "warn"],
+  upstream_aborted: ["broke off", "warn"],
+  error: ["error", "bad"],
+};
+
+const COVERAGE = { unpriced: ["unpriced", "warn"], unparsed: ["unparsed", "bad"], no_usage: ["no usage", "plain"] };
+
+export class Calls {
+  /** `failed` is told what went wrong when asking. */
+  constructor(failed) {
+    this.failed = failed;
+    this.records = [];
+    this.filters = {};
+    this.account = undefined;
+    this.isNewest = true;
+    this.waiting = 0;
+    this.asked = 0;
+    this.table = new Table("Calls, newest first", COLUMNS, { key: (record) => record.request_id, version: (record) => record, row: cells });
+    this.drawFilters({});
+  }
+
+  /** Ask for the newest page, or the one after a record. */
+  async load(before) {
+    const turn = ++this.asked;
+    let answer;
+    try {
+      answer = await ask("api/calls", { limit: PAGE, before, account: this.account, ...this.filters });
+    } catch (problem) {
+      this.failed(problem);
+      return;
+    }
+    if (turn !== this.asked) return;
+    this.records = merged(before ? [] : this.fresh(answer.calls), answer.calls);
+    this.isNewest = !before;
+    this.waiting = 0;
+    this.draw();
+    if (before) document.getElementById("calls-body").scrollTop = 0;
+  }
+
+  /** Records that were pushed while the page was on its way. */
+  fresh(page) {
+    const known = new Set(page.map((record) => record.request_id));
+    const newest = page[0]?.ended ?? "";
+    return this.isNewest ? this.records.filter((record) => !known.has(record.request_id) && record.ended >= newest && this.matches(record)) : [];
+  }
+
+  /** A new call. The page that is looked at moves only if it is the newest. */
+  add(record) {
+    if (!this.matches(record)) return;
+    if (this.isNewest) this.records = merged([record], this.records);
+    else this.waiting += 1;
+  }
+
+  matches(record) {
+    const { model, client, session, outcome, coverage } = this.filters;
+    return (
+      (!model || record.model === model || record.request_model === model) &&
+      (!client || record.client === client) &&
+      (!session || record.session === session) &&
+      (!outcome || record.outcome === outcome) &&
+      (!coverage || record.coverage === coverage) &&
+      (!this.account || record.account === this.account)
+    );
+  }
+
+  find(id) {
+    return this.records.find((record) => record.request_id === id);
+  }
+
+  draw() {
+    const host = document.getElementById("calls-body");
+    if (this.records.length) {
+      this.table.draw(this.records);
+      const worth = (record) => record.billing === "subscription" && record.cost_usd !== null;
+      showMoneyColumns(this.table.element, this.records.some((record) => record.billing !== "subscription"), this.records.some(worth));
+      if (this.table.element.parentElement !== host) put(host, this.table.element);
+    } else {
+      const isFiltered = Object.keys(this.filters).length > 0;
+      put(host, el("p", { class: "hint" }, isFiltered ? "No call matches. Choose another filter." : "No call yet."));
+    }
+    this.drawFooter();
+  }
+
+  drawFooter() {
+    const oldest = this.records.at(-1);
+    const isFull = this.records.length >= PAGE;
+    const button = (label, key, onclick) => el("button", { class: "quiet", type: "button", "data-key": key, onclick }, label);
+    redraw(
+      document.getElementById("calls-footer"),
+      !this.isNewest && button(this.waiting ? `Newest (${format.compact(this.waiting)} new)` : "Newest", "newest", () => this.load()),
+      isFull && button("Older", "older", () => this.load(oldest.request_id)),
+    );
+  }
+
+  /** The filters offer what has been seen. */
+  drawFilters({ usage, forced = false }) {
+    const choices = usage ? this.choices(usage) : { model: [], client: [], session: [], outcome: outcomes() };
+    const signature = JSON.stringify(choices);
+    if (signature === this.signature && !forced) return;
+    this.signature = signature;
+    const form = document.getElementById("filters");
+    if (form.contains(document.activeElement) && !forced) return;
+    put(form, Object.entries(choices).map(([name, options]) => this.select(name, options)), this.clearButton());
+  }
+
+  choices(usage) {
+    const models = [...Object.keys(usage.week.per_model).map(shortName), ...this.records.map(modelOf)];
+    const clients = [...Object.keys(usage.week.per_client), ...this.records.map((record) => record.client)];
+    const sessions = [
+      ...usage.top_sessions.map((row) => [row.session_id, `${row.label} · ${row.session_id.slice(0, 8)}`]),
+      ...this.records.filter((record) => record.session).map((record) => [record.session, sessionName(record)]),
+    ];
+    const pair = (text) => [text, text];
+    return {
+      model: named(models.map(pair), this.filters.model),
+      client: named(clients.map(pair), this.filters.client),
+      session: named(sessions, this.filters.session),
+      outcome: outcomes(),
+    };
+  }
+
+  select(name, options) {
+    const chosen = name === "outcome" && this.filters.coverage ? `coverage:${this.filters.coverage}` : (this.filters[name] ?? "");
+    const all = el("option", { value: "" }, `All ${name}s`);
+    return el(
+      "select",
+      { name, "aria-label": name, class: chosen ? "on" : "", onchange: (event) => this.choose(name, event.target.value) },
+      all,
+      options.map(([value, text]) => el("option", { value, selected: value === chosen }, values.plain(text).slice(0, 60))),
+    );
+  }
+
+  clearButton() {
+    if (!Object.keys(this.filters).length) return null;
+    const clear = () => {
+      this.filters = {};
+      this.refilter();
+      document.querySelector("#filters select").focus();
+    };
+    return el("button", { class: "quiet", type: "button", onclick: clear }, "Clear");
+  }
+
+  choose(name, value) {
+    const next = { ...this.filters };
+    if (name === "outcome") delete next.coverage;
+    delete next[name];
+    if (value.startsWith("coverage:")) next.coverage = value.slice("coverage:".length);
+    else if (value) next[name] = value;
+    this.filters = next;
+    this.refilter();
+    document.querySelector(`#filters select[name="${name}"]`).focus();
+  }
+
+  refilter() {
+    this.records = [];
+    this.drawFilters({ usage: this.usage, forced: true });
+    this.load();
+  }
+
+  update(usage) {
+    this.usage = usage;
+    this.drawFilters({ usage });
+  }
+}
+
+function outcomes() {
+  return [...Object.entries(OUTCOMES).map(([value, [text]]) => [value, text]), ["coverage:unpriced", "unpriced"], ["coverage:unparsed", "unparsed"]];
+}
+
+/** Each value once, a bounded number of them; what is chosen is always among them. */
+function named(pairs, chosen) {
+  const all = new Map(pairs.filter(([value]) => value && value !== "unknown" && value !== "other"));
+  const first = [...all].slice(0, CHOICES);
+  return chosen && !first.some(([value]) => value === chosen) ? [[chosen, all.get(chosen) ?? chosen], ...first] : first;
+}
+
+/** Newest first by the end of the call, as the proxy has them; each once. */
+function merged(fresh, records) {
+  const known = new Set(fresh.map((record) => record.request_id));
+  return [...fresh, ...records.filter((record) => !known.has(record.request_id))].slice(0, PAGE);
+}
+
+function lastDirectory(path) {
+  return path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1);
+}
+
+/** As the sessions table names it, with the beginning of its id. */
+export function sessionName(record) {
+  const name = (record.project && lastDirectory(record.project)) || record.client;
+  const id = record.session?.slice(0, 8);
+  return [name, id].filter(Boolean).join(" · ");
+}
+
+export function contextTokens(record) {
+  const known = [record.input_tokens, record.cache_read_tokens, record.cache_write_tokens].filter((n) => n !== undefined && n !== null);
+  return known.length ? known.reduce((sum, n) => sum + n, 0) : null;
+}
+
+export function cachedShare(record) {
+  const context = contextTokens(record);
+  return context ? (100 * (record.cache_read_tokens ?? 0)) / context : null;
+}
+
+export function isRough(record) {
+  return Boolean(record.cost_approximate || record.estimated);
+}
+
+/** The two money cells: billed, and what a subscription's call is worth. */
+export function moneyCells(record) {
+  const amount = record.outcome === "error" && record.cost_usd === null ? null : values.fineMoney(record.cost_usd, isRough(record));
+  return record.billing === "subscription" ? [null, amount] : [amount, null];
+}
+
+function cells(record) {
+  const from = [record.client, record.project && lastDirectory(record.project)].filter(Boolean).join(" · ") || record.session || record.host;
+  return [
+    el("a", { href: `#call/${encodeURIComponent(record.request_id)}`, "data-key": record.request_id }, values.clock(record.ended)),
+    [swatch(slotOf(keyOf(record))), values.name(modelOf(record))],
+    values.name(from),
+    values.count(contextTokens(record)),
+    values.percent(cachedShare(record)),
+    values.count(record.output_tokens, Boolean(record.estimated)),
+    values.duration(record.duration_ms),
+    ...moneyCells(record),
+    outcomeCell(record),
+  ];
+}
+
+/** How it ended; only what is out of the ordinary catches the eye. */
+export function outcomeCell(record) {
+  const marks = [];
+  const [text, kind] = OUTCOMES[record.outcome] ?? [record.outcome, "plain"];
+  if (record.outcome === "complete") marks.push(el("span", { class: "done" }, text));
+  else marks.push(chip(record.outcome === "error" && record.status ? `${text} ${record.status}` : text, kind, record.error && `${record.error.type}: ${record.error.message}`));
+  if (COVERAGE[record.coverage]) marks.push(chip(...COVERAGE[record.coverage]));
+  if (record.retry) marks.push(chip(`retry ${record.retry}`, "plain"));
+  if (record.request_class === "warmup") marks.push(chip("warm-up", "plain", "Not billed, not counted"));
+  return el("span", { class: "chips" }, marks);
+}
+
+export function chip(text, kind, hint) {
+  return el("span", { class: `chip ${kind}`, title: hint ? values.plain(hint).slice(0, 300) : null }, values.plain(text).slice(0, 40));
+}

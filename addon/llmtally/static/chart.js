@@ -1,0 +1,154 @@
+/**
+ * Charts as inline SVG: stacked bars and lines over one axis, with what lies under the pointer told beside it.
+ */
+
+import { el, put, svg, swatch } from "./dom.js";
+
+const LEFT = 46;
+const BOTTOM = 18;
+const TOP = 6;
+const RIGHT = 2;
+const STEPS = [1, 2, 2.5, 5, 10];
+
+/** The marks of an axis from 0 to at least `top`, about three of them. */
+function marks(top) {
+  if (!(top > 0)) return [0, 1];
+  const rough = top / 3;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = size * STEPS.find((each) => each * size >= rough * 0.999);
+  const count = Math.ceil(top / step - 1e-9);
+  return Array.from({ length: count + 1 }, (_, index) => index * step);
+}
+
+function stacked(bars, points) {
+  const sums = new Array(points).fill(0);
+  for (const { values } of bars) values.forEach((value, index) => (sums[index] += value));
+  return sums;
+}
+
+/** One chart in `host`. */
+export class Chart {
+  constructor(host) {
+    this.host = host;
+    this.tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
+    host.addEventListener("pointermove", (event) => this.point(event));
+    host.addEventListener("pointerleave", () => this.unpoint());
+    new ResizeObserver(() => this.plot && this.paint()).observe(host);
+  }
+
+  /**
+   * `plot`: `points`, `bars[{slot, values}]`, `lines[{kind, values}]`, `ticks[{at, label}]`, `amount` (a value as text for the
+   * axis), `label` (the chart in a sentence) and `tell(point)`: `{title, rows[{slot, name, amount}]}`.
+   */
+  draw(plot) {
+    this.plot = plot;
+    this.paint();
+  }
+
+  paint() {
+    const { bars = [], lines = [], points, amount, label } = this.plot;
+    const width = this.host.clientWidth;
+    const height = this.host.clientHeight;
+    if (!width || !height) return;
+    const top = Math.max(0, ...stacked(bars, points), ...lines.flatMap((line) => line.values));
+    const axis = marks(top);
+    this.x = (at) => LEFT + (at / points) * (width - LEFT - RIGHT);
+    this.y = (value) => height - BOTTOM - (value / axis.at(-1)) * (height - BOTTOM - TOP);
+    this.cursor = svg("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
+    const image = svg(
+      "svg",
+      { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label },
+      axis.map((value) => this.mark(value, amount, width)),
+      this.ticks(width, height),
+      this.bars(bars, points),
+      lines.map((line) => this.line(line)),
+      this.cursor,
+    );
+    put(this.host, image, this.tip);
+    if (this.pointed !== undefined) this.tellAt(this.pointed);
+  }
+
+  mark(value, amount, width) {
+    const y = this.y(value);
+    return svg(
+      "g",
+      { class: value ? "grid" : "grid base" },
+      svg("line", { x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
+      svg("text", { x: LEFT - 8, y: y + 3.5, "text-anchor": "end" }, amount(value)),
+    );
+  }
+
+  ticks(width, height) {
+    return this.plot.ticks.map(({ at, label }) => {
+      const x = this.x(at);
+      const anchor = x < LEFT + 16 ? "start" : x > width - 24 ? "end" : "middle";
+      return svg("text", { class: "tick", x, y: height - 3, "text-anchor": anchor }, label);
+    });
+  }
+
+  bars(bars, points) {
+    const base = new Array(points).fill(0);
+    const step = this.x(1) - this.x(0);
+    const gap = step > 5 ? 1 : step > 2.5 ? 0.5 : 0;
+    return bars.map(({ slot, values }) => {
+      let path = "";
+      values.forEach((value, index) => {
+        if (!value) return;
+        const from = this.y(base[index]);
+        base[index] += value;
+        path += `M${(this.x(index) + gap / 2).toFixed(2)} ${from.toFixed(2)}V${this.y(base[index]).toFixed(2)}h${(step - gap).toFixed(2)}V${from.toFixed(2)}z`;
+      });
+      return svg("path", { class: `fill slot-${slot}`, d: path });
+    });
+  }
+
+  line({ kind, values }) {
+    if (!values.length) return null;
+    const spots = [0, ...values].map((value, index) => `${this.x(index).toFixed(2)} ${this.y(value).toFixed(2)}`);
+    const end = { cx: this.x(values.length), cy: this.y(values.at(-1)), r: 3 };
+    return svg(
+      "g",
+      { class: `line ${kind}` },
+      svg("path", { class: "area", d: `M${spots.join("L")}V${this.y(0)}H${this.x(0)}z` }),
+      svg("path", { class: "stroke", d: `M${spots.join("L")}` }),
+      kind === "now" && svg("circle", end),
+    );
+  }
+
+  point(event) {
+    if (!this.plot || !this.x) return;
+    const across = event.clientX - this.host.getBoundingClientRect().left;
+    const step = this.x(1) - this.x(0);
+    const index = Math.floor((across - LEFT) / step);
+    if (index < 0 || index >= this.plot.points) this.unpoint();
+    else this.tellAt(index);
+  }
+
+  unpoint() {
+    this.pointed = undefined;
+    this.tip.hidden = true;
+    this.cursor?.setAttribute("visibility", "hidden");
+  }
+
+  tellAt(index) {
+    const told = index < this.plot.points && this.plot.tell(index);
+    if (!told) return this.unpoint();
+    this.pointed = index;
+    const x = (this.x(index) + this.x(index + 1)) / 2;
+    this.cursor.setAttribute("x1", x);
+    this.cursor.setAttribute("x2", x);
+    this.cursor.setAttribute("visibility", "visible");
+    put(
+      this.tip,
+      el("p", {}, told.title),
+      told.rows.map(({ slot, name, amount }) =>
+        el("p", { class: "row" }, slot !== undefined && swatch(slot), el("span", { class: "name" }, name), el("b", {}, amount)),
+      ),
+    );
+    this.tip.hidden = false;
+    const room = this.host.clientWidth - this.tip.offsetWidth;
+    const beside = x + 14 > room ? x - 14 - this.tip.offsetWidth : x + 14;
+    this.tip.style.setProperty("--x", `${Math.max(0, Math.min(beside, room))}px`);
+    return undefined;
+  }
+}

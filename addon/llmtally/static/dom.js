@@ -1,0 +1,86 @@
+/**
+ * Elements without `innerHTML`: names and errors come off the wire and go in as text, never as markup.
+ */
+
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An element. `properties`: `class`, `on<event>` listeners, booleans, and anything else as an attribute. */
+export function el(tag, properties = {}, ...children) {
+  return fill(document.createElement(tag), properties, children);
+}
+
+/** The same for SVG. */
+export function svg(tag, properties = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), properties, children);
+}
+
+function fill(element, properties, children) {
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (name.startsWith("--")) element.style.setProperty(name, value);
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...present(children));
+  return element;
+}
+
+function present(children) {
+  return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
+}
+
+/** Replace what an element holds. */
+export function put(element, ...children) {
+  element.replaceChildren(...present(children));
+}
+
+/** Replace what an element holds, and leave the focus where it was: elements with a `data-key` are the same thing redrawn. */
+export function redraw(element, ...children) {
+  const key = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  put(element, ...children);
+  if (key !== undefined) focusKey(element, key);
+}
+
+function focusKey(element, key) {
+  const same = [...element.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
+  same?.focus({ preventScroll: true });
+}
+
+/**
+ * Make the rows of a table body those of `items`, in their order. A row is made anew only when its version changed, so that a
+ * live table costs what changed, and focus and selection stay.
+ */
+export function keyedRows(body, items, { key, version, row }) {
+  const known = new Map([...body.children].map((each) => [each.rowKey, each]));
+  const focused = body.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  let cursor = body.firstElementChild;
+  for (const item of items) {
+    const name = key(item);
+    let element = known.get(name);
+    known.delete(name);
+    if (!element || element.rowVersion !== version(item)) {
+      const fresh = row(item);
+      fresh.rowKey = name;
+      fresh.rowVersion = version(item);
+      if (element) {
+        if (element === cursor) cursor = fresh;
+        element.replaceWith(fresh);
+      }
+      element = fresh;
+    }
+    if (element === cursor) cursor = cursor.nextElementSibling;
+    else body.insertBefore(element, cursor);
+  }
+  for (const gone of known.values()) gone.remove();
+  if (focused !== undefined && !body.contains(document.activeElement)) focusKey(body, focused);
+}
+
+/** Text for screen readers only. */
+export function spoken(text) {
+  return el("span", { class: "spoken" }, text);
+}
+
+/** A small round mark in the colour of a model. */
+export function swatch(slot) {
+  return el("span", { class: `swatch slot-${slot}`, "aria-hidden": "true" });
+}

@@ -1,0 +1,195 @@
+/**
+ * How full each limit is, where it will stand at its reset, and whether it is reached before.
+ */
+
+import { el, put } from "./dom.js";
+import * as format from "./format.js";
+import * as values from "./values.js";
+
+const SHOWN = 4;
+
+const SOURCES = {
+  provider_native: "told by the provider",
+  provider_api_rate_limit: "rate-limit headers",
+  local_estimate: "assumed from calls seen",
+  configured_limit: "your limit, 5-hour window",
+};
+
+const CONFIGURED = [
+  ["output_tokens", "Output tokens", "total_output_tokens", "output_token_limit", "output_token_limit_pct", values.count],
+  ["total_tokens", "Tokens", "total_tokens", "total_token_limit", "total_token_limit_pct", values.count],
+  ["messages", "Calls", "total_calls", "message_limit", "message_pct", values.count],
+  ["cost", "Cost", "total_cost_usd", "cost_limit_usd", "cost_pct", values.money],
+];
+
+const UNITS = { m: "minute", h: "hour", d: "day" };
+
+/** `5h` as `5-hour window`, `7d_sonnet` as `7-day window, sonnet`. */
+export function windowName(key, name) {
+  const length = /^(\d+)([mhd])(?:_(.+))?$/.exec(key);
+  const base = length ? `${length[1]}-${UNITS[length[2]]} window` : sentence(key);
+  const detail = name || length?.[3]?.replaceAll("_", " ");
+  return values.plain(detail ? `${base}, ${detail}` : base);
+}
+
+function sentence(key) {
+  const text = key.replaceAll("_", " ");
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+let expanded = false;
+
+export function drawLimits(usage, redrawAll) {
+  const rows = [...providerRows(usage, "provider_native"), ...configuredRows(usage), ...rateLimitRows(usage), ...providerRows(usage, "local_estimate")];
+  const shown = expanded ? rows : rows.slice(0, SHOWN);
+  put(
+    document.getElementById("limits-body"),
+    rows.length
+      ? el("ul", { class: "windows" }, shown.map(row))
+      : el("p", { class: "hint" }, "No limit known yet. Providers tell their limits with their answers; limits of your own are set with ", el("code", {}, "usage_limits"), "."),
+    el("p", { class: "limits-foot" }, rows.length > SHOWN && more(rows.length, () => drawLimits(usage, redrawAll)), usage.extra_usage.map(credit)),
+  );
+  put(document.getElementById("limits-verdict"), verdict(usage.predictions));
+}
+
+function more(count, again) {
+  const text = expanded ? "Show fewer" : `Show all ${count}`;
+  return el("button", { class: "quiet", type: "button", "aria-expanded": String(expanded), onclick: () => ((expanded = !expanded), again()) }, text);
+}
+
+/** What the limits come to, in words. */
+function verdict(prediction) {
+  const { time_to_limit_ms: ms, safe, limit_kind: kind } = prediction;
+  if (ms === 0) return el("span", { class: "bad" }, `${kindName(kind)}: limit reached`);
+  if (safe === false) return el("span", { class: "bad" }, `${kindName(kind)} will be full in ${format.wait(ms)}, before its reset`);
+  if (safe === true) return el("span", { class: "fine" }, "At this pace no limit is reached");
+  return null;
+}
+
+function kindName(kind) {
+  const configured = CONFIGURED.find(([name]) => name === kind);
+  return configured ? `Your ${configured[1].toLowerCase()} limit` : windowName(kind);
+}
+
+function providerRows(usage, source) {
+  return usage.windows.filter((window) => window.source === source).map((window) => ofWindow(window, usage));
+}
+
+/** A model's classic rate limits matter when they are nearly used up: fullest first. */
+function rateLimitRows(usage) {
+  return providerRows(usage, "provider_api_rate_limit").sort((one, other) => (other.used ?? 0) - (one.used ?? 0));
+}
+
+function ofWindow(window, usage) {
+  const used = window.utilization ?? (window.limit ? 100 * (1 - (window.remaining ?? window.limit) / window.limit) : null);
+  const several = usage.accounts.length > 1;
+  return {
+    name: windowName(window.key, window.name),
+    details: [window.provider, several && accountName(window.account_key), `${SOURCES[window.source]}, ${window.confidence}`],
+    used,
+    projected: window.projected_utilization,
+    resetsAt: window.resets_at,
+    prediction: window.prediction,
+    status: window.status,
+    seen: window.calls ? [values.count(window.total_tokens), " tokens, ", window.cost_usd === null ? values.unknown() : values.money(window.cost_usd), " seen in it"] : null,
+  };
+}
+
+export function accountName(key) {
+  return key ? `account ${values.plain(key).slice(0, 6)}` : "no account";
+}
+
+function configuredRows(usage) {
+  const { current, predictions, window } = usage;
+  return CONFIGURED.filter(([, , , limit]) => current[limit]).map(([kind, name, used, limit, pct, shown]) => {
+    const prediction = predictions.limits.find((each) => each.limit_kind === kind) ?? {};
+    return {
+      name,
+      details: [SOURCES.configured_limit],
+      used: current[pct],
+      projected: projected(current[pct], prediction.time_to_limit_ms, window.reset_in_ms),
+      resetsAt: window.resets_at,
+      prediction,
+      seen: [shown(current[used]), " of ", shown(current[limit])],
+    };
+  });
+}
+
+/** Where a limit that fills evenly stands at the reset. */
+function projected(used, msToLimit, msToReset) {
+  if (!msToLimit || msToReset === null || used === null) return null;
+  return used + ((100 - used) * msToReset) / msToLimit;
+}
+
+function severity({ used, prediction, status }) {
+  if (used >= 100 || status === "rejected" || prediction.time_to_limit_ms === 0) return "bad";
+  if (used > 80 || prediction.safe === false) return "warn";
+  return "fine";
+}
+
+function row(limit) {
+  const { name, details, used, projected: ahead, resetsAt, seen } = limit;
+  const isKnown = used !== null && used !== undefined;
+  return el(
+    "li",
+    { class: `window ${severity(limit)}` },
+    el("div", { class: "window-name" }, el("b", { title: name }, name), el("small", {}, details.filter(Boolean).map(values.plain).join(" · "))),
+    isKnown ? gauge(limit) : el("p", { class: "window-seen" }, limit.status ? values.name(limit.status) : null, !limit.status && seen),
+    el("p", { class: "window-used" }, isKnown ? values.percent(used) : null),
+    el(
+      "p",
+      { class: "window-ahead" },
+      ahead !== null && ahead !== undefined && isKnown
+        ? el("span", { title: `${format.exact(ahead)} percent at the reset, if it goes on like this` }, `→ ${format.percent(Math.min(ahead, 999))}`)
+        : null,
+    ),
+    el("div", { class: "window-reset" }, resetText(resetsAt), el("small", {}, fate(limit))),
+  );
+}
+
+function resetText(resetsAt) {
+  if (!resetsAt) return el("span", {}, "reset unknown");
+  return el("span", {}, "resets in ", values.liveTime(resetsAt, "in"));
+}
+
+function fate({ prediction, resetsAt, used, status }) {
+  const { time_to_limit_ms: ms, safe } = prediction;
+  if (ms === 0 || used >= 100 || status === "rejected") return "limit reached";
+  if (safe === false) return `full in ${format.wait(ms)}`;
+  const at = resetsAt ? format.soon(resetsAt) : "";
+  return safe === true && resetsAt ? `${at}, before it is full` : at;
+}
+
+function gauge({ name, used, projected: ahead, seen }) {
+  const full = Math.min(100, used);
+  const point = ahead === null || ahead === undefined ? null : Math.min(100, ahead);
+  const said = `${format.percent(used)} used${point === null ? "" : `, ${format.percent(ahead)} at its reset at this pace`}`;
+  return el(
+    "div",
+    { class: "gauge-cell" },
+    el(
+      "div",
+      {
+        class: "gauge",
+        role: "meter",
+        "aria-label": name,
+        "aria-valuemin": 0,
+        "aria-valuemax": 100,
+        "aria-valuenow": Math.round(full),
+        "aria-valuetext": said,
+        title: said,
+        "--used": `${full}%`,
+        "--ahead": `${point ?? full}%`,
+      },
+      point !== null && point > full && el("span", { class: "gauge-ahead" }),
+      el("span", { class: "gauge-used" }),
+      point !== null && el("span", { class: `gauge-point${ahead >= 100 ? " over" : ""}` }),
+    ),
+    el("small", { class: "window-seen" }, seen),
+  );
+}
+
+function credit(window) {
+  const amount = window.utilization !== null ? `${format.percent(window.utilization)} used` : (window.status ?? "on");
+  return el("span", { class: "hint" }, `Extra usage beside the plan: ${values.plain(amount)}`);
+}

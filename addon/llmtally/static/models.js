@@ -1,0 +1,40 @@
+/**
+ * A model keeps its colour for as long as the page is open, in every chart and table.
+ */
+
+const SLOTS = 8;
+const OTHER = "other";
+const UNKNOWN = "unknown";
+
+const slots = new Map();
+
+/** The colour of a model, by `provider/model`. */
+export function slotOf(key) {
+  const name = key.slice(0, 512);
+  if (name === OTHER || name.endsWith(`/${OTHER}`)) return OTHER;
+  if (!slots.has(name)) {
+    if (slots.size > 1024) slots.clear();
+    slots.set(name, slots.size % SLOTS);
+  }
+  return slots.get(name);
+}
+
+/** `provider/model` as the series and totals name it. */
+export function keyOf(record) {
+  return `${record.provider}/${modelOf(record)}`;
+}
+
+export function modelOf(record) {
+  return record.model ?? record.request_model ?? UNKNOWN;
+}
+
+/** The model without its provider. */
+export function shortName(key) {
+  return key.slice(key.indexOf("/") + 1);
+}
+
+/** The colour of a model whose provider is not told. */
+export function slotOfName(model) {
+  const key = [...slots.keys()].find((each) => shortName(each) === model);
+  return slotOf(key ?? `${UNKNOWN}/${model ?? UNKNOWN}`);
+}

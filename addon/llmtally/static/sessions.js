@@ -1,0 +1,77 @@
+/**
+ * The most expensive sessions.
+ */
+
+import { el, put, swatch } from "./dom.js";
+import * as format from "./format.js";
+import { slotOfName } from "./models.js";
+import { Table } from "./table.js";
+import * as values from "./values.js";
+
+const COLUMNS = [
+  { title: "Session" },
+  { title: "Model", kind: "model c2" },
+  { title: "Calls", kind: "n c2" },
+  { title: "Tokens", kind: "n c1" },
+  { title: "Cache", kind: "n c2", hint: "Cache hit rate: share of the input that was read from a cache" },
+  { title: "Spent", kind: "n spent" },
+  { title: "API value", kind: "n worth", hint: "What a subscription's calls would have cost at the API's prices: not a bill" },
+  { title: "Active", kind: "n c1" },
+];
+
+export class Sessions {
+  constructor() {
+    this.host = document.getElementById("sessions-body");
+    this.table = new Table("Most expensive sessions of the last 7 days", COLUMNS, {
+      key: (row) => `${row.account_key} ${row.session_id}`,
+      version: (row) => JSON.stringify([row.updated_at, row.calls, row.cost_usd, row.total_tokens]),
+      row: cells,
+    });
+  }
+
+  draw(usage) {
+    const rows = usage.top_sessions;
+    put(document.getElementById("sessions-aside"), aside(usage));
+    if (!rows.length) {
+      put(this.host, el("p", { class: "hint" }, "No call has named its session yet."));
+      return;
+    }
+    this.table.draw(rows);
+    showMoneyColumns(this.table.element, rows.some((row) => row.spent_usd || !row.api_value_usd), rows.some((row) => row.api_value_usd));
+    if (this.table.element.parentElement !== this.host) put(this.host, this.table.element);
+  }
+}
+
+/** Of the two kinds of money, show the columns that hold any. */
+export function showMoneyColumns(table, spent, worth) {
+  table.classList.toggle("no-spent", !spent);
+  table.classList.toggle("no-worth", !worth);
+}
+
+function aside({ sessions, top_sessions: top }) {
+  const more = sessions.known - top.length;
+  return more > 0 ? `last 7 days, ${format.compact(top.length)} of ${format.compact(sessions.known)}` : "last 7 days";
+}
+
+function cells(row) {
+  const billed = row.cost_usd === null ? values.unknown() : values.money(row.spent_usd, row.unpriced > 0 || row.uncounted > 0);
+  return [
+    el("span", { class: "two" }, sessionLink(row), el("small", {}, values.plain([row.client, row.project].filter(Boolean).join(" · ") || "client unknown"))),
+    [swatch(slotOfName(row.model)), values.name(row.model)],
+    values.count(row.calls),
+    values.count(row.total_tokens),
+    values.percent(row.cache_hit_pct),
+    row.spent_usd || !row.api_value_usd ? billed : null,
+    row.api_value_usd ? values.money(row.api_value_usd) : null,
+    values.liveTime(row.updated_at, "ago"),
+  ];
+}
+
+function sessionLink(row) {
+  const id = values.plain(row.session_id).slice(0, 256);
+  return el("a", { href: sessionHash(row.session_id, row.account_key), "data-key": `${row.account_key} ${row.session_id}`, title: id }, values.plain(row.label).slice(0, 256));
+}
+
+export function sessionHash(id, account) {
+  return `#session/${encodeURIComponent(id)}${account ? `/${encodeURIComponent(account)}` : ""}`;
+}

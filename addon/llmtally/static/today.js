@@ -1,0 +1,99 @@
+/**
+ * What today costs, how fast it goes, and what it is made of.
+ */
+
+import { el, put } from "./dom.js";
+import * as format from "./format.js";
+import * as values from "./values.js";
+
+const BUCKETS = [
+  ["cache_read_tokens", "cache read", "read"],
+  ["cache_write_tokens", "cache write", "write"],
+  ["input_tokens", "input", "input"],
+  ["output_tokens", "output", "output"],
+];
+
+const COVERAGE = [
+  ["priced", "priced", "fine"],
+  ["unpriced", "unpriced", "warn"],
+  ["unparsed", "unparsed", "bad"],
+  ["no_usage", "without usage", "plain"],
+  ["error", "refused", "plain"],
+  ["duplicate", "seen before", "plain"],
+  ["bypassed", "bypassed", "warn"],
+];
+
+const HOUR = 60;
+
+export function drawToday(usage) {
+  const { today, burn_rate: burn, coverage } = usage;
+  const since = new Date(`${usage.generated_at.slice(0, 10)}T00:00:00Z`);
+  put(document.getElementById("today-since"), el("span", { title: "Days are UTC days." }, `since ${format.hour(since)}, ${format.compact(today.calls)} calls`));
+  put(
+    document.getElementById("today-body"),
+    el("dl", { class: "figures-row" }, moneyFigures(today), burnFigure(burn, usage.last_hour)),
+    mix(today),
+    el("ul", { class: "coverage", "aria-label": "Coverage: responses today by how they were read" }, coverageItems(coverage)),
+  );
+}
+
+function figure(label, amount, note, kind = "") {
+  return el("div", { class: `figure ${kind}` }, el("dt", {}, label), el("dd", { class: "amount" }, amount), el("dd", { class: "note" }, note));
+}
+
+/** Billed money and a subscription's API value are two figures, never one sum; of a lone kind the other is not mentioned. */
+function moneyFigures(today) {
+  const both = [];
+  const nothing = today.cost_usd === null;
+  const left = [today.unpriced && `${format.compact(today.unpriced)} unpriced`, today.uncounted && `${format.compact(today.uncounted)} uncounted`];
+  const missing = left.filter(Boolean).join(", ");
+  const without = missing && el("span", { class: "warn" }, `without ${missing}`);
+  if (!today.api_value_usd || today.spent_usd) {
+    both.push(figure("Spent", nothing ? values.unknown() : values.money(today.spent_usd), without || "billed by the call"));
+  }
+  if (today.api_value_usd) {
+    both.push(figure("API value", values.money(today.api_value_usd), both.length ? "subscription, not billed" : without || "subscription, not billed", "worth"));
+  }
+  return both;
+}
+
+function burnFigure(burn, hour) {
+  const cost = hour.calls && hour.cost_usd === null ? null : burn.cost_usd_per_minute * HOUR;
+  const window = format.duration(burn.observed_minutes * 60_000);
+  return figure(
+    "Burn rate",
+    [values.money(cost), el("span", { class: "per" }, "/h")],
+    el("span", { title: `over the last ${window}; ${format.exact(burn.output_tokens_per_minute)} output tokens a minute` }, values.count(burn.tokens_per_minute), " tokens/min"),
+  );
+}
+
+function mix(today) {
+  const total = today.total_tokens;
+  const hits = today.cache_hit_pct;
+  return el(
+    "div",
+    { class: "mix" },
+    el(
+      "p",
+      { class: "mix-head" },
+      el("span", {}, el("b", {}, values.count(total)), " tokens"),
+      el("span", {}, "cache hit rate ", el("b", {}, values.percent(hits))),
+    ),
+    el(
+      "div",
+      { class: "mix-bar", "aria-hidden": "true" },
+      total ? BUCKETS.map(([bucket, , kind]) => el("span", { class: `bucket ${kind}`, "--share": today[bucket] / total })) : null,
+    ),
+    el(
+      "ul",
+      { class: "mix-legend", "aria-label": "Tokens by bucket" },
+      BUCKETS.map(([bucket, label, kind]) => el("li", {}, el("span", { class: `key ${kind}`, "aria-hidden": "true" }), `${label} `, values.count(today[bucket]))),
+    ),
+  );
+}
+
+function coverageItems(coverage) {
+  const known = COVERAGE.filter(([bucket]) => coverage[bucket]);
+  if (!known.length) return el("li", { class: "plain" }, "No response read yet");
+  return known.map(([bucket, label, kind]) => el("li", { class: kind }, values.count(coverage[bucket]), ` ${label}`));
+}
