@@ -119,15 +119,15 @@ class Live:
 
     # What was
 
-    def restore(self, restored: Callable[[Call], None]) -> None:
-        """Read the journal of the days that count back into the state. `restored` is told each call, too."""
+    def restore(self, restored: Callable[[Call], None]) -> asyncio.Future[None]:
+        """Read the journal of the days that count back into the state; done when that is done. `restored` is told each call, too."""
         self.tracker.restoring = True
-        reader = threading.Thread(
-            target=self._read_back, args=(asyncio.get_running_loop(), restored), name="llmtally-restore", daemon=True
-        )
-        reader.start()
+        done = asyncio.get_running_loop().create_future()
+        threading.Thread(target=self._read_back, args=(done, restored), name="llmtally-restore", daemon=True).start()
+        return done
 
-    def _read_back(self, loop: asyncio.AbstractEventLoop, restored: Callable[[Call], None]) -> None:
+    def _read_back(self, done: asyncio.Future[None], restored: Callable[[Call], None]) -> None:
+        loop = done.get_loop()
         damage = DamageReport()
         batch: list[Call] = []
         taken = threading.Semaphore(1)
@@ -148,7 +148,7 @@ class Live:
                     batch = []
             hand_over(batch)
             taken.acquire()
-            loop.call_soon_threadsafe(self._restored, damage)
+            loop.call_soon_threadsafe(self._restored, damage, done)
         except RuntimeError:
             return  # the loop has been closed: mitmproxy is gone
 
@@ -158,8 +158,9 @@ class Live:
             restored(call)
         then()
 
-    def _restored(self, damage: DamageReport) -> None:
+    def _restored(self, damage: DamageReport, done: asyncio.Future[None]) -> None:
         self.tracker.restoring = False
+        done.set_result(None)
         self._changed()
         if damage.count:
             first = "; ".join(str(each) for each in damage.first[:3])
