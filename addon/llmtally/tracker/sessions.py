@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..record import TEXT_CAP, Call
 from .ledger import OTHER
 from .timeline import MINUTES_PER_DAY
-from .totals import Totals, model_of, plus, summed
+from .totals import Totals, cut, model_of, plus, summed
 
 SESSIONS_CAP = 10_000
 """Sessions told apart: a week of a busy team. About 2 kB each."""
@@ -79,8 +79,12 @@ class Steps:
 
     def fold(self, other: Steps) -> None:
         """Add all of another one."""
-        for step, row in other._rows.items():
+        for step, row in other.items():
             self.add(step, row)
+
+    def items(self) -> Iterable[tuple[int, Totals]]:
+        """Steps and what they added."""
+        return self._rows.items()
 
 
 class Leaf(NamedTuple):
@@ -139,7 +143,7 @@ class Session:
         self.cost += row.cost
         self._describe(call)
         who = call.attribution
-        leaf = Leaf(who.agent and who.agent[:TEXT_CAP], who.request_class, model_of(call))
+        leaf = Leaf(cut(who.agent), who.request_class, model_of(call))
         days = self.leaves.get(leaf)
         if days is None:
             if len(self.leaves) >= LEAVES_CAP:
@@ -150,19 +154,20 @@ class Session:
         if agent is None:
             agent = self.agents[leaf.agent] = Agent()
         if leaf.agent != OTHER and call.ended >= agent.updated_at:
-            agent.parent = who.parent_agent or agent.parent
-            agent.type = who.agent_type or agent.type
+            agent.parent = cut(who.parent_agent) or agent.parent
+            agent.type = cut(who.agent_type) or agent.type
         agent.updated_at = max(agent.updated_at, call.ended)
 
     def _describe(self, call: Call) -> None:
         """The newest call that says something has the last word."""
         who = call.attribution
+        client, project = cut(who.client), cut(who.project)
         if call.ended >= self.updated_at:
-            self.client, self.project = who.client or self.client, who.project or self.project
+            self.client, self.project = client or self.client, project or self.project
             self.source, self.model = who.session_source or self.source, model_of(call)
             self.updated_at = call.ended
         else:
-            self.client, self.project = self.client or who.client, self.project or who.project
+            self.client, self.project = self.client or client, self.project or project
             self.source = self.source or who.session_source
         self.started_at = min(self.started_at or call.timestamp, call.timestamp)
 

@@ -11,12 +11,12 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-from ..record import TEXT_CAP, Call, LimitReading
+from ..record import Call, LimitReading
 from .counters import Counters
 from .ledger import OTHER, Ledger
 from .sessions import SESSIONS_CAP, Sessions
 from .timeline import MINUTE, MINUTES_PER_DAY, NEVER, Level, day_start, minute_of
-from .totals import Totals, by_model, of_call
+from .totals import Totals, by_model, cut, of_call
 from .windows import WINDOWS_CAP, Reset, Windows
 
 RETENTION_DAYS = 7
@@ -123,7 +123,7 @@ class State:
         for model, share in shares:
             self._count_model(ModelKey(account, call.provider, model), minute, share, call.cost_source)
         who = call.attribution
-        facet = FacetKey(account, _cut(who.client), _cut(who.project), who.request_class, call.outcome)
+        facet = FacetKey(account, cut(who.client), cut(who.project), who.request_class, call.outcome)
         self.facets.add(facet, minute, row)
         self.sessions.add(call, account, minute, row)
         self._anchor(account, minute, ended)
@@ -185,13 +185,13 @@ class State:
 
     def _account(self, account: str | None, at: float) -> str | None:
         """The account's name here; beyond the cap, the least recently active one goes on as `other`."""
-        account = _cut(account)
+        account = cut(account)
         if account in self.accounts:
             self.accounts.move_to_end(account)
             self.accounts[account] = max(self.accounts[account], at)
             return account
         self.accounts[account] = at
-        if len(self.accounts) > self._accounts_cap + 1:
+        if len(self.accounts) - (OTHER in self.accounts) > self._accounts_cap:
             oldest = next(name for name in self.accounts if name != OTHER)
             self._retire(oldest)
         return account
@@ -218,10 +218,6 @@ def as_journaled(at: float) -> float:
 def horizon_of(now: float) -> int:
     """The first minute that is retained."""
     return day_start(now) - RETENTION_DAYS * MINUTES_PER_DAY
-
-
-def _cut(text: str | None) -> str | None:
-    return text if text is None else text[:TEXT_CAP]
 
 
 def _other_model(key: ModelKey) -> ModelKey:

@@ -176,6 +176,11 @@ def model_of(call: Call) -> str:
     return (call.model or call.request_model or UNKNOWN)[:TEXT_CAP]
 
 
+def cut(name: str | None) -> str | None:
+    """A name off the wire, no longer than a name can be."""
+    return name if name is None else name[:TEXT_CAP]
+
+
 def _of_part(part: Part, call: Call) -> Totals:
     cost = picodollars(part.cost_usd)
     unpriced = cost is None and call.coverage == "unpriced"
