@@ -69,15 +69,15 @@ def render(counters: Counters, burn: BurnRate, windows: Iterable[Mapping[str, An
         *_burn(burn),
         *_runtime(runtime),
     )
-    return "".join(line for family in families for line in family).encode()
+    return "".join(families).encode()
 
 
-def _build(runtime: Runtime) -> Iterator[Iterable[str]]:
+def _build(runtime: Runtime) -> Iterator[str]:
     labels = {"version": runtime.version, "python": platform.python_version()}
     yield _family("build_info", "gauge", "1, with the versions in its labels.", [(labels, 1)])
 
 
-def _calls(counters: Counters) -> Iterator[Iterable[str]]:
+def _calls(counters: Counters) -> Iterator[str]:
     by_model = [(labels._asdict(), totals) for labels, totals in counters.by_model.items()]
     yield _family("calls_total", "counter", "Calls by outcome.", ((labels._asdict(), n) for labels, n in counters.calls.items()))
     for name, text, value in _TOKENS:
@@ -96,12 +96,12 @@ def _calls(counters: Counters) -> Iterator[Iterable[str]]:
     )
 
 
-def _histograms(counters: Counters) -> Iterator[Iterable[str]]:
+def _histograms(counters: Counters) -> Iterator[str]:
     yield _histogram("time_to_first_token_seconds", "From the request's end to the first content.", counters.ttft)
     yield _histogram("call_duration_seconds", "From the request's end to the response's.", counters.duration)
 
 
-def _windows(windows: list[Mapping[str, Any]]) -> Iterator[Iterable[str]]:
+def _windows(windows: list[Mapping[str, Any]]) -> Iterator[str]:
     def samples(field: str, convert: Callable[[Any], float]) -> Samples:
         for window in windows:
             if window[field] is not None:
@@ -123,7 +123,7 @@ def _windows(windows: list[Mapping[str, Any]]) -> Iterator[Iterable[str]]:
     yield _family("limit_reset_timestamp_seconds", "gauge", "When a limit window starts anew.", samples("resets_at", epoch))
 
 
-def _burn(burn: BurnRate) -> Iterator[Iterable[str]]:
+def _burn(burn: BurnRate) -> Iterator[str]:
     rates = (
         ("tokens", "Tokens", burn.tokens),
         ("output_tokens", "Output tokens", burn.output_tokens),
@@ -133,39 +133,45 @@ def _burn(burn: BurnRate) -> Iterator[Iterable[str]]:
         yield _family(f"burn_{name}_per_minute", "gauge", f"{what} per minute over the last hour.", [({}, value)])
 
 
-def _runtime(runtime: Runtime) -> Iterator[Iterable[str]]:
+def _runtime(runtime: Runtime) -> Iterator[str]:
     yield _family("stream_events_total", "counter", "Messages of streams that were read.", [({}, runtime.stream_events)])
     yield _family("journal_errors_total", "counter", "Failed attempts to write to the journal.", [({}, runtime.journal_errors)])
     yield _family("journal_lost_records_total", "counter", "Records that were never written.", [({}, runtime.journal_lost)])
     yield _family("journal_waiting_records", "gauge", "Records that are not written yet.", [({}, runtime.journal_waiting)])
 
 
-def _family(name: str, kind: Literal["counter", "gauge"], text: str, samples: Samples) -> Iterator[str]:
-    """One metric. Two samples may not have the same labels, so names that were cut to the same one are added up."""
+def _family(name: str, kind: Literal["counter", "gauge"], text: str, samples: Samples) -> str:
     name = f"llmtally_{name}"
+    return _head(name, kind, text) + _lines(name, samples, adds_up=kind == "counter")
+
+
+def _histogram(name: str, text: str, by_provider: Mapping[str, Histogram]) -> str:
+    name = f"llmtally_{name}"
+    by_labels = [({"provider": provider}, histogram) for provider, histogram in by_provider.items()]
+    buckets = (
+        ({**labels, "le": _number(bound)}, count)
+        for labels, histogram in by_labels
+        for bound, count in cumulative(histogram).items()
+    )
+    return (
+        _head(name, "histogram", text)
+        + _lines(f"{name}_bucket", buckets)
+        + _lines(f"{name}_sum", ((labels, histogram.total) for labels, histogram in by_labels))
+        + _lines(f"{name}_count", ((labels, sum(histogram.counts)) for labels, histogram in by_labels))
+    )
+
+
+def _head(name: str, kind: str, text: str) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+
+
+def _lines(name: str, samples: Samples, *, adds_up: bool = True) -> str:
+    """The samples. No two may have the same labels, so those of names that came out alike are added up."""
     merged: dict[str, float] = {}
     for labels, value in samples:
         key = _labels(labels)
-        merged[key] = merged.get(key, 0) + value if kind == "counter" else value
-    yield from _head(name, kind, text)
-    yield from (f"{name}{labels} {_number(value)}\n" for labels, value in merged.items())
-
-
-def _histogram(name: str, text: str, by_provider: Mapping[str, Histogram]) -> Iterator[str]:
-    name = f"llmtally_{name}"
-    yield from _head(name, "histogram", text)
-    for provider, histogram in by_provider.items():
-        counts = cumulative(histogram)
-        for bound, count in counts.items():
-            yield f"{name}_bucket{_labels({'provider': provider, 'le': _number(bound)})} {count}\n"
-        labels = _labels({"provider": provider})
-        yield f"{name}_sum{labels} {_number(histogram.total)}\n"
-        yield f"{name}_count{labels} {counts[math.inf]}\n"
-
-
-def _head(name: str, kind: str, text: str) -> Iterator[str]:
-    yield f"# HELP {name} {text}\n"
-    yield f"# TYPE {name} {kind}\n"
+        merged[key] = merged.get(key, 0) + value if adds_up else value
+    return "".join(f"{name}{labels} {_number(value)}\n" for labels, value in merged.items())
 
 
 def _labels(labels: Labels) -> str:
