@@ -17,13 +17,13 @@ import llmtally
 PACKAGE = Path(llmtally.__file__ or "").parent
 
 FLOORS = (
-    {"llmtally", "record"},
+    {"llmtally", "record", "local_time"},
     {"wire"},
     {"formats"},
     {"providers", "attribution", "limits", "client_process"},
     {"quota"},
-    {"tracker", "pricing", "exchange"},
-    {"web", "report", "metrics", "journal", "terminal"},
+    {"tracker", "pricing", "exchange", "quota"},
+    {"web", "report", "metrics", "journal", "export", "terminal"},
     {"addon", "live", "later", "tap"},
     {"cli", "__main__"},
 )
