@@ -71,7 +71,7 @@ function facts(record) {
     fact("Output", values.count(record.output_tokens, Boolean(record.estimated)), " tokens"),
     fact("First content after", values.duration(record.ttft_ms)),
     fact("Took", values.duration(record.duration_ms)),
-    fact("Outcome", outcomeCell(record), record.status ? ` HTTP ${record.status}` : ""),
+    fact("Outcome", outcomeCell(record, true), record.status ? ` HTTP ${record.status}` : ""),
     fact("Client", values.name([record.client, record.client_version].filter(Boolean).join(" "))),
     fact("Session", session || values.unknown()),
   );

@@ -2,17 +2,19 @@
  * The calls as they happen, newest first, a page at a time.
  */
 
-import { el, put, redraw, swatch } from "./dom.js";
+import { el, put, redraw, spoken, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { keyOf, modelOf, shortName, slotOf } from "./models.js";
 import { ask } from "./server.js";
-import { showMoneyColumns } from "./sessions.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
 /** Rows in the table, and records in memory. */
 const PAGE = 200;
 const CHOICES = 200;
+
+/** Its title says what all amounts are; where there are both kinds, each API value is called so. */
+export const MONEY_COLUMN = { title: "Cost", kind: "n money", hint: "API value: what a subscription's call would have cost at the API's prices, not a bill" };
 
 const COLUMNS = [
   { title: "Time" },
@@ -22,8 +24,7 @@ const COLUMNS = [
   { title: "Cached", kind: "n c2", hint: "Share of the input that was read from a cache" },
   { title: "Output", kind: "n c1" },
   { title: "Took", kind: "n c3" },
-  { title: "Spent", kind: "n spent" },
-  { title: "API value", kind: "n worth", hint: "What a subscription's call would have cost at the API's prices: not a bill" },
+  MONEY_COLUMN,
   { title: "Outcome", kind: "outcome" },
 ];
 
@@ -103,8 +104,7 @@ export class Calls {
     const host = document.getElementById("calls-body");
     if (this.records.length) {
       this.table.draw(this.records);
-      const worth = (record) => record.billing === "subscription" && record.cost_usd !== null;
-      showMoneyColumns(this.table.element, this.records.some((record) => record.billing !== "subscription"), this.records.some(worth));
+      titleMoney(this.table.element, this.records);
       if (this.table.element.parentElement !== host) put(host, this.table.element);
     } else {
       const isFiltered = Object.keys(this.filters).length > 0;
@@ -237,10 +237,19 @@ export function isRough(record) {
   return Boolean(record.cost_approximate || record.estimated);
 }
 
-/** The two money cells: billed, and what a subscription's call is worth. */
-export function moneyCells(record) {
-  const amount = record.outcome === "error" && record.cost_usd === null ? null : values.fineMoney(record.cost_usd, isRough(record));
-  return record.billing === "subscription" ? [null, amount] : [amount, null];
+/** Call the money in a table of calls what it is: what was billed is spent, what a subscription pays for is not. */
+export function titleMoney(table, records) {
+  const priced = records.filter((record) => record.cost_usd !== null);
+  const worth = priced.filter((record) => record.billing === "subscription").length;
+  const isMixed = worth > 0 && worth < priced.length;
+  table.classList.toggle("mixed", isMixed);
+  table.querySelector("th.money").textContent = isMixed ? "Cost" : worth ? "API value" : "Spent";
+}
+
+export function moneyCell(record) {
+  if (record.outcome === "error" && record.cost_usd === null) return null;
+  const amount = values.fineMoney(record.cost_usd, isRough(record));
+  return record.billing === "subscription" ? el("span", { class: "worth" }, el("small", {}, "API value "), amount) : amount;
 }
 
 function cells(record) {
@@ -253,16 +262,16 @@ function cells(record) {
     values.percent(cachedShare(record)),
     values.count(record.output_tokens, Boolean(record.estimated)),
     values.duration(record.duration_ms),
-    ...moneyCells(record),
+    moneyCell(record),
     outcomeCell(record),
   ];
 }
 
-/** How it ended; only what is out of the ordinary catches the eye. */
-export function outcomeCell(record) {
+/** How it ended; in a table, only what is out of the ordinary is shown. */
+export function outcomeCell(record, isAlone = false) {
   const marks = [];
   const [text, kind] = OUTCOMES[record.outcome] ?? [record.outcome, "plain"];
-  if (record.outcome === "complete") marks.push(el("span", { class: "done" }, text));
+  if (record.outcome === "complete") marks.push(isAlone ? text : spoken(text));
   else marks.push(chip(record.outcome === "error" && record.status ? `${text} ${record.status}` : text, kind, record.error && `${record.error.type}: ${record.error.message}`));
   if (COVERAGE[record.coverage]) marks.push(chip(...COVERAGE[record.coverage]));
   if (record.retry) marks.push(chip(`retry ${record.retry}`, "plain"));

@@ -8,6 +8,8 @@ const LEFT = 46;
 const BOTTOM = 18;
 const TOP = 6;
 const RIGHT = 2;
+/** Width of a letter in a label, in pixels. */
+const LETTER = 6;
 const STEPS = [1, 2, 2.5, 5, 10];
 
 /** The marks of an axis from 0 to at least `top`, about three of them. */
@@ -78,10 +80,16 @@ export class Chart {
     );
   }
 
+  /** Labels under the axis, moved in at the very ends; one that would stick out or touch the one before is left out. */
   ticks(width, height) {
-    return this.plot.ticks.map(({ at, label }) => {
+    const { ticks, points } = this.plot;
+    let taken = 0;
+    return ticks.map(({ at, label }) => {
+      const room = label.length * LETTER;
       const x = this.x(at);
-      const anchor = x < LEFT + 16 ? "start" : x > width - 24 ? "end" : "middle";
+      const [anchor, from] = at === 0 ? ["start", x] : at === points ? ["end", x - room] : ["middle", x - room / 2];
+      if (from < taken || from + room > width) return null;
+      taken = from + room + LETTER;
       return svg("text", { class: "tick", x, y: height - 3, "text-anchor": anchor }, label);
     });
   }

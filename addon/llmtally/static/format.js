@@ -108,8 +108,8 @@ export function now() {
 }
 
 const seconds = new Intl.DateTimeFormat(LOCALE, { timeStyle: "medium" });
-const minutes = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
-const day = new Intl.DateTimeFormat(LOCALE, { weekday: "short", hour: "2-digit", minute: "2-digit" });
+const minutes = new Intl.DateTimeFormat(LOCALE, { hour: "numeric", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(LOCALE, { weekday: "short", hour: "numeric", minute: "2-digit" });
 const date = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short" });
 const full = new Intl.DateTimeFormat(LOCALE, { dateStyle: "full", timeStyle: "long" });
 
@@ -118,8 +118,6 @@ const DAY = 86_400_000;
 const moment = (time) => new Date(time);
 const formatted = (format) => (time) => (isUnknown(time) ? UNKNOWN : format.format(moment(time)));
 
-/** `14:30:05` */
-export const clock = formatted(seconds);
 /** `14:30` */
 export const hour = formatted(minutes);
 /** `Fri, 20 Nov` */
@@ -127,11 +125,21 @@ export const dayName = formatted(date);
 /** Everything there is to a moment. */
 export const exactTime = formatted(full);
 
+const isToday = (at) => at.toDateString() === moment(now()).toDateString();
+const otherDay = (at) => (Math.abs(at - now()) < 6 * DAY ? day : date);
+
 /** `14:30`, with the day where it is another one. */
 export function soon(time) {
   if (isUnknown(time)) return UNKNOWN;
   const at = moment(time);
-  return (at.toDateString() === moment(now()).toDateString() ? minutes : Math.abs(at - now()) < 6 * DAY ? day : date).format(at);
+  return (isToday(at) ? minutes : otherDay(at)).format(at);
+}
+
+/** `14:30:05`, with the day instead of seconds where it is another one. */
+export function clock(time) {
+  if (isUnknown(time)) return UNKNOWN;
+  const at = moment(time);
+  return (isToday(at) ? seconds : otherDay(at)).format(at);
 }
 
 const relative = new Intl.RelativeTimeFormat(LOCALE, { style: "narrow", numeric: "auto" });

@@ -9,10 +9,9 @@ import * as values from "./values.js";
 const SHOWN = 4;
 
 const SOURCES = {
-  provider_native: "told by the provider",
+  provider_native: "provider's figure",
   provider_api_rate_limit: "rate-limit headers",
-  local_estimate: "assumed from calls seen",
-  configured_limit: "your limit, 5-hour window",
+  local_estimate: "assumed",
 };
 
 const CONFIGURED = [
@@ -85,13 +84,14 @@ function ofWindow(window, usage) {
   const several = usage.accounts.length > 1;
   return {
     name: windowName(window.key, window.name),
-    details: [window.provider, several && accountName(window.account_key), `${SOURCES[window.source]}, ${window.confidence}`],
+    details: [window.provider, several && accountName(window.account_key)],
+    source: `${SOURCES[window.source]}, ${window.confidence} confidence`,
     used,
     projected: window.projected_utilization,
     resetsAt: window.resets_at,
     prediction: window.prediction,
     status: window.status,
-    seen: window.calls ? [values.count(window.total_tokens), " tokens, ", window.cost_usd === null ? values.unknown() : values.money(window.cost_usd), " seen in it"] : null,
+    seen: window.calls ? [values.count(window.total_tokens), " tokens, ", values.money(window.cost_usd), " seen"] : null,
   };
 }
 
@@ -105,7 +105,8 @@ function configuredRows(usage) {
     const prediction = predictions.limits.find((each) => each.limit_kind === kind) ?? {};
     return {
       name,
-      details: [SOURCES.configured_limit],
+      details: ["your limit, 5-hour window"],
+      source: null,
       used: current[pct],
       projected: projected(current[pct], prediction.time_to_limit_ms, window.reset_in_ms),
       resetsAt: window.resets_at,
@@ -128,13 +129,13 @@ function severity({ used, prediction, status }) {
 }
 
 function row(limit) {
-  const { name, details, used, projected: ahead, resetsAt, seen } = limit;
+  const { name, details, used, projected: ahead, resetsAt } = limit;
   const isKnown = used !== null && used !== undefined;
   return el(
     "li",
     { class: `window ${severity(limit)}` },
     el("div", { class: "window-name" }, el("b", { title: name }, name), el("small", {}, details.filter(Boolean).map(values.plain).join(" · "))),
-    isKnown ? gauge(limit) : el("p", { class: "window-seen" }, limit.status ? values.name(limit.status) : null, !limit.status && seen),
+    isKnown ? gauge(limit) : el("small", { class: "window-seen" }, limit.status ? [values.plain(limit.status), " · "] : null, seenText(limit)),
     el("p", { class: "window-used" }, isKnown ? values.percent(used) : null),
     el(
       "p",
@@ -157,10 +158,15 @@ function fate({ prediction, resetsAt, used, status }) {
   if (ms === 0 || used >= 100 || status === "rejected") return "limit reached";
   if (safe === false) return `full in ${format.wait(ms)}`;
   const at = resetsAt ? format.soon(resetsAt) : "";
-  return safe === true && resetsAt ? `${at}, before it is full` : at;
+  return safe === true && resetsAt ? `${at}, resets first` : at;
 }
 
-function gauge({ name, used, projected: ahead, seen }) {
+function seenText({ seen, source }) {
+  return [seen, seen && source ? " · " : null, source];
+}
+
+function gauge(limit) {
+  const { name, used, projected: ahead } = limit;
   const full = Math.min(100, used);
   const point = ahead === null || ahead === undefined ? null : Math.min(100, ahead);
   const said = `${format.percent(used)} used${point === null ? "" : `, ${format.percent(ahead)} at its reset at this pace`}`;
@@ -185,7 +191,7 @@ function gauge({ name, used, projected: ahead, seen }) {
       el("span", { class: "gauge-used" }),
       point !== null && el("span", { class: `gauge-point${ahead >= 100 ? " over" : ""}` }),
     ),
-    el("small", { class: "window-seen" }, seen),
+    el("small", { class: "window-seen" }, seenText(limit)),
   );
 }
 

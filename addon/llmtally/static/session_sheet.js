@@ -2,13 +2,12 @@
  * One session: its agents and what each cost, its calls in order, how the context grew and what each turn cost.
  */
 
-import { cachedShare, chip, contextTokens, isRough, moneyCells, outcomeCell } from "./calls.js";
+import { cachedShare, chip, contextTokens, MONEY_COLUMN, moneyCell, outcomeCell, titleMoney } from "./calls.js";
 import { Chart } from "./chart.js";
 import { el, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { keyOf, modelOf, slotOf } from "./models.js";
 import { ask } from "./server.js";
-import { showMoneyColumns } from "./sessions.js";
 import { plainTable } from "./table.js";
 import * as values from "./values.js";
 
@@ -49,7 +48,7 @@ function summary(session) {
     session.api_value_usd ? fact("API value", values.money(session.api_value_usd, rough)) : null,
     fact("Tokens", values.count(session.total_tokens)),
     fact("Cache hit rate", values.percent(session.cache_hit_pct)),
-    fact("Calls", values.count(session.calls), session.errors ? el("span", { class: "bad" }, ` ${session.errors} failed`) : null),
+    fact("Calls", values.count(session.agents[0].total.calls), session.errors ? el("span", { class: "bad" }, ` ${session.errors} failed`) : null),
     fact("Share of the 5-hour window", values.percent(session.window_share_pct)),
     fact("Began", values.liveTime(session.started_at, "ago")),
     fact("Last active", values.liveTime(session.updated_at, "ago")),
@@ -112,7 +111,8 @@ const BUCKETS = [
 /** Charts of the context and the cost, call by call, of one agent: agents have contexts of their own. */
 function turns(session, again) {
   const names = new Map([[ALL, "all agents"], [MAIN, "main agent"]]);
-  for (const call of session.calls) if (call.agent) names.set(call.agent, call.agent_type ? `${call.agent_type} ${call.agent.slice(0, 8)}` : call.agent);
+  const types = agentTypes(session.agents);
+  for (const { agent: id } of session.calls) if (id) names.set(id, types.has(id) ? `${types.get(id)} ${id.slice(0, 8)}` : id);
   const remembered = chosenAgent.session === session.session_id && names.has(chosenAgent.agent) ? chosenAgent.agent : null;
   const hasMain = session.calls.some((call) => !call.agent);
   const agent = remembered ?? (names.size > 2 && hasMain ? MAIN : ALL);
@@ -180,30 +180,35 @@ const CALL_COLUMNS = [
   { title: "Growth", kind: "n c2", hint: "Against the call before of the same agent" },
   { title: "Cached", kind: "n c1" },
   { title: "Output", kind: "n c1" },
-  { title: "Spent", kind: "n spent" },
-  { title: "API value", kind: "n worth" },
+  MONEY_COLUMN,
   { title: "Outcome", kind: "outcome" },
 ];
 
-function callsTable({ calls, calls_complete: complete }) {
+function callsTable({ agents: tree, calls, calls_complete: complete }) {
   const before = new Map();
+  const types = agentTypes(tree);
   const rows = calls.map((call) => {
     const context = contextTokens(call);
     const last = before.get(call.agent);
     if (context !== null && call.request_class !== "auxiliary") before.set(call.agent, context);
     const growth = last === undefined || context === null || call.request_class === "auxiliary" ? null : context - last;
-    return callRow(call, context, growth);
+    return callRow(call, context, growth, types.get(call.agent));
   });
   const shown = rows.slice(-ROWS);
   const left = calls.length - shown.length;
   const table = plainTable("The session's calls, oldest first", CALL_COLUMNS, shown, "session-calls");
-  showMoneyColumns(table, calls.some((call) => call.billing !== "subscription"), calls.some((call) => call.billing === "subscription"));
+  titleMoney(table, calls);
   const notes = [left > 0 && `The ${format.exact(left)} calls before these are not shown.`, !complete && "Older calls of this session stand in the journal."];
   return [notes.some(Boolean) ? el("p", { class: "hint" }, notes.filter(Boolean).join(" ")) : null, el("div", { class: "scroll" }, table)];
 }
 
-function callRow(call, context, growth) {
-  const who = call.agent_type ?? (call.request_class && call.request_class !== "subagent" ? call.request_class : null) ?? call.agent ?? "main";
+/** The types of agents by their ids; not every call of an agent tells its type. */
+function agentTypes(tree) {
+  return new Map(tree.flatMap((node) => [[node.agent, node.type], ...agentTypes(node.children)]).filter(([agent, type]) => agent && type));
+}
+
+function callRow(call, context, growth, type) {
+  const who = call.agent ? (type ?? call.agent) : (call.request_class ?? "main");
   return [
     el("a", { href: `#call/${encodeURIComponent(call.request_id)}`, "data-key": call.request_id }, values.clock(call.ended)),
     values.name(who, 60),
@@ -212,7 +217,7 @@ function callRow(call, context, growth) {
     growth === null ? null : el("span", { class: growth < 0 ? "shrunk" : "" }, growth > 0 ? "+" : "", values.count(growth)),
     values.percent(cachedShare(call)),
     values.count(call.output_tokens, Boolean(call.estimated)),
-    ...moneyCells(call),
+    moneyCell(call),
     outcomeCell(call),
   ];
 }

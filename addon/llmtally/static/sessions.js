@@ -12,10 +12,8 @@ const COLUMNS = [
   { title: "Session" },
   { title: "Model", kind: "model c2" },
   { title: "Calls", kind: "n c2" },
-  { title: "Tokens", kind: "n c1" },
-  { title: "Cache", kind: "n c2", hint: "Cache hit rate: share of the input that was read from a cache" },
-  { title: "Spent", kind: "n spent" },
-  { title: "API value", kind: "n worth", hint: "What a subscription's calls would have cost at the API's prices: not a bill" },
+  { title: "Tokens", kind: "n c1", hint: "Below: cache hit rate, the share of the input that was read from a cache" },
+  { title: "Cost", kind: "n", hint: "API value: what a subscription's calls would have cost at the API's prices, not a bill" },
   { title: "Active", kind: "n c1" },
 ];
 
@@ -37,15 +35,8 @@ export class Sessions {
       return;
     }
     this.table.draw(rows);
-    showMoneyColumns(this.table.element, rows.some((row) => row.spent_usd || !row.api_value_usd), rows.some((row) => row.api_value_usd));
     if (this.table.element.parentElement !== this.host) put(this.host, this.table.element);
   }
-}
-
-/** Of the two kinds of money, show the columns that hold any. */
-export function showMoneyColumns(table, spent, worth) {
-  table.classList.toggle("no-spent", !spent);
-  table.classList.toggle("no-worth", !worth);
 }
 
 function aside({ sessions, top_sessions: top }) {
@@ -54,17 +45,24 @@ function aside({ sessions, top_sessions: top }) {
 }
 
 function cells(row) {
-  const billed = row.cost_usd === null ? values.unknown() : values.money(row.spent_usd, row.unpriced > 0 || row.uncounted > 0);
+  const about = values.plain([row.client, row.project].filter(Boolean).join(" · ") || "client unknown");
   return [
-    el("span", { class: "two" }, sessionLink(row), el("small", {}, values.plain([row.client, row.project].filter(Boolean).join(" · ") || "client unknown"))),
+    el("span", { class: "two" }, sessionLink(row), el("small", { title: about }, about)),
     [swatch(slotOfName(row.model)), values.name(row.model)],
     values.count(row.calls),
-    values.count(row.total_tokens),
-    values.percent(row.cache_hit_pct),
-    row.spent_usd || !row.api_value_usd ? billed : null,
-    row.api_value_usd ? values.money(row.api_value_usd) : null,
+    el("span", { class: "two" }, values.count(row.total_tokens), el("small", {}, values.percent(row.cache_hit_pct), " cached")),
+    el("span", { class: "two" }, cost(row)),
     values.liveTime(row.updated_at, "ago"),
   ];
+}
+
+/** What was spent; below it, or alone, what a subscription's calls are worth. */
+function cost(row) {
+  const isRough = row.unpriced > 0 || row.uncounted > 0;
+  if (row.cost_usd === null) return [values.unknown(), el("small", {}, row.unpriced ? "unpriced" : "")];
+  const worth = row.api_value_usd && values.money(row.api_value_usd, isRough);
+  if (!row.spent_usd && worth) return [el("span", { class: "worth" }, worth), el("small", {}, "API value")];
+  return [values.money(row.spent_usd, isRough), el("small", {}, worth ? [worth, " API value"] : "spent")];
 }
 
 function sessionLink(row) {

@@ -16,7 +16,7 @@ const RANGES = [
   [10080, "7 d", "7 days"],
 ];
 const SPACINGS = [5, 10, 15, 30, 60, 120, 180, 360, 720, 1440];
-const TICKS = 6;
+const TICKS = 5;
 const TOLD = 6;
 const REMEMBERED = "llmtally.range";
 

@@ -61,7 +61,7 @@ function burnFigure(burn, hour) {
   const cost = hour.calls && hour.cost_usd === null ? null : burn.cost_usd_per_minute * HOUR;
   const window = format.duration(burn.observed_minutes * 60_000);
   return figure(
-    "Burn rate",
+    hour.api_value_usd ? (hour.spent_usd ? "Burn rate incl. API value" : "Burn rate, API value") : "Burn rate",
     [values.money(cost), el("span", { class: "per" }, "/h")],
     el("span", { title: `over the last ${window}; ${format.exact(burn.output_tokens_per_minute)} output tokens a minute` }, values.count(burn.tokens_per_minute), " tokens/min"),
   );
