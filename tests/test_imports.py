@@ -22,8 +22,8 @@ FLOORS = (
     {"formats"},
     {"providers", "attribution", "limits", "client_process"},
     {"quota"},
-    {"tracker", "pricing", "exchange", "quota"},
-    {"web", "report", "metrics", "journal", "export", "terminal"},
+    {"tracker", "pricing", "exchange"},
+    {"web", "report", "filters", "metrics", "journal", "export", "terminal"},
     {"addon", "live", "later", "tap"},
     {"cli", "__main__"},
 )
