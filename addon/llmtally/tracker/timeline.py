@@ -42,6 +42,10 @@ def first_minute_within(now: float, seconds: float) -> int:
     return -minute_of(seconds - now)
 
 
+SLACK = 8
+"""Old steps move down once they are an eighth more than are kept, so that not every call moves one."""
+
+
 class Curve:
     """What each step added, oldest first. The step `floor` and those before it are not kept here."""
 
@@ -128,17 +132,13 @@ class Timeline:
         self.levels = levels
         self.curves = tuple([Curve() for _ in levels])
 
-    def add(self, minute: int, row: Totals) -> None:
-        """Add what happened in a minute."""
-        self._add(0, minute, row)
-
-    def _add(self, depth: int, minute: int, row: Totals) -> None:
-        """Add to a level, or to the one below if this one no longer goes back so far."""
+    def add(self, minute: int, row: Totals, depth: int = 0) -> None:
+        """Add what happened in a minute; from which level down is only for what comes from above."""
         level, curve = self.levels[depth], self.curves[depth]
         step = minute // level.minutes
         if step > curve.floor:
             curve.add(step, row)
-            if step > curve.floor + level.keep:
+            if curve.steps[0] < step - level.keep - level.keep // SLACK:
                 for old, moved in curve.take_before(step - level.keep + 1):
                     self._move_down(depth, old * level.minutes, moved)
         else:
@@ -146,16 +146,22 @@ class Timeline:
 
     def _move_down(self, depth: int, minute: int, row: Totals) -> None:
         if depth + 1 < len(self.levels):
-            self._add(depth + 1, minute, row)
+            self.add(minute, row, depth + 1)
 
     def since(self, minute: int) -> Totals:
-        """Everything from a minute on. Where that is kept in longer steps, from the step that begins closest to it."""
+        """Everything from a minute on. Where that is kept in longer steps, from the step that begins closest to it.
+
+        Which resolution answers depends on the newest step alone, not on what happens to have moved down by now.
+        """
         total = ZERO
+        start = minute
         for level, curve in zip(self.levels, self.curves, strict=True):
             step = (minute + level.minutes // 2) // level.minutes
-            total = plus(total, curve.since(step))
-            if step > curve.floor:
+            start = step * level.minutes
+            if not curve.steps or step > curve.steps[-1] - level.keep:
                 break
+        for level, curve in zip(self.levels, self.curves, strict=True):
+            total = plus(total, curve.since(-(-start // level.minutes)))
         return total
 
     @property
@@ -183,4 +189,4 @@ class Timeline:
         """Add all of another timeline with the same levels."""
         for depth, (level, curve) in enumerate(zip(other.levels, other.curves, strict=True)):
             for step, row in curve.between(NEVER, -NEVER):
-                self._add(depth, step * level.minutes, row)
+                self.add(step * level.minutes, row, depth)

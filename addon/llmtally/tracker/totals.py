@@ -128,30 +128,23 @@ def of_call(call: Call) -> Totals:
     refused = call.coverage == "error"
     usage = call.usage
     cost = picodollars(call.cost_usd)
+    uncounted = usage.output_tokens is None and usage.total_tokens is None and not refused
+    uncosted = cost is None and not refused
+    return _row(call, usage, cost, (1, call.outcome == "error", call.coverage == "unpriced", uncounted, uncosted))
+
+
+def _row(call: Call, usage: Usage, cost: int | None, counts: tuple[int, int, int, int, int]) -> Totals:
+    is_value = call.billing == "subscription"
     return Totals(
-        1,
-        call.outcome == "error",
-        call.coverage == "unpriced",
-        not refused and usage.total_tokens is None,
-        not refused and cost is None,
-        *_buckets(usage),
-        *_money(cost, call),
-    )
-
-
-def _buckets(usage: Usage) -> tuple[int, int, int, int, int]:
-    return (
+        *counts,
         usage.input_tokens or 0,
         usage.cache_read_tokens or 0,
         usage.cache_write_tokens or 0,
         usage.output_tokens or 0,
         usage.reasoning_tokens or 0,
+        0 if is_value or cost is None else cost,
+        cost if is_value and cost is not None else 0,
     )
-
-
-def _money(cost: int | None, call: Call) -> tuple[int, int]:
-    """Spent, and API value."""
-    return (0, cost or 0) if call.billing == "subscription" else (cost or 0, 0)
 
 
 def by_model(call: Call, whole: Totals) -> list[tuple[str, Totals]]:
@@ -184,7 +177,7 @@ def cut(name: str | None) -> str | None:
 def _of_part(part: Part, call: Call) -> Totals:
     cost = picodollars(part.cost_usd)
     unpriced = cost is None and call.coverage == "unpriced"
-    return Totals(0, 0, unpriced, 0, unpriced, *_buckets(part.usage), *_money(cost, call))
+    return _row(call, part.usage, cost, (0, 0, unpriced, 0, unpriced))
 
 
 def to_json(totals: Totals) -> dict[str, Any]:

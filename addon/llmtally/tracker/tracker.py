@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
@@ -55,7 +56,8 @@ class Tracker:
         """May be replaced at any time."""
         self.restoring = False
         """Whether the journal is still being read back; shown, nothing else."""
-        self._state = State(
+        self._fresh = partial(
+            State,
             on_reset=on_reset,
             models_cap=models_cap,
             facets_cap=facets_cap,
@@ -64,6 +66,12 @@ class Tracker:
             calls_cap=calls_cap,
             windows_cap=windows_cap,
         )
+        self._state = self._fresh()
+
+    def reset(self) -> None:
+        """Count from zero again. Limit windows are the provider's and stay, and so do the counters, which only ever grow."""
+        before, self._state = self._state, self._fresh()
+        self._state.windows, self._state.counters = before.windows, before.counters
 
     @staticmethod
     def restore_since(now: float) -> date:
