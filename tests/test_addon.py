@@ -14,8 +14,10 @@ from mitmproxy import connection, exceptions, http
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
-from llmtally.addon import UsageAddon, ending_of, host_of, journal_key, lower_headers
+from llmtally.addon import UsageAddon
+from llmtally.addon.flows import ending_of, host_of, lower_headers
 from llmtally.exchange import Exchange
+from llmtally.journal import account_key
 
 BODY = b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
 
@@ -232,8 +234,36 @@ def test_repeated_headers_are_joined() -> None:
 
 def test_the_key_is_made_once(tmp_path: Path) -> None:
     """Account hashes stay the same from one start to the next, and the key is the owner's alone."""
-    first = journal_key(tmp_path / "new")
+    first = account_key(tmp_path / "new")
 
-    assert journal_key(tmp_path / "new") == first
+    assert account_key(tmp_path / "new") == first
     assert len(first) == 32
     assert (tmp_path / "new" / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_commands(tmp_path: Path) -> None:
+    """What is spent can be asked, exported and shown from zero again, from within mitmproxy."""
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, flow())
+            addon._later.finish()
+            commands = addon.addons[0]
+            assert commands.summary().startswith("today $")
+            assert "7 tokens in 1 calls" in commands.summary()
+            commands.reset_view()
+            assert "0 calls" in commands.summary()
+            with pytest.raises(exceptions.CommandError, match="csv"):
+                commands.export(str(tmp_path / "calls.txt"))
+
+    run(test)
+
+
+def test_commands_are_registered(tmp_path: Path) -> None:
+    """mitmproxy knows them by name."""
+
+    async def test() -> None:
+        async with running(tmp_path) as (_, context):
+            assert {"usage.summary", "usage.export", "usage.reset_view"} <= set(context.master.commands.commands)
+
+    run(test)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
 import stat
 import threading
 import time
@@ -253,6 +254,19 @@ def make_directory(directory: Path) -> None:
     is_open = info.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not info.st_mode & stat.S_ISVTX
     if is_open and info.st_uid == os.geteuid() and (not any(directory.iterdir()) or days(directory)):
         directory.chmod(0o700)
+
+
+def account_key(directory: Path) -> bytes:
+    """The key of the account hashes: made once, kept in the journal's directory. Raises OSError."""
+    make_directory(directory)
+    path = directory / "key"
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(key := secrets.token_bytes(32))
+    return key
 
 
 def utc_day(seconds: float) -> date:

@@ -77,6 +77,11 @@ class Live:
         if self._web is not None:
             self._web.changed()
 
+    def reset(self) -> None:
+        """Let the state count from zero again; the journal keeps everything."""
+        self.tracker.reset()
+        self._changed()
+
     # The page
 
     def serve(self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]) -> str | None:
@@ -120,7 +125,7 @@ class Live:
     # What was
 
     def restore(self, restored: Callable[[Call], None]) -> asyncio.Future[None]:
-        """Read the journal of the days that count back into the state; done when that is done. `restored` is told each call, too."""
+        """Read the journal back into the state; the future is done when that is. `restored` is told each call, too."""
         self.tracker.restoring = True
         done = asyncio.get_running_loop().create_future()
         threading.Thread(target=self._read_back, args=(done, restored), name="llmtally-restore", daemon=True).start()

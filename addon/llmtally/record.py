@@ -353,6 +353,14 @@ _ATTRIBUTION_FIELDS = tuple(f.name for f in dataclasses.fields(Attribution) if f
 _LIMIT_FIELDS = tuple(f.name for f in dataclasses.fields(LimitReading))
 
 
+FIELDS = (
+    *("schema", "timestamp", "started", "ended", *_PLAIN_FIELDS, "streaming", "error"),
+    *(*USAGE_FIELDS, "total_tokens", "parts", "cost_usd", "cost_source"),
+    *(*_ATTRIBUTION_FIELDS, "limits"),
+)
+"""Every field a record may have."""
+
+
 def _usage_fields(usage: Usage) -> dict[str, Any]:
     fields = {name: value for name, value in zip(USAGE_FIELDS, usage, strict=True) if value is not None}
     if (total := usage.total_tokens) is not None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .record import Call
 
 WIDTH = 40
@@ -28,6 +31,23 @@ def one_line(call: Call) -> str:
     named = [who.client, who.request_class if who.request_class != "main" else None, who.session and who.session[:8]]
     parts += [printable(name) for name in named if name]
     return " | ".join(parts)
+
+
+def summary(usage: Mapping[str, Any]) -> str:
+    """A few lines from what `/api/usage` answers: today, the burn rate, the limit windows."""
+    today, burn = usage["today"], usage["burn_rate"]
+    tokens, calls, unpriced = humanised(today["total_tokens"]), today["calls"], today["unpriced"]
+    money = f"${today['spent_usd']:.2f} spent, ${today['api_value_usd']:.2f} API value"
+    lines = [f"today {money}, {tokens} tokens in {calls} calls ({unpriced} unpriced)"]
+    if burn is not None:
+        lines.append(
+            f"burning {humanised(round(burn['tokens_per_minute']))} tokens and ${burn['cost_usd_per_minute']:.4f} a minute"
+        )
+    for window in usage["windows"]:
+        full = "?" if window["utilization"] is None else f"{window['utilization']:.0f} %"
+        named = f"{printable(window['provider'])} {printable(window['key'])}"
+        lines.append(f"{named}: {full} full, resets {window['resets_at'] or '?'}")
+    return "\n".join(lines)
 
 
 def _money(call: Call) -> str:

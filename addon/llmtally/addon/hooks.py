@@ -1,4 +1,4 @@
-"""The glue: mitmproxy's hooks and options on one side, the sans-IO core on the other. The only import of mitmproxy.
+"""The hooks: mitmproxy's life of a flow on one side, the sans-IO core on the other.
 
 Nothing here waits, and nothing here may fail the traffic: what reads is called through `_guarded`, the one broad `except` of the
 house beside the tap's. Reading and settling happen after the bytes have gone on, in slices on mitmproxy's loop, or in a worker
@@ -10,38 +10,37 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
 
-from mitmproxy import connection, ctx, exceptions, http, tls
+from mitmproxy import ctx, exceptions, http, tls
 from mitmproxy.addonmanager import Loader
-from mitmproxy.flow import Error, Flow
+from mitmproxy.flow import Flow
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.log import ALERT
 from mitmproxy.proxy import server_hooks
-from mitmproxy.proxy.mode_specs import ReverseMode
 
-from . import limits, quota
-from .attribution import Attributor, RequestView
-from .client_process import Processes, with_process
-from .exchange import Ending, Exchange, Memory, RequestHead
-from .later import Later
-from .live import Live
-from .pricing import Pricer
-from .providers import PRICE_IDS, Directory, Method, Provider, custom
-from .record import ERROR_MESSAGE_CAP, ApiError, Call
-from .tap import RequestTap, Tap, tap_of
-from .terminal import one_line, printable
-from .tracker import ConfiguredLimits
-from .web import load_token
-from .wire.framing import is_streaming
+from .. import limits, quota
+from ..attribution import Attributor, RequestView
+from ..client_process import Processes, with_process
+from ..exchange import Ending, Exchange, Memory
+from ..journal import account_key
+from ..later import Later
+from ..live import Live
+from ..pricing import Pricer
+from ..providers import PRICE_IDS, Directory
+from ..record import ERROR_MESSAGE_CAP, ApiError, Call
+from ..tap import RequestTap, Tap, tap_of
+from ..terminal import one_line, printable
+from ..wire.framing import is_streaming
+from . import options
+from .commands import Commands
+from .flows import ending_of, head_of, lower_headers, method_of
+from .options import declare
 
 logger = logging.getLogger(__name__)
 
@@ -51,18 +50,13 @@ HEAVY = 256 * 2**10
 KEPT_FRAMES = 64
 """WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
 
-PRICES_VARIABLE = "RUNTIME_USAGE_PRICING_FILE"
 PRICES_INTERVAL = 2.0
 """Seconds between looks at the price file's time stamp."""
 
 MAX_BYPASSED = 256
 """Hosts that are named once each; there are fewer rows in the provider table."""
 
-MAX_QUERY = 32
-"""Query parameters looked at; real calls have up to three."""
-
 COMMENT_MARK = "llmtally: "
-KILLED = Error.KILLED_MESSAGE
 
 
 @dataclass(slots=True)
@@ -99,42 +93,15 @@ class UsageAddon:
         self._processes = Processes(self._later.pool.submit)
         self._poll = quota.QuotaPoll(self._later.pool.submit, self._polled)
         self._bypassed: set[str] = set()
+        self.addons = [Commands(lambda: self._live, self._later.pool.submit)]
+        """mitmproxy takes these in with this one."""
 
     # Life
 
     def load(self, loader: Loader) -> None:
         """Declare the options."""
         self._loop = asyncio.get_running_loop()
-        loader.add_option("usage_dir", str, "~/.llmtally", "Directory of the journal (one JSON line per call) and its key.")
-        loader.add_option(
-            "usage_prices", str, "", f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes."
-        )
-        loader.add_option(
-            "usage_hosts",
-            Sequence[str],
-            [],
-            "Further hosts that answer LLM calls, as `host=format`, e.g. `llm.example.com=openai_chat`.",
-        )
-        loader.add_option(
-            "usage_keep_bodies", bool, False, "Put streamed bodies back on their flows when they end, for debugging. Costs memory."
-        )
-        loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
-        loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
-        loader.add_option("usage_web_host", str, "127.0.0.1", "Address the page listens on.")
-        loader.add_option("usage_web_port", int, 8088, "Port the page listens on; 0 takes any that is free.")
-        loader.add_option("usage_web_token", str, "", "Token that opens the page. Empty: one is made and kept in usage_dir.")
-        loader.add_option(
-            "usage_limits",
-            Sequence[str],
-            [],
-            "Limits of your own for the 5-hour window: output_tokens, total_tokens, messages or cost_usd, e.g. `cost_usd=10`.",
-        )
-        loader.add_option(
-            "usage_poll_anthropic",
-            bool,
-            False,
-            "Ask Anthropic every 5 minutes how full the plan's windows are, with the newest OAuth token seen.",
-        )
+        declare(loader)
         # mitmproxy keeps an option it cannot parse to itself and never configures the addon: traffic would pass uncounted.
         self._loop.call_later(0.5, self._check_configured)
 
@@ -147,38 +114,27 @@ class UsageAddon:
         """Check the options that changed and apply them."""
         self._configured = True
         if "usage_hosts" in updated:
-            self._directory = Directory(_custom_rows(ctx.options.usage_hosts))
+            self._directory = Directory(options.custom_rows())
         if "usage_prices" in updated:
-            named = ctx.options.usage_prices or os.environ.get(PRICES_VARIABLE, "")
-            path = Path(named).expanduser() if named else None
-            if path is not None and not path.is_file():
-                raise exceptions.OptionsError(f"usage_prices: {path} is no file. Name an existing price file, or unset the option.")
-            self._pricer = Pricer(price_ids=PRICE_IDS, override_path=path)
+            self._pricer = Pricer(price_ids=PRICE_IDS, override_path=options.price_file())
             if problem := self._pricer.reload_if_changed():
                 raise exceptions.OptionsError(f"usage_prices: {problem}")
         if "usage_dir" in updated:
-            self._open(Path(ctx.options.usage_dir).expanduser())
-        if self._live is not None and updated & {"usage_dir", "usage_limits"}:
-            try:
-                self._live.set_limits(ConfiguredLimits.parse(ctx.options.usage_limits))
-            except ValueError as error:
-                raise exceptions.OptionsError(f"usage_limits: {error}") from error
-        if self._live is not None and updated & {"usage_dir", "usage_web_token"}:
-            try:
-                self._token = load_token(self._live.directory, ctx.options.usage_web_token)
-            except (ValueError, OSError) as error:
-                raise exceptions.OptionsError(f"usage_web_token: {error}") from error
+            self._open(options.directory())
+        assert self._live is not None
+        if updated & {"usage_dir", "usage_limits"}:
+            self._live.set_limits(options.limits())
+        if updated & {"usage_dir", "usage_web_token"}:
+            self._token = options.web_token(self._live.directory)
         if self._running and any(key == "usage_dir" or key.startswith("usage_web") for key in updated):
             self._serve()
 
     def _open(self, directory: Path) -> None:
         try:
-            key = journal_key(directory)
+            key = account_key(directory)
             live = Live(directory, clock=time.time, alert=_alert)
         except OSError as error:
-            raise exceptions.OptionsError(
-                f"usage_dir: {directory} can't be used ({error.strerror}). Choose a writable one with --set usage_dir=DIRECTORY."
-            ) from error
+            raise options.unusable(directory, error) from error
         if self._live is not None:
             self._live.close()
         self._live = live
@@ -189,8 +145,7 @@ class UsageAddon:
     def running(self) -> None:
         """Open the page, read the journal back, say where records go, and name options nobody knows."""
         self._running = True
-        unknown = sorted(key for key in ctx.options.deferred if key.startswith("usage_"))
-        if unknown:
+        if unknown := options.unknown():
             logger.warning("llmtally: no such option: %s. It has no effect.", ", ".join(unknown))
         if self._live is not None:
             _alert(f"counting calls into {self._live.directory}")
@@ -241,25 +196,14 @@ class UsageAddon:
         method = method_of(flow.request)
         if method is None or self._memory is None:
             return None
-        path, _, query = flow.request.path.partition("?")
-        host = host_of(flow)
-        route = self._directory.route(method, host, path)
+        head = head_of(flow, method)
+        route = self._directory.route(method, head.host, head.path)
         if route is None:
-            if limits.is_quota_path(host, path):
-                self._quota[flow.id] = host
+            if limits.is_quota_path(head.host, head.path):
+                self._quota[flow.id] = head.host
             return None
-        head = RequestHead(
-            id=flow.id,
-            method=method,
-            host=host,
-            path=path,
-            headers=lower_headers(flow.request.headers),
-            timestamp=flow.request.timestamp_start,
-            query=dict(parse_qsl(query)[:MAX_QUERY]),
-            peer=flow.client_conn.id,
-        )
         followed = self._followed[flow.id] = Followed(Exchange(route, head, self._memory))
-        if ctx.options.usage_poll_anthropic and host == quota.HOST and (token := quota.oauth_token(head.headers)) is not None:
+        if ctx.options.usage_poll_anthropic and head.host == quota.HOST and (token := quota.oauth_token(head.headers)) is not None:
             self._poll.seen(token, time.monotonic())
         if flow.request.stream:
             before = flow.request.stream
@@ -339,7 +283,7 @@ class UsageAddon:
         settle = functools.partial(self._guarded, followed, self._settle, flow, followed, ending, at, body)
         if len(sent or b"") + len(body or b"") > HEAVY:
             self._later.in_thread(functools.partial(followed.exchange.read_ahead, body or b"", at), settle)
-        elif saves_flows():
+        elif options.saves_flows():
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         else:
             self._later.soon(settle)
@@ -507,68 +451,3 @@ class UsageAddon:
 
 def _alert(text: str) -> None:
     logger.log(ALERT, "llmtally: %s", text)
-
-
-def method_of(request: http.Request) -> Method | None:
-    """The kind of request, as the provider table tells them apart; None for kinds that are never answered with usage."""
-    if request.method == "POST":
-        return "POST"
-    if request.method != "GET":
-        return None
-    return "SOCKET" if request.headers.get("upgrade", "").lower() == "websocket" else "GET"
-
-
-def host_of(flow: http.HTTPFlow) -> str:
-    """The host the client meant, lower case. In reverse mode that is the target: the client only knows the proxy."""
-    mode = flow.client_conn.proxy_mode
-    if isinstance(mode, ReverseMode):
-        return mode.address[0].lower()
-    return (flow.request.pretty_host or flow.client_conn.sni or flow.request.host).lower()
-
-
-def ending_of(flow: http.HTTPFlow) -> Ending:
-    """Which side broke a flow: the one whose connection is closed; on HTTP/2, where both stay open, CANCEL is the client's."""
-    if flow.client_conn.state is connection.ConnectionState.CLOSED:
-        return "client_aborted"
-    if flow.server_conn.state is connection.ConnectionState.CLOSED and flow.server_conn.timestamp_start is not None:
-        return "upstream_aborted"
-    message = flow.error.msg if flow.error is not None else ""
-    return "client_aborted" if "CANCEL" in message or message == KILLED else "upstream_aborted"
-
-
-def lower_headers(headers: http.Headers) -> dict[str, str]:
-    """Header names in lower case; repeated ones joined as RFC 9110 section 5.3 says."""
-    joined: dict[str, str] = {}
-    for raw_name, raw_value in headers.fields:
-        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
-        joined[name] = f"{joined[name]}, {value}" if name in joined else value
-    return joined
-
-
-def saves_flows() -> bool:
-    """Whether mitmproxy writes flows to a file as they end (`-w`)."""
-    return bool(getattr(ctx.options, "save_stream_file", None))
-
-
-def journal_key(directory: Path) -> bytes:
-    """The key of the account hashes: made once, kept in the journal's directory. Raises OSError."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / "key"
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key := secrets.token_bytes(32))
-    return key
-
-
-def _custom_rows(rows: Sequence[str]) -> list[Provider]:
-    providers = []
-    for row in rows:
-        host, _, format_name = row.partition("=")
-        try:
-            providers.append(custom(host.strip().lower(), format_name.strip()))
-        except ValueError as error:
-            raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from error
-    return providers

@@ -1,0 +1,68 @@
+"""What mitmproxy's flows say, in the words of the core."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from mitmproxy import connection, http
+from mitmproxy.flow import Error
+from mitmproxy.proxy.mode_specs import ReverseMode
+
+from ..exchange import Ending, RequestHead
+from ..providers import Method
+
+MAX_QUERY = 32
+"""Query parameters looked at; real calls have up to three."""
+
+KILLED = Error.KILLED_MESSAGE
+
+
+def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
+    """What is known of a request before its body."""
+    path, _, query = flow.request.path.partition("?")
+    return RequestHead(
+        id=flow.id,
+        method=method,
+        host=host_of(flow),
+        path=path,
+        headers=lower_headers(flow.request.headers),
+        timestamp=flow.request.timestamp_start,
+        query=dict(parse_qsl(query)[:MAX_QUERY]),
+        peer=flow.client_conn.id,
+    )
+
+
+def method_of(request: http.Request) -> Method | None:
+    """The kind of request, as the provider table tells them apart; None for kinds that are never answered with usage."""
+    if request.method == "POST":
+        return "POST"
+    if request.method != "GET":
+        return None
+    return "SOCKET" if request.headers.get("upgrade", "").lower() == "websocket" else "GET"
+
+
+def host_of(flow: http.HTTPFlow) -> str:
+    """The host the client meant, lower case. In reverse mode that is the target: the client only knows the proxy."""
+    mode = flow.client_conn.proxy_mode
+    if isinstance(mode, ReverseMode):
+        return mode.address[0].lower()
+    return (flow.request.pretty_host or flow.client_conn.sni or flow.request.host).lower()
+
+
+def ending_of(flow: http.HTTPFlow) -> Ending:
+    """Which side broke a flow: the one whose connection is closed; on HTTP/2, where both stay open, CANCEL is the client's."""
+    if flow.client_conn.state is connection.ConnectionState.CLOSED:
+        return "client_aborted"
+    if flow.server_conn.state is connection.ConnectionState.CLOSED and flow.server_conn.timestamp_start is not None:
+        return "upstream_aborted"
+    message = flow.error.msg if flow.error is not None else ""
+    return "client_aborted" if "CANCEL" in message or message == KILLED else "upstream_aborted"
+
+
+def lower_headers(headers: http.Headers) -> dict[str, str]:
+    """Header names in lower case; repeated ones joined as RFC 9110 section 5.3 says."""
+    joined: dict[str, str] = {}
+    for raw_name, raw_value in headers.fields:
+        name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
+        joined[name] = f"{joined[name]}, {value}" if name in joined else value
+    return joined

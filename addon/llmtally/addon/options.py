@@ -1,0 +1,112 @@
+"""The options, `--set usage_*`: what there is, and what a person typed there as the house wants it.
+
+A mistake is an OptionsError that names the option and the cure.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mitmproxy import ctx, exceptions
+from mitmproxy.addonmanager import Loader
+
+from ..providers import Provider, custom
+from ..tracker import ConfiguredLimits
+from ..web import load_token
+
+PRICES_VARIABLE = "RUNTIME_USAGE_PRICING_FILE"
+
+
+def declare(loader: Loader) -> None:
+    """Tell mitmproxy what there is."""
+    loader.add_option("usage_dir", str, "~/.llmtally", "Directory of the journal (one JSON line per call) and its key.")
+    loader.add_option(
+        "usage_prices", str, "", f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes."
+    )
+    loader.add_option(
+        "usage_hosts",
+        Sequence[str],
+        [],
+        "Further hosts that answer LLM calls, as `host=format`, e.g. `llm.example.com=openai_chat`.",
+    )
+    loader.add_option(
+        "usage_keep_bodies", bool, False, "Put streamed bodies back on their flows when they end, for debugging. Costs memory."
+    )
+    loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
+    loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
+    loader.add_option("usage_web_host", str, "127.0.0.1", "Address the page listens on.")
+    loader.add_option("usage_web_port", int, 8088, "Port the page listens on; 0 takes any that is free.")
+    loader.add_option("usage_web_token", str, "", "Token that opens the page. Empty: one is made and kept in usage_dir.")
+    loader.add_option(
+        "usage_limits",
+        Sequence[str],
+        [],
+        "Limits of your own for the 5-hour window: output_tokens, total_tokens, messages or cost_usd, e.g. `cost_usd=10`.",
+    )
+    loader.add_option(
+        "usage_poll_anthropic",
+        bool,
+        False,
+        "Ask Anthropic every 5 minutes how full the plan's windows are, with the newest OAuth token seen.",
+    )
+
+
+def directory() -> Path:
+    """Where the journal is kept."""
+    return Path(ctx.options.usage_dir).expanduser()
+
+
+def unusable(path: Path, error: OSError) -> exceptions.OptionsError:
+    """The error for a directory that cannot be used."""
+    return exceptions.OptionsError(
+        f"usage_dir: {path} can't be used ({error.strerror}). Choose a writable one with --set usage_dir=DIRECTORY."
+    )
+
+
+def price_file() -> Path | None:
+    """The user's price file."""
+    named = ctx.options.usage_prices or os.environ.get(PRICES_VARIABLE, "")
+    path = Path(named).expanduser() if named else None
+    if path is not None and not path.is_file():
+        raise exceptions.OptionsError(f"usage_prices: {path} is no file. Name an existing price file, or unset the option.")
+    return path
+
+
+def custom_rows() -> list[Provider]:
+    """Rows of the provider table that the user added."""
+    providers = []
+    for row in ctx.options.usage_hosts:
+        host, _, format_name = row.partition("=")
+        try:
+            providers.append(custom(host.strip().lower(), format_name.strip()))
+        except ValueError as error:
+            raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from error
+    return providers
+
+
+def limits() -> ConfiguredLimits:
+    """The limits that the user has set."""
+    try:
+        return ConfiguredLimits.parse(ctx.options.usage_limits)
+    except ValueError as error:
+        raise exceptions.OptionsError(f"usage_limits: {error}") from error
+
+
+def web_token(kept_in: Path) -> str:
+    """The token that opens the page."""
+    try:
+        return load_token(kept_in, ctx.options.usage_web_token)
+    except (ValueError, OSError) as error:
+        raise exceptions.OptionsError(f"usage_web_token: {error}") from error
+
+
+def unknown() -> list[str]:
+    """Options somebody set that do not exist."""
+    return sorted(key for key in ctx.options.deferred if key.startswith("usage_"))
+
+
+def saves_flows() -> bool:
+    """Whether mitmproxy writes flows to a file as they end (`-w`)."""
+    return bool(getattr(ctx.options, "save_stream_file", None))
