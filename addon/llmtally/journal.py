@@ -259,14 +259,17 @@ def make_directory(directory: Path) -> None:
 def account_key(directory: Path) -> bytes:
     """The key of the account hashes: made once, kept in the journal's directory. Raises OSError."""
     make_directory(directory)
-    path = directory / "key"
+    path, draft = directory / "key", directory / f"key.{os.getpid()}"
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(secrets.token_bytes(32))
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.link(draft, path)  # whole or not at all: another proxy may be starting
     except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(key := secrets.token_bytes(32))
-    return key
+        pass
+    finally:
+        draft.unlink()
+    return path.read_bytes()
 
 
 def utc_day(seconds: float) -> date:

@@ -45,7 +45,7 @@ def summary(usage: Mapping[str, Any]) -> str:
         )
     for window in usage["windows"]:
         full = "?" if window["utilization"] is None else f"{window['utilization']:.0f} %"
-        named = f"{printable(window['provider'])} {printable(window['key'])}"
+        named = f"{printable(window['provider'] or 'estimated')} {printable(window['key'])}"
         lines.append(f"{named}: {full} full, resets {window['resets_at'] or '?'}")
     return "\n".join(lines)
 

@@ -19,7 +19,8 @@ KILLED = Error.KILLED_MESSAGE
 
 def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
     """What is known of a request before its body."""
-    path, _, query = flow.request.path.partition("?")
+    # A path may be any bytes; a record is UTF-8.
+    path, _, query = flow.request.path.encode("utf-8", "replace").decode().partition("?")
     return RequestHead(
         id=flow.id,
         method=method,
