@@ -32,6 +32,9 @@ scrape_configs:
       - targets: ["127.0.0.1:{port}"]
 """
 
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""The environment may name a proxy; this is all on loopback."""
+
 HOSTILE = '</script>"} 1\n\x1b[31m\\'
 
 
@@ -40,7 +43,7 @@ def program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         pytest.fail(
-            f"{name} is needed. Debian, Ubuntu: sudo apt-get install --no-install-recommends prometheus; macOS: brew install prometheus"
+            f"{name} is missing. Debian: apt-get install --no-install-recommends prometheus; macOS: brew install prometheus"
         )
     return found
 
@@ -52,7 +55,7 @@ class Prometheus:
     port: int
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=10) as answer:
+        with OPENER.open(f"http://127.0.0.1:{self.port}/api/v1/{path}", timeout=10) as answer:
             return json.load(answer)["data"]
 
     def query(self, text: str) -> list[tuple[dict[str, str], float]]:
@@ -119,7 +122,7 @@ def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) ->
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=5):
+            with OPENER.open(f"http://127.0.0.1:{port}/-/ready", timeout=5):
                 return
         except OSError:
             time.sleep(0.1)
