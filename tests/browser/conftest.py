@@ -1,0 +1,128 @@
+"""Fixtures: a Chromium, and windows of it on the page of a real mitmdump."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Request as PageRequest
+
+from browser.traffic import Traffic
+from conftest import StartProxy
+from upstream.proxy import ROOT, Proxy
+from upstream.server import Upstream
+
+SHOTS = ROOT / "test-output" / "page"
+
+FLAGS = (
+    "--no-sandbox",  # tests may run as root
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+LAPTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 360, "height": 740}
+
+OPTIONS = {"usage_web": "true", "usage_web_port": "0"}
+
+OpenPage = Callable[..., "Window"]
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium: playwright's own download is not needed. In the package only, as its loop gets in asyncio's way."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.fail("Chromium is missing. Debian: apt-get install --no-install-recommends chromium; macOS: brew install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(start_proxy: StartProxy, upstream: Upstream) -> Traffic:
+    """A mitmdump of the test's own that serves the page, and clients for it."""
+    return Traffic(start_proxy(options=OPTIONS), upstream)
+
+
+@pytest.fixture(scope="package")
+def busy_proxy(shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traffic]:
+    """A mitmdump through which lively traffic has gone."""
+    proxy = Proxy(shared_upstream, confdir, tmp_path_factory.mktemp("busy"), options=OPTIONS)
+    traffic = Traffic(proxy, shared_upstream)
+    traffic.lively()
+    proxy.records(17)
+    yield traffic
+    shared_upstream.reset()
+    proxy.stop()
+
+
+@dataclass
+class Window:
+    """A window on the page. Nothing may go wrong in it, and nothing may be asked of anybody else."""
+
+    page: Page
+    problems: list[str] = field(default_factory=list)
+    requests: list[PageRequest] = field(default_factory=list)
+    is_proxy_stopped: bool = False
+    """Requests may fail from here on."""
+
+    def watch(self) -> None:
+        self.page.on("console", self._console)
+        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.page.on("request", lambda request: self.requests.append(request))  # Playwright marks what it is given
+
+    def _console(self, message: ConsoleMessage) -> None:
+        lost = self.is_proxy_stopped and "ERR_" in message.text
+        if message.type in ("error", "warning") and not lost:
+            self.problems.append(message.text)
+
+    def check(self) -> None:
+        assert self.problems == []
+        assert {urlsplit(request.url).hostname for request in self.requests} <= {"127.0.0.1"}
+
+    def shot(self, name: str, **options: Any) -> None:
+        """Keep a picture for people to look at."""
+        SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SHOTS / f"{name}.png", **options)
+
+    def assert_accessible(self) -> None:
+        """axe-core finds nothing. https://github.com/dequelabs/axe-core"""
+        results = Axe().run(self.page)
+        assert results.violations_count == 0, results.generate_report()
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).inner_text()
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[OpenPage]:
+    """Opens a window, logged in by the address that mitmdump printed; options as for Playwright's contexts."""
+    windows: list[Window] = []
+
+    def open_(site: Traffic, **options: Any) -> Window:
+        settings = {"viewport": LAPTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
+        window = Window(chromium.new_context(**settings).new_page())
+        windows.append(window)
+        window.watch()
+        window.page.goto(site.login_url)
+        window.page.wait_for_selector("body[data-ready]")
+        window.page.wait_for_selector("#connection[data-state=live]")
+        return window
+
+    yield open_
+    for window in windows:
+        window.page.context.close()
+        window.check()

@@ -1,0 +1,178 @@
+"""The page while things happen: calls come in, limits fill, the proxy stops, peers are hostile."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, expect
+
+from browser.conftest import OPTIONS, OpenPage
+from browser.traffic import ANTHROPIC, MESSAGES, OPUS, Traffic
+from conftest import StartProxy
+from upstream.client import post
+from upstream.handler import Answer
+from upstream.server import Upstream
+
+ROWS = "#calls-body tbody tr"
+ROWS_CAP = 200
+MEGABYTE = 2**20
+
+
+def test_login(site: Traffic, open_page: OpenPage, chromium: Browser) -> None:
+    """The printed address opens the page and is gone from the address bar; without it, the page asks for the token."""
+    window = open_page(site)
+    assert urlsplit(window.page.url).path == "/"
+    assert "token" not in window.page.url
+
+    context = chromium.new_context()
+    stranger = context.new_page()
+    stranger.goto(window.page.url)
+    expect(stranger.get_by_label("Token")).to_be_visible()
+    assert "Today" not in stranger.content()
+    context.close()
+
+
+def test_nothing_has_passed_yet(site: Traffic, open_page: OpenPage) -> None:
+    """An empty page says how a client is led here; the first call takes its place."""
+    window = open_page(site)
+    empty = window.page.locator("#empty")
+    expect(empty).to_contain_text("HTTPS_PROXY=http://127.0.0.1:")
+    expect(empty).to_contain_text("SSL_CERT_FILE=")
+    expect(empty).to_contain_text("NODE_EXTRA_CA_CERTS=")
+    window.shot("empty")
+    window.assert_accessible()
+
+    site.claude()
+    expect(window.page.locator(ROWS)).to_have_count(1)
+    expect(empty).not_to_be_visible()
+
+
+def test_a_call_appears_as_it_ends(site: Traffic, open_page: OpenPage) -> None:
+    """A call stands on top at once, and sums, limits and sessions follow, without a reload and without losing the focus."""
+    site.openai()
+    page = open_page(site).page
+    rows = page.locator(ROWS)
+    expect(rows).to_have_count(1)
+    rows.first.locator("a").focus()
+    focused = rows.first.locator("a").get_attribute("href")
+
+    site.claude()
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text(OPUS)
+    expect(page.locator("#today-since")).to_contain_text("2 calls")
+    expect(page.locator(".window-used").first).to_contain_text("40%")
+    expect(page.locator("#sessions-body tbody tr").filter(has_text="claude-code")).to_have_count(1)
+    expect(page.locator("#chart-tokens path.fill")).to_have_count(2)
+    assert page.evaluate("document.activeElement.getAttribute('href')") == focused
+    assert page.title().startswith("$")
+
+
+def test_an_open_session_follows(site: Traffic, open_page: OpenPage) -> None:
+    """A session that is being looked at grows with its calls."""
+    site.claude()
+    page = open_page(site).page
+    page.locator("#sessions-body tbody a").first.click()
+    calls = page.locator("table.session-calls tbody tr")
+    expect(calls).to_have_count(1)
+
+    site.claude()
+    expect(calls).to_have_count(2)
+
+
+def test_what_needs_a_person_is_said(site: Traffic, open_page: OpenPage) -> None:
+    """A model without a price, a window above 80 % and a response that could not be read each raise a notice."""
+    site.used_pct = 91.0
+    site.claude()
+    site.openai("model-nobody-has-priced")
+    site.upstream.route(ANTHROPIC, MESSAGES, Answer((b"{no JSON",), "application/json"))
+    post(site.proxy, ANTHROPIC, MESSAGES, b'{"model": "claude-opus-4-8"}')
+    window = open_page(site)
+    notices = window.page.locator("#notices")
+
+    expect(notices).to_contain_text("No price for openai/model-nobody-has-priced")
+    expect(notices).to_contain_text("5-hour window: 91% used")
+    expect(notices).to_contain_text("could not be read")
+    expect(window.page.locator(".coverage .bad")).to_contain_text("1 unparsed")
+    unpriced = window.page.locator(ROWS).filter(has_text="model-nobody-has-priced")
+    expect(unpriced).to_contain_text("unpriced")
+    assert "$" not in unpriced.inner_text()
+    window.shot("notices")
+    window.assert_accessible()
+
+
+def test_a_stopped_proxy_is_shown_at_once(start_proxy: StartProxy, upstream: Upstream, open_page: OpenPage, tmp_path: Path) -> None:
+    """When the proxy is gone the page says so; when it is back, the page goes on by itself."""
+    kept = {**OPTIONS, "usage_dir": str(tmp_path / "usage")}
+    site = Traffic(start_proxy(options=kept), upstream)
+    site.proxy.usage_dir = tmp_path / "usage"
+    site.claude()
+    window = open_page(site)
+    expect(window.page.locator(ROWS)).to_have_count(1)
+    port = str(urlsplit(site.login_url).port)
+
+    window.is_proxy_stopped = True
+    site.proxy.kill()
+    expect(window.page.locator("#connection")).to_contain_text("Proxy stopped", timeout=3_000)
+    window.shot("stopped")
+    window.assert_accessible()
+
+    again = Traffic(start_proxy(options={**kept, "usage_web_port": port}), upstream)
+    expect(window.page.locator("#connection")).to_have_text("Live", timeout=15_000)
+    again.claude()
+    expect(window.page.locator(ROWS)).to_have_count(2)
+
+
+def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
+    """However many calls there are, the table holds 200; older ones are a page away, and new ones do not disturb it."""
+    for _ in range(ROWS_CAP + 5):
+        site.openai()
+    page = open_page(site).page
+    rows = page.locator(ROWS)
+    expect(rows).to_have_count(ROWS_CAP)
+    page.get_by_role("button", name="Older").click()
+    expect(rows).to_have_count(5)
+
+    site.openai()
+    expect(page.get_by_role("button", name="Newest (1 new)")).to_be_visible()
+    expect(rows).to_have_count(5)
+    page.get_by_role("button", name="Newest").click()
+    expect(rows).to_have_count(ROWS_CAP)
+    site.openai()
+    expect(page.locator("#today-since")).to_contain_text(f"{ROWS_CAP + 7} calls")
+    expect(rows).to_have_count(ROWS_CAP)
+
+
+def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
+    """Markup, terminal escapes, direction marks and a megabyte in names and errors are shown as text, and break nothing."""
+    markup = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+    escapes = "\x1b[31mred\x07\u202egnp.exe"
+    for name in (markup, escapes, "m" * MEGABYTE):
+        site.openai(name)
+        site.claude(name, headers={"x-claude-code-session-id": re.sub(r"[^\x20-\x7e]", "", name)[:2_000]})
+        site.refusal(name, kind=name[:300], model=name)
+    window = open_page(site)
+    page = window.page
+    expect(page.locator(ROWS)).to_have_count(9)
+    for number in range(9):
+        page.locator(ROWS).nth(number).click()
+        expect(page.locator("dialog pre")).to_be_visible()
+        page.keyboard.press("Escape")
+    for link in page.locator("#sessions-body tbody a").all():
+        link.click()
+        expect(page.locator("table.agents")).to_be_visible()
+        page.keyboard.press("Escape")
+    page.get_by_role("link", name="As tables").click()
+    expect(page.locator("dialog table").first).to_be_visible()
+    page.keyboard.press("Escape")
+    window.shot("hostile")
+
+    shown = page.locator("body").inner_text()
+    assert "<img src=x" in shown
+    hints = page.evaluate("[...document.querySelectorAll('[title]')].map(element => element.title).join('')")
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown + hints)
+    assert page.locator("img").count() == 1  # our own mark
+    assert page.title() != "owned"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    assert len(page.content()) < MEGABYTE
