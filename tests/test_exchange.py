@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from llmtally.attribution import Attributor
 from llmtally.exchange import MAX_LANES, SEEN_IDS, Ending, Exchange, Memory, RequestHead
 from llmtally.providers import PROVIDERS, Directory, Method, Route
-from llmtally.record import Call
+from llmtally.record import Call, Usage
 
 ALL_ROUTES = [Route(row, endpoint.format, "model", endpoint.streams_json) for row in PROVIDERS for endpoint in row.endpoints] + [
     Route(PROVIDERS[0], PROVIDERS[0].endpoints[0].format, confirmed=False)
@@ -143,6 +143,25 @@ class TestEndings:
 
         assert (call.status, call.outcome, call.coverage, call.usage.total_tokens) == (None, "upstream_aborted", "no_usage", None)
 
+    def test_the_request_is_known_only_later(self) -> None:
+        """A response may begin, and be read, before the request is known whole: what was asked is looked at when all is over."""
+        opened = exchange()
+        opened.feed(sse(START, DELTA), 101.5)
+        opened.request_sent(b'{"model": "claude-opus-4-8", "service_tier": "priority"}', 56, 100.75)
+        opened.feed(sse(END, STOP), 102.0)
+
+        call = one(opened.end("complete", 103.0))
+
+        assert (call.request_model, call.request_service_tier, call.request_bytes) == ("claude-opus-4-8", "priority", 56)
+        assert (call.started, call.ttft_ms) == (100.75, 750.0)
+
+    def test_a_poll_that_shows_nothing(self) -> None:
+        """Asking for a response that is not there is no call."""
+        opened = exchange("api.openai.com", "/v1/responses/resp_1", method="GET", status=404, content_type="application/json")
+        opened.feed(b'{"error": {"type": "invalid_request_error"}}', 101.5)
+
+        assert opened.end("complete", 102.0) == []
+
     def test_error_page(self) -> None:
         """A refusal that is no JSON is an error by its status."""
         opened = exchange(status=502, content_type="text/html")
@@ -201,14 +220,31 @@ class TestRepeats:
         assert one(first.end("complete", 102.0)).coverage == "unpriced"
         assert one(second.end("complete", 102.0)).coverage == "duplicate"
 
+    @pytest.mark.parametrize(
+        ("host", "output", "poll", "repeated"),
+        [
+            ("a.example", 20, False, True),
+            ("b.example", 30, False, True),
+            ("a.example", 30, True, True),
+            ("a.example", 30, False, False),
+        ],
+        ids=["same usage", "gateway and upstream", "poll", "id drawn again"],
+    )
+    def test_what_repeats(self, host: str, output: int, poll: bool, repeated: bool) -> None:
+        """An id alone proves nothing: small servers draw theirs from a few hundred."""
+        shared = memory()
+        assert not shared.counted_before("chatcmpl-123", "a.example", Usage(output_tokens=20), poll=False)
+
+        assert shared.counted_before("chatcmpl-123", host, Usage(output_tokens=output), poll=poll) is repeated
+
     def test_memory_of_ids_is_bounded(self) -> None:
         """The oldest ids are forgotten."""
         shared = memory()
-        assert shared.first_sight("first")
-        for number in range(SEEN_IDS):
-            shared.first_sight(str(number))
+        for number in range(SEEN_IDS + 1):
+            shared.counted_before(str(number), "h", Usage(), poll=False)
 
-        assert shared.first_sight("first")
+        assert not shared.counted_before("0", "h", Usage(), poll=False)
+        assert shared.counted_before(str(SEEN_IDS), "h", Usage(), poll=False)
 
     def test_background(self) -> None:
         """A background response is one call: its end, seen by a poll, with the request that began it."""
@@ -319,6 +355,53 @@ class TestSockets:
             ("resp_b", "model-b", 7),
             ("resp_a", "model-a", 3),
         ]
+
+    def test_successor_of_its_own_lane(self) -> None:
+        """What a steered response goes on with was asked for in its own lane, whatever ended last in another."""
+        opened, calls = self.socket(), list[Call]()
+        for lane in ("a", "b"):
+            opened.frame(self.ask(stream_id=lane, model=f"model-{lane}"), from_client=True, at=102.0)
+        for name, lane in (("resp_1", "a"), ("resp_2", "b"), ("resp_3", "a")):
+            opened.frame(self.created(name, stream_id=lane), from_client=False, at=102.5)
+            ended = orjson.dumps(orjson.loads(self.completed(name)) | {"stream_id": lane})
+            calls += opened.frame(ended, from_client=False, at=103.0)
+
+        assert [call.request_model for call in calls] == ["model-a", "model-b", "model-a"]
+
+    def test_asked_before_the_last_had_ended(self) -> None:
+        """Requests in one lane are answered in their order: a warm-up before a real one stays the warm-up."""
+        opened, calls = self.socket(), list[Call]()
+        opened.frame(self.ask(generate=False), from_client=True, at=102.0)
+        opened.frame(self.ask(), from_client=True, at=102.1)
+        for name in ("resp_0", "resp_1"):
+            opened.frame(self.created(name), from_client=False, at=102.5)
+            calls += opened.frame(self.completed(name), from_client=False, at=103.0)
+
+        assert [(call.attribution.request_class == "warmup", call.coverage) for call in calls] == [
+            (True, "no_usage"),
+            (False, "unpriced"),
+        ]
+        assert opened.end("client_aborted", 104.0) == []
+
+    def test_all_that_was_asked_is_settled(self) -> None:
+        """A socket that closes on two open requests leaves two records."""
+        opened = self.socket()
+        opened.frame(self.ask(), from_client=True, at=102.0)
+        opened.frame(self.ask(), from_client=True, at=102.1)
+
+        assert [call.outcome for call in opened.end("client_aborted", 104.0)] == ["client_aborted"] * 2
+
+    def test_an_idle_socket_is_not_quiet(self) -> None:
+        """After a response has ended, the next one's first frames are read even if no request was seen."""
+        opened = exchange(method="SOCKET")
+        for response in ("msg_1", "msg_2"):
+            start = {**START, "message": {**START["message"], "id": response}}  # type: ignore[dict-item]
+            calls = [
+                call
+                for event in (start, DELTA, END, STOP)
+                for call in opened.frame(orjson.dumps(event), from_client=False, at=102.0)
+            ]
+            assert [(call.response_id, call.usage.input_tokens) for call in calls] == [(response, 12)]
 
     def test_lanes_are_bounded(self) -> None:
         """A client that opens lanes without end has the oldest settled."""
@@ -467,6 +550,15 @@ class TestHostilePeers:
         tracemalloc.stop()
 
         assert peak < 16 * 2**20
+
+    def test_empty_events(self) -> None:
+        """A flood of tiny events is not parsed to its end in the hope of content."""
+        opened = exchange()
+        opened.feed(b"data: {}\n\n" * 50_000, 1.0)
+
+        before = opened.messages
+        opened.feed(b"data: {}\n\n" * 50_000, 1.0)
+        assert opened.messages == before
 
     def test_deep_nesting(self) -> None:
         """100,000 levels are refused by the reader, not by the stack."""

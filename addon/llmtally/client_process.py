@@ -7,7 +7,6 @@ unknown. Only processes of our own user are looked at. https://docs.kernel.org/n
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import os
 import struct
@@ -91,7 +90,7 @@ def with_process(attribution: Attribution, process: ClientProcess | None) -> Att
     """Fill in the project from the working directory where the client did not say; `/` is a daemon's and says nothing."""
     if attribution.project or process is None or process.cwd in (None, "/"):
         return attribution
-    return dataclasses.replace(attribution, project=process.cwd)
+    return attribution._replace(project=process.cwd)
 
 
 def _socket_inode(host: str, port: int, proc: Path) -> str | None:

@@ -10,7 +10,7 @@ If a method here raises anything, that is a bug; what peers send ends in `error`
 from __future__ import annotations
 
 import dataclasses
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,7 +19,7 @@ from . import limits
 from .attribution import Attributor, RequestView
 from .formats.format import RequestReading, mapping, no_content
 from .providers import Method, Route
-from .record import ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Transport, Usage, WireError
+from .record import TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Transport, Usage, WireError
 from .wire import framing, json_body, multipart
 from .wire.content_coding import ContentDecoder, content_decoder
 
@@ -39,6 +39,9 @@ SEEN_IDS = 65_536
 
 BACKGROUND = 4_096
 """Background responses remembered until a poll shows their end."""
+
+EAGER_MESSAGES = 1_024
+"""Messages parsed in the hope of content. Real streams begin within a dozen; small empty events compress a thousand to one."""
 
 MAX_REQUEST_BODY = 64 * 2**20
 """Bytes of a request body that are read; providers refuse larger ones."""
@@ -90,23 +93,27 @@ class Memory:
 
     def __init__(self, attributor: Attributor) -> None:
         self.attributor = attributor
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._seen: OrderedDict[str, tuple[str, Usage]] = OrderedDict()
+        """Response ids with the host and the usage they were counted with."""
         self._background: OrderedDict[str, tuple[Lane, Attribution]] = OrderedDict()
 
-    def first_sight(self, response_id: str) -> bool:
-        """Whether this id has not been counted before; remembers it."""
-        if response_id in self._seen:
-            self._seen.move_to_end(response_id)
-            return False
-        self._seen[response_id] = None
+    def counted_before(self, response_id: str, host: str, usage: Usage, *, poll: bool) -> bool:
+        """Whether this response has been counted; remembers it.
+
+        Seen again by a poll, at another host (a gateway and its upstream) or with the same usage it is the same response. A new
+        answer of the same host with other usage is another one: small servers draw their ids from a few hundred.
+        """
+        known = self._seen.get(response_id)
+        self._seen[response_id] = (host, usage)
+        self._seen.move_to_end(response_id)
         if len(self._seen) > SEEN_IDS:
             self._seen.popitem(last=False)
-        return True
+        return known is not None and (poll or known[0] != host or known[1] == usage)
 
     def recall(self, call: Call) -> None:
         """Remember a call of an earlier run, so that its response seen again is not counted again."""
         if call.response_id is not None and call.usage:
-            self.first_sight(call.response_id)
+            self.counted_before(call.response_id, call.host, call.usage, poll=True)
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
         """Keep who asked for a response whose end a later poll will show."""
@@ -133,6 +140,8 @@ class Exchange:
         self._memory = memory
         self._request_body: bytes | None = None
         self._request_bytes: int | None = None
+        self._asked: tuple[RequestReading, Mapping[str, Any] | None] | None = None
+        """What the request's body says, once it has been read."""
         self._started = request.timestamp
         self._status: int | None = None
         self._transport: Transport = "websocket" if request.method == "SOCKET" else "json"
@@ -141,13 +150,17 @@ class Exchange:
         self._header_limits: tuple[LimitReading, ...] = ()
         self._base = Reading()
         self._lanes: OrderedDict[str, Lane] = OrderedDict()
-        self._last: Lane | None = None
-        """The lane that was settled last on a socket."""
+        self._last: dict[str, Lane] = {}
+        """The response that was settled last in each lane of a socket."""
+        self._waiting: dict[str, deque[Lane]] = {}
+        """Responses that were asked for before the one in their lane had ended."""
         self._session: dict[str, RequestReading] = {}
         """What the messages of a socket said about all later responses, by lane."""
         self._response_bytes = 0
         self._faults = 0
         self._ended = False
+        self.messages = 0
+        """Messages of the response that were read."""
         self.pieces = 0
         """Times `feed` was called."""
         self.read = False
@@ -236,7 +249,7 @@ class Exchange:
             return
         self.feed(body, at)
         self._flush(at, [])
-        self._single()
+        self._read_request()
 
     def end(self, ending: Ending, at: float, error: ApiError | None = None) -> list[Call]:
         """The flow is over. Settles what is open; a second call settles nothing."""
@@ -246,8 +259,10 @@ class Exchange:
         calls: list[Call] = []
         self._flush(at, calls)
         if self.request.method == "SOCKET" and self._status == 101:
-            for key in list(self._lanes):
-                self._settle(self._lanes.pop(key), ending, at, calls)
+            for lane in (*self._lanes.values(), *(lane for waiting in self._waiting.values() for lane in waiting)):
+                self._settle(lane, ending, at, calls)
+            self._lanes.clear()
+            self._waiting.clear()
         elif not (self._format.multiple and self._status == 200):
             self._settle(self._single(), ending, at, calls, error)
         self._request_body = None
@@ -289,6 +304,9 @@ class Exchange:
             if data not in (b"", b"[DONE]") and not last:
                 self._faults += 1
             return
+        self.messages += 1
+        if self.messages == EAGER_MESSAGES:
+            self._go_quiet()
         for each in value if isinstance(value, list) else (value,):
             if self._format.multiple and self._status == 200:
                 self._turn(each, len(data), at, calls, from_client=False)
@@ -306,56 +324,70 @@ class Exchange:
         if turn.phase == "request":
             body = mapping(value)
             lane = Lane(self._format.read_request(body), body, timestamp=at, started=at, request_bytes=size)
-            self._open(turn.lane, lane, at, calls)
+            self._ask(turn.lane, lane, at, calls)
             return
         found_lane = self._lanes.get(turn.lane)
         if found_lane is None and turn.phase == "fail":
             return
         if found_lane is None:
             found_lane = self._successor(turn.lane, at)
-            self._open(turn.lane, found_lane, at, calls)
+            self._ask(turn.lane, found_lane, at, calls)
         found_lane.response_bytes += size
         self._fold(found_lane, value, size, at)
         if turn.phase != "read":
-            del self._lanes[turn.lane]
-            self._settle(found_lane, "complete", at, calls)
-            self._last = found_lane
-        self._quiet = bool(self._format.needles) and all(lane.first_content is not None for lane in self._lanes.values())
+            self._close(turn.lane, found_lane, at, calls)
+        # An idle socket is never quiet: the next response may begin unasked.
+        answering = [lane.first_content is not None for lane in self._lanes.values()]
+        self._quiet = bool(self._format.needles and answering and all(answering))
 
     def _successor(self, key: str, at: float) -> Lane:
         """A response no frame asked for (steering, voice detection): the session or the request before it tells what it is."""
         if (asked := self._session.get(key)) is not None:
             return Lane(asked, None, timestamp=at, started=at)
-        if self._last is not None:
-            return Lane(self._last.request, self._last.body, timestamp=at, started=at)
+        if (before := self._last.get(key)) is not None:
+            return Lane(dataclasses.replace(before.request, warmup=False), before.body, timestamp=at, started=at)
         if self._status == 101:
             return Lane(RequestReading(model=self.request.query.get("model")), None, timestamp=at, started=at)
-        return self._from_request_body()
+        return self._new_lane()
 
-    def _open(self, key: str, lane: Lane, at: float, calls: list[Call]) -> None:
-        self._lanes[key] = lane
+    def _ask(self, key: str, lane: Lane, at: float, calls: list[Call]) -> None:
+        """Open a lane, or stand behind the response that is still in it."""
+        if key in self._lanes:
+            self._waiting.setdefault(key, deque()).append(lane)
+        else:
+            self._lanes[key] = lane
         self._quiet = False
-        if len(self._lanes) > MAX_LANES:
-            _, oldest = self._lanes.popitem(last=False)
-            self._settle(oldest, "upstream_aborted", at, calls)
+        if len(self._lanes) + sum(map(len, self._waiting.values())) > MAX_LANES:
+            oldest = next(iter(self._lanes))
+            self._close(oldest, self._lanes[oldest], at, calls, ending="upstream_aborted")
+
+    def _close(self, key: str, lane: Lane, at: float, calls: list[Call], ending: Ending = "complete") -> None:
+        """Settle the response in a lane; the next that was asked for there moves up."""
+        del self._lanes[key]
+        self._settle(lane, ending, at, calls)
+        self._last[key] = lane
+        if len(self._last) > MAX_LANES:
+            del self._last[next(iter(self._last))]
+        if waiting := self._waiting.get(key):
+            self._lanes[key] = waiting.popleft()
+            if not waiting:
+                del self._waiting[key]
 
     def _single(self) -> Lane:
         lane = self._lanes.get("")
         if lane is None:
-            lane = self._lanes[""] = self._from_request_body()
+            lane = self._lanes[""] = self._new_lane()
         return lane
 
-    def _from_request_body(self) -> Lane:
-        body = self._read_request_body()
-        request = self._format.read_request(body) if body is not None else RequestReading()
-        return Lane(
-            request,
-            body,
-            timestamp=self.request.timestamp,
-            started=self._started,
-            reading=self._base,
-            request_bytes=self._request_bytes,
-        )
+    def _new_lane(self) -> Lane:
+        """A lane for an HTTP response. What was asked is filled in when it is settled: the request is read after the response."""
+        return Lane(RequestReading(), None, timestamp=self.request.timestamp, started=self._started, reading=self._base)
+
+    def _read_request(self) -> tuple[RequestReading, Mapping[str, Any] | None]:
+        if self._asked is None:
+            body = self._read_request_body()
+            self._asked = (self._format.read_request(body) if body is not None else RequestReading(), body)
+        return self._asked
 
     def _read_request_body(self) -> Mapping[str, Any] | None:
         raw = self._request_body
@@ -420,8 +452,13 @@ class Exchange:
 
     def _call(self, lane: Lane, ending: Ending, at: float, error: ApiError | None) -> Call | None:
         reading = Reading() if self._failed else lane.reading
+        if self._status != 101:
+            lane.request, lane.body = self._read_request()
+            lane.started, lane.request_bytes = self._started, self._request_bytes
         if reading.counting_only or not (self.route.confirmed or _is_llm(lane)):
             return None
+        if self.request.method == "GET" and reading.response_id is None and not self._format.multiple:
+            return None  # a poll that showed nothing: not found, not modified
         if self._status is not None and self._status >= 400 and reading.error is None:
             reading = reading._replace(error=ApiError(f"http_{self._status}"))
         found_limits = self._limits_of(lane)
@@ -430,12 +467,13 @@ class Exchange:
         outcome = self._outcome(reading, ending)
         coverage = self._coverage(reading, outcome)
         if reading.response_id is not None and reading.usage is not None:
-            if not self._memory.first_sight(reading.response_id):
+            polled = self.request.method == "GET"
+            if self._memory.counted_before(reading.response_id, self.request.host, reading.usage, poll=polled):
                 coverage = "duplicate"
             self._memory.attributor.answered(reading.response_id, attribution.session)
         warmup = lane.request.warmup
         if warmup:
-            attribution = dataclasses.replace(attribution, request_class="warmup")
+            attribution = attribution._replace(request_class="warmup")
             coverage = "no_usage"
         if self.request.method == "POST" and reading.pending and reading.response_id is not None:
             self._memory.remember_background(reading.response_id, lane, attribution)
@@ -449,8 +487,8 @@ class Exchange:
             response_id=reading.response_id,
             provider=self.route.provider.name,
             api=self._format.name,
-            host=self.request.host,
-            path=self.request.path,
+            host=self.request.host[:TEXT_CAP],
+            path=self.request.path[:TEXT_CAP],
             transport=self._transport,
             outcome=outcome,
             coverage=coverage,

@@ -21,6 +21,11 @@ from .record import TEXT_CAP, Billing
 
 Method = Literal["POST", "GET", "SOCKET"]
 
+MAX_HOST = 253
+"""Characters of a host name (RFC 1035)."""
+MAX_PATH = 512
+"""Characters at the end of a path that are looked at: all endpoints are shorter, and paths that are not fill no cache."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -396,7 +401,7 @@ class Directory:
         self._by_host = {host: row for row in reversed(self._rows) for host in row.hosts if "*" not in host}
         self._wildcards = [(_compile_host(host), row) for row in self._rows for host in row.hosts if "*" in host]
         # Clients call few paths; 4,096 keeps hostile ones from growing it.
-        self.route = functools.lru_cache(maxsize=4096)(self._route)
+        self._cached = functools.lru_cache(maxsize=4096)(self._route)
 
     def provider(self, host: str) -> Provider | None:
         """The row of a host (lower case, no port), or None."""
@@ -405,8 +410,11 @@ class Directory:
         matches = [(pattern.pattern, row) for pattern, row in self._wildcards if pattern.fullmatch(host)]
         return max(matches, key=lambda match: len(match[0]))[1] if matches else None
 
-    def _route(self, method: Method, host: str, path: str) -> Route | None:
+    def route(self, method: Method, host: str, path: str) -> Route | None:
         """The route of a request, or None where it is no LLM call. `path` is without the query."""
+        return self._cached(method, host[-MAX_HOST:], path[-MAX_PATH:])
+
+    def _route(self, method: Method, host: str, path: str) -> Route | None:
         row = self.provider(host)
         confirmed = row is not None
         if row is None:
@@ -429,6 +437,8 @@ def custom(host: str, format_name: str) -> Provider:
 
 def is_local(host: str) -> bool:
     """Whether a host is this machine or its private network."""
+    if not host:
+        return False
     if host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa")):
         return True
     try:

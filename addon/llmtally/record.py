@@ -39,7 +39,7 @@ class WireError(ValueError):
 class Usage(NamedTuple):
     """Token counts of one response, in disjoint buckets (input, cache read, cache write, output) and their subsets.
 
-    This, `Reading` and `Call` are named tuples, not dataclasses: a call makes a dozen of them, each at a third of the cost.
+    This and the values below that every call makes are named tuples, not dataclasses: a third of the cost, a dozen times a call.
     """
 
     input_tokens: int | None = None
@@ -123,8 +123,7 @@ class ApiError:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LimitReading:
+class LimitReading(NamedTuple):
     """One limit window as one response reported it."""
 
     key: str
@@ -178,11 +177,9 @@ class Reading(NamedTuple):
     """`usage.output_tokens` is a placeholder that the stream has not replaced yet (Anthropic's `message_start`)."""
     counting_only: bool = False
     """A count-tokens answer or the like: not usage, no call."""
-    limits: tuple[LimitReading, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Attribution:
+class Attribution(NamedTuple):
     """Who asked: read from the request's headers and body."""
 
     client: str | None = None
@@ -196,6 +193,8 @@ class Attribution:
     project: str | None = None
     account: str | None = None
     retry: int | None = None
+    run: str | None = None
+    """Name of the `llmtally run` that started the client."""
     billing: Billing | None = None
     """Only where the credential or host tells (a subscription token); None leaves it to the provider row."""
 
@@ -349,8 +348,8 @@ _PLAIN_FIELDS = (
     "request_bytes",
     "response_bytes",
 )
-_ATTRIBUTION_FIELDS = tuple(f.name for f in dataclasses.fields(Attribution) if f.name != "billing")
-_LIMIT_FIELDS = tuple(f.name for f in dataclasses.fields(LimitReading))
+_ATTRIBUTION_FIELDS = tuple(name for name in Attribution._fields if name != "billing")
+_LIMIT_FIELDS = frozenset(LimitReading._fields)
 
 
 FIELDS = (
@@ -369,7 +368,9 @@ def _usage_fields(usage: Usage) -> dict[str, Any]:
 
 
 def _limit_fields(limit: LimitReading) -> dict[str, Any]:
-    return {name: value for name in _LIMIT_FIELDS if (value := getattr(limit, name)) is not None and value is not False}
+    return {
+        name: value for name, value in zip(LimitReading._fields, limit, strict=True) if value is not None and value is not False
+    }
 
 
 def to_line(call: Call) -> bytes:
@@ -393,11 +394,11 @@ def from_record(record: Mapping[str, Any]) -> Call:
         parts=tuple(Part(part["kind"], part["model"], _usage_from(part), part["cost_usd"]) for part in record.get("parts", ())),
         cost_usd=record["cost_usd"],
         cost_source=record["cost_source"],
-        attribution=Attribution(**{name: record.get(name) for name in _ATTRIBUTION_FIELDS}),
+        attribution=Attribution(*map(record.get, _ATTRIBUTION_FIELDS)),
         limits=tuple(LimitReading(**{k: v for k, v in limit.items() if k in _LIMIT_FIELDS}) for limit in record.get("limits", ())),
         **plain,
     )
 
 
 def _usage_from(record: Mapping[str, Any]) -> Usage:
-    return Usage(**{name: record.get(name) for name in USAGE_FIELDS})
+    return Usage(*map(record.get, USAGE_FIELDS))  # type: ignore[arg-type]  # what is no count is found out when it is added up

@@ -46,8 +46,8 @@ def host_of(flow: http.HTTPFlow) -> str:
     """The host the client meant, lower case. In reverse mode that is the target: the client only knows the proxy."""
     mode = flow.client_conn.proxy_mode
     if isinstance(mode, ReverseMode):
-        return mode.address[0].lower()
-    return (flow.request.pretty_host or flow.client_conn.sni or flow.request.host).lower()
+        return mode.address[0].lower().rstrip(".")
+    return (flow.request.pretty_host or flow.client_conn.sni or flow.request.host).lower().rstrip(".")
 
 
 def ending_of(flow: http.HTTPFlow) -> Ending:
@@ -58,6 +58,11 @@ def ending_of(flow: http.HTTPFlow) -> Ending:
         return "upstream_aborted"
     message = flow.error.msg if flow.error is not None else ""
     return "client_aborted" if "CANCEL" in message or message == KILLED else "upstream_aborted"
+
+
+def is_coded(flow: http.HTTPFlow) -> bool:
+    """Whether the request or the response has a content coding."""
+    return "content-encoding" in flow.request.headers or (flow.response is not None and "content-encoding" in flow.response.headers)
 
 
 def lower_headers(headers: http.Headers) -> dict[str, str]:

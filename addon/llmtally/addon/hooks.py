@@ -23,6 +23,7 @@ from mitmproxy.flow import Flow
 from mitmproxy.hooks import UpdateHook
 from mitmproxy.log import ALERT
 from mitmproxy.proxy import server_hooks
+from mitmproxy.websocket import WebSocketMessage
 
 from .. import limits, quota
 from ..attribution import Attributor, RequestView
@@ -34,18 +35,24 @@ from ..live import Live
 from ..pricing import Pricer
 from ..providers import PRICE_IDS, Directory
 from ..record import ERROR_MESSAGE_CAP, ApiError, Call
+from ..runs import Runs, with_run
 from ..tap import RequestTap, Tap, tap_of
 from ..terminal import one_line, printable
 from ..wire.framing import is_streaming
 from . import options
 from .commands import Commands
-from .flows import ending_of, head_of, lower_headers, method_of
+from .flows import ending_of, head_of, is_coded, lower_headers, method_of
 from .options import declare
+from .runs import RunHooks
+from .tunnels import Tunnels
 
 logger = logging.getLogger(__name__)
 
 HEAVY = 256 * 2**10
 """Bodies above this are read in a worker thread: parsing one holds the loop for a millisecond or more."""
+
+HEAVY_CODED = 16 * 2**10
+"""The same for bodies in a content coding, which may be many times larger."""
 
 KEPT_FRAMES = 64
 """WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
@@ -63,6 +70,7 @@ COMMENT_MARK = "llmtally: "
 class Followed:
     """A flow that leads to an LLM."""
 
+    flow: http.HTTPFlow
     exchange: Exchange
     tap: Tap | None = None
     request_tap: RequestTap | None = None
@@ -93,7 +101,12 @@ class UsageAddon:
         self._processes = Processes(self._later.pool.submit)
         self._poll = quota.QuotaPoll(self._later.pool.submit, self._polled)
         self._bypassed: set[str] = set()
-        self.addons = [Commands(lambda: self._live, self._later.pool.submit)]
+        self._runs = Runs()
+        self.addons = [
+            Commands(lambda: self._live, self._later.pool.submit),
+            Tunnels(lambda host: self._directory.provider(host)),
+            RunHooks(self._runs),
+        ]
         """mitmproxy takes these in with this one."""
 
     # Life
@@ -115,6 +128,8 @@ class UsageAddon:
         self._configured = True
         if "usage_hosts" in updated:
             self._directory = Directory(options.custom_rows())
+        if "usage_intercept" in updated:
+            options.check_intercept()
         if "usage_prices" in updated:
             self._pricer = Pricer(price_ids=PRICE_IDS, override_path=options.price_file())
             if problem := self._pricer.reload_if_changed():
@@ -178,12 +193,17 @@ class UsageAddon:
         """Settle what is in flight and close the journal. On a script reload, flows in flight go on to the next instance."""
         if ctx.master.should_exit.is_set():
             for followed in list(self._followed.values()):
-                self._guarded(followed, self._settle, None, followed, "client_aborted", time.time(), None)
+                self._guarded(followed, self._cut_short, followed)
+            self._followed.clear()
         self._later.finish()
         if self._live is not None:
             self._live.close()
         if self.coverage:
             logger.info("llmtally: %s", ", ".join(f"{count} {bucket}" for bucket, count in self.coverage.most_common()))
+
+    def _cut_short(self, followed: Followed) -> None:
+        self._request_sent(followed)
+        self._settle(followed, "client_aborted", time.time(), None)
 
     # The request
 
@@ -202,20 +222,23 @@ class UsageAddon:
             if limits.is_quota_path(head.host, head.path):
                 self._quota[flow.id] = head.host
             return None
-        followed = self._followed[flow.id] = Followed(Exchange(route, head, self._memory))
+        followed = self._followed[flow.id] = Followed(flow, Exchange(route, head, self._memory))
         if ctx.options.usage_poll_anthropic and head.host == quota.HOST and (token := quota.oauth_token(head.headers)) is not None:
             self._poll.seen(token, time.monotonic())
         if flow.request.stream:
             before = flow.request.stream
             followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
-        self._processes.connected(flow.client_conn.id, flow.client_conn.peername[:2], now=time.monotonic())
+        if (peer := flow.client_conn.peername) is not None:
+            self._processes.connected(flow.client_conn.id, peer[:2], now=time.monotonic())
         return followed
 
     # The response
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Choose the decoders, and tap the body if it is a stream."""
-        if (followed := self._followed.get(flow.id)) is not None:
+        if flow.response is not None and flow.response.timestamp_end is not None:
+            self._followed.pop(flow.id, None)  # made up by an addon: no provider was asked
+        elif (followed := self._followed.get(flow.id)) is not None:
             self._guarded(followed, self._start_response, flow, followed)
             if followed.broken and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
                 flow.response.stream = flow.response.stream or True  # unread, but not held back either
@@ -223,6 +246,7 @@ class UsageAddon:
     def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
         assert flow.response is not None
         exchange = followed.exchange
+        self._request_sent(followed)
         exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
         if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
             self._attach(flow.response, followed, flow)
@@ -234,6 +258,7 @@ class UsageAddon:
             if followed is None or followed.tap is None or not isinstance(flow, http.HTTPFlow) or flow.response is None:
                 continue
             if flow.response.timestamp_end is None and flow.response.stream is not followed.tap.stream:
+                followed.tap.drain()
                 followed.tap.active = False
                 self._guarded(followed, self._attach, flow.response, followed, flow)
 
@@ -254,7 +279,10 @@ class UsageAddon:
         assert flow.response is not None
         if (host := self._quota.pop(flow.id, None)) is not None:
             self._later.soon(functools.partial(self._guarded, None, self._read_quota, flow, host, flow.response.raw_content))
-        elif flow.response.status_code != 101:
+        elif flow.response.status_code == 101:
+            if flow.websocket is None:
+                self._followed.pop(flow.id, None)  # some other protocol; no hook will tell of its end
+        else:
             self._guarded(None, self._finish, flow, "complete" if flow.error is None else "client_aborted")
 
     def error(self, flow: http.HTTPFlow) -> None:
@@ -276,17 +304,23 @@ class UsageAddon:
                 body = response.raw_content
             else:
                 self._release(response, followed.tap)
-        request_tap, request = followed.request_tap, flow.request
-        sent = request.raw_content if request_tap is None else request_tap.body()
-        size = request_tap.size if request_tap is not None else None if sent is None else len(sent)
-        followed.exchange.request_sent(sent, size, request.timestamp_end or request.timestamp_start)
-        settle = functools.partial(self._guarded, followed, self._settle, flow, followed, ending, at, body)
-        if len(sent or b"") + len(body or b"") > HEAVY:
+        sent = self._request_sent(followed)
+        settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
+        if sent + len(body or b"") > (HEAVY if not is_coded(flow) else HEAVY_CODED):
             self._later.in_thread(functools.partial(followed.exchange.read_ahead, body or b"", at), settle)
         elif options.saves_flows():
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         else:
             self._later.soon(settle)
+
+    @staticmethod
+    def _request_sent(followed: Followed) -> int:
+        """Hand over what is known of the request by now; gives the size of the body that is there to be read."""
+        request, tap = followed.flow.request, followed.request_tap
+        body = request.raw_content if tap is None else tap.body()
+        size = tap.size if tap is not None else None if body is None else len(body)
+        followed.exchange.request_sent(body, size, request.timestamp_end or request.timestamp_start)
+        return len(body or b"")
 
     def _taken_over(self, flow: http.HTTPFlow) -> Followed | None:
         """A flow that an instance before a script reload was following."""
@@ -294,7 +328,7 @@ class UsageAddon:
             return None
         if (tap := tap_of(flow.response.stream)) is not None:
             tap.settle = functools.partial(self._record, flow)
-            return Followed(tap.exchange, tap)
+            return Followed(flow, tap.exchange, tap)
         if (followed := self._follow(flow)) is not None:
             del self._followed[flow.id]
             followed.exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
@@ -315,52 +349,49 @@ class UsageAddon:
         followed = self._followed.get(flow.id)
         if followed is None or followed.broken or flow.websocket is None:
             return
-        message = flow.websocket.messages[-1]
-        if not message.injected:
-            self._later.soon(
-                functools.partial(
-                    self._guarded, followed, self._frame, flow, followed, message.content, message.from_client, time.time()
-                )
-            )
-        if (
-            len(flow.websocket.messages) > KEPT_FRAMES
-            and not ctx.options.save_stream_file
-            and ctx.master.addons.get("view") is None
-        ):
-            del flow.websocket.messages[:-1]
+        messages = flow.websocket.messages
+        if messages and not messages[-1].injected and not messages[-1].dropped:
+            self._later.soon(functools.partial(self._guarded, followed, self._frame, followed, messages[-1], time.time()))
+        others_keep = options.saves_flows() or ctx.master.addons.get("view") is not None
+        if len(messages) > KEPT_FRAMES and followed.exchange.route.confirmed and not others_keep:
+            del messages[:-1]
 
-    def _frame(self, flow: http.HTTPFlow, followed: Followed, data: bytes, from_client: bool, at: float) -> None:
-        self._record(flow, followed.exchange.frame(data, from_client=from_client, at=at))
+    def _frame(self, followed: Followed, message: WebSocketMessage, at: float) -> None:
+        self._record(followed.flow, followed.exchange.frame(message.content, from_client=message.from_client, at=at))
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """The socket closed; a turn that is still open was cut off."""
         followed = self._followed.pop(flow.id, None)
         if followed is not None and flow.websocket is not None:
             ending: Ending = "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
-            self._later.soon(functools.partial(self._guarded, followed, self._settle, flow, followed, ending, time.time(), None))
+            self._later.soon(functools.partial(self._guarded, followed, self._settle, followed, ending, time.time(), None))
 
     # Settlement
 
-    def _settle(self, flow: http.HTTPFlow | None, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
+    def _settle(self, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
         if followed.tap is not None:
             followed.tap.drain()
             followed.tap.active = False
-        exchange = followed.exchange
+        flow, exchange = followed.flow, followed.exchange
         error = None
-        if flow is not None and flow.error is not None and ending == "upstream_aborted":
+        if flow.error is not None and ending == "upstream_aborted":
             error = ApiError("connection", flow.error.msg[:ERROR_MESSAGE_CAP])
         calls = exchange.feed(body, at) if body and not exchange.read else []
-        if flow is not None and flow.response is not None and flow.response.trailers:
+        if flow.response is not None and flow.response.trailers:
             exchange.trailed(lower_headers(flow.response.trailers))
         self._record(flow, calls + exchange.end(ending, at, error))
+        if self._live is not None:
+            self._live.stream_events += exchange.messages
 
-    def _record(self, flow: http.HTTPFlow | None, calls: list[Call]) -> None:
+    def _record(self, flow: http.HTTPFlow, calls: list[Call]) -> None:
         for call in calls:
             self._record_one(flow, call)
 
-    def _record_one(self, flow: http.HTTPFlow | None, call: Call) -> None:
-        if flow is not None and (process := self._processes.of(flow.client_conn.id)) is not None:
-            call = call._replace(attribution=with_process(call.attribution, process))
+    def _record_one(self, flow: http.HTTPFlow, call: Call) -> None:
+        attribution = with_run(call.attribution, self._runs.of(flow.client_conn.id))
+        attribution = with_process(attribution, self._processes.of(flow.client_conn.id))
+        if attribution is not call.attribution:
+            call = call._replace(attribution=attribution)
         if call.coverage in ("priced", "unpriced"):
             self._reload_prices()
             call = call.priced(self._pricer.price(call))
@@ -372,8 +403,7 @@ class UsageAddon:
         line = one_line(call)
         if not ctx.options.usage_quiet:
             logger.info("%s", line)
-        if flow is not None:
-            self._comment(flow, line)
+        self._comment(flow, line)
 
     def _comment(self, flow: http.HTTPFlow, line: str) -> None:
         """Put the call beside its flow; what a person wrote there stays."""

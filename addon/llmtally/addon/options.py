@@ -17,6 +17,7 @@ from ..tracker import ConfiguredLimits
 from ..web import load_token
 
 PRICES_VARIABLE = "RUNTIME_USAGE_PRICING_FILE"
+INTERCEPT = ("all", "llm")
 
 
 def declare(loader: Loader) -> None:
@@ -33,6 +34,13 @@ def declare(loader: Loader) -> None:
     )
     loader.add_option(
         "usage_keep_bodies", bool, False, "Put streamed bodies back on their flows when they end, for debugging. Costs memory."
+    )
+    loader.add_option(
+        "usage_intercept",
+        str,
+        "all",
+        "TLS connections that are opened: `all`, or `llm`, which passes on those of other hosts than LLM providers' unopened.",
+        choices=INTERCEPT,
     )
     loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
     loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
@@ -84,6 +92,12 @@ def custom_rows() -> list[Provider]:
         except ValueError as error:
             raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from error
     return providers
+
+
+def check_intercept() -> None:
+    """mitmproxy does not hold people to the choices."""
+    if ctx.options.usage_intercept not in INTERCEPT:
+        raise exceptions.OptionsError(f"usage_intercept: {ctx.options.usage_intercept!r} is not among {', '.join(INTERCEPT)}.")
 
 
 def limits() -> ConfiguredLimits:
