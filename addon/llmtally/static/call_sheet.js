@@ -71,18 +71,20 @@ function facts(record) {
     fact("Output", values.count(record.output_tokens, Boolean(record.estimated)), " tokens"),
     fact("First content after", values.duration(record.ttft_ms)),
     fact("Took", values.duration(record.duration_ms)),
-    fact("Outcome", outcomeCell(record, true), record.status ? ` HTTP ${record.status}` : ""),
+    fact("Outcome", outcomeCell(record, true), record.status ? ` · HTTP ${record.status}` : ""),
     fact("Client", values.name([record.client, record.client_version].filter(Boolean).join(" "))),
     fact("Session", session || values.unknown()),
   );
 }
 
-const BILL_COLUMNS = [
-  { title: "Bucket" },
-  { title: "Tokens", kind: "n" },
-  { title: "Rate", kind: "n", hint: "USD per million tokens; per thousand calls of a tool" },
-  { title: "Cost", kind: "n" },
-];
+function billColumns(record) {
+  return [
+    { title: "Bucket" },
+    { title: "Tokens", kind: "n" },
+    { title: "Rate", kind: "n", hint: "USD per million tokens; per thousand calls of a tool" },
+    { title: record.billing === "subscription" ? "API value" : "Cost", kind: "n" },
+  ];
+}
 
 /** Buckets times rates. Without rates, what is known: the buckets and the sum. */
 function bill(record, cost) {
@@ -90,9 +92,9 @@ function bill(record, cost) {
   const items = [...tokenItems(record, rates), ...toolItems(record, rates)];
   const rows = items.map(({ name, amount, rate, per, note }) => [
     [name, note ? el("small", {}, ` ${note}`) : null],
-    values.count(amount),
+    values.exactCount(amount),
     rate === undefined ? null : el("span", {}, values.money(rate), el("small", {}, per === MILLION ? " /M" : " /k")),
-    rate === undefined ? null : values.fineMoney((amount * rate) / per),
+    rate === undefined ? null : values.finestMoney((amount * rate) / per),
   ]);
   const added = items.reduce((sum, { amount, rate, per }) => sum + (rate === undefined ? 0 : ((amount ?? 0) * rate) / per), 0);
   const rest = isKnown(record.cost_usd) ? record.cost_usd - added : 0;
@@ -100,8 +102,8 @@ function bill(record, cost) {
   if (hasRates && Math.abs(rest) > EXACT * (1 + added)) {
     rows.push([record.parts ? "Parts at rates of their own" : DIFFERENCE[record.cost_source] ?? "Priced otherwise then", null, null, signed(rest)]);
   }
-  rows.push([el("b", {}, "Total"), values.count(record.total_tokens, Boolean(record.estimated)), null, el("b", {}, values.fineMoney(record.cost_usd, isRough(record)))]);
-  return [plainTable("Buckets, rates and cost", BILL_COLUMNS, rows, "bill"), el("p", { class: "hint" }, billNotes(record, hasRates).join(" "))];
+  rows.push([el("b", {}, "Total"), values.exactCount(record.total_tokens, Boolean(record.estimated)), null, el("b", {}, values.finestMoney(record.cost_usd, isRough(record)))]);
+  return [plainTable("Buckets, rates and cost", billColumns(record), rows, "bill"), el("p", { class: "hint" }, billNotes(record, hasRates).join(" "))];
 }
 
 const isKnown = (value) => value !== null && value !== undefined;
@@ -112,7 +114,7 @@ const EXACT = 1e-9;
 const DIFFERENCE = { provider: "As the provider states it" };
 
 function signed(usd) {
-  return el("span", {}, usd < 0 ? "−" : "+", values.fineMoney(Math.abs(usd)));
+  return el("span", {}, usd < 0 ? "−" : "+", values.finestMoney(Math.abs(usd)));
 }
 
 function billNotes(record, hasRates) {

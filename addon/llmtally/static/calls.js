@@ -12,6 +12,7 @@ import * as values from "./values.js";
 /** Rows in the table, and records in memory. */
 const PAGE = 200;
 const CHOICES = 200;
+const NOBODY = "unknown";
 
 /** Its title says what all amounts are; where there are both kinds, each API value is called so. */
 export const MONEY_COLUMN = { title: "Cost", kind: "n money", hint: "API value: what a subscription's call would have cost at the API's prices, not a bill" };
@@ -48,6 +49,8 @@ export class Calls {
     this.isNewest = true;
     this.waiting = 0;
     this.asked = 0;
+    /** From where the next page goes on; null: there is none. */
+    this.oldest = null;
     this.table = new Table("Calls, newest first", COLUMNS, { key: (record) => record.request_id, version: (record) => record, row: cells });
     this.drawFilters({});
   }
@@ -57,13 +60,17 @@ export class Calls {
     const turn = ++this.asked;
     let answer;
     try {
-      answer = await ask("api/calls", { limit: PAGE, before, account: this.account, ...this.filters });
+      // Calls without a credential belong to the account `unknown`, which is none that records name.
+      const account = this.account === NOBODY ? undefined : this.account;
+      answer = await ask("api/calls", { limit: PAGE, before, account, ...this.filters });
     } catch (problem) {
       this.failed(problem);
       return;
     }
     if (turn !== this.asked) return;
-    this.records = merged(before ? [] : this.fresh(answer.calls), answer.calls);
+    const matching = answer.calls.filter((record) => this.matches(record));
+    this.records = merged(before ? [] : this.fresh(matching), matching);
+    this.oldest = answer.calls.length < PAGE ? null : answer.calls.at(-1).request_id;
     this.isNewest = !before;
     this.waiting = 0;
     this.draw();
@@ -80,8 +87,12 @@ export class Calls {
   /** A new call. The page that is looked at moves only if it is the newest. */
   add(record) {
     if (!this.matches(record)) return;
-    if (this.isNewest) this.records = merged([record], this.records);
-    else this.waiting += 1;
+    if (!this.isNewest) {
+      this.waiting += 1;
+      return;
+    }
+    this.records = merged([record], this.records);
+    if (this.records.length === PAGE) this.oldest = this.records.at(-1).request_id;
   }
 
   matches(record) {
@@ -92,7 +103,7 @@ export class Calls {
       (!session || record.session === session) &&
       (!outcome || record.outcome === outcome) &&
       (!coverage || record.coverage === coverage) &&
-      (!this.account || record.account === this.account)
+      (!this.account || (record.account ?? NOBODY) === this.account)
     );
   }
 
@@ -114,13 +125,11 @@ export class Calls {
   }
 
   drawFooter() {
-    const oldest = this.records.at(-1);
-    const isFull = this.records.length >= PAGE;
     const button = (label, key, onclick) => el("button", { class: "quiet", type: "button", "data-key": key, onclick }, label);
     redraw(
       document.getElementById("calls-footer"),
       !this.isNewest && button(this.waiting ? `Newest (${format.compact(this.waiting)} new)` : "Newest", "newest", () => this.load()),
-      isFull && button("Older", "older", () => this.load(oldest.request_id)),
+      this.oldest && button("Older", "older", () => this.load(this.oldest)),
     );
   }
 

@@ -1,5 +1,5 @@
 /**
- * Elements without `innerHTML`: names and errors come off the wire and go in as text, never as markup.
+ * Elements made by hand: names and errors come off the wire, and go in as text that nothing parses as markup.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -44,6 +44,35 @@ export function redraw(element, ...children) {
 function focusKey(element, key) {
   const same = [...element.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
   same?.focus({ preventScroll: true });
+}
+
+/**
+ * Make an element hold the given children by changing what is there: what stays the same keeps the pointer over it, its hint
+ * and its selection, and what moves can move gently. Not for elements with listeners: the old ones stay.
+ */
+export function morph(element, ...children) {
+  const fresh = present(children).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
+  fresh.forEach((child, index) => {
+    const old = element.childNodes[index];
+    if (!old) element.append(child);
+    else if (old.nodeName !== child.nodeName) old.replaceWith(child);
+    else become(old, child);
+  });
+  while (element.childNodes.length > fresh.length) element.lastChild.remove();
+}
+
+function become(old, fresh) {
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+    return;
+  }
+  for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+  for (const { name, value } of fresh.attributes) {
+    // The policy forbids style attributes; custom properties may be set one by one.
+    if (name !== "style" && old.getAttribute(name) !== value) old.setAttribute(name, value);
+  }
+  for (const name of fresh.style) old.style.setProperty(name, fresh.style.getPropertyValue(name));
+  morph(old, ...fresh.childNodes);
 }
 
 /**

@@ -35,6 +35,7 @@ function dollars(digits) {
 
 const cents = dollars(2);
 const fractions = dollars(4);
+const millionths = dollars(6);
 const all = new Intl.NumberFormat(LOCALE, { style: "currency", currency: "USD", maximumFractionDigits: 10 });
 
 const SMALLEST = 0.0001;
@@ -51,6 +52,11 @@ export function fineMoney(usd) {
   if (isUnknown(usd)) return UNKNOWN;
   if (usd > 0 && usd < SMALLEST) return `<${fractions.format(SMALLEST)}`;
   return fractions.format(usd);
+}
+
+/** `$0.038250`: for sums whose smallest items are single tokens. */
+export function finestMoney(usd) {
+  return isUnknown(usd) ? UNKNOWN : millionths.format(usd);
 }
 
 export function exactMoney(usd) {

@@ -2,7 +2,7 @@
  * How full each limit is, where it will stand at its reset, and whether it is reached before.
  */
 
-import { el, put } from "./dom.js";
+import { el, morph, put } from "./dom.js";
 import * as format from "./format.js";
 import * as values from "./values.js";
 
@@ -37,23 +37,33 @@ function sentence(key) {
 }
 
 let expanded = false;
+let latest = null;
 
-export function drawLimits(usage, redrawAll) {
+export function drawLimits(usage) {
+  latest = usage;
   const rows = [...providerRows(usage, "provider_native"), ...configuredRows(usage), ...rateLimitRows(usage), ...providerRows(usage, "local_estimate")];
   const shown = expanded ? rows : rows.slice(0, SHOWN);
-  put(
+  morph(
     document.getElementById("limits-body"),
     rows.length
       ? el("ul", { class: "windows" }, shown.map(row))
       : el("p", { class: "hint" }, "No limit known yet. Providers tell their limits with their answers; limits of your own are set with ", el("code", {}, "usage_limits"), "."),
-    el("p", { class: "limits-foot" }, rows.length > SHOWN && more(rows.length, () => drawLimits(usage, redrawAll)), usage.extra_usage.map(credit)),
+    usage.extra_usage.map(credit),
   );
+  drawMore(rows.length);
   put(document.getElementById("limits-verdict"), verdict(usage.predictions));
 }
 
-function more(count, again) {
-  const text = expanded ? "Show fewer" : `Show all ${count}`;
-  return el("button", { class: "quiet", type: "button", "aria-expanded": String(expanded), onclick: () => ((expanded = !expanded), again()) }, text);
+const more = document.getElementById("limits-more");
+more.addEventListener("click", () => {
+  expanded = !expanded;
+  drawLimits(latest);
+});
+
+function drawMore(count) {
+  more.hidden = count <= SHOWN;
+  more.textContent = expanded ? "Show fewer" : `Show all ${count}`;
+  more.setAttribute("aria-expanded", String(expanded));
 }
 
 /** What the limits come to, in words. */
@@ -197,5 +207,5 @@ function gauge(limit) {
 
 function credit(window) {
   const amount = window.utilization !== null ? `${format.percent(window.utilization)} used` : (window.status ?? "on");
-  return el("span", { class: "hint" }, `Extra usage beside the plan: ${values.plain(amount)}`);
+  return el("p", { class: "hint" }, `Extra usage beside the plan: ${values.plain(amount)}`);
 }

@@ -128,7 +128,7 @@ function turns(session, again) {
   const isWorth = !session.spent_usd && session.api_value_usd;
   return [
     el(
-      "header",
+      "div",
       { class: "bar" },
       el("h3", {}, "Turn by turn"),
       names.size > 2 &&

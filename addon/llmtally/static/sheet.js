@@ -47,7 +47,7 @@ export class Sheet {
     const back = this.depth > 1 && el("button", { class: "quiet", type: "button", onclick: () => history.back() }, "‹ Back");
     put(
       this.dialog,
-      el("header", {}, back, el("h2", { id: "sheet-title", tabindex: "-1" }, title), el("p", { class: "aside" }, aside ?? ""), this.closeButton()),
+      el("div", { class: "sheet-head" }, back, el("h2", { id: "sheet-title", tabindex: "-1" }, title), el("p", { class: "aside" }, aside ?? ""), this.closeButton()),
       el("div", { class: "sheet-body" }, content),
     );
   }

@@ -3,7 +3,7 @@
  */
 
 import { Chart } from "./chart.js";
-import { el, put, redraw, swatch } from "./dom.js";
+import { el, morph, put, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { shortName, slotOf } from "./models.js";
 import * as values from "./values.js";
@@ -50,7 +50,7 @@ export class Timeline {
     this.tokens.draw(this.stack("tokens", "Tokens per minute", format.compact));
     this.cost.draw(this.stack("cost_usd", `${word} per minute`, format.money));
     this.drawDay(word, usage.generated_at);
-    redraw(document.getElementById("legend"), this.names.map((name) => this.legendItem(name)));
+    morph(document.getElementById("legend"), this.names.map((name) => this.legendItem(name)));
   }
 
   legendItem(name) {

@@ -2,7 +2,7 @@
  * What today costs, how fast it goes, and what it is made of.
  */
 
-import { el, put } from "./dom.js";
+import { el, morph } from "./dom.js";
 import * as format from "./format.js";
 import * as values from "./values.js";
 
@@ -28,8 +28,8 @@ const HOUR = 60;
 export function drawToday(usage) {
   const { today, burn_rate: burn, coverage } = usage;
   const since = new Date(`${usage.generated_at.slice(0, 10)}T00:00:00Z`);
-  put(document.getElementById("today-since"), el("span", { title: "Days are UTC days." }, `since ${format.hour(since)}, ${format.compact(today.calls)} calls`));
-  put(
+  morph(document.getElementById("today-since"), el("span", { title: "Days are UTC days." }, `since ${format.hour(since)}, ${format.compact(today.calls)} calls`));
+  morph(
     document.getElementById("today-body"),
     el("dl", { class: "figures-row" }, moneyFigures(today), burnFigure(burn, usage.last_hour)),
     mix(today),

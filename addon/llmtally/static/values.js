@@ -21,6 +21,8 @@ export function unknown() {
 export const count = (n, approximate = false) => value(format.compact(n), format.exact(n), approximate);
 export const money = (usd, approximate = false) => value(format.money(usd), format.exactMoney(usd), approximate);
 export const fineMoney = (usd, approximate = false) => value(format.fineMoney(usd), format.exactMoney(usd), approximate);
+export const finestMoney = (usd, approximate = false) => value(format.finestMoney(usd), format.exactMoney(usd), approximate);
+export const exactCount = (n, approximate = false) => value(n === null || n === undefined ? format.UNKNOWN : format.exact(n), format.exact(n), approximate);
 export const percent = (n) => value(format.percent(n), `${format.exact(n)} percent`, false);
 export const duration = (ms) => value(format.duration(ms), `${format.exact(ms)} milliseconds`, false);
 

@@ -1,0 +1,94 @@
+"""The page's files hold to their rules; `tests/browser` says what the page does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import llmtally
+from llmtally.web.app import SECURITY_HEADERS
+
+STATIC = Path(llmtally.__file__ or "").parent / "static"
+FILES = {path.name: path.read_text() for path in STATIC.iterdir()}
+SCRIPTS = [name for name in FILES if name.endswith(".js")]
+
+FIRST_PAINT_BYTES = 100_000
+
+MARKUP = re.compile(
+    r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function|javascript:"
+)
+"""All ways for text off the wire to become markup or code."""
+
+STATIC_IMPORT = re.compile(r'^import .*?from "\./([\w.]+)";', re.MULTILINE)
+LATE_IMPORT = re.compile(r'import\("\./([\w.]+)"\)')
+
+
+def eager(name: str = "app.js") -> set[str]:
+    """A module, and all that is loaded before it runs."""
+    found = {name}
+    waiting = [name]
+    while waiting:
+        for imported in STATIC_IMPORT.findall(FILES[waiting.pop()]):
+            if imported not in found:
+                found.add(imported)
+                waiting.append(imported)
+    return found
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_names_off_the_wire_stay_text(name: str) -> None:
+    """No script makes markup or code of a string."""
+    assert MARKUP.findall(FILES[name]) == []
+
+
+def test_the_policy_is_kept() -> None:
+    """The policy forbids what is inline, so the document has no such script, style or handler."""
+    policy = dict(SECURITY_HEADERS)["Content-Security-Policy"]
+    document = FILES["index.html"]
+
+    assert "default-src 'self'" in policy
+    assert "unsafe" not in policy
+    assert re.findall(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", document) == []
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_nothing_is_fetched_from_elsewhere(name: str) -> None:
+    """No file names another host as a source."""
+    assert re.findall(r"""(?:src=|href=|url\(|from |import\(|import |fetch\(|@import )\s*["'`]?(?:https?:)?//""", FILES[name]) == []
+
+
+def test_every_file_is_used() -> None:
+    """What a module imports exists, and no file lies about unused."""
+    late = {found for name in SCRIPTS for found in LATE_IMPORT.findall(FILES[name])}
+    modules = set().union(*(eager(name) for name in {"app.js", *late}))
+    others = set(re.findall(r'(?:src|href)="([\w.]+)"', FILES["index.html"]))
+
+    assert modules | others | {"index.html"} == set(FILES)
+
+
+def test_every_place_exists() -> None:
+    """Places that scripts write to by id are in the document, once."""
+    ids = re.findall(r'\bid="([\w-]+)"', FILES["index.html"])
+    wanted = {found for name in SCRIPTS for found in re.findall(r'(?:getElementById|byId)\("([\w-]+)"\)', FILES[name])}
+
+    assert len(wanted) > 15
+    assert wanted <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_the_first_paint_is_small() -> None:
+    """What is loaded before anything is seen comes to less than 100 kB, before any compression."""
+    needed = eager() | {"index.html", "app.css", "favicon.svg"}
+
+    assert sum((STATIC / name).stat().st_size for name in needed) < FIRST_PAINT_BYTES
+
+
+def test_colours_are_defined() -> None:
+    """Every custom property that is used is set somewhere: in the style sheet, or by a script that draws."""
+    set_here = set(re.findall(r"(--[\w-]+)\s*:", FILES["app.css"]))
+    set_by_scripts = {found for name in SCRIPTS for found in re.findall(r'"(--[\w-]+)"', FILES[name])}
+    used = set(re.findall(r"var\((--[\w-]+)", FILES["app.css"]))
+
+    assert used <= set_here | set_by_scripts
