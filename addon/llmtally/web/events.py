@@ -118,12 +118,6 @@ class Hub:
         for reader in self.readers:
             reader.add(line)
 
-    def close(self) -> None:
-        """End all connections at once."""
-        for reader in list(self.readers):
-            reader.close()
-        self.readers.clear()
-
     def _tick(self) -> None:
         self._ticking = bool(self.readers)
         if not self._ticking:

@@ -118,10 +118,15 @@ class WebServer:
         return self._port
 
     @property
+    def address(self) -> str:
+        """The page's URL, for those who are logged in."""
+        host = "127.0.0.1" if self._host in WILDCARDS else self._host
+        return f"http://{_authority(host, self._port)}/"
+
+    @property
     def url(self) -> str:
         """What a person opens to be logged in. It is a secret."""
-        host = "127.0.0.1" if self._host in WILDCARDS else self._host
-        return f"http://{_authority(host, self._port)}/login?token={self._token}"
+        return f"{self.address}login?token={self._token}"
 
     @property
     def watched(self) -> bool:
@@ -183,7 +188,6 @@ class _Server(HTTPServer):
 
     def close_connections(self) -> None:
         """End all connections at once. tornado's `close_all_connections` has to be awaited, and mitmproxy's `done` can't be."""
-        self.hub.close()
         for stream in list(self._streams):
             stream.close()
 
@@ -225,10 +229,10 @@ class _Exchange(HTTPMessageDelegate):
 
     def _send(self, answer: Answer) -> None:
         headers = HTTPHeaders(dict(answer.headers))
-        has_body = self._start_line.method != "HEAD" and answer.status != 304
-        if answer.status != 304:
+        if answer.status != http.client.NOT_MODIFIED:
             headers["Content-Length"] = str(len(answer.body))
-        self._connection.write_headers(_status_line(answer), headers, answer.body if has_body else None)
+        body = None if self._start_line.method == "HEAD" else answer.body
+        self._connection.write_headers(_status_line(answer), headers, body)
         self._connection.finish()
 
     def _stream(self, answer: Answer) -> None:
