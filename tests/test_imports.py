@@ -17,13 +17,13 @@ import llmtally
 PACKAGE = Path(llmtally.__file__ or "").parent
 
 FLOORS = (
-    {"llmtally", "record", "local_time"},
+    {"llmtally", "record", "local_time", "whole_file"},
     {"wire"},
     {"formats"},
-    {"providers", "attribution", "limits", "client_process"},
+    {"providers", "attribution", "limits", "client_process", "runs"},
     {"quota"},
     {"tracker", "pricing", "exchange"},
-    {"web", "report", "filters", "metrics", "journal", "export", "terminal"},
+    {"web", "report", "filters", "metrics", "journal", "export", "terminal", "presence", "status"},
     {"addon", "live", "later", "tap"},
     {"cli", "__main__"},
 )

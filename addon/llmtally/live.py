@@ -16,6 +16,7 @@ from . import __version__, journal
 from .journal import DamageReport, Journal
 from .metrics import Runtime
 from .record import Call, Cost, LimitReading, rfc3339, to_record
+from .status import StatusFile
 from .terminal import printable
 from .tracker import ConfiguredLimits, Reset, Tracker
 from .web import WebServer
@@ -40,6 +41,7 @@ class Live:
         self._opened = clock()
         self._journal = Journal(directory, on_trouble=alert)
         self._web: WebServer | None = None
+        self._status: StatusFile | None = None
         self._closing = threading.Event()
 
     @property
@@ -60,6 +62,8 @@ class Live:
         if call.coverage == "duplicate" or call.pending:
             return
         self._journal.append(call)
+        if self._status is not None:
+            self._status.changed()
         if self._web is not None and self._web.watched:
             self._web.publish(to_record(call))
 
@@ -74,6 +78,8 @@ class Live:
         self._changed()
 
     def _changed(self) -> None:
+        if self._status is not None:
+            self._status.changed()
         if self._web is not None:
             self._web.changed()
 
@@ -81,6 +87,10 @@ class Live:
         """Let the state count from zero again; the journal keeps everything."""
         self.tracker.reset()
         self._changed()
+
+    def keep_status(self, in_thread: Callable[[Callable[[], None]], object]) -> None:
+        """From now on, keep the file that status lines read. Wants a running loop."""
+        self._status = StatusFile(self.directory, lambda: self.tracker.status(self._clock()), in_thread)
 
     # The page
 
@@ -107,6 +117,11 @@ class Live:
         if self._web is not None:
             self._web.stop()
             self._web = None
+
+    @property
+    def page(self) -> str | None:
+        """Where the page is, without the token that opens it."""
+        return None if self._web is None else self._web.address
 
     def is_page(self, address: tuple[str, int]) -> bool:
         """Whether a connection to this address would lead to our own page."""
@@ -175,6 +190,8 @@ class Live:
         """Write what waits and free the port."""
         self._closing.set()
         self.stop_serving()
+        if self._status is not None:
+            self._status.stop()
         self._journal.close()
 
 

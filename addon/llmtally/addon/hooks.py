@@ -40,6 +40,7 @@ from ..tap import RequestTap, Tap, tap_of
 from ..terminal import one_line, printable
 from ..wire.framing import is_streaming
 from . import options
+from .announcer import Announcer
 from .commands import Commands
 from .flows import ending_of, head_of, is_coded, lower_headers, method_of
 from .options import declare
@@ -106,6 +107,7 @@ class UsageAddon:
             Commands(lambda: self._live, self._later.pool.submit),
             Tunnels(lambda host: self._directory.provider(host)),
             RunHooks(self._runs),
+            Announcer(lambda: self._live),
         ]
         """mitmproxy takes these in with this one."""
 
@@ -174,6 +176,7 @@ class UsageAddon:
         live.restore(lambda call: memory.recall(call))
 
     def _serve(self) -> None:
+        live.keep_status(self._later.pool.submit)
         live = self._live
         if live is None:
             return

@@ -145,6 +145,35 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
     }
 
 
+def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
+    """The few figures of a status line; its shape is told at `Tracker.status`."""
+    state.advance(now)
+    scope = Scope()
+    primary = primary_window(state, scope, now)
+    live = sorted(state.windows.live(now, None, every=True), key=_window_order)
+    rows = sessions_json(state, scope, now, primary, rank="updated_at", limit=sessions)
+    return {
+        "generated_at": rfc3339(now),
+        "today": to_json(total_since(state, scope, day_start(now))),
+        "coverage": coverage_since(state, scope, day_start(now)),
+        "burn_rate": burn_rate(state, scope, now).to_json(),
+        "windows": [
+            {
+                **{name: getattr(window, name) for name in ("key", "name", "provider", "source", "utilization")},
+                **_times_json(window.started_at, window.resets_at, now),
+            }
+            for window in live
+            if window.key not in CREDIT_KEYS
+        ],
+        "sessions": {row["session_id"]: {name: value for name, value in row.items() if name in _STATUS_OF_SESSION} for row in rows},
+    }
+
+
+_STATUS_OF_SESSION = frozenset(
+    {"client", "model", "calls", "total_tokens", "cost_usd", "spent_usd", "api_value_usd", "cache_hit_pct", "unpriced", "updated_at"}
+)
+
+
 def coverage_since(state: State, scope: Scope, minute: int) -> dict[str, int]:
     """Responses by bucket of coverage. Those of no known account count for all of them together only."""
     counts: dict[str, int] = {}
