@@ -113,6 +113,7 @@ def _pass_through(addon: UsageAddon, call: Passing) -> None:
     if callable(stream := flow.response.stream):
         for chunk in call.chunks:
             stream(chunk)
+    flow.response.timestamp_end = time.time()
     addon.response(flow)
 
 
@@ -131,6 +132,8 @@ def _flow(answer: bytes, *, stream: bool) -> http.HTTPFlow:
     request.timestamp_start = request.timestamp_end = time.time()
     headers, body = _split(answer)
     flow = tflow.tflow(req=request, resp=http.Response.make(200, body, headers))
+    assert flow.response is not None
+    flow.response.timestamp_end = None  # it is still coming
     flow.live = True
     return flow
 

@@ -26,7 +26,7 @@ class Plan:
 
 
 FULL = Plan(starts=3, rounds=3, repeats=41, paced_seconds=1.5)
-QUICK = Plan(starts=1, rounds=2, repeats=9, paced_seconds=0.7)
+QUICK = Plan(starts=1, rounds=1, repeats=9, paced_seconds=0.7)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ journal. Both are means over the chunks of a stream, one event a chunk.
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -52,7 +54,7 @@ def run(plan: Plan) -> Section:
     """All streams in turn, as often as the plan says."""
     pricer = Pricer()
     times = {stream.name: Times() for stream in STREAMS}
-    with on_core(1):
+    with on_core(1), no_collections():
         for _ in range(plan.repeats):
             for stream in STREAMS:
                 _measure(stream, times[stream.name], pricer)
@@ -67,6 +69,17 @@ def run(plan: Plan) -> Section:
             "longest chunk: what one chunk of a stream waits at most. settlement: of a stream, its share is part of `in all`.",
         ),
     )
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """A full collection, of everything that this process has loaded, would be counted as a part of whatever it interrupts."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _row(stream: traffic.Stream, times: Times) -> tuple[str, float, float, float, float, float, float]:
