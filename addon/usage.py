@@ -10,6 +10,6 @@ except ModuleNotFoundError as error:
     raise ImportError(
         f"The Python that runs mitmdump has no module {error.name!r}. From a checkout, `scripts/run` installs everything and "
         "starts mitmdump; into an environment of your own, `pip install PATH_OF_THE_CHECKOUT` does."
-    ) from error
+    ) from None
 
 addons = [UsageAddon()]

@@ -18,7 +18,7 @@ from conftest import StartProxy
 from upstream.answers import SSE, anthropic_events, json_answer, sse, sse_answer
 from upstream.client import Http1Client, post
 from upstream.handler import DEADLINE, Gate, Reply, Request
-from upstream.proxy import ADDON
+from upstream.proxy import ADDON, Proxy
 from upstream.server import Upstream
 
 HOST = "api.anthropic.com"
@@ -150,7 +150,7 @@ def test_nothing_secret_is_written(start_proxy: StartProxy, upstream: Upstream) 
 
 def test_an_unreadable_option_stops_mitmdump(start_proxy: StartProxy) -> None:
     """A mistyped value, which mitmproxy would swallow with the whole addon, ends mitmdump with a word on why."""
-    with pytest.raises(AssertionError, match="an option could not be read"):
+    with pytest.raises(AssertionError, match=r"value of an option cannot be read \(.*usage_quiet"):
         start_proxy(options={"usage_quiet": "perhaps"}).wait_for_log("never")
 
 
@@ -202,6 +202,46 @@ def test_every_call_is_one_line_in_the_terminal(start_proxy: StartProxy, upstrea
         proxy.records(1)
         proxy.stop()
         assert (f"anthropic {MODEL}" in proxy.log) == (quiet == "false")
+
+
+def test_a_long_stream_keeps_what_was_asked(proxy: Proxy, upstream: Upstream) -> None:
+    """A stream that goes on while its beginning is read and other calls settle still knows its request."""
+    held = Held("msg-long")
+    upstream.route(HOST, PATH, held)
+    body = b'{"model": "asked-for", "service_tier": "auto", "session_id": "session-1", "messages": []}'
+    with Http1Client(proxy, HOST) as client:
+        response = client.request("POST", PATH, body)
+        response.read(held.size)
+        upstream.route(HOST, PATH, json_answer(whole("msg-meanwhile")))
+        post(proxy, HOST, PATH)
+        assert proxy.record()["response_id"] == "msg-meanwhile"  # settled after the held stream's beginning had been read
+        held.go_on.open()
+        response.read()
+        record = proxy.records(2)[1]
+
+    assert (record["response_id"], record["outcome"]) == ("msg-long", "complete")
+    assert (record["request_model"], record["request_service_tier"], record["request_bytes"]) == ("asked-for", "auto", len(body))
+    assert (record["session"], record["session_source"]) == ("session-1", "body")
+
+
+def test_an_answer_made_by_an_addon_is_no_call(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
+    """Nothing was asked of the provider, so nothing was spent, although mitmproxy has connected to it."""
+    script = tmp_path / "answering.py"
+    script.write_text(
+        "from mitmproxy import http\n"
+        "def request(flow):\n"
+        "    if b'made-up' in flow.request.content:\n"
+        "        answer = b'{\"usage\": {\"input_tokens\": 5}}'\n"
+        "        flow.response = http.Response.make(200, answer, {'content-type': 'application/json'})\n"
+    )
+    upstream.route(HOST, PATH, json_answer(whole("msg-real")))
+    proxy = start_proxy(after=[script])
+    assert post(proxy, HOST, PATH, b'{"prompt": "made-up"}')[0] == 200
+    post(proxy, HOST, PATH)
+
+    assert [record["response_id"] for record in proxy.records(1)] == ["msg-real"]
+    proxy.stop()
+    assert len(proxy.records(1)) == 1
 
 
 def test_ctrl_c_ends_it(start_proxy: StartProxy) -> None:

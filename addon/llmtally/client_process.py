@@ -11,11 +11,11 @@ import ipaddress
 import os
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from .record import TEXT_CAP, Attribution
 
@@ -24,7 +24,7 @@ PROC = Path("/proc")
 TABLE_CAP = 16 * 1024 * 1024
 """Bytes of a connection table that are read: 100,000 connections."""
 
-INTERVAL = 1.0
+INTERVAL = 0.5
 """Seconds between look-ups: each costs some milliseconds of CPU, and a script may open a connection per request."""
 
 CONNECTIONS_CAP = 1_024
@@ -33,7 +33,7 @@ CONNECTIONS_CAP = 1_024
 _ESTABLISHED = "01"
 
 
-_Found: TypeAlias = "Future[ClientProcess | None]"
+_Found: TypeAlias = "Future[dict[str, ClientProcess]]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,43 +47,74 @@ class ClientProcess:
 
 
 class Processes:
-    """The processes behind client connections: each looked up once, in a thread, while the connection lives."""
+    """The processes behind client connections: looked up in a thread while the connection lives, many at a time."""
 
-    def __init__(self, submit: Callable[[Callable[[tuple[str, int]], ClientProcess | None], tuple[str, int]], _Found]) -> None:
-        """`submit` runs `find` in a thread."""
+    def __init__(self, submit: Callable[..., Future[Any]], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+        """`submit` runs a function in a thread, `call_later` one after so many seconds."""
         self._submit = submit
+        self._call_later = call_later
         self._found: OrderedDict[str, _Found] = OrderedDict()
+        self._peers: dict[str, tuple[str, int]] = {}
+        """Connections of the next look-up."""
+        self._next: _Found | None = None
         self._not_before = 0.0
 
     def connected(self, connection: str, peer: tuple[str, int], *, now: float) -> None:
         """A request came over this connection. `now` is on any clock that does not go back."""
-        if connection in self._found or now < self._not_before:
+        if connection in self._found:
             return
-        self._not_before = now + INTERVAL
-        self._found[connection] = self._submit(find, peer)
+        if self._next is None:
+            self._next = Future()
+            self._call_later(max(0.0, self._not_before - now), self._look)
+            self._not_before = max(now, self._not_before) + INTERVAL
+        self._peers[connection] = peer
+        self._found[connection] = self._next
         if len(self._found) > CONNECTIONS_CAP:
             self._found.popitem(last=False)
+
+    def _look(self) -> None:
+        peers, found, self._peers, self._next = self._peers, self._next, {}, None
+        assert found is not None
+        self._submit(lambda: found.set_result(find_all(peers)))
+
+    def pending(self, connection: str) -> _Found | None:
+        """The look-up that this connection waits for."""
+        found = self._found.get(connection)
+        return found if found is not None and not found.done() else None
 
     def of(self, connection: str) -> ClientProcess | None:
         """The process, once it has been found."""
         found = self._found.get(connection)
-        return found.result() if found is not None and found.done() else None
+        return found.result().get(connection) if found is not None and found.done() else None
 
 
 def find(peer: tuple[str, int], *, proc: Path = PROC) -> ClientProcess | None:
-    """The process of our user at the other end of a loopback connection.
+    """The process of our user at the other end of a loopback connection; see `find_all`."""
+    return find_all({"": peer}, proc=proc).get("")
 
-    Blocks for some milliseconds (it looks through the open files of our processes once), so call it in a thread. Whatever
-    goes wrong is None: processes end while they are looked at.
+
+def find_all(peers: Mapping[str, tuple[str, int]], *, proc: Path = PROC) -> dict[str, ClientProcess]:
+    """The processes of our user at the other ends of loopback connections, by the connections' names.
+
+    Blocks for some milliseconds (it looks through the open files of our processes once, however many are asked for), so call it
+    in a thread. Whatever goes wrong is left out: processes end while they are looked at.
     """
+    links: dict[str, list[str]] = {}
+    for name, (host, port) in peers.items():
+        try:
+            inode = _socket_inode(host, port, proc)
+        except (OSError, ValueError):
+            continue
+        if inode is not None:
+            links.setdefault(f"socket:[{inode}]", []).append(name)
+    found: dict[str, ClientProcess] = {}
     try:
-        inode = _socket_inode(peer[0], peer[1], proc)
-        if inode is None:
-            return None
-        pid = _owner(f"socket:[{inode}]", proc)
-        return None if pid is None else _describe(pid, proc)
-    except (OSError, ValueError):
-        return None
+        for pid, link in _owners(set(links), proc):
+            process = _describe(pid, proc)
+            found.update((name, process) for name in links[link])
+    except OSError:
+        pass
+    return found
 
 
 def with_process(attribution: Attribution, process: ClientProcess | None) -> Attribution:
@@ -128,20 +159,24 @@ def _look_up(table: Path, local: str) -> str | None:
     return None
 
 
-def _owner(link: str, proc: Path) -> int | None:
-    """The newest process of our user that holds a file: clients are younger than most of what runs."""
-    pids = sorted((int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()), reverse=True)
-    return next((pid for pid in pids if _holds(proc / str(pid), link)), None)
+def _owners(links: set[str], proc: Path) -> Iterator[tuple[int, str]]:
+    """The processes of our user that hold these files, newest first: clients are younger than most of what runs."""
+    for pid in sorted((int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()), reverse=True):
+        if not links:
+            return
+        for link in _held(proc / str(pid), links):
+            links.discard(link)
+            yield pid, link
 
 
-def _holds(process: Path, link: str) -> bool:
+def _held(process: Path, links: set[str]) -> set[str]:
     try:
         if process.stat().st_uid != os.getuid():
-            return False
+            return set()
         with os.scandir(process / "fd") as descriptors:
-            return any(_read_link(descriptor.path) == link for descriptor in descriptors)
+            return {link for descriptor in descriptors if (link := _read_link(descriptor.path)) in links and link is not None}
     except OSError:
-        return False
+        return set()
 
 
 def _describe(pid: int, proc: Path) -> ClientProcess:

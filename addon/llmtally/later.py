@@ -7,12 +7,17 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import Any
 
 DELAY = 0.02
 """Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be done in batches."""
 
 SLICE = 0.002
 """Seconds of work at a time, then the traffic has its turn."""
+
+
+FINISH = 0.5
+"""Seconds that the end waits for a thread: shutting mitmproxy down should stay below a second."""
 
 
 class Later:
@@ -23,7 +28,7 @@ class Later:
         """The one thread for what would hold the loop."""
         self._work: deque[Callable[[], None]] = deque()
         self._scheduled = False
-        self._heavy: dict[Future[None], Callable[[], None]] = {}
+        self._heavy: dict[Future[Any], list[Callable[[], None]]] = {}
 
     def soon(self, work: Callable[[], None]) -> None:
         """Do something once the bytes at hand have gone on."""
@@ -34,15 +39,21 @@ class Later:
 
     def in_thread(self, work: Callable[[], None], then: Callable[[], None]) -> None:
         """Do something in the thread, and what follows from it on the loop, whether it succeeded or not."""
-        future = self.pool.submit(work)
-        self._heavy[future] = then
+        self.after(self.pool.submit(work), then)
+
+    def after(self, future: Future[Any], then: Callable[[], None]) -> None:
+        """Do something on the loop once a future of some thread is done."""
+        if (follow_ups := self._heavy.get(future)) is not None:
+            follow_ups.append(then)
+            return
+        self._heavy[future] = [then]
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._follow_up, done))
 
     def finish(self) -> None:
         """Do all that is queued now; nothing can be queued afterwards."""
         for future in list(self._heavy):
-            wait([future])
+            wait([future], FINISH)
             self._follow_up(future)
         while self._work:
             self._work.popleft()()
@@ -56,6 +67,6 @@ class Later:
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._slice)
 
-    def _follow_up(self, future: Future[None]) -> None:
-        if (then := self._heavy.pop(future, None)) is not None:
+    def _follow_up(self, future: Future[Any]) -> None:
+        for then in self._heavy.pop(future, ()):
             then()

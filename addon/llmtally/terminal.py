@@ -20,7 +20,8 @@ def one_line(call: Call) -> str:
     else:
         parts.append(f"in {humanised(usage.input_tokens)}")
         if usage.cache_read_tokens or usage.cache_write_tokens:
-            parts.append(f"cache {humanised(usage.cache_read_tokens)} read {humanised(usage.cache_write_tokens)} written")
+            cached = ((usage.cache_read_tokens, "read"), (usage.cache_write_tokens, "written"))
+            parts.append("cache " + " ".join(f"{humanised(count)} {what}" for count, what in cached if count is not None))
         parts.append(f"out {'~' if call.estimated else ''}{humanised(usage.output_tokens)}")
     parts.append(_money(call))
     if call.duration_ms is not None:
@@ -35,10 +36,8 @@ def one_line(call: Call) -> str:
 
 def summary(usage: Mapping[str, Any]) -> str:
     """A few lines from what `/api/usage` answers: today, the burn rate, the limit windows."""
-    today, burn = usage["today"], usage["burn_rate"]
-    tokens, calls, unpriced = humanised(today["total_tokens"]), today["calls"], today["unpriced"]
-    money = f"${today['spent_usd']:.2f} spent, ${today['api_value_usd']:.2f} API value"
-    lines = [f"today {money}, {tokens} tokens in {calls} calls ({unpriced} unpriced)"]
+    burn = usage["burn_rate"]
+    lines = [f"today {totals_line(usage['today'])}"]
     if burn is not None:
         lines.append(
             f"burning {humanised(round(burn['tokens_per_minute']))} tokens and ${burn['cost_usd_per_minute']:.4f} a minute"
@@ -50,11 +49,27 @@ def summary(usage: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def totals_line(totals: Mapping[str, Any]) -> str:
+    """Totals, as the tracker gives them, in half a line."""
+    money = f"{dollars(totals['spent_usd'])} spent"
+    if totals["api_value_usd"]:
+        money += f", {dollars(totals['api_value_usd'])} API value of subscriptions"
+    unpriced = f" ({totals['unpriced']} unpriced)" if totals["unpriced"] else ""
+    return f"{money}, {humanised(totals['total_tokens'])} tokens in {totals['calls']} calls{unpriced}"
+
+
+def dollars(amount: float) -> str:
+    """`$12.35`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
+    if amount >= 1 or amount == 0:
+        return f"${amount:.2f}"
+    return f"${amount:.4f}" if amount >= 0.01 else f"${float(f'{amount:.2g}'):.8f}".rstrip("0")
+
+
 def _money(call: Call) -> str:
     if call.cost_usd is None:
-        return "unpriced" if call.coverage == "unpriced" else "-"
+        return "unpriced" if call.coverage == "unpriced" else "no price"
     label = " API value" if call.billing == "subscription" else ""
-    return f"{'~' if call.cost_approximate or call.estimated else ''}${call.cost_usd:.4f}{label}"
+    return f"{'~' if call.cost_approximate or call.estimated else ''}{dollars(call.cost_usd)}{label}"
 
 
 def humanised(number: int | None) -> str:

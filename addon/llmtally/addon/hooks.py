@@ -37,7 +37,7 @@ from ..providers import PRICE_IDS, Directory
 from ..record import ERROR_MESSAGE_CAP, ApiError, Call
 from ..runs import Runs, with_run
 from ..tap import RequestTap, Tap, tap_of
-from ..terminal import one_line, printable
+from ..terminal import one_line, printable, totals_line
 from ..wire.framing import is_streaming
 from . import options
 from .announcer import Announcer
@@ -75,8 +75,8 @@ class Followed:
     exchange: Exchange
     tap: Tap | None = None
     request_tap: RequestTap | None = None
-    broken: bool = False
-    """Reading it has failed; it is left alone."""
+    ignored: bool = False
+    """It is left alone: no provider was asked, or reading it has failed."""
 
 
 class UsageAddon:
@@ -99,7 +99,7 @@ class UsageAddon:
         self._pricer = Pricer(price_ids=PRICE_IDS)
         self._prices_checked = 0.0
         self._later = Later()
-        self._processes = Processes(self._later.pool.submit)
+        self._processes = Processes(self._later.pool.submit, lambda delay, work: self._loop.call_later(delay, work))
         self._poll = quota.QuotaPoll(self._later.pool.submit, self._polled)
         self._bypassed: set[str] = set()
         self._runs = Runs()
@@ -118,11 +118,13 @@ class UsageAddon:
         self._loop = asyncio.get_running_loop()
         declare(loader)
         # mitmproxy keeps an option it cannot parse to itself and never configures the addon: traffic would pass uncounted.
-        self._loop.call_later(0.5, self._check_configured)
+        # By the next turn of the loop `configure` has been called; an error said by then ends mitmproxy with exit code 1.
+        self._loop.call_soon(self._check_configured)
 
     def _check_configured(self) -> None:
         if not self._configured:
-            logger.error("llmtally: an option could not be read, so nothing would be counted. Check the values of --set usage_*.")
+            named = ", ".join(sorted(key for key in ctx.options.deferred if key.startswith("usage_"))) or "one of usage_*"
+            logger.error("llmtally: the value of an option cannot be read (%s), so nothing would be counted.", named)
             ctx.master.shutdown()
 
     def configure(self, updated: set[str]) -> None:
@@ -151,7 +153,7 @@ class UsageAddon:
             key = account_key(directory)
             live = Live(directory, clock=time.time, alert=_alert)
         except OSError as error:
-            raise options.unusable(directory, error) from error
+            raise options.unusable(directory, error) from None
         if self._live is not None:
             self._live.close()
         self._live = live
@@ -165,7 +167,7 @@ class UsageAddon:
         if unknown := options.unknown():
             logger.warning("llmtally: no such option: %s. It has no effect.", ", ".join(unknown))
         if self._live is not None:
-            _alert(f"counting calls into {self._live.directory}")
+            _alert(f"counting calls into {self._live.directory}{options.where_to()}")
             self._restore()
             self._serve()
 
@@ -174,9 +176,9 @@ class UsageAddon:
         assert live is not None
         assert memory is not None
         live.restore(lambda call: memory.recall(call))
+        live.keep_status(self._later.pool.submit)
 
     def _serve(self) -> None:
-        live.keep_status(self._later.pool.submit)
         live = self._live
         if live is None:
             return
@@ -200,9 +202,14 @@ class UsageAddon:
             self._followed.clear()
         self._later.finish()
         if self._live is not None:
+            if self.coverage:
+                _alert(
+                    f"this run: {totals_line(self._live.tracker.usage(time.time())['since_start'])}; responses: {self._buckets()}"
+                )
             self._live.close()
-        if self.coverage:
-            logger.info("llmtally: %s", ", ".join(f"{count} {bucket}" for bucket, count in self.coverage.most_common()))
+
+    def _buckets(self) -> str:
+        return ", ".join(f"{count} {bucket}" for bucket, count in self.coverage.most_common())
 
     def _cut_short(self, followed: Followed) -> None:
         self._request_sent(followed)
@@ -239,11 +246,12 @@ class UsageAddon:
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Choose the decoders, and tap the body if it is a stream."""
-        if flow.response is not None and flow.response.timestamp_end is not None:
-            self._followed.pop(flow.id, None)  # made up by an addon: no provider was asked
-        elif (followed := self._followed.get(flow.id)) is not None:
+        if (followed := self._followed.get(flow.id)) is not None:
+            if flow.response is not None and flow.response.timestamp_end is not None:
+                followed.ignored = True  # made up by an addon: no provider was asked
+                return
             self._guarded(followed, self._start_response, flow, followed)
-            if followed.broken and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
+            if followed.ignored and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
                 flow.response.stream = flow.response.stream or True  # unread, but not held back either
 
     def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
@@ -296,7 +304,7 @@ class UsageAddon:
 
     def _finish(self, flow: http.HTTPFlow, ending: Ending) -> None:
         followed = self._followed.pop(flow.id, None) or self._taken_over(flow)
-        if followed is None or followed.broken:
+        if followed is None or followed.ignored:
             return
         at = time.time()
         body: bytes | None = None
@@ -313,6 +321,8 @@ class UsageAddon:
             self._later.in_thread(functools.partial(followed.exchange.read_ahead, body or b"", at), settle)
         elif options.saves_flows():
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
+        elif (looking := self._processes.pending(flow.client_conn.id)) is not None:
+            self._later.after(looking, settle)
         else:
             self._later.soon(settle)
 
@@ -350,7 +360,7 @@ class UsageAddon:
     def websocket_message(self, flow: http.HTTPFlow) -> None:
         """One message, either way."""
         followed = self._followed.get(flow.id)
-        if followed is None or followed.broken or flow.websocket is None:
+        if followed is None or followed.ignored or flow.websocket is None:
             return
         messages = flow.websocket.messages
         if messages and not messages[-1].injected and not messages[-1].dropped:
@@ -405,7 +415,7 @@ class UsageAddon:
             return
         line = one_line(call)
         if not ctx.options.usage_quiet:
-            logger.info("%s", line)
+            logger.log(ALERT, "%s", line)
         self._comment(flow, line)
 
     def _comment(self, flow: http.HTTPFlow, line: str) -> None:
@@ -471,14 +481,14 @@ class UsageAddon:
 
     def _guarded(self, followed: Followed | None, work: Callable[..., Any], *args: Any) -> None:
         """Run what reads. The traffic is not ours: what goes wrong here is logged once per flow, and the flow goes on unread."""
-        if followed is not None and followed.broken:
+        if followed is not None and followed.ignored:
             return
         try:
             work(*args)
         except Exception:
             self._count("unparsed")
             if followed is not None:
-                followed.broken = True
+                followed.ignored = True
             logger.exception("llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally.")
 
 

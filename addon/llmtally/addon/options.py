@@ -86,11 +86,13 @@ def custom_rows() -> list[Provider]:
     """Rows of the provider table that the user added."""
     providers = []
     for row in ctx.options.usage_hosts:
-        host, _, format_name = row.partition("=")
+        host, equals, format_name = row.partition("=")
+        if not equals:
+            raise exceptions.OptionsError(f"usage_hosts: {row!r} has no `=`. Write it as host=format, e.g. {row}=openai_chat.")
         try:
             providers.append(custom(host.strip().lower(), format_name.strip()))
         except ValueError as error:
-            raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from error
+            raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from None
     return providers
 
 
@@ -105,7 +107,7 @@ def limits() -> ConfiguredLimits:
     try:
         return ConfiguredLimits.parse(ctx.options.usage_limits)
     except ValueError as error:
-        raise exceptions.OptionsError(f"usage_limits: {error}") from error
+        raise exceptions.OptionsError(f"usage_limits: {error}") from None
 
 
 def web_token(kept_in: Path) -> str:
@@ -113,7 +115,15 @@ def web_token(kept_in: Path) -> str:
     try:
         return load_token(kept_in, ctx.options.usage_web_token)
     except (ValueError, OSError) as error:
-        raise exceptions.OptionsError(f"usage_web_token: {error}") from error
+        raise exceptions.OptionsError(f"usage_web_token: {error}") from None
+
+
+def where_to() -> str:
+    """How clients get here, in the one mode where that can be said in a line."""
+    if ctx.options.mode != ["regular"]:
+        return ""
+    host, port = ctx.options.listen_host or "127.0.0.1", ctx.options.listen_port
+    return f"; lead clients through http://{host}:{port or 8080}" if port != 0 else ""
 
 
 def unknown() -> list[str]:
