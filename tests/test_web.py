@@ -416,6 +416,21 @@ def test_stopping_ends_open_pages_at_once() -> None:
         events.close()
 
 
+def test_what_changed_while_nobody_looked_is_told() -> None:
+    """An answer that was made for a script right before the first page opened is not all that this page hears."""
+    (call,) = made_up_calls(1, time.time(), 60.0)
+    with running() as site:
+        assert site.get("/api/usage").json()["since_start"]["calls"] == 0
+        site.call(site.tracker.add, call)
+        events = Events(site)
+        began = time.monotonic()
+
+        while events.next_of("usage")["since_start"]["calls"] != 1:
+            pass
+        assert time.monotonic() - began < 3
+        events.close()
+
+
 def test_a_page_that_goes_is_forgotten() -> None:
     """A closed tab leaves nothing behind."""
     with running() as site:

@@ -104,6 +104,7 @@ class Hub:
         self.readers.add(reader)
         reader.usage = event("usage", self._snapshots.get().body)
         reader.flush()
+        self._snapshots.changed()  # while nobody looked, nobody may have said so
         if not self._ticking:
             self._ticking = True
             self._later(TICK_SECONDS, self._tick)

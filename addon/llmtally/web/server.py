@@ -130,7 +130,7 @@ class WebServer:
 
     @property
     def watched(self) -> bool:
-        """Whether a page is open. If none is, `changed` does for `publish`, and no record has to be made."""
+        """Whether a page is open. If none is, nobody has to be told of anything."""
         return self._server is not None and bool(self._server.hub.readers)
 
     def publish(self, record: Mapping[str, Any]) -> None:
