@@ -38,6 +38,7 @@ def flow(**request: Any) -> http.HTTPFlow:
     assert made.response is not None
     made.response.headers = http.Headers(content_type="application/json")
     made.response.raw_content = BODY
+    made.response.timestamp_end = None
     return made
 
 

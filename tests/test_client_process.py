@@ -6,14 +6,17 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmtally.client_process import ClientProcess, find, with_process
+from llmtally import client_process
+from llmtally.client_process import CONNECTIONS_CAP, INTERVAL, ClientProcess, Processes, find, with_process
 from llmtally.record import Attribution
 
 CONNECT = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); sys.stdin.read()"
@@ -120,3 +123,57 @@ def test_with_process_fills_only_what_is_missing() -> None:
     assert with_process(Attribution(project="/said"), process).project == "/said"
     assert with_process(Attribution(), ClientProcess(41, "daemon", "/")) == Attribution()
     assert with_process(Attribution(), None) == Attribution()
+
+
+class Thread:
+    """Runs what is submitted and what is put off when the test says so."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Callable[[], None]] = []
+        self.put_off: list[tuple[float, Callable[[], None]]] = []
+
+    def submit(self, work: Callable[[], None]) -> Future[Any]:
+        self.submitted.append(work)
+        return Future()
+
+    def call_later(self, delay: float, work: Callable[[], None]) -> None:
+        self.put_off.append((delay, work))
+
+
+def test_many_connections_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that come together are looked up together, and the next ones no sooner than the cost allows."""
+    asked: list[dict[str, tuple[str, int]]] = []
+
+    def find_all(peers: dict[str, tuple[str, int]]) -> dict[str, ClientProcess]:
+        asked.append(peers)
+        return {name: ClientProcess(port) for name, (_, port) in peers.items()}
+
+    monkeypatch.setattr(client_process, "find_all", find_all)
+    thread = Thread()
+    processes = Processes(thread.submit, thread.call_later)
+    for number in range(5):
+        processes.connected(f"c{number}", ("127.0.0.1", number), now=100.0)
+    processes.connected("c0", ("127.0.0.1", 0), now=100.0)
+
+    assert [delay for delay, _ in thread.put_off] == [0.0]
+    assert processes.of("c3") is None
+    assert processes.pending("c3") is not None
+    thread.put_off.pop()[1]()
+    thread.submitted.pop()()
+
+    assert len(asked) == 1
+    assert processes.of("c3") == ClientProcess(3)
+    assert (processes.pending("c3"), processes.pending("unknown"), processes.of("unknown")) == (None, None, None)
+    processes.connected("c9", ("127.0.0.1", 9), now=100.1)
+    assert [round(delay, 3) for delay, _ in thread.put_off] == [INTERVAL - 0.1]
+
+
+def test_connections_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of connections is bounded."""
+    thread = Thread()
+    processes = Processes(thread.submit, thread.call_later)
+    for number in range(CONNECTIONS_CAP + 1):
+        processes.connected(f"c{number}", ("127.0.0.1", 1), now=100.0)
+
+    assert processes.pending("c0") is None
+    assert processes.pending("c1") is not None

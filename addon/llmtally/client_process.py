@@ -13,6 +13,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -75,7 +76,8 @@ class Processes:
     def _look(self) -> None:
         peers, found, self._peers, self._next = self._peers, self._next, {}, None
         assert found is not None
-        self._submit(lambda: found.set_result(find_all(peers)))
+        with suppress(RuntimeError):  # the thread has been ended: we are shutting down
+            self._submit(lambda: found.set_result(find_all(peers)))
 
     def pending(self, connection: str) -> _Found | None:
         """The look-up that this connection waits for."""
