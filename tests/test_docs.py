@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from pathlib import Path
 
@@ -11,7 +12,10 @@ from mitmproxy.test import taddons
 
 from llmtally import formats
 from llmtally.addon import UsageAddon
+from llmtally.pricing import Pricer
 from llmtally.providers import PROVIDERS
+from llmtally.record import from_record
+from llmtally.terminal import one_line
 from provider_table import README, with_table
 
 ROOT = Path(__file__).parent.parent
@@ -39,6 +43,18 @@ def test_options(document: str) -> None:
 def test_counts_in_the_changelog() -> None:
     """The changelog counts providers and formats as there are."""
     assert f"{len(PROVIDERS)} providers in {len(formats.FORMATS)} wire formats" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_the_example() -> None:
+    """The README's record is one that can be read, its cost is what it costs, and the line above it is its line."""
+    readme = README.read_text()
+    example = re.search(r"```jsonc\n(.*?)```", readme, re.DOTALL)
+    assert example is not None
+    call = from_record(json.loads(re.sub(r"\s//.*", "", example.group(1))))
+
+    assert call.usage.total_tokens == json.loads(re.sub(r"\s//.*", "", example.group(1)))["total_tokens"]
+    assert Pricer().price(call).cost_usd == pytest.approx(call.cost_usd)
+    assert f"\n{one_line(call)}\n" in readme
 
 
 @pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "llmtally addon-path"])
