@@ -299,7 +299,44 @@ def test_newest_calls_first_with_paging_and_filters() -> None:
     assert [call["request_id"] for call in tracker.calls(2, before="f4")] == ["f3", "f2"]
     assert [call["request_id"] for call in tracker.calls(filters={"model": "m1", "session": "s1"})] == ["f1"]
     assert [call["request_id"] for call in tracker.calls(filters={"outcome": "complete"})] == ["f5", "f4", "f3", "f2", "f1", "f0"]
+    assert tracker.calls(filters={"request_id": "f3"}) == [to_record(calls[3])]
     assert tracker.calls(filters={"nonsense": "x"}) == tracker.calls(before="gone") == tracker.calls(-1) == []
+
+
+def test_what_is_read_back_late_is_still_older() -> None:
+    """Calls that came while the journal was being read stay the newest, and no sum minds the order."""
+    live, before, long_before = (a_call(NOON - 600 * n, request_id=f"f{n}", session="s") for n in range(3))
+    tracker = tracked(live)
+    for call in (long_before, before):
+        tracker.add(call, restored=True)
+    session = tracker.session("s", NOON)
+
+    assert [call["request_id"] for call in tracker.calls()] == ["f0", "f1", "f2"]
+    assert session is not None
+    assert [call["request_id"] for call in session["calls"]] == ["f2", "f1", "f0"]
+    assert session["started_at"] == "2026-11-20T11:39:57.000Z"
+    assert figures(tracker.usage(NOON)["last_hour"]) == brute_force([live, before, long_before])
+    assert tracker.usage(NOON)["window"]["started_at"] == "2026-11-20T11:40:00.000Z"
+
+
+def test_sessions_folded_away_stay_with_their_account() -> None:
+    """What forgotten sessions had spent is still known of each account."""
+    calls = [a_call(session=f"s{n}", account="ab"[n % 2], cost=float(n)) for n in range(5)]
+    tracker = tracked(*calls, sessions_cap=2)
+
+    for account, folded in (("a", [calls[0], calls[2]]), ("b", [calls[1]])):
+        assert figures(tracker.usage(NOON, account)["sessions"]["other"]) == brute_force(folded)
+
+
+def test_the_view_can_begin_again() -> None:
+    """A reset view counts from zero; windows are the provider's, and Prometheus's counters never fall."""
+    tracker = tracked(a_call(session="s", limits=(five_hours(40),)))
+    tracker.reset()
+    usage = tracker.usage(NOON)
+
+    assert usage["week"]["calls"] == len(usage["top_sessions"]) == len(tracker.calls()) == 0
+    assert usage["window"]["utilization"] == 40
+    assert usage["since_start"]["calls"] == 1
 
 
 def test_series_by_model_and_today_against_yesterday() -> None:

@@ -121,6 +121,7 @@ READINGS = st.builds(
     source=st.sampled_from(["provider_native", "provider_api_rate_limit"]),
     utilization=st.one_of(st.none(), st.floats(0, 1e6)),
     limit=st.one_of(st.none(), st.floats(0, 1e18)),
+    remaining=st.one_of(st.none(), st.floats(0, 1e18)),
     resets_at=st.one_of(st.none(), TIMES),
     window_seconds=st.one_of(st.none(), st.floats(0, 1e9)),
     status=NAMES,

@@ -200,6 +200,15 @@ def test_a_clock_that_goes_back_yields_nothing_negative(back: float) -> None:
     assert all(number >= 0 for number in numbers(usage))
 
 
+def test_an_estimated_window_never_begins_in_the_future() -> None:
+    """After the clock went back, the oldest call may lie ahead: the window then begins now."""
+    tracker = Tracker()
+    tracker.add(a_call(NOON))
+    window = tracker.usage(NOON - HOUR)["window"]
+
+    assert (window["started_at"], window["reset_in_ms"]) == ("2026-11-20T11:00:00.000Z", 5 * 3_600_000)
+
+
 def numbers(value: Any) -> list[float]:
     if isinstance(value, dict):
         return [number for each in value.values() for number in numbers(each)]

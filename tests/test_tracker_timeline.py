@@ -45,7 +45,7 @@ def test_any_order_gives_the_same_sums(spent: list[tuple[int, int]], data: st.Da
         asked.since(data.draw(MINUTES))
 
     straight = timeline_of(sorted(spent))
-    for minute in range(0, 208, 16):
+    for minute in range(208):
         assert asked.since(minute) == straight.since(minute)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +47,7 @@ def test_a_providers_window_counts_from_its_start() -> None:
         pytest.param([ELEVEN + 0.25, NOON], "2026-11-20T11:00:00.250Z", 2, id="the oldest anchors it"),
         pytest.param([NOON - 5 * HOUR, ELEVEN], "2026-11-20T11:00:00.000Z", 1, id="older than 5 hours is out of it"),
         pytest.param([ELEVEN, EIGHT], "2026-11-20T08:00:00.000Z", 2, id="in whatever order they come"),
+        pytest.param([EIGHT + 30, EIGHT + 0.25], "2026-11-20T08:00:00.250Z", 2, id="also within a minute"),
     ],
 )
 def test_without_provider_data_five_hours_from_the_oldest_call(ends: list[float], started_at: str, calls: int) -> None:
@@ -117,6 +117,14 @@ def test_jitter_does_not_add_up() -> None:
         tracker.add(a_call(NOON + n, limits=(five_hours(10, NOON + HOUR + 40 * n),)))
 
     assert [reset.new_resets_at - reset.old_resets_at for reset in resets] == [80]
+
+
+@pytest.mark.parametrize("jitter", [-0.3, 0.0, 0.3, 20.0])
+def test_jitter_does_not_move_the_start(jitter: float) -> None:
+    """Calls are counted from the minute that begins closest to the window's start."""
+    before, first = a_call(EIGHT - 20), a_call(EIGHT + 5)
+
+    assert windows(tracked(before, first, a_call(limits=(five_hours(5, NOON + HOUR + jitter),))))["5h"]["calls"] == 2
 
 
 def test_a_long_stream_does_not_bring_back_the_window_before() -> None:
@@ -216,8 +224,9 @@ def test_quota_answers_update_the_same_window() -> None:
 
 def test_rate_limits_are_medium_and_known_by_model() -> None:
     """Classic rate-limit headers speak of a pool of the model that answered; two models are two windows."""
-    reading = LimitReading("tokens", "provider_api_rate_limit", 30.0, limit=1000, remaining=700, resets_at=NOON + 30)
-    calls = (a_call(model="m1", limits=(reading,)), a_call(model="m2", limits=(replace(reading, utilization=1.0),)))
+    pools = (("m1", 30.0), ("m2", 1.0))
+    readings = [LimitReading("tokens", "provider_api_rate_limit", used, resets_at=NOON + 30) for _, used in pools]
+    calls = [a_call(model=model, limits=(reading,)) for (model, _), reading in zip(pools, readings, strict=True)]
     usage = tracked(*calls).usage(NOON)
 
     classic = [window for window in usage["windows"] if window["source"] == "provider_api_rate_limit"]
@@ -243,6 +252,6 @@ def test_windows_are_remembered_up_to_a_cap() -> None:
     """Beyond the cap the window not heard of for longest goes."""
     tracker = Tracker(windows_cap=3)
     for n in range(10):
-        tracker.add(a_call(limits=(five_hours(n, key=f"w{n}"),)))
+        tracker.add(a_call(limits=(five_hours(n, key=f"w{n}"), five_hours(n, key="w0"))))
 
-    assert sorted(windows(tracker)) == ["w7", "w8", "w9"]
+    assert sorted(windows(tracker)) == ["w0", "w8", "w9"]

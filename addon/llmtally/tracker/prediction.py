@@ -95,8 +95,8 @@ def of_configured(kind: str, *, used: float, limit: float, per_minute: float, sp
 
 
 def of_window(window: Window, now: float) -> Forecast:
-    """The forecast for a provider's window."""
-    if window.key == PAUSE_KEY or not window.is_live(now):
+    """The forecast for a provider's window that has not ended."""
+    if window.key == PAUSE_KEY:
         return Forecast(window.key)
     if window.is_exhausted:
         return Forecast(window.key, 0, safe=False)

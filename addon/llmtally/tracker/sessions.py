@@ -19,7 +19,7 @@ from .timeline import MINUTES_PER_DAY
 from .totals import Totals, cut, model_of, plus, summed
 
 SESSIONS_CAP = 10_000
-"""Sessions told apart: a week of a busy team. About 2 kB each."""
+"""Sessions told apart: a week of a busy team. 2 to 5 kB each."""
 
 LEAVES_CAP = 64
 """Agents, models and request classes told apart within one session: a lively Claude Code session has twenty."""

@@ -8,7 +8,8 @@ the last seven whole UTC days is forgotten, so that a state read back from the j
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import NamedTuple
 
 from ..record import Call, LimitReading
@@ -23,7 +24,7 @@ RETENTION_DAYS = 7
 """Whole UTC days before today that are kept: the longest plan window but for monthly quotas."""
 
 MODELS_CAP = 256
-"""Timelines by account, provider and model. One that is busy in every minute of a week takes 0.7 MB, a usual one some 20 kB."""
+"""Timelines by account, provider and model. One that is busy in every minute of a week takes 1.4 MB, a usual one some 20 kB."""
 
 FACETS_CAP = 256
 """Timelines by account, client, project, request class and outcome."""
@@ -32,7 +33,7 @@ ACCOUNTS_CAP = 64
 """Accounts told apart: a team on one proxy."""
 
 CALLS_CAP = 5_000
-"""Newest calls kept to be looked at, about 2 kB each."""
+"""Newest calls kept to be looked at, and as many from before the process began; about 2 kB each."""
 
 ESTIMATE_SECONDS = 5 * 3600.0
 """Length of the window that is assumed where no provider tells one."""
@@ -82,7 +83,9 @@ class State:
         self.sessions = Sessions(sessions_cap)
         self.windows = Windows(on_reset, windows_cap)
         self.counters = Counters()
-        self.calls: deque[Call] = deque(maxlen=calls_cap)
+        self._calls: deque[Call] = deque(maxlen=calls_cap)
+        self._restored_calls: deque[Call] = deque(maxlen=calls_cap)
+        """Apart, as calls of today may come before those of yesterday have been read back."""
         self.coverage: dict[int, Counter[tuple[str | None, str]]] = {}
         """By the first minute of a day: responses by account and bucket."""
         self.accounts: OrderedDict[str | None, float] = OrderedDict()
@@ -103,7 +106,7 @@ class State:
         self.count_coverage(call.coverage, account, ended, restored=restored)
         if call.coverage == "duplicate" or call.pending:
             return
-        self.calls.append(call)
+        (self._restored_calls if restored else self._calls).append(call)
         if call.limits:
             self.windows.read(
                 call.limits,
@@ -148,6 +151,10 @@ class State:
         today[account, bucket] += 1
         if not restored:
             self.counters.coverage[bucket] += 1
+
+    def newest_calls(self) -> Iterator[Call]:
+        """The calls that are kept, newest first."""
+        return chain(reversed(self._calls), reversed(self._restored_calls))
 
     def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float) -> None:
         """Take in what an answer about quotas said."""

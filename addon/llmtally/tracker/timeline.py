@@ -138,8 +138,9 @@ class Timeline:
         step = minute // level.minutes
         if step > curve.floor:
             curve.add(step, row)
-            if curve.steps[0] < step - level.keep - level.keep // SLACK:
-                for old, moved in curve.take_before(step - level.keep + 1):
+            newest = curve.steps[-1]
+            if curve.steps[0] < newest - level.keep - level.keep // SLACK:
+                for old, moved in curve.take_before(newest - level.keep + 1):
                     self._move_down(depth, old * level.minutes, moved)
         else:
             self._move_down(depth, minute, row)
@@ -151,14 +152,16 @@ class Timeline:
     def since(self, minute: int) -> Totals:
         """Everything from a minute on. Where that is kept in longer steps, from the step that begins closest to it.
 
-        Which resolution answers depends on the newest step alone, not on what happens to have moved down by now.
+        Which resolution answers depends on the newest minute alone, not on what happens to have moved down by now.
         """
-        total = ZERO
-        start = minute
-        for level, curve in zip(self.levels, self.curves, strict=True):
+        if not self.curves[0].steps:
+            return self.retained
+        newest = self.curves[0].steps[-1] * self.levels[0].minutes
+        total, start = ZERO, minute
+        for level in self.levels:
             step = (minute + level.minutes // 2) // level.minutes
             start = step * level.minutes
-            if not curve.steps or step > curve.steps[-1] - level.keep:
+            if step > newest // level.minutes - level.keep:
                 break
         for level, curve in zip(self.levels, self.curves, strict=True):
             total = plus(total, curve.since(-(-start // level.minutes)))

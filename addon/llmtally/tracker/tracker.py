@@ -164,28 +164,28 @@ class Tracker:
         session = self._state.sessions.find(session_id, scope.account, every=scope.every)
         if session is None:
             return None
-        calls = [
+        newest = [
             call
-            for call in self._state.calls
+            for call in self._state.newest_calls()
             if call.attribution.session == session_id and call.attribution.account == session.account
         ]
         row = session_json(self._state, session, now, primary_window(self._state, scope, now), scope)
-        counted = sum(call.attribution.request_class != "warmup" for call in calls)
+        counted = sum(call.attribution.request_class != "warmup" for call in newest)
         return {
             **row,
             "totals": to_json(session.days.total),
             "agents": tree_json(session),
-            "calls": [to_record(call) for call in calls[-MAX_ROWS:]],
-            "calls_complete": counted == row["calls"] and len(calls) <= MAX_ROWS,
+            "calls": [to_record(call) for call in reversed(newest[:MAX_ROWS])],
+            "calls_complete": counted == row["calls"] and len(newest) <= MAX_ROWS,
         }
 
     def calls(self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
         """The newest records, newest first; `before`: a `request_id`, only what is older; `filters`: record field to value.
 
-        Filters may name `provider`, `model`, `outcome`, `coverage`, `billing` and the fields of attribution; a model matches what
-        was served or asked for. An unknown `before` gives nothing.
+        Filters may name `request_id`, `provider`, `model` (served or asked for), `outcome`, `coverage`, `billing` and the fields
+        of attribution. An unknown `before` gives nothing.
         """
-        newest = reversed(self._state.calls)
+        newest = self._state.newest_calls()
         if before is not None:
             newest = _after(newest, before)
         matching = (call for call in newest if all(_matches(call, name, value) for name, value in (filters or {}).items()))
@@ -211,7 +211,7 @@ def _after(calls: Iterator[Call], request_id: str) -> Iterator[Call]:
     return calls
 
 
-_CALL_FILTERS = frozenset({"provider", "api", "outcome", "coverage", "billing"})
+_CALL_FILTERS = frozenset({"request_id", "provider", "api", "outcome", "coverage", "billing"})
 _ATTRIBUTION_FILTERS = frozenset({"client", "session", "agent", "request_class", "project", "account"})
 
 

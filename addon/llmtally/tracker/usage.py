@@ -170,7 +170,18 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
 
 
 _STATUS_OF_SESSION = frozenset(
-    {"client", "model", "calls", "total_tokens", "cost_usd", "spent_usd", "api_value_usd", "cache_hit_pct", "unpriced", "updated_at"}
+    {
+        "client",
+        "model",
+        "calls",
+        "total_tokens",
+        "cost_usd",
+        "spent_usd",
+        "api_value_usd",
+        "cache_hit_pct",
+        "unpriced",
+        "updated_at",
+    }
 )
 
 
@@ -330,7 +341,7 @@ def _times_json(started_at: float | None, resets_at: float | None, now: float) -
     return {
         "started_at": None if started_at is None else rfc3339(started_at),
         "resets_at": None if resets_at is None else rfc3339(resets_at),
-        "reset_in_ms": None if resets_at is None else max(0, round((resets_at - now) * 1000)),
+        "reset_in_ms": None if resets_at is None else round((resets_at - now) * 1000),
     }
 
 
