@@ -47,12 +47,6 @@ def test_early_stops(end: dict[str, Any], early: bool) -> None:
     assert fold(LLAMA_CPP, {"stop": True, **end}).stopped_early is early
 
 
-def test_streaming_must_be_asked_for() -> None:
-    """A body that says nothing gets a body."""
-    assert LLAMA_CPP.read_request({"prompt": "a"}).stream is False
-    assert LLAMA_CPP.read_request({"prompt": "a", "stream": True}).stream is True
-
-
 def test_content() -> None:
     """Two bytes."""
     assert LLAMA_CPP.content(LAST) == 2

@@ -58,15 +58,6 @@ def test_the_last_line_always_holds_a_needle() -> None:
     assert not any(needle in orjson.dumps(LINE) for needle in OLLAMA.needles)
 
 
-@pytest.mark.parametrize(
-    ("body", "stream"),
-    [({"messages": []}, True), ({"prompt": ""}, True), ({"messages": [], "stream": False}, False), ({"input": "a"}, False)],
-)
-def test_streaming_is_the_default(body: dict[str, Any], stream: bool) -> None:
-    """Only embeddings come whole without being asked to."""
-    assert OLLAMA.read_request(body).stream is stream
-
-
 def test_content_is_text_thinking_and_arguments() -> None:
     """Two bytes, one, and seven."""
     assert OLLAMA.content(LINE) == 2 + 1 + len('{"a":1}')

@@ -100,6 +100,7 @@ def test_content_is_text_and_reasoning_of_chunks() -> None:
         ({}, None),
         ({"grpc-status": "0"}, None),
         ({"grpc-status": "8", "grpc-message": "slow down"}, ApiError("RESOURCE_EXHAUSTED", "slow down")),
+        ({"grpc-status": "16", "grpc-message": "no%20key%3A%20sk-abc"}, ApiError("UNAUTHENTICATED", "no key: […]")),
         ({"grpc-status": "99"}, ApiError("grpc_99")),
     ],
 )

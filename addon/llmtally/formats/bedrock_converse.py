@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Reading, Usage
-from .format import Format, RequestReading, api_error, count, items, mapping, text, utf8_len
+from .format import Format, RequestReading, api_error, count, described_error, items, mapping, text, utf8_len
 
 STOPPED_EARLY = frozenset(
     {
@@ -54,7 +54,7 @@ def read_error(message: Mapping[str, Any], reading: Reading) -> ApiError | None:
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     """The type of an error: `ThrottlingException:http://...`."""
     kind = text(headers.get("x-amzn-errortype", "").partition(":")[0])
-    return reading._replace(error=ApiError(kind)) if kind else reading
+    return reading._replace(error=described_error(kind)) if kind else reading
 
 
 def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:

@@ -124,8 +124,8 @@ def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:
-    """The path names model and streaming; the body is the model's own."""
-    return dataclasses.replace(read_json_request(body), model=None, stream=None)
+    """The path names the model; the body is the model's own."""
+    return dataclasses.replace(read_json_request(body), model=None)
 
 
 def content_length(message: Any) -> int:

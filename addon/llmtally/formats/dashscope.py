@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..record import ERROR_MESSAGE_CAP, ApiError, Reading, Usage
-from .format import Format, RequestReading, Turn, api_error, count, items, mapping, text, utf8_len
+from ..record import ApiError, Reading, Usage
+from .format import Format, RequestReading, Turn, api_error, count, described_error, items, mapping, text, utf8_len
 
 STOPPED_EARLY = frozenset({"length", "content_filter"})
 ENDED = frozenset({"task-finished", "task-failed"})
@@ -31,7 +31,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 def _read_error(header: Mapping[str, Any], body: Mapping[str, Any]) -> ApiError | None:
     if kind := text(header.get("error_code")):
-        return ApiError(kind, text(header.get("error_message"), ERROR_MESSAGE_CAP) or "")
+        return described_error(kind, header.get("error_message"))
     # `code` is also an empty string beside a good answer.
     return api_error({"type": body["code"], "message": body.get("message")}) if text(body.get("code")) else None
 

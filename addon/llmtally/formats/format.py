@@ -7,11 +7,23 @@ None, not 0; unknown keys are ignored; whatever JSON comes in, nothing but `Wire
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 
 from ..record import COUNT_CAP, ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Reading
+from ..redact import GONE, redact
+
+ERROR_TYPE_CAP = 64
+"""Characters of an error's type: a word, the longest known has 45."""
+
+SERVER_TOOLS_CAP = 32
+"""Server tools kept of one response; providers know about ten."""
+
+_SERVER_TOOL = re.compile(r"[a-z0-9_]{1,64}")
+_NOT_IN_A_TYPE = re.compile(r"[^\w .,:/#-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +32,6 @@ class RequestReading:
 
     model: str | None = None
     service_tier: str | None = None
-    stream: bool | None = None
-    """None where the body does not say."""
     warmup: bool = False
     """A Responses WebSocket `generate: false`: nothing is generated, nothing is billed."""
 
@@ -44,12 +54,7 @@ def no_content(message: Any) -> int:
 
 def read_json_request(body: Mapping[str, Any]) -> RequestReading:
     """The request fields that nearly every API names alike."""
-    stream = body.get("stream")
-    return RequestReading(
-        model=text(body.get("model")),
-        service_tier=text(body.get("service_tier")),
-        stream=stream if isinstance(stream, bool) else None,
-    )
+    return RequestReading(model=text(body.get("model")), service_tier=text(body.get("service_tier")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +135,25 @@ def utf8_len(value: Any) -> int:
 def api_error(value: Any) -> ApiError | None:
     """An error object in any provider's shape: `{type|code|status, message}`, or a bare string."""
     if isinstance(value, str) and value:
-        return ApiError("error", value[:ERROR_MESSAGE_CAP])
+        return described_error("error", value)
     if not isinstance(value, dict) or not value:
         return None
-    kind = next((str(value[key])[:TEXT_CAP] for key in ("type", "code", "status") if value.get(key)), "error")
-    return ApiError(kind, (text(value.get("message"), ERROR_MESSAGE_CAP) or ""))
+    kind = next((found for key in ("type", "code", "status") if (found := value.get(key))), None)
+    return described_error(kind, value.get("message"))
+
+
+def described_error(kind: Any, message: Any = None) -> ApiError:
+    """An error fit for a record: its type a word or number, its message without what it repeats of the request or its key."""
+    if not isinstance(kind, str | int) or isinstance(kind, bool):
+        kind = "error"
+    name = redact(str(kind))
+    if not name or GONE in name:
+        name = "error"
+    said = redact(message)[:ERROR_MESSAGE_CAP] if isinstance(message, str) else ""
+    return ApiError(_NOT_IN_A_TYPE.sub("_", name)[:ERROR_TYPE_CAP].strip(), said)
+
+
+def server_tools(called: Iterable[tuple[str, int | None]]) -> dict[str, int] | None:
+    """Calls by tool, where a provider names the tools as it likes; those that were not called are left out."""
+    named = ((name, n) for name, n in called if n and _SERVER_TOOL.fullmatch(name))
+    return dict(islice(named, SERVER_TOOLS_CAP)) or None

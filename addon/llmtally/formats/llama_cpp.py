@@ -6,12 +6,11 @@ One body, or SSE; the last event has `stop: true`. `timings` counts the prompt w
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from ..record import Reading, Usage
-from .format import Format, RequestReading, api_error, count, mapping, read_json_request, text, utf8_len
+from .format import Format, api_error, count, mapping, text, utf8_len
 
 STOPPED_EARLY = frozenset({"limit"})
 
@@ -44,12 +43,6 @@ def read_usage(message: Mapping[str, Any]) -> Usage:
     )
 
 
-def read_request(body: Mapping[str, Any]) -> RequestReading:
-    """As usual, but a body that does not ask for a stream gets none."""
-    request = read_json_request(body)
-    return dataclasses.replace(request, stream=bool(request.stream))
-
-
 def content_length(message: Any) -> int:
     """Bytes of text in one chunk."""
     return utf8_len(mapping(message).get("content"))
@@ -59,6 +52,5 @@ LLAMA_CPP = Format(
     name="llama_cpp",
     read=read_message,
     content=content_length,
-    read_request=read_request,
     self_terminating=True,
 )

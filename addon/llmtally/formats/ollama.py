@@ -6,12 +6,11 @@ includes what was cached, and servers that do not count a cached prompt leave it
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from ..record import Reading, Usage
-from .format import Format, RequestReading, api_error, count, items, mapping, read_json_request, text, utf8_len
+from .format import Format, api_error, count, items, mapping, text, utf8_len
 from .gemini import json_len
 
 STOPPED_EARLY = frozenset({"length"})
@@ -49,12 +48,6 @@ def read_usage(message: Mapping[str, Any]) -> Usage:
     )
 
 
-def read_request(body: Mapping[str, Any]) -> RequestReading:
-    """As usual, but streaming is what one gets without asking; only embeddings come whole."""
-    request = read_json_request(body)
-    return dataclasses.replace(request, stream="input" not in body) if request.stream is None else request
-
-
 def content_length(message: Any) -> int:
     """Bytes of text, thinking and tool arguments in one line of `chat` or `generate`."""
     message = mapping(message)
@@ -71,6 +64,5 @@ OLLAMA = Format(
     read=read_message,
     needles=(b'_duration"', b'"done_reason"', b'"error"'),
     content=content_length,
-    read_request=read_request,
     self_terminating=True,
 )

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..record import ERROR_MESSAGE_CAP, ApiError, Reading, Usage
+from ..record import ApiError, Reading, Usage
 from . import anthropic_messages
-from .format import api_error, count, items, mapping, number, text
+from .format import api_error, count, described_error, items, mapping, number, server_tools, text
 
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -28,9 +28,6 @@ _EXCLUSIVE = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"
 
 TICKS_PER_USD = 1e10
 """xAI: one tick of `cost_in_usd_ticks` is 1e-10 USD."""
-
-_MAX_TOOLS = 32
-"""Server tools kept of one response; providers know about ten."""
 
 
 def read_body(message: Any, reading: Reading) -> Reading:
@@ -55,7 +52,7 @@ def read_error(message: Mapping[str, Any]) -> ApiError | None:
         return api_error(message) or ApiError("error")
     status = mapping(message.get("base_resp"))
     if count(status.get("status_code")):  # MiniMax: errors come as 200
-        return ApiError(str(status["status_code"]), text(status.get("status_msg"), ERROR_MESSAGE_CAP) or "")
+        return described_error(status["status_code"], status.get("status_msg"))
     if (error := api_error(mapping(message.get("x_groq")).get("error"))) is not None:
         return error
     if "choices" not in message and (detail := message.get("detail")):  # FastAPI
@@ -114,7 +111,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
         output_audio_tokens=count(output_details.get("audio_tokens")),
         input_image_tokens=_largest((input_details, usage), ("image_tokens",)),
         output_image_tokens=count(output_details.get("image_tokens")),
-        server_tools=_server_tools(usage) or None,
+        server_tools=_server_tools(usage),
     )
     return counted, contradicting
 
@@ -179,8 +176,8 @@ def _output(prompt: int | None, completion: int | None, total: int | None, besid
     return rest if rest > (completion or 0) else completion
 
 
-def _server_tools(usage: Mapping[str, Any]) -> dict[str, int]:
-    """Calls of tools the provider ran: xAI, OpenRouter, Perplexity; tools that were not called are left out."""
+def _server_tools(usage: Mapping[str, Any]) -> dict[str, int] | None:
+    """Calls of tools the provider ran: xAI, OpenRouter, Perplexity."""
     found: dict[str, int | None] = {"search_sources": count(usage.get("num_sources_used"))}
     found["web_search"] = count(usage.get("num_search_queries"))
     for holder in ("server_side_tool_usage_details", "server_tool_use_details", "server_tool_use"):
@@ -189,8 +186,7 @@ def _server_tools(usage: Mapping[str, Any]) -> dict[str, int]:
                 found[name.removesuffix("_calls").removesuffix("_requests")] = count(value)
     for name, value in mapping(usage.get("tool_calls_details")).items():
         found[name] = count(mapping(value).get("invocation"))
-    called = [(name, n) for name, n in found.items() if n and len(name) <= 64]
-    return dict(called[:_MAX_TOOLS])
+    return server_tools(found.items())
 
 
 def _stated_cost(usage: Mapping[str, Any]) -> tuple[float | None, bool]:

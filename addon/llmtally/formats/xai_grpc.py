@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
-from ..record import COUNT_CAP, ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Reading, Usage, WireError
+from ..record import COUNT_CAP, TEXT_CAP, Reading, Usage, WireError
 from ..wire.grpc import fields
-from .format import Format, api_error, mapping
+from .format import Format, api_error, described_error, mapping
 from .openai_usage import TICKS_PER_USD
 
 
@@ -153,8 +154,8 @@ def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     status = headers.get("grpc-status", "0")
     if status == "0":
         return reading
-    message = headers.get("grpc-message", "")[:ERROR_MESSAGE_CAP]
-    return reading._replace(error=ApiError(STATUS_NAMES.get(status, f"grpc_{status[:8]}"), message))
+    error = described_error(STATUS_NAMES.get(status, f"grpc_{status[:8]}"), unquote(headers.get("grpc-message", "")))
+    return reading._replace(error=error)
 
 
 def content_length(message: Any) -> int:

@@ -1,0 +1,98 @@
+"""`redact.py`: what must not stay of a provider's words, and what must."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmtally.redact import LOOKED_AT, looks_like_key, redact
+
+LONG = "My password is hunter2 and my dog is called Rex, so fire Bob"
+
+SECRETS = {
+    "Invalid API key: sk-live-SECRET1234567890": "Invalid API key: […]",
+    "bad key sk-abc": "bad key […]",
+    "Incorrect API key provided: sk-proj-****abcd.": "Incorrect API key provided: […]",
+    "no key-1a2b3c4d5e here": "no […] here",
+    "AIzaSyD-1234567890 is not valid": "[…] is not valid",
+    "gsk_1234567890 is not valid": "[…] is not valid",
+    "xai-AbC1234567 is not valid": "[…] is not valid",
+    "token eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc- is expired": "token […] is expired",
+    "header Authorization: Bearer abc.def refused": "header Authorization: […] refused",
+    "key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY refused": "key […] refused",
+    "key 5f0c3a528a534c0e9d0e0b6f6f3f9a11 refused": "key […] refused",
+    "https://me:pw@host/v1 failed": "https://[…]@host/v1 failed",
+    "1 error [type=string, input_value={'role':'user','content':'My SSN'}]": "1 error [type=string, input_value=[…]",
+    "Expected str, got: My SSN is 1": "Expected str, got:[…]",
+    "bad body {'role': 'user', 'content': 'My SSN'}": "bad body {'role': 'user', 'content':[…]",
+    f"cannot parse '{LONG}' as JSON": "cannot parse '[…]' as JSON",
+    f'cannot parse "{LONG}': 'cannot parse "[…]',
+    f"cannot parse “{LONG}” as JSON": "cannot parse “[…]” as JSON",
+    "two\nlines\x1b[31m": "two lines [31m",
+}
+
+KEPT = [
+    "model 'llama3.2:1b' not found",
+    "The model `gpt-9` does not exist or you do not have access to it, and `gpt-8` does not either.",
+    "model 'meta-llama/Llama-3.3-70B-Instruct-Turbo-Free' not found",
+    "Qwen/Qwen3-235B-A22B-Instruct-2507, mistralai/Mixtral-8x22B-Instruct-v0.1 and claude-sonnet-4-5-20250929 are overloaded",
+    "Rate limit reached for gpt-4o-mini-2024-07-18: Limit 200000, Used 199, Requested 20. Please try again in 1.5s.",
+    "This request would exceed your organization's rate limit, it's full of people's wishes, isn't it",
+    "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0 denied",
+    "publishers/anthropic/models/claude-3-5-sonnet-v2@20241022 is not servable in region us-central1",
+    "generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 20",
+    "Unexpected 'a' or 'b', and a 'c' where nobody would have thought of a 'd'",
+]
+
+
+@pytest.mark.parametrize("message", SECRETS)
+def test_secrets_go(message: str) -> None:
+    """Credentials, repeated requests, long quotations and control characters are taken out of what is otherwise kept."""
+    assert redact(message) == SECRETS[message]
+
+
+@pytest.mark.parametrize("message", KEPT)
+def test_what_identifies_an_error_stays(message: str) -> None:
+    """Names of models, limits and times are no secrets."""
+    assert redact(message) == message
+
+
+def test_half_a_key_at_the_end_of_what_is_looked_at_goes() -> None:
+    """A message is never cut within a word before it is redacted."""
+    message = "x " * (LOOKED_AT // 2 - 3) + "a1b2c3d4e5f6a7b8c9d0e1f2"
+
+    assert redact(message).replace("x", "").strip() == ""
+
+
+@pytest.mark.parametrize("text", ["sk-ant-api03-SECRETSECRET", "Bearer x", "5f0c3a52-8a53-4c0e-9d0e-0b6f6f3f9a11"])
+def test_keys_are_known(text: str) -> None:
+    """What looks like a key is taken for one, also where it is an id."""
+    assert looks_like_key(text)
+
+
+@pytest.mark.parametrize("text", ["", "curl", "openai-python", "my-application-server-2", "claude-cli", "googleapis.com"])
+def test_names_are_no_keys(text: str) -> None:
+    """Names of programs are none."""
+    assert not looks_like_key(text)
+
+
+@given(st.text())
+def test_any_text_becomes_one_line(message: str) -> None:
+    """Whatever is said, it can be printed in one line."""
+    line = redact(message)
+
+    assert line.isprintable()
+    assert line == line.strip()
+
+
+@pytest.mark.parametrize("piece", ["'", "' ", " '", "a'", "“", "sk-", "a-", "0a", "://", "eyJ.", "input ="])
+def test_nothing_takes_long(piece: str) -> None:
+    """No message makes the patterns search it again and again."""
+    began = time.process_time()
+    redact(piece * 100_000)
+
+    assert time.process_time() - began < 0.5
