@@ -112,11 +112,65 @@ def test_hostile_iterations_stay_few() -> None:
     assert usage(reading)["input_tokens"] == 200
 
 
-def test_hostile_tools_stay_few() -> None:
-    """A thousand server tools do not fill the record."""
-    tools = {f"t{n}_requests": 1 for n in range(1000)}
+WROTE_FOR_1H = {"cache_creation_input_tokens": 90, "cache_creation": {"ephemeral_1h_input_tokens": 90}}
+WROTE = {"cache_creation_input_tokens": 90, "output_tokens": 1}
+HALVES = [{**WROTE, "cache_creation_input_tokens": 40}, {"model": "n", "cache_creation_input_tokens": 50}]
+MIXED = {"cache_creation_input_tokens": 90, "cache_creation": {"ephemeral_1h_input_tokens": 30}}
 
-    assert len(usage(fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"server_tool_use": tools}}))["server_tools"]) == 16
+
+@pytest.mark.parametrize(
+    ("split", "iterations", "written_1h", "by_part", "approximate"),
+    [
+        (WROTE_FOR_1H, [WROTE], 90, [], False),
+        (WROTE_FOR_1H, [WROTE, {"model": "n", "output_tokens": 1}], 90, [90, None], False),
+        (
+            WROTE_FOR_1H,
+            HALVES,
+            90,
+            [40, 50],
+            False,
+        ),
+        (
+            MIXED,
+            HALVES,
+            30,
+            [30, None],
+            True,
+        ),
+        (WROTE_FOR_1H, [WROTE, {"model": "n", "cache_creation_input_tokens": 50}], 90, [90, None], True),
+        (WROTE_FOR_1H, [{**WROTE, **WROTE_FOR_1H}], 90, [], False),
+        (WROTE, [WROTE], None, [], False),
+    ],
+)
+def test_iterations_that_do_not_say_for_how_long_the_cache_was_written(
+    split: dict[str, Any], iterations: list[dict[str, Any]], written_1h: int | None, by_part: list[int | None], approximate: bool
+) -> None:
+    """The top level tells it for them; where it cannot tell which of them wrote what, the cost is a guess."""
+    start = {"type": "message_start", "message": {"id": "i", "model": "m", "usage": {"input_tokens": 1, **split}}}
+    entries = [{"type": "message", **entry} for entry in iterations]
+    end = {"type": "message_delta", "usage": {"cache_creation_input_tokens": 90, "output_tokens": 2, "iterations": entries}}
+    reading = fold(ANTHROPIC_MESSAGES, start, end, {"type": "message_stop"})
+
+    assert usage(reading).get("cache_write_1h_tokens") == written_1h
+    assert [part.usage.cache_write_1h_tokens for part in reading.parts] == by_part
+    assert reading.cost_approximate is approximate
+    assert fold(ANTHROPIC_MESSAGES, start, end, end) == fold(ANTHROPIC_MESSAGES, start, end)
+
+
+def test_a_last_0_does_not_undo_the_output() -> None:
+    """Bedrock repeats the usage in `message_stop`; some who copy that leave the output at 0."""
+    stop = {"type": "message_stop", "usage": {"input_tokens": 0, "output_tokens": 0}}
+
+    assert usage(fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=10), stop))["output_tokens"] == 10
+    assert usage(fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=10), STOP))["output_tokens"] == 2
+    assert fold(ANTHROPIC_MESSAGES, START, stop).output_provisional
+
+
+def test_hostile_tools_stay_few() -> None:
+    """A thousand server tools do not fill the record, and sentences are no names of tools."""
+    tools = {**{f"t{n}_requests": 1 for n in range(1000)}, "My password is hunter2_requests": 1}
+
+    assert len(usage(fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"server_tool_use": tools}}))["server_tools"]) == 32
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ The same bodies come from AWS, Google, Azure and many gateways, and on a WebSock
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Part, Reading, Usage
-from .format import Format, Turn, api_error, count, items, mapping, text, utf8_len
+from .format import Format, Turn, api_error, count, described_error, items, mapping, server_tools, text, utf8_len
 
 STOPPED_EARLY = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 
@@ -41,8 +42,6 @@ _MAX_PARTS = 16
 """Models and kinds told apart within one call: real ones have up to four; what is beyond goes to the last."""
 _MAX_ITERATIONS = 256
 """Iterations that are added up: loops of server tools end after tens. The sum of so many counts still fits 64 bits."""
-_MAX_TOOLS = 16
-"""Server tools kept of one response; Anthropic has two."""
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
@@ -59,17 +58,14 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
         cache_write_1h_tokens=by_ttl[1],
         output_tokens=count(usage.get("output_tokens")),
         reasoning_tokens=count(mapping(usage.get("output_tokens_details")).get("thinking_tokens")),
-        server_tools=_server_tools(mapping(usage.get("server_tool_use"))) or None,
+        server_tools=_server_tools(mapping(usage.get("server_tool_use"))),
     )
 
 
-def _server_tools(requests: Mapping[str, Any]) -> dict[str, int]:
-    called = [
-        (name.removesuffix("_requests"), n)
-        for name, value in requests.items()
-        if name.endswith("_requests") and len(name) <= 64 and (n := count(value))
-    ]
-    return dict(called[:_MAX_TOOLS])
+def _server_tools(requests: Mapping[str, Any]) -> dict[str, int] | None:
+    return server_tools(
+        (name.removesuffix("_requests"), count(value)) for name, value in requests.items() if name.endswith("_requests")
+    )
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
@@ -108,6 +104,8 @@ def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> 
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
     usage = mapping(message.get("usage"))
+    if message.get("type") == "message_stop" and not usage.get("output_tokens"):
+        usage = {name: value for name, value in usage.items() if name != "output_tokens"}  # a 0 for what a delta has counted
     reading = _with_usage(reading, usage)
     if count(usage.get("output_tokens")) is not None:
         reading = reading._replace(output_provisional=False)
@@ -143,7 +141,9 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
         merged = merged._replace(**grown)
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
+        parts, exact = _with_long_writes(parts, merged)
         merged = _sum_parts(parts, merged)
+        reading = reading._replace(cost_approximate=reading.cost_approximate or not exact)
         served = [part.model for part in parts if part.kind == "fallback" and part.model]
         if served:
             reading = reading._replace(model=served[-1])
@@ -169,6 +169,27 @@ def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part,
             key = next(reversed(sums))
         sums[key] = sums.get(key, Usage()) + read_usage(entry)
     return tuple(Part(kind, served, part) for (kind, served), part in sums.items())
+
+
+def _with_long_writes(parts: tuple[Part, ...], top: Usage) -> tuple[tuple[Part, ...], bool]:
+    """The parts with the 1-hour cache writes that only the top level tells from 5-minute ones; and whether it is sure which.
+
+    The longer ones cost 60% more, and iterations may leave out what each of them wrote for how long.
+    """
+    rooms = [(part.usage.cache_write_tokens or 0) - (part.usage.cache_write_1h_tokens or 0) for part in parts]
+    missing = (top.cache_write_1h_tokens or 0) - sum(part.usage.cache_write_1h_tokens or 0 for part in parts)
+    if missing <= 0:
+        return parts, True
+    same_writes = sum(part.usage.cache_write_tokens or 0 for part in parts) == top.cache_write_tokens
+    exact = same_writes and (missing == sum(rooms) or sum(room > 0 for room in rooms) == 1)
+    filled = []
+    for part, room in zip(parts, rooms, strict=True):
+        more = max(0, min(room, missing))
+        missing -= more
+        known = part.usage.cache_write_1h_tokens
+        usage = part.usage._replace(cache_write_1h_tokens=(known or 0) + more if more else known)
+        filled.append(dataclasses.replace(part, usage=usage))
+    return tuple(filled), exact
 
 
 def _sum_parts(parts: tuple[Part, ...], top: Usage) -> Usage:
@@ -214,7 +235,7 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
     if result.get("type") == "succeeded":
         return read_message(result.get("message"), reading)
     error = mapping(result.get("error"))
-    failed = api_error(error.get("error")) or api_error(error) or ApiError(text(result.get("type")) or "error")
+    failed = api_error(error.get("error")) or api_error(error) or described_error(result.get("type"))
     return reading._replace(error=failed, finished=True)
 
 
