@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 
-from llmtally.formats.openai_chat import OPENAI_CHAT, content_length, read_chat, read_headers
-from llmtally.record import Reading, Usage
+from llmtally.formats.openai_chat import OPENAI_CHAT, OPENAI_CHAT_MINIMAX, content_length, read_chat, read_headers
+from llmtally.record import ApiError, Reading, Usage
 
 
 def fold(*messages: dict[str, Any]) -> Reading:
@@ -91,3 +92,23 @@ def test_early_ends() -> None:
     }
 
     assert early == {"length": True, "content_filter": True, "stop": False, "tool_calls": False}
+
+
+def test_minimax_tells_an_error_after_content() -> None:
+    """Its own word for an error is looked for in its own streams, and in nobody else's."""
+    chunk = b'{"id":"1","choices":null,"base_resp":{"status_code":1013,"status_msg":"service unavailable"}}'
+
+    assert any(needle in chunk for needle in OPENAI_CHAT_MINIMAX.needles)
+    assert not any(needle in chunk for needle in OPENAI_CHAT.needles)
+    assert fold(orjson.loads(chunk)).error == ApiError("1013", "service unavailable")
+    assert OPENAI_CHAT_MINIMAX.name == OPENAI_CHAT.name
+
+
+def test_hostile_breakdown_stays_small() -> None:
+    """Twenty thousand models become at most 16 parts, the last of which holds the rest."""
+    models = [{"model": str(n), "usage": {"prompt_tokens": 1, "completion_tokens": 2}} for n in range(100)]
+    parts = fold({"usage_breakdown": {"models": models}}).parts
+
+    assert len(parts) == 16
+    assert sum(part.usage.input_tokens or 0 for part in parts) == 100
+    assert len(fold({"usage_breakdown": {"models": models * 200}}).parts) == 16

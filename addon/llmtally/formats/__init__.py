@@ -17,7 +17,7 @@ from .llama_cpp import LLAMA_CPP
 from .ollama import OLLAMA
 from .openai_audio import OPENAI_SPEECH, OPENAI_TRANSCRIPTION
 from .openai_batch import OPENAI_BATCH
-from .openai_chat import OPENAI_CHAT, OPENAI_COMPLETIONS
+from .openai_chat import OPENAI_CHAT, OPENAI_CHAT_MINIMAX, OPENAI_COMPLETIONS
 from .openai_embeddings import OPENAI_EMBEDDINGS
 from .openai_images import OPENAI_IMAGES
 from .openai_live import OPENAI_LIVE
@@ -76,6 +76,7 @@ __all__ = [
     "OLLAMA",
     "OPENAI_BATCH",
     "OPENAI_CHAT",
+    "OPENAI_CHAT_MINIMAX",
     "OPENAI_COMPLETIONS",
     "OPENAI_EMBEDDINGS",
     "OPENAI_IMAGES",

@@ -24,7 +24,12 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
     body, status = mapping(response.get("body")), count(response.get("status_code")) or 0
     reading = _READERS.get(text(body.get("object")) or "", read_chat)(body, reading) if body else reading
     error = reading.error or api_error(line.get("error")) or (ApiError(f"http_{status}") if status >= 400 else None)
-    return reading._replace(error=error, service_tier="batch", finished=True)
+    return reading._replace(
+        response_id=reading.response_id or text(line.get("id")),  # embeddings have no id of their own
+        error=error,
+        service_tier="batch",
+        finished=True,
+    )
 
 
 def batch_turn(message: Any, from_client: bool) -> Turn | None:

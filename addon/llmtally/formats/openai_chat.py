@@ -19,6 +19,11 @@ from .openai_usage import read_cost_header, read_error, read_usage, with_usage
 STOPPED_EARLY = frozenset({"length", "content_filter", "error", "model_length", "max_tokens", "insufficient_system_resource"})
 """OpenAI's two; OpenRouter and Mistral; Mistral; gateways before Anthropic; DeepSeek under load."""
 
+_MAX_PARTS = 16
+"""Models told apart within one call: real ones have up to four; what is beyond goes to the last."""
+_MAX_BREAKDOWN = 256
+"""Entries of a breakdown that are read. The sum of so many counts still fits 64 bits."""
+
 _ANTHROPIC_EVENTS = frozenset({"message", "message_start", "message_delta", "message_stop", "content_block_start"})
 
 
@@ -69,10 +74,13 @@ def _with_counts(reading: Reading, message: Mapping[str, Any], choices: list[Map
 
 def _read_breakdown(breakdown: Mapping[str, Any]) -> tuple[Part, ...]:
     """Groq's compound systems: which model did which part of the whole."""
-    parts = [
-        Part("message", text(mapping(entry).get("model")), read_usage(mapping(mapping(entry).get("usage")))[0])
-        for entry in items(breakdown.get("models"))
-    ]
+    parts: list[Part] = []
+    for entry in map(mapping, items(breakdown.get("models"))[:_MAX_BREAKDOWN]):
+        usage, _ = read_usage(mapping(entry.get("usage")))
+        if len(parts) < _MAX_PARTS:
+            parts.append(Part("message", text(entry.get("model")), usage))
+        else:
+            parts[-1] = dataclasses.replace(parts[-1], usage=parts[-1].usage + usage)
     return tuple(parts) if len(parts) > 1 else ()
 
 
@@ -135,4 +143,6 @@ OPENAI_CHAT = Format(
     content=content_length,
     self_terminating=True,
 )
+OPENAI_CHAT_MINIMAX = dataclasses.replace(OPENAI_CHAT, needles=(*_NEEDLES, b'"base_resp"'))
+"""MiniMax says in `base_resp` what goes wrong in the middle of a stream. A needle more, which the others need not pay for."""
 OPENAI_COMPLETIONS = dataclasses.replace(OPENAI_CHAT, name="openai_completions")
