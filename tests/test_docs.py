@@ -12,11 +12,14 @@ from mitmproxy.test import taddons
 
 from llmtally import formats
 from llmtally.addon import UsageAddon
+from llmtally.metrics import Runtime, render
 from llmtally.pricing import Pricer
 from llmtally.providers import PROVIDERS
-from llmtally.record import from_record
+from llmtally.record import LimitReading, from_record
 from llmtally.terminal import one_line
+from llmtally.tracker import Tracker
 from provider_table import README, with_table
+from test_live import NOW, a_call
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,6 +58,17 @@ def test_the_example() -> None:
     assert call.usage.total_tokens == json.loads(re.sub(r"\s//.*", "", example.group(1)))["total_tokens"]
     assert Pricer().price(call).cost_usd == pytest.approx(call.cost_usd)
     assert f"\n{one_line(call)}\n" in readme
+
+
+def test_metrics() -> None:
+    """Every metric stands in the README, and no other does."""
+    tracker = Tracker()
+    limits = (LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOW + 60),)
+    tracker.add(a_call(1)._replace(ttft_ms=10.0, duration_ms=100.0, limits=limits))
+    burn, windows = tracker.gauges(NOW)
+    shown = set(re.findall(r"# HELP (\w+)", render(tracker.counters, burn, windows, Runtime("1")).decode()))
+
+    assert set(re.findall(r"`(llmtally_\w+)`", README.read_text())) == shown
 
 
 @pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "llmtally addon-path"])

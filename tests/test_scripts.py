@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = [*(ROOT / "scripts" / name for name in ("_env.sh", "run", "test", "check")), ROOT / ".ci" / "run"]
+SCRIPTS = [*(ROOT / "scripts" / name for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "demo")), ROOT / ".ci" / "run"]
 
 
 def executable(path: Path, body: str) -> Path:
@@ -37,7 +37,7 @@ def venv(tmp_path: Path) -> Path:
 def test_bash_can_read_it(script: Path) -> None:
     """Every script parses, and is executable unless it is only sourced."""
     assert bash("-n", script).returncode == 0
-    assert os.access(script, os.X_OK) == (script.name != "_env.sh")
+    assert os.access(script, os.X_OK) == (not script.name.startswith("_"))
 
 
 def test_the_newest_python_that_runs_is_found(tmp_path: Path) -> None:
@@ -71,10 +71,13 @@ def test_without_a_python_the_cure_is_named(tmp_path: Path) -> None:
 
 
 def test_run_passes_its_arguments_on(venv: Path, tmp_path: Path) -> None:
-    """mitmdump gets the addon by its full path and the arguments as they were, and stays where the user is."""
+    """mitmdump gets the addon by its full path and the arguments as they were, last of all, and stays where the user is."""
     said = bash(ROOT / "scripts/run", "--set", "usage_dir=with a space", cwd=tmp_path, LLMTALLY_VENV=venv)
 
-    assert said.stdout.splitlines() == [str(tmp_path), "-s", str(ROOT / "addon/usage.py"), "--set", "usage_dir=with a space"]
+    where, *arguments = said.stdout.splitlines()
+    assert where == str(tmp_path)
+    assert arguments[:2] == ["--listen-host", "127.0.0.1"]
+    assert arguments[-4:] == ["-s", str(ROOT / "addon/usage.py"), "--set", "usage_dir=with a space"]
 
 
 def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
