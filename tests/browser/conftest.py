@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import pytest
@@ -37,6 +37,14 @@ PHONE = {"width": 360, "height": 740}
 OPTIONS = {"usage_web": "true", "usage_web_port": "0"}
 
 OpenPage = Callable[..., "Window"]
+
+
+class HasPage(Protocol):
+    """What a window can be opened on."""
+
+    @property
+    def login_url(self) -> str:
+        """The address that logs in."""
 
 
 @pytest.fixture(scope="package")
@@ -112,7 +120,7 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
     """Opens a window, logged in by the address that mitmdump printed; options as for Playwright's contexts."""
     windows: list[Window] = []
 
-    def open_(site: Traffic, **options: Any) -> Window:
+    def open_(site: HasPage, **options: Any) -> Window:
         settings = {"viewport": LAPTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
         window = Window(chromium.new_context(**settings).new_page())
         windows.append(window)

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
 from playwright.sync_api import Browser, expect
 
 from browser.conftest import OPTIONS, OpenPage
 from browser.traffic import ANTHROPIC, MESSAGES, OPUS, Traffic
 from conftest import StartProxy
+from llmtally.metrics import Runtime
+from llmtally.record import Usage
+from llmtally.tracker import ConfiguredLimits, Tracker
 from upstream.client import post
 from upstream.handler import Answer
 from upstream.server import Upstream
+from web_server import TOKEN, Site, made_up_calls, running
 
 ROWS = "#calls-body tbody tr"
 ROWS_CAP = 200
@@ -176,3 +185,118 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
     assert page.title() != "owned"
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
     assert len(page.content()) < MEGABYTE
+
+
+@dataclasses.dataclass
+class MadeUp:
+    """A server without a proxy, for what would take long to bring about."""
+
+    site: Site
+
+    @property
+    def login_url(self) -> str:
+        return f"http://127.0.0.1:{self.site.port}/login?token={TOKEN}"
+
+
+Serve = Callable[[Tracker], MadeUp]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves a tracker's page. To be asked for before `open_page`, so that the windows are closed first."""
+    with ExitStack() as stack:
+        yield lambda tracker: MadeUp(stack.enter_context(running(tracker)))
+
+
+def test_still_reading_the_journal(serve: Serve, open_page: OpenPage) -> None:
+    """While the journal is read back the page says so, and a page without a call does not pass for an empty one."""
+    tracker = Tracker()
+    tracker.restoring = True
+    made_up = serve(tracker)
+    site = made_up.site
+    page = open_page(made_up).page
+    expect(page.locator("#restoring")).to_be_visible()
+    expect(page.locator("#empty")).not_to_be_visible()
+    for call in made_up_calls(20, time.time(), 600):
+        site.call(tracker.add, call)
+    tracker.restoring = False
+    site.call(site.server.changed)
+
+    expect(page.locator("#restoring")).not_to_be_visible()
+    expect(page.locator(ROWS)).to_have_count(20)
+
+
+def test_a_broken_journal_and_bypassing_clients(serve: Serve, open_page: OpenPage) -> None:
+    """That records do not reach the disk, and that clients go past the proxy, is said."""
+    tracker = Tracker()
+    tracker.count_coverage("bypassed", at=time.time())
+    made_up = serve(tracker)
+    site = made_up.site
+    site.runtime[0] = Runtime("1", journal_healthy=False, journal_lost=3)
+    notices = open_page(made_up).page.locator("#notices")
+
+    expect(notices).to_contain_text("The journal cannot be written 3 records lost")
+    expect(notices).to_contain_text("1 connection went past the proxy")
+
+
+def test_limits_of_ones_own(serve: Serve, open_page: OpenPage) -> None:
+    """Configured limits stand among the windows; beyond four, the rest is a button away that stays pressed."""
+    tracker = Tracker(limits=ConfiguredLimits.parse(["cost_usd=1000", "messages=100", "output_tokens=1000000"]))
+    made_up = serve(tracker)
+    site = made_up.site
+    for call in made_up_calls(40, time.time(), 600):
+        site.call(tracker.add, call)
+    page = open_page(made_up).page
+    expect(page.locator(".window")).to_have_count(4)
+    page.get_by_role("button", name="Show all 5").click()
+    expect(page.locator(".window")).to_have_count(5)
+    expect(page.locator(".window").filter(has_text="Calls")).to_contain_text("40 of 100")
+    site.add(made_up_calls(1, time.time(), 1)[0]._replace(request_id="one-more"))
+
+    expect(page.locator(".window").filter(has_text="Calls")).to_contain_text("41 of 100")
+    expect(page.get_by_role("button", name="Show fewer")).to_be_visible()
+
+
+def test_an_estimate_is_marked(serve: Serve, open_page: OpenPage) -> None:
+    """What was estimated has a tilde, on the row and where the call is opened."""
+    call = made_up_calls(1, time.time(), 1)[0]._replace(
+        outcome="client_aborted",
+        coverage="priced",
+        estimated=True,
+        usage=Usage(input_tokens=5, output_tokens=123),
+        cost_usd=0.25,
+        error=None,
+    )
+    tracker = Tracker()
+    made_up = serve(tracker)
+    site = made_up.site
+    site.call(tracker.add, call)
+    page = open_page(made_up).page
+    row = page.locator(ROWS)
+
+    expect(row).to_contain_text("~123")
+    expect(row).to_contain_text("~$0.2500")
+    expect(row).to_contain_text("aborted")
+    row.click()
+    expect(page.locator("dialog")).to_contain_text("the output is an estimate")
+
+
+def test_accounts(serve: Serve, open_page: OpenPage) -> None:
+    """With several accounts, one can be picked; everything then is of that one, and stays so as calls come in."""
+    tracker = Tracker()
+    made_up = serve(tracker)
+    site = made_up.site
+    calls = made_up_calls(60, time.time(), 600)
+    for call in calls:
+        site.call(tracker.add, call)
+    named = [call for call in calls if call.attribution.account]
+    page = open_page(made_up).page
+    select = page.get_by_label("Account")
+    expect(page.locator(ROWS)).to_have_count(60)
+    for choice, expected in (("0123456789ab", len(named)), ("unknown", 60 - len(named))):
+        select.select_option(choice)
+        expect(page.locator("#today-since")).to_contain_text(f", {expected} calls")
+        expect(page.locator(ROWS)).to_have_count(expected)
+    site.add(named[0]._replace(request_id="of-the-other"))
+    select.select_option("0123456789ab")
+    expect(page.locator(ROWS)).to_have_count(len(named) + 1)

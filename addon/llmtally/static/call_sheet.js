@@ -71,7 +71,7 @@ function facts(record) {
     fact("Output", values.count(record.output_tokens, Boolean(record.estimated)), " tokens"),
     fact("First content after", values.duration(record.ttft_ms)),
     fact("Took", values.duration(record.duration_ms)),
-    fact("Outcome", outcomeCell(record, true), record.status ? ` · HTTP ${record.status}` : ""),
+    fact("Outcome", outcomeCell(record, true), record.status && record.outcome !== "error" ? ` · HTTP ${record.status}` : ""),
     fact("Client", values.name([record.client, record.client_version].filter(Boolean).join(" "))),
     fact("Session", session || values.unknown()),
   );
@@ -111,6 +111,13 @@ const isKnown = (value) => value !== null && value !== undefined;
 /** The sum and the stated cost are the same but for the last bits of floating point. */
 const EXACT = 1e-9;
 
+const NO_COST = {
+  unpriced: "No price is known for this model: the cost is unknown, not zero.",
+  error: "The provider refused the call and told of no usage.",
+  unparsed: "The response could not be read: what it cost is unknown, not zero.",
+  no_usage: "The response told of no usage: what it cost is unknown, not zero.",
+};
+
 const DIFFERENCE = { provider: "As the provider states it" };
 
 function signed(usd) {
@@ -120,7 +127,7 @@ function signed(usd) {
 function billNotes(record, hasRates) {
   const notes = [];
   const known = isKnown(record.cost_usd);
-  if (!known) notes.push(record.coverage === "unpriced" ? "No price is known for this model: the cost is unknown, not zero." : "The cost is unknown.");
+  if (!known) notes.push(NO_COST[record.coverage] ?? "The cost is unknown.");
   else notes.push(`Price: ${SOURCES[record.cost_source] ?? "source unknown"}.`);
   if (known && !hasRates && record.cost_source !== "local") notes.push("The rates behind it are not known.");
   if (record.billing === "subscription") notes.push("A subscription pays for it: this is what the API would have charged, not a bill.");

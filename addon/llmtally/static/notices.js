@@ -10,7 +10,7 @@ import { plain } from "./values.js";
 const SHOWN = 6;
 
 const TEXTS = {
-  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${calls(count)} today are in no sum. Put a price into the file that \`usage_prices\` names.`],
+  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${calls(count)} today without a cost. Put a price into the file that \`usage_prices\` names.`],
   unparsed: ({ count }) => ["bad", `${calls(count, "response")} could not be read`, "Their tokens are in no sum. The proxy's log says why; please report it."],
   bypassed: ({ count }) => ["warn", `${calls(count, "connection")} went past the proxy`, "The client does not trust the proxy's certificate. The log names the hosts."],
   window: ({ subject, pct }) => [pct >= 100 ? "bad" : "warn", `${windowName(subject)}: ${format.percent(pct)} used`, ""],
@@ -27,22 +27,32 @@ function textOf(problem) {
   return known ? known(problem) : ["warn", [problem.kind, problem.subject].filter(Boolean).join(": "), ""];
 }
 
+/** Many models without a price are one thing to do. */
+function gathered(problems) {
+  const unpriced = problems.filter(({ kind }) => kind === "unpriced_model");
+  if (unpriced.length < 2) return problems;
+  const count = unpriced.reduce((sum, problem) => sum + problem.count, 0);
+  const subject = `${unpriced.length} models: ${unpriced.map(({ subject: model }) => format.cut(model, 40)).join(", ")}`;
+  return [{ kind: "unpriced_model", subject, count }, ...problems.filter(({ kind }) => kind !== "unpriced_model")];
+}
+
 let shown = "";
 
 export function drawNotices(problems) {
   const signature = JSON.stringify(problems);
-  if (signature === shown) return;
+  if (signature === shown) return; // said once to screen readers, not with every call
   shown = signature;
   const host = document.getElementById("notices");
-  const rest = problems.length - SHOWN;
-  host.hidden = !problems.length;
+  const things = gathered(problems);
+  const rest = things.length - SHOWN;
+  host.hidden = !things.length;
   put(
     host,
-    problems.slice(0, SHOWN).map((problem) => {
+    things.slice(0, SHOWN).map((problem) => {
       const [kind, title, cure] = textOf(problem);
-      return el("p", { class: `notice ${kind}` }, el("b", {}, plain(title).slice(0, 120)), " ", code(plain(cure)));
+      return el("p", { class: `notice ${kind}` }, el("b", {}, plain(title).slice(0, 160)), " ", code(plain(cure)));
     }),
-    rest > 0 && el("p", { class: "notice warn" }, `${calls(rest, "further notice")}; see Calls, filtered by outcome.`),
+    rest > 0 && el("p", { class: "notice warn" }, calls(rest, "further notice")),
   );
 }
 

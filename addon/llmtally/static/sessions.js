@@ -65,9 +65,17 @@ function cost(row) {
   return [values.money(row.spent_usd, isRough), el("small", {}, worth ? [worth, " API value"] : "spent")];
 }
 
+/** The label, and the beginning of the id: a project has many sessions. */
 function sessionLink(row) {
   const id = values.plain(row.session_id).slice(0, 256);
-  return el("a", { href: sessionHash(row.session_id, row.account_key), "data-key": `${row.account_key} ${row.session_id}`, title: id }, values.plain(row.label).slice(0, 256));
+  const label = values.plain(row.label).slice(0, 256);
+  const start = id.slice(0, 8);
+  return el(
+    "a",
+    { href: sessionHash(row.session_id, row.account_key), "data-key": `${row.account_key} ${row.session_id}`, title: id },
+    label,
+    label === start ? null : el("small", {}, ` ${start}`),
+  );
 }
 
 export function sessionHash(id, account) {

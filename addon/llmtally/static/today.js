@@ -44,12 +44,11 @@ function figure(label, amount, note, kind = "") {
 /** Billed money and a subscription's API value are two figures, never one sum; of a lone kind the other is not mentioned. */
 function moneyFigures(today) {
   const both = [];
-  const nothing = today.cost_usd === null;
-  const left = [today.unpriced && `${format.compact(today.unpriced)} unpriced`, today.uncounted && `${format.compact(today.uncounted)} uncounted`];
-  const missing = left.filter(Boolean).join(", ");
-  const without = missing && el("span", { class: "warn" }, `without ${missing}`);
+  const missing = today.unpriced + today.uncounted;
+  const why = `${format.exact(today.unpriced)} without a price, ${format.exact(today.uncounted)} without token counts`;
+  const without = missing > 0 && el("span", { class: "warn", title: why }, `${format.compact(missing)} call${missing > 1 ? "s" : ""} not included`);
   if (!today.api_value_usd || today.spent_usd) {
-    both.push(figure("Spent", nothing ? values.unknown() : values.money(today.spent_usd), without || "billed by the call"));
+    both.push(figure("Spent", isUnknown(today) ? values.unknown() : values.money(today.spent_usd), without || "billed by the call"));
   }
   if (today.api_value_usd) {
     both.push(figure("API value", values.money(today.api_value_usd), both.length ? "subscription, not billed" : without || "subscription, not billed", "worth"));
@@ -57,8 +56,13 @@ function moneyFigures(today) {
   return both;
 }
 
+/** No sum of nothing but unknowns is 0. */
+function isUnknown(totals) {
+  return totals.cost_usd === null || (!totals.cost_usd && totals.unpriced + totals.uncounted > 0);
+}
+
 function burnFigure(burn, hour) {
-  const cost = hour.calls && hour.cost_usd === null ? null : burn.cost_usd_per_minute * HOUR;
+  const cost = isUnknown(hour) ? null : burn.cost_usd_per_minute * HOUR;
   const window = format.duration(burn.observed_minutes * 60_000);
   return figure(
     hour.api_value_usd ? (hour.spent_usd ? "Burn rate incl. API value" : "Burn rate, API value") : "Burn rate",
