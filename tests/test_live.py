@@ -127,6 +127,7 @@ def test_the_page(tmp_path: Path) -> None:
         live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         url = live.serve(host="127.0.0.1", port=0, token=TOKEN, explain=Pricer().price)
         assert url is not None
+        live.reached_at, live.ca = ("127.0.0.1", 8080), "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"
         live.add(a_call(1))
         windows = [LimitReading("5h", "provider_native", utilization=42.0, resets_at=NOW + 600)]
         live.add_limits(windows, provider="anthropic", account=None)
@@ -141,6 +142,7 @@ def test_the_page(tmp_path: Path) -> None:
 
         usage = await asyncio.to_thread(ask)
         assert usage["today"]["calls"] == 1
+        assert usage["proxy"] == {"host": "127.0.0.1", "port": 8080, "ca": "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"}
         assert [(window["key"], window["utilization"]) for window in usage["windows"]] == [("5h", 42.0)]
         assert live.is_page(("127.0.0.1", port))
         assert live.serve(host="127.0.0.1", port=port, token=TOKEN, explain=Pricer().price) is not None

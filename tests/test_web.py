@@ -42,12 +42,13 @@ def site() -> Iterator[Site]:
 
 
 def test_usage_is_the_trackers(site: Site) -> None:
-    """`/api/usage` is what the tracker says, with the version and the state of the journal."""
+    """`/api/usage` is what the tracker says, with the version, the state of the journal and where the proxy is."""
     answer = site.get("/api/usage").json()
     expected = json.loads(json.dumps(site.call(site.tracker.usage, NOW)))
 
     assert answer.pop("version")
     assert answer.pop("journal") == {"healthy": True, "errors": 0, "lost": 0, "waiting": 0}
+    assert answer.pop("proxy") is None
     assert answer == expected
     assert answer["today"]["calls"] == 300
 

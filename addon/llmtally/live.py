@@ -36,6 +36,10 @@ class Live:
         self.tracker = Tracker(on_reset=_log_reset)
         self.stream_events = 0
         """Messages of streams that were read."""
+        self.reached_at: tuple[str, int] | None = None
+        """Where clients connect to, once that is known."""
+        self.ca: str | None = None
+        """The certificate they have to trust."""
         self._clock = clock
         self._alert = alert
         self._opened = clock()
@@ -135,6 +139,8 @@ class Live:
             journal_errors=self._journal.errors,
             journal_lost=self._journal.lost,
             journal_waiting=self._journal.waiting,
+            reached_at=self.reached_at,
+            ca=self.ca,
         )
 
     # What was

@@ -42,6 +42,10 @@ class Runtime:
     """Records that were never written."""
     journal_waiting: int = 0
     """Records not written yet."""
+    reached_at: tuple[str, int] | None = None
+    """Where clients connect to."""
+    ca: str | None = None
+    """The certificate they have to trust."""
 
 
 Labels = Mapping[str, str | None]

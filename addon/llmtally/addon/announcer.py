@@ -13,7 +13,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 
 from .. import __version__, presence
 from ..live import Live
-from ..presence import Presence
+from ..presence import OWNER, Presence
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,8 @@ class Announcer:
         if live is not None and now.listens and (live.directory, now) != self._said:
             self._withdraw()
             self._announce(live.directory, now)
+            live.reached_at = now.regular
+            live.ca = str(Path(now.confdir) / "mitmproxy-ca-cert.pem")
         self._next = asyncio.get_running_loop().call_later(RUNNING if now.listens else STARTING, self._look)
 
     def _announce(self, directory: Path, now: Presence) -> None:
@@ -81,5 +83,6 @@ class Announcer:
             confdir=str(Path(ctx.options.confdir).expanduser()),
             intercept=ctx.options.usage_intercept,
             open_to_all=not ctx.options.proxyauth,
+            owner=os.environ.get(OWNER),
             page=None if live is None else live.page,
         )

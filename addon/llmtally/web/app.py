@@ -3,7 +3,7 @@
 | path | answer |
 |---|---|
 | `/`, and each file of `static/` | the page |
-| `/api/usage?account=` | `Tracker.usage`, and `version`, `journal{healthy, errors, lost, waiting}` |
+| `/api/usage?account=` | `Tracker.usage`, and `version`, `journal{healthy, errors, lost, waiting}`, `proxy{host, port, ca}` |
 | `/api/calls?limit=&before=` and `FILTERS` | `{calls: [records, newest first]}` |
 | `/api/calls/{request_id}` | `{call: record, cost: the fields of record.Cost, by today's prices}` |
 | `/api/sessions?limit=&rank=cost\\|updated_at&account=` | `{sessions: [rows]}` |
@@ -231,7 +231,10 @@ class App:
             "lost": runtime.journal_lost,
             "waiting": runtime.journal_waiting,
         }
-        return to_json({**usage, "version": runtime.version, "journal": journal})
+        proxy = None
+        if runtime.reached_at is not None:
+            proxy = {"host": runtime.reached_at[0], "port": runtime.reached_at[1], "ca": runtime.ca}
+        return to_json({**usage, "version": runtime.version, "journal": journal, "proxy": proxy})
 
     def _usage(self, request: Request) -> Answer:
         return _json(request, self.snapshots.get(request.query.get("account")).body)
