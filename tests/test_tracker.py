@@ -172,11 +172,13 @@ def test_a_call_billed_under_two_models_is_shared_out() -> None:
         Part("message", "claude-opus-5-5", Usage(input_tokens=70, output_tokens=10), 0.4),
         Part("advisor", "claude-haiku-4-5", Usage(input_tokens=30), 0.1),
     )
-    models = tracked(a_call(parts=parts)).usage(NOON)["today"]["per_model"]
+    tracker = tracked(a_call(parts=parts))
+    models = tracker.usage(NOON)["today"]["per_model"]
     opus, haiku = models["anthropic/claude-opus-5-5"], models["anthropic/claude-haiku-4-5"]
 
     assert (opus["calls"], opus["input_tokens"], opus["output_tokens"], opus["cost_usd"]) == (1, 70, 10, 0.4)
     assert (haiku["calls"], haiku["input_tokens"], haiku["output_tokens"], haiku["cost_usd"]) == (0, 30, 0, 0.1)
+    assert dict(tracker.counters.calls) == {("anthropic", "claude-opus-5-5", "complete"): 1}
 
 
 def test_parts_dearer_than_the_stated_whole_stay_with_it() -> None:
@@ -360,13 +362,14 @@ def test_series_by_model_and_today_against_yesterday() -> None:
     assert (cumulative["yesterday"][71], cumulative["yesterday"][72], cumulative["yesterday"][-1]) == (0.0, 1.0, 1.0)
 
 
-@pytest.mark.parametrize("minutes", [-5, 0, 1, 60, 1440, 7 * 1440, 10**9])
+@pytest.mark.parametrize("minutes", [-5, 0, 1, 60, 1440, 1441, 7 * 1440, 10**9])
 def test_a_series_is_never_longer_than_a_chart_is_wide(minutes: int) -> None:
     """Steps grow with the span, and no spend is lost at the ends."""
     tracker = tracked(*(a_call(NOON - n * HOUR) for n in range(5)))
     series = tracker.series(minutes, NOON)
 
     assert all(len(line["tokens"]) == series["points"] <= 201 for line in series["models"].values())
+    assert series["points"] * series["step_minutes"] >= min(minutes, 8 * 1440)
     if minutes >= 1440:
         assert sum(series["models"]["anthropic/claude-opus-5-5"]["tokens"]) == 550
 

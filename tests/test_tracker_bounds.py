@@ -108,6 +108,14 @@ def test_a_session_of_many_agents_stays_small() -> None:
     assert str(session["agents"]).count("'children'") <= LEAVES_CAP + 2
 
 
+def a_reading(fields: dict[str, Any]) -> LimitReading:
+    return LimitReading(**fields)
+
+
+def somebody(fields: dict[str, Any]) -> Attribution:
+    return Attribution(**fields)
+
+
 NAMES = st.one_of(st.none(), st.sampled_from(["", "a", "other", "unknown", "<b>", "\x1b[31m", "x" * 300]), st.text(max_size=5))
 COUNTS = st.one_of(st.none(), st.integers(0, COUNT_CAP))
 AMOUNTS = st.one_of(st.none(), st.floats())
@@ -115,17 +123,20 @@ TIMES = st.floats(0, 4e9)
 USAGES = st.tuples(COUNTS, COUNTS, COUNTS, COUNTS).map(
     lambda n: Usage(input_tokens=n[0], cache_read_tokens=n[1], cache_write_tokens=n[2], output_tokens=n[3], reasoning_tokens=n[3])
 )
-READINGS = st.builds(
-    LimitReading,
-    key=st.sampled_from(["5h", "7d", "7d_opus", "requests", "overage", "retry_after", "x" * 64]),
-    source=st.sampled_from(["provider_native", "provider_api_rate_limit"]),
-    utilization=st.one_of(st.none(), st.floats(0, 1e6)),
-    limit=st.one_of(st.none(), st.floats(0, 1e18)),
-    remaining=st.one_of(st.none(), st.floats(0, 1e18)),
-    resets_at=st.one_of(st.none(), TIMES),
-    window_seconds=st.one_of(st.none(), st.floats(0, 1e9)),
-    status=NAMES,
-    name=NAMES,
+READINGS = st.fixed_dictionaries(
+    {
+        "key": st.sampled_from(["5h", "7d", "7d_opus", "requests", "overage", "retry_after", "x" * 64]),
+        "source": st.sampled_from(["provider_native", "provider_api_rate_limit"]),
+        "utilization": st.one_of(st.none(), st.floats(0, 1e6)),
+        "limit": st.one_of(st.none(), st.floats(0, 1e18)),
+        "resets_at": st.one_of(st.none(), TIMES),
+        "window_seconds": st.one_of(st.none(), st.floats(0, 1e9)),
+        "status": NAMES,
+        "name": NAMES,
+    }
+).map(a_reading)
+WHO = st.fixed_dictionaries(dict.fromkeys(("client", "session", "agent", "parent_agent", "project", "account"), NAMES)).map(
+    somebody
 )
 CALLS = st.builds(
     a_call,
@@ -139,7 +150,7 @@ CALLS = st.builds(
     usage=USAGES,
     cost_usd=AMOUNTS,
     parts=st.lists(st.builds(Part, st.just("advisor"), NAMES, USAGES, AMOUNTS), max_size=1).map(tuple),
-    attribution=st.builds(Attribution, client=NAMES, session=NAMES, agent=NAMES, parent_agent=NAMES, project=NAMES, account=NAMES),
+    attribution=WHO,
     limits=st.lists(READINGS, max_size=2).map(tuple),
     ttft_ms=st.one_of(st.none(), st.floats(0, 1e12)),
 )

@@ -110,6 +110,15 @@ def test_a_ledger_folds_names_and_loses_nothing(spent: list[tuple[str, str, int,
     assert len(list(ledger.items(None, every=True))) <= 3 + 3
 
 
+def test_the_least_recently_active_name_is_folded() -> None:
+    """Not the oldest one: a name that is used stays."""
+    ledger: Ledger[tuple[str, str]] = Ledger(2, LEVELS, lambda key: (key[0], OTHER))
+    for name in ("first", "second", "first", "third"):
+        ledger.add(("a", name), 0, row(1))
+
+    assert {key[1] for key, _ in ledger.items("a", every=False)} == {"first", "third", OTHER}
+
+
 @given(st.lists(st.tuples(*[st.integers(-(2**60), 2**60)] * 24).map(lambda n: (Totals(*n[:12]), Totals(*n[12:])))))
 def test_totals_add_field_by_field(pairs: list[tuple[Totals, Totals]]) -> None:
     """`plus` names each field once and in its place, and `minus` undoes it."""

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from ..record import TEXT_CAP, Call
 from .ledger import OTHER
 from .timeline import MINUTES_PER_DAY
-from .totals import Totals, cut, model_of, plus, summed
+from .totals import Totals, cut, plus, summed
 
 SESSIONS_CAP = 10_000
 """Sessions told apart: a week of a busy team. 2 to 5 kB each."""
@@ -133,17 +133,17 @@ class Session:
         project = (self.project or "").rstrip(_SEPARATORS).replace("\\", "/").rpartition("/")[2]
         return project or self.client or self.id[:LABEL_ID_LENGTH]
 
-    def add(self, call: Call, minute: int, row: Totals) -> None:
-        """Count one call."""
+    def add(self, call: Call, model: str, minute: int, row: Totals) -> None:
+        """Count one call that this model answered."""
         day, slot = minute // MINUTES_PER_DAY, minute // SLOT_MINUTES
         self.days.add(day, row)
         self.slots.add(slot, row)
         if len(self.slots) > 2 * SLOTS_KEPT:
             self.slots.forget(self.slots.newest - SLOTS_KEPT)
         self.cost += row.cost
-        self._describe(call)
+        self._describe(call, model)
         who = call.attribution
-        leaf = Leaf(cut(who.agent), who.request_class, model_of(call))
+        leaf = Leaf(cut(who.agent), who.request_class, model)
         days = self.leaves.get(leaf)
         if days is None:
             if len(self.leaves) >= LEAVES_CAP:
@@ -158,13 +158,13 @@ class Session:
             agent.type = cut(who.agent_type) or agent.type
         agent.updated_at = max(agent.updated_at, call.ended)
 
-    def _describe(self, call: Call) -> None:
+    def _describe(self, call: Call, model: str) -> None:
         """The newest call that says something has the last word."""
         who = call.attribution
         client, project = cut(who.client), cut(who.project)
         if call.ended >= self.updated_at:
             self.client, self.project = client or self.client, project or self.project
-            self.source, self.model = who.session_source or self.source, model_of(call)
+            self.source, self.model = who.session_source or self.source, model
             self.updated_at = call.ended
         else:
             self.client, self.project = self.client or client, self.project or project
@@ -197,7 +197,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def add(self, call: Call, account: str | None, minute: int, row: Totals) -> None:
+    def add(self, call: Call, account: str | None, model: str, minute: int, row: Totals) -> None:
         """Count one call of a session."""
         name = call.attribution.session
         if not name:
@@ -211,7 +211,7 @@ class Sessions:
                 self._fold(oldest.days, oldest.account)
         else:
             self._sessions.move_to_end(key)
-        session.add(call, minute, row)
+        session.add(call, model, minute, row)
 
     def find(self, session_id: str, account: str | None, *, every: bool) -> Session | None:
         """A session by its id; where several accounts have it, the one active last."""
