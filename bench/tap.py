@@ -1,7 +1,7 @@
 """What the tap costs per chunk: beside a callable that does nothing, and beside one that parses every event.
 
 `in the way` is what happens before a chunk goes on to the client; `in all` adds what is read afterwards, up to the line for the
-journal. Both are means over the chunks of a stream, one event a chunk.
+journal. Both are means over the chunks of a stream, one event a chunk. It is CPU time, which neighbours on the machine disturb least.
 """
 
 from __future__ import annotations
@@ -127,43 +127,43 @@ class _Tapped:
 
     def do_what_was_put_off(self) -> float:
         """As the loop does it; the seconds it takes."""
-        began = time.perf_counter()
+        began = time.thread_time()
         while self._later:
             self._later.pop()()
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     def drain(self) -> float:
         """Read the last chunks, as the end of a flow does it; the seconds it takes."""
-        began = time.perf_counter()
+        began = time.thread_time()
         self.tap.drain()
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     def settle(self, pricer: Pricer) -> float:
         """From the last message to the line in the journal and the one in the terminal; the seconds it takes."""
-        began = time.perf_counter()
+        began = time.thread_time()
         (call,) = self._exchange.end("complete", time.time())
         call = call.priced(pricer.price(call))
         to_line(call)
         one_line(call)
-        seconds = time.perf_counter() - began
+        seconds = time.thread_time() - began
         assert call.coverage == "priced", call
         assert call.usage.output_tokens == 2010, call
         return seconds
 
 
 def _seconds(function: Callable[[bytes], Any], events: Sequence[bytes]) -> float:
-    began = time.perf_counter()
+    began = time.thread_time()
     for event in events:
         function(event)
-    return time.perf_counter() - began
+    return time.thread_time() - began
 
 
 def _longest(tapped: _Tapped, events: Sequence[bytes]) -> float:
     longest = 0.0
     for event in events:
-        began = time.perf_counter()
+        began = time.thread_time()
         tapped.tap.stream(event)
-        longest = max(longest, time.perf_counter() - began)
+        longest = max(longest, time.thread_time() - began)
         tapped.do_what_was_put_off()
     return longest
 
