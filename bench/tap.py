@@ -1,7 +1,7 @@
 """What the tap costs per chunk: beside a callable that does nothing, and beside one that parses every event.
 
 `in the way` is what happens before a chunk goes on to the client; `in all` adds what is read afterwards, up to the line for the
-journal. Both are means over the chunks of a stream, one event a chunk. It is CPU time, which neighbours on the machine disturb least.
+journal. Both are means over the chunks of a stream, one event a chunk. CPU time is counted: neighbours disturb it least.
 """
 
 from __future__ import annotations
