@@ -22,10 +22,10 @@ MAX_PIECE = 2**20
 MAX_CODINGS = 4
 """Codings in one chain. One is usual; each costs memory for its window."""
 
-FREE_OUTPUT = 64 * 2**20
+FREE_OUTPUT = 4 * 2**20
 MAX_RATIO = 200
-"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event streams reach about 130;
-a bomb of brotli reaches a million, and 64 KiB of it would hold up the proxy for a minute."""
+"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event streams reach about 130,
+gzip 1,030 and brotli a million: without a limit a few kilobytes of a bomb hold up the proxy for minutes."""
 
 ZSTD_WINDOW = 8 * 2**20
 """RFC 9659: the largest window of the zstd content coding."""
