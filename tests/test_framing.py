@@ -47,7 +47,7 @@ def test_media_type_decides(content_type: str, transport: Transport, streaming: 
     """A media type has one framing whatever its case and parameters, and says whether it must be streamed."""
     assert choose(content_type)[0] == transport
     assert is_streaming(content_type) == streaming
-    assert not isinstance(choose(content_type)[1], Sniffing)
+    assert isinstance(choose(content_type)[1], Sniffing) == (transport == "json")
 
 
 @pytest.mark.parametrize(
@@ -108,11 +108,51 @@ def test_lines_are_given_as_they_come_once_recognised() -> None:
 
 
 def test_long_first_line_is_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second line is waited for only so long."""
+    """A second line is waited for only so long, and it makes no difference in how many pieces."""
     monkeypatch.setattr(framing, "MAX_FIRST_LINE", 100)
     body = b'{"a":"' + b"x" * 100 + b'"}\n{"b":2}'
 
     assert messages(Sniffing(), [body[:101], body[101:]]) == [body]
+    assert messages(Sniffing(), [body]) == [body]
+
+
+@pytest.mark.parametrize("label", ["", "application/octet-stream", "application/json"])
+def test_many_lines_at_once_are_lines(label: str) -> None:
+    """A whole file of a batch, longer than what is looked at, is not taken for one document; neither is a document for lines."""
+    lines = [b'{"id":"%d","x":"%s"}' % (n, b"x" * 70_000) for n in range(30)]
+    body = b"\n".join(lines)
+    document = b'{\n "a": [\n' + b",\n".join(lines) + b"]}"
+
+    assert messages(choose(label)[1], [body]) == lines
+    assert messages(choose(label)[1], split(body, [1, 70_000, 70_100, 500_000])) == lines
+    assert messages(choose(label)[1], [document]) == [document]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "hint", "body", "transport", "found"),
+    [
+        ("application/json", None, SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        ("application/problem+json", None, b"\n: ping\n\n" + SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        ("application/json", None, NDJSON, "ndjson", [b'{"a":1}', b'{"usage":1}']),
+        ("application/json", None, b'{"a":1}\n', "json", [b'{"a":1}']),
+        ("application/json", None, b"[1,\n2]", "json", [b"[1,\n2]"]),
+        ("application/json", None, b"<html>", "json", [b"<html>"]),
+        ("application/json", None, b"dat", "json", [b"dat"]),
+        ("application/json", "json_array", SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        ("application/json", "json_array", b'[{"a":1},\n{"b":2}]', "json_array", [b'{"a":1}', b'{"b":2}']),
+        ("application/json", "json_array", b'{"a":1}\n', "json_array", [b'{"a":1}']),
+    ],
+)
+def test_json_is_not_always_json(
+    content_type: str, hint: Transport | None, body: bytes, transport: Transport, found: list[bytes]
+) -> None:
+    """Event streams and lines labelled as JSON are what they are; all else is left to the label."""
+    for pieces in ([body], every_byte(body)):
+        sniffing = choose(content_type, hint=hint)[1]
+
+        assert isinstance(sniffing, Sniffing)
+        assert messages(sniffing, pieces) == found
+        assert sniffing.transport == transport
 
 
 def test_needles_and_counts_pass_through() -> None:
@@ -122,7 +162,16 @@ def test_needles_and_counts_pass_through() -> None:
     after = Sniffing()
     after.feed(b": comment\n\n")
     after.needles = NEEDLES
+    short = Sniffing()
+    short.envelope = 15
+    short.feed(b": comment\n\n")
+    short.needles = NEEDLES
 
+    assert messages(short, [SSE]) == [b'{"usage":1}']
+    assert (short.envelope, short.skipped_bytes, short.skipped_events) == (15, 0, 0)
+    short.envelope = 14
+    short.feed(SSE)
+    assert (short.skipped_bytes, short.skipped_events) == (15, 1)
     assert (before.faults, before.skipped_bytes, before.skipped_events) == (0, 0, 0)
     for sniffing in (before, after):
         assert messages(sniffing, [SSE]) == [b'{"usage":1}']

@@ -167,6 +167,22 @@ def test_skipped_number_of_a_large_feed_is_close() -> None:
     assert decoder.skipped_events == pytest.approx(10_000, rel=0.03)
 
 
+@pytest.mark.parametrize("feed", [1, 2, 7, 400, 5000])
+def test_pings_and_comments_are_not_counted(feed: int) -> None:
+    """What is no longer than the envelope holds nothing: it counts neither as bytes nor as an event, however much of it comes."""
+    decoder = SseDecoder(NEEDLES)
+    decoder.envelope = 40
+    delta = b"data: " + b"x" * 92 + b"\n\n"
+    stream = [delta, b": ping\n\n", b'data: {"type": "ping"}\n\n', b"\n\n", b'data: "usage"\n\n', delta + b"data: 1\n\n"] * 1000
+    for start in range(0, len(stream), feed):
+        decoder.feed(b"".join(stream[start : start + feed]))
+    decoder.feed(b": unfinished")
+    decoder.flush()
+
+    assert decoder.skipped_events == pytest.approx(2000, rel=0.01 if feed > 100 else 0)
+    assert decoder.skipped_bytes == pytest.approx(2000 * 100, rel=0.01 if feed > 100 else 0)
+
+
 @pytest.mark.parametrize("needles", [(), NEEDLES])
 @pytest.mark.parametrize("width", [1, 7, 64, 10_000])
 def test_event_beyond_the_cap_is_dropped_alone(monkeypatch: pytest.MonkeyPatch, needles: tuple[bytes, ...], width: int) -> None:

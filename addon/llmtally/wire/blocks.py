@@ -16,12 +16,15 @@ class Blocks:
     def __init__(self, separator: bytes, limit: int, needles: tuple[bytes, ...] = ()) -> None:
         self.needles = needles
         """May be changed between feeds. A needle holds no part of the separator."""
+        self.envelope = 0
+        """May be changed between feeds. Blocks no longer than this, separator included, have nothing in them and are not counted
+        as skipped: pings, comments."""
         self.faults = 0
         """Blocks dropped because they were longer than the limit."""
         self.skipped_bytes = 0
-        """Bytes, separators included, of blocks without a needle. Exact, whatever the feeds were."""
+        """Bytes, separators included, of blocks without a needle."""
         self.skipped_blocks = 0
-        """Blocks without a needle: separators, extrapolated from those in `SAMPLE` bytes of each feed and exact below that."""
+        """Blocks without a needle. Both are extrapolated from `SAMPLE` bytes of each feed, and exact below that."""
         self._separator = separator
         self._limit = limit
         self._tail = bytearray()
@@ -43,8 +46,9 @@ class Blocks:
         if not rest:
             return []
         if self.needles and not any(needle in rest for needle in self.needles):
-            self.skipped_bytes += len(rest)
-            self.skipped_blocks += 1
+            if len(rest) > self.envelope:
+                self.skipped_bytes += len(rest)
+                self.skipped_blocks += 1
             return []
         return [rest]
 
@@ -114,7 +118,19 @@ class Blocks:
         return blocks
 
     def _count_skipped(self, region: bytes, blocks: list[bytes]) -> None:
-        size, width = len(region), len(self._separator)
-        sample = size if size <= SAMPLE else region.rfind(self._separator, 0, SAMPLE) + width
-        self.skipped_bytes += size - sum(map(len, blocks)) - width * len(blocks)
-        self.skipped_blocks += max(round(region.count(self._separator, 0, sample) * size / max(sample, 1)) - len(blocks), 0)
+        size = sample = len(region)
+        width, envelope = len(self._separator), self.envelope
+        if size > SAMPLE and (end := region.rfind(self._separator, 0, SAMPLE)) >= 0:
+            sample = end + width
+        number, length = region.count(self._separator, 0, sample), sample
+        if envelope and (number > 1 or size <= envelope):
+            lengths = [n for block in region[: sample - width].split(self._separator) if (n := len(block) + width) > envelope]
+            number, length = len(lengths), sum(lengths)
+        if sample < size:
+            number, length = round(number * size / sample), round(length * size / sample)
+        for block in blocks:
+            if len(block) + width > envelope:
+                number -= 1
+                length -= len(block) + width
+        self.skipped_blocks += max(number, 0)
+        self.skipped_bytes += max(length, 0)

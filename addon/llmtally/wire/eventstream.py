@@ -37,6 +37,7 @@ class EventStreamDecoder:
     def __init__(self) -> None:
         self.needles: tuple[bytes, ...] = ()
         """Of no effect: the payloads are base64."""
+        self.envelope = 0
         self.skipped_bytes = 0
         self.skipped_events = 0
         self.overhead = 0

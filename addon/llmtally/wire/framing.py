@@ -5,6 +5,7 @@ A framing takes the decoded bytes of a body as they come and gives whole message
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 from ..record import Transport, WireError
@@ -15,11 +16,14 @@ from .json_body import JsonArray, JsonBody
 from .ndjson import NdjsonDecoder
 from .sse import SseDecoder
 
-MAX_FIRST_LINE = 64 * 2**10
-"""Bytes of an unlabelled body that are looked at for a second line, which would make it NDJSON. Ollama's lines are 150 bytes."""
+MAX_FIRST_LINE = 2**20
+"""Bytes of a body that are held while it is open whether a second line follows, which would make it NDJSON. OpenAI gives results
+of a batch without a label; a line of them is a whole answer, 70 KB for an embedding."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
+_NOT_BLANK = re.compile(rb"[^ \t\r\n]")
+_SKIPPED = (b" ", b"\t", b"\r", b"\n", _BOM)
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
@@ -28,6 +32,9 @@ class Framing(Protocol):
 
     needles: tuple[bytes, ...]
     """If any: messages that hold none of them may be skipped. Framings that cannot skip cheaply ignore this."""
+
+    envelope: int
+    """Bytes that a message has around its content: what is skipped and no longer than this is not counted."""
 
     @property
     def faults(self) -> int:
@@ -77,8 +84,8 @@ def choose(content_type: str, *, hint: Transport | None = None) -> tuple[Transpo
     transport = _transport(content_type)
     if transport == "json" and hint == "json_array":
         transport = "json_array"
-    if transport is None:
-        sniffing = Sniffing()
+    if transport in (None, "json", "json_array"):
+        sniffing = Sniffing(transport)
         return sniffing.transport, sniffing
     return transport, _framing(transport)
 
@@ -121,6 +128,7 @@ class Opaque:
 
     def __init__(self) -> None:
         self.needles: tuple[bytes, ...] = ()
+        self.envelope = 0
         self.faults = 0
         self.skipped_bytes = 0
         self.skipped_events = 0
@@ -136,13 +144,18 @@ class Opaque:
 
 
 class Sniffing:
-    """A body without a label, or with one that says nothing (`text/plain`): decides by the first bytes that are not blank."""
+    """A body whose label says nothing (`text/plain`) or may be wrong: decides by the first bytes that are not blank.
 
-    def __init__(self) -> None:
-        self.transport: Transport = "json"
-        """What the body turned out to be; `json` until then."""
+    Labelled `application/json` are also event streams and NDJSON, by servers that think of what is in them.
+    """
+
+    def __init__(self, label: Transport | None = None) -> None:
+        self.transport: Transport = label or "json"
+        """What the body turned out to be; until then its label."""
+        self._label = label
         self._needles: tuple[bytes, ...] = ()
-        self._head = b""
+        self._envelope = 0
+        self._head = bytearray()
         """What came before it was decided."""
         self._framing: Framing | None = None
 
@@ -156,6 +169,17 @@ class Sniffing:
         self._needles = needles
         if self._framing is not None:
             self._framing.needles = needles
+
+    @property
+    def envelope(self) -> int:
+        """As `Framing.envelope`."""
+        return self._envelope
+
+    @envelope.setter
+    def envelope(self, envelope: int) -> None:
+        self._envelope = envelope
+        if self._framing is not None:
+            self._framing.envelope = envelope
 
     @property
     def faults(self) -> int:
@@ -181,42 +205,45 @@ class Sniffing:
         """The messages that `data` completes; none until the framing is known."""
         if self._framing is not None:
             return self._framing.feed(data)
-        self._head = (self._head + data).lstrip(_BLANKS).removeprefix(_BOM).lstrip(_BLANKS)
-        transport = _sniff(self._head)
+        self._head += data
+        if self._head.startswith(_SKIPPED):
+            self._head = self._head.lstrip(_BLANKS).removeprefix(_BOM).lstrip(_BLANKS)
+        transport = _sniff(self._head, self._label)
         return self._become(transport) if transport is not None else []
 
     def flush(self) -> list[bytes]:
         """What can still be read at the end of the body."""
-        messages = self._become(_sniff(self._head, ended=True) or "binary") if self._framing is None and self._head else []
+        messages: list[bytes] = []
+        if self._framing is None and self._head:
+            messages = self._become(_sniff(self._head, self._label, ended=True) or self._label or "binary")
         return messages + self._framing.flush() if self._framing is not None else messages
 
     def _become(self, transport: Transport) -> list[bytes]:
         self.transport = transport
         self._framing = _framing(transport)
         self._framing.needles = self._needles
-        head, self._head = self._head, b""
+        self._framing.envelope = self._envelope
+        head, self._head = bytes(self._head), bytearray()
         return self._framing.feed(head)
 
 
-def _sniff(head: bytes, *, ended: bool = False) -> Transport | None:
+def _sniff(head: bytearray, label: Transport | None, *, ended: bool = False) -> Transport | None:
     """What a body that begins with `head` is; None if more of it must be seen."""
-    if head.startswith(b"{"):
+    if head.startswith(b"{") and label != "json_array":
         return _sniff_object(head, ended=ended)
-    if head.startswith(b"["):
-        return "json_array"
     if head.startswith(_SSE_FIELDS):
         return "sse"
     if any(prefix.startswith(head) for prefix in (*_SSE_FIELDS, _BOM)):
         return None
-    return "binary"
+    return label or ("json_array" if head.startswith(b"[") else "binary")
 
 
-def _sniff_object(head: bytes, *, ended: bool) -> Transport | None:
+def _sniff_object(head: bytearray, *, ended: bool) -> Transport | None:
     """NDJSON if the first line is a whole JSON text and another follows, else one document."""
-    first, newline, rest = head.partition(b"\n")
-    if ended or len(head) > MAX_FIRST_LINE or (newline and not _is_json(first)):
-        return "json"
-    return "ndjson" if rest.strip(_BLANKS) else None
+    end = head.find(b"\n", 0, MAX_FIRST_LINE + 1)
+    if end < 0 or not _NOT_BLANK.search(head, end):
+        return "json" if ended or len(head) > MAX_FIRST_LINE else None
+    return "ndjson" if _is_json(bytes(head[:end])) else "json"
 
 
 def _is_json(text: bytes) -> bool:

@@ -29,6 +29,7 @@ class GrpcDecoder:
     def __init__(self) -> None:
         self.needles: tuple[bytes, ...] = ()
         """Of no effect: messages are found by their length."""
+        self.envelope = 0
         self.skipped_bytes = 0
         self.skipped_events = 0
         self.overhead = 0

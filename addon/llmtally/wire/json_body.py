@@ -123,6 +123,7 @@ class JsonBody:
     def __init__(self) -> None:
         self.needles: tuple[bytes, ...] = ()
         """Of no effect: a document is one message."""
+        self.envelope = 0
         self.skipped_bytes = 0
         self.skipped_events = 0
         self.overhead = 0
@@ -155,6 +156,7 @@ class JsonArray:
     def __init__(self) -> None:
         self.needles: tuple[bytes, ...] = ()
         """Of no effect: the end of an element is only found by reading it."""
+        self.envelope = 0
         self.skipped_bytes = 0
         self.skipped_events = 0
         self.overhead = 0

@@ -30,13 +30,22 @@ class NdjsonDecoder:
         self._blocks.needles = needles
 
     @property
+    def envelope(self) -> int:
+        """As `Framing.envelope`."""
+        return self._blocks.envelope
+
+    @envelope.setter
+    def envelope(self, envelope: int) -> None:
+        self._blocks.envelope = envelope
+
+    @property
     def faults(self) -> int:
         """Lines dropped because they were longer than `MAX_LINE`."""
         return self._blocks.faults
 
     @property
     def skipped_bytes(self) -> int:
-        """Bytes of the skipped lines, with their ends."""
+        """Bytes of the skipped lines that are longer than the envelope, with their ends."""
         return self._blocks.skipped_bytes
 
     overhead = 1
@@ -44,7 +53,7 @@ class NdjsonDecoder:
 
     @property
     def skipped_events(self) -> int:
-        """About how many lines were skipped. See `Blocks.skipped_blocks`."""
+        """About how many lines longer than the envelope were skipped. See `Blocks.skipped_blocks`."""
         return self._blocks.skipped_blocks
 
     def feed(self, data: bytes) -> list[bytes]:

@@ -41,18 +41,27 @@ class SseDecoder:
         self._blocks.needles = needles
 
     @property
+    def envelope(self) -> int:
+        """As `Framing.envelope`."""
+        return self._blocks.envelope
+
+    @envelope.setter
+    def envelope(self, envelope: int) -> None:
+        self._blocks.envelope = envelope
+
+    @property
     def faults(self) -> int:
         """Events dropped because they were longer than `MAX_EVENT`."""
         return self._blocks.faults
 
     @property
     def skipped_bytes(self) -> int:
-        """Bytes of the skipped events, with every line end counted as one."""
+        """Bytes of the skipped events that are longer than the envelope, with every line end counted as one."""
         return self._blocks.skipped_bytes
 
     @property
     def skipped_events(self) -> int:
-        """About how many events were skipped: blank lines are counted, so comments count as well. See `Blocks.skipped_blocks`."""
+        """About how many events longer than the envelope were skipped. See `Blocks.skipped_blocks`."""
         return self._blocks.skipped_blocks
 
     def feed(self, data: bytes) -> list[bytes]:
