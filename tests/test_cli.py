@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import json
+import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
+from calls import NOON, a_call, separating_runner, write
 from llmtally import __version__, cli
+from llmtally.commands import report as report_command
+from llmtally.record import Attribution, Usage
+from llmtally.report import GROUPINGS
+
+PACKAGE = Path(cli.__file__).parent
 
 
 def test_the_addon_is_found_in_a_checkout() -> None:
@@ -42,3 +55,262 @@ def test_both_names_are_the_same_command() -> None:
     )
 
     assert said.stdout.split()[-1] == __version__
+
+
+def run(*arguments: str, env: dict[str, str] | None = None, standard_input: str | None = None) -> Result:
+    return separating_runner(env).invoke(cli.main, arguments, input=standard_input)
+
+
+def started(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own."""
+    command = [sys.executable, "-m", "llmtally", *arguments]
+    return subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False, **options)
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A journal of three calls on two days, one without a price, and a damaged line."""
+    calls = [
+        a_call(NOON - 86400, model="claude-opus-4-8", cost_usd=1.25),
+        a_call(model="claude-haiku-4-5", cost_usd=4.0, billing="subscription"),
+        a_call(model="new-model", cost_usd=None, coverage="unpriced"),
+        a_call(attribution=Attribution(request_class="warmup"), coverage="no_usage"),
+    ]
+    with (write(tmp_path / "journal", calls) / "usage-2026-11-20.jsonl").open("ab") as file:
+        file.write(b"garbage\n")
+    return tmp_path / "journal"
+
+
+def test_every_command_is_found() -> None:
+    """The table of commands names modules that exist, and the help lists all with what they do."""
+    listed = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "options", "progress"}
+    said = run("--help")
+
+    assert set(cli.COMMANDS) == listed
+    assert said.exit_code == 0
+    assert all(re.search(rf"^  {name} +\S", said.stdout, re.MULTILINE) for name in (*cli.COMMANDS, "addon-path"))
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_teaches(name: str) -> None:
+    """Each command's help has a line to copy."""
+    assert f"llmtally {name} " in run(name, "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["report", "sql", "tail", "reconcile"])
+def test_help_tells_exit_codes(name: str) -> None:
+    """Scripts can rely on what is written."""
+    assert "Exit codes: 0" in run(name, "--help").stdout
+
+
+def test_report_names_are_those_of_the_report() -> None:
+    """The choice is written out so that the help loads no database; it is the same list."""
+    assert tuple(GROUPINGS) == report_command.NAMES
+
+
+def test_report(directory: Path) -> None:
+    """The table on standard output; what it leaves out on standard error."""
+    said = run("report", "daily", "--dir", str(directory), "--timezone", "UTC")
+    rows = [line.split() for line in said.stdout.splitlines()]
+
+    assert said.exit_code == 0
+    assert ["2026-11-19", "1", "10", "0", "30", "75.0%", "5", "$1.2500", "$0.0000", "0"] in rows
+    assert rows[-1] == ["Total", "3", "30", "0", "90", "75.0%", "15", "$1.2500", "$4.0000", "1"]
+    assert "1 call has no price: anthropic/new-model" in said.stderr
+    assert "1 warm-up" in said.stderr
+    assert "usage-2026-11-20.jsonl line 4: not JSON" in said.stderr
+
+
+def test_report_json(directory: Path) -> None:
+    """All there is to know, for programs."""
+    said = json.loads(run("report", "model", "--dir", str(directory), "--json", "--limit", "1").stdout)
+
+    assert [(row["provider"], row["model"]) for row in said["rows"]] == [("anthropic", "claude-haiku-4-5")]
+    assert (said["totals"]["calls"], said["totals"]["spent_usd"], said["totals"]["api_value_usd"]) == (3, 1.25, 4.0)
+    assert said["unpriced_models"] == ["anthropic/new-model"]
+    assert said["damaged"] == {"count": 1, "lines": [{"file": "usage-2026-11-20.jsonl", "line": 4, "reason": "not JSON"}]}
+    assert said["warmups"] == 1
+
+
+def test_report_csv_and_markdown(directory: Path) -> None:
+    """For spreadsheets and documents."""
+    as_csv = run("report", "client", "--dir", str(directory), "--csv").stdout
+    as_markdown = run("report", "client", "--dir", str(directory), "--markdown").stdout
+
+    assert next(csv.DictReader(io.StringIO(as_csv)))["spent_usd"] == "1.25"
+    assert as_markdown.startswith("| Client | Calls |")
+
+
+def test_report_filters(directory: Path) -> None:
+    """Options choose the calls; a day given as the end is included."""
+    filters = ["--until", "2026-11-19", "--timezone", "UTC", "--model", "claude-*", "--client", "claude-code", "--project", "shop"]
+    said = run("report", "model", "--dir", str(directory), "--json", *filters, "--session", "s-", "--account", "a1")
+
+    assert [row["model"] for row in json.loads(said.stdout)["rows"]] == ["claude-opus-4-8"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "hourly"],
+        ["report", "--since", "tomorrow-ish"],
+        ["report", "--timezone", "Europe/Atlantis"],
+        ["report", "--since", "today", "--until", "2020-01-01"],
+        ["report", "--limit", "0"],
+        ["report", "--dir", __file__],
+        ["sql"],
+        ["sql", "select nonsense from calls"],
+        ["sql", "select"],
+        ["sql", "select 1; select nonsense"],
+        ["tail", "-n", "-1"],
+        ["reconcile", "--claude-dir", "/does/not/exist"],
+        ["completion", "tcsh"],
+        ["rapport"],
+    ],
+    ids=" ".join,
+)
+def test_mistakes(arguments: list[str], directory: Path) -> None:
+    """A user's mistake is exit code 2 and a message that names it, never a stack trace."""
+    where = ["--dir", str(directory)] if arguments[0] in ("report", "sql", "tail") and "--dir" not in arguments else []
+    said = run(*arguments, *where)
+
+    assert said.exit_code == 2
+    assert isinstance(said.exception, SystemExit)
+    assert "Error" in said.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["report"], ["report", "--json"], ["report", "--csv"], ["sql", "select 1"], ["tail", "--no-follow"], ["reconcile"]],
+    ids=" ".join,
+)
+def test_nothing_found(arguments: list[str], tmp_path: Path) -> None:
+    """Exit code 1 where there is no journal, and where it was looked for."""
+    said = run(*arguments, "--dir", str(tmp_path / "none"))
+
+    assert said.exit_code == 1
+    assert str(tmp_path / "none") in said.stderr
+
+
+def test_the_directory_may_be_named_by_the_environment(directory: Path) -> None:
+    """`LLMTALLY_DIR` stands for `--dir`."""
+    assert run("report", env={"LLMTALLY_DIR": str(directory)}).exit_code == 0
+
+
+def test_sql(directory: Path) -> None:
+    """Rows as a table, or as JSON, which has no NaN."""
+    query = "SELECT model, cost_usd, 'nan'::DOUBLE AS odd, ended, sum(1::HUGEINT) OVER () AS n FROM calls ORDER BY model LIMIT 1"
+    said = run("sql", query, "--dir", str(directory), "--json")
+    row = {"model": "claude-haiku-4-5", "cost_usd": 4.0, "odd": None, "ended": "2026-11-20 12:00:00", "n": 4}
+
+    assert json.loads(said.stdout) == [row]
+    assert "damaged" in said.stderr
+    assert "claude-haiku-4-5" in run("sql", query, "--dir", str(directory)).stdout
+    assert run("sql", "SELECT 1 WHERE false", "--dir", str(directory)).exit_code == 1
+
+
+def test_sql_from_standard_input(directory: Path) -> None:
+    """A question kept in a file."""
+    said = run("sql", "-", "--csv", "--dir", str(directory), standard_input="SELECT count(*) AS n FROM calls")
+
+    assert said.stdout == "n\n4\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    """The script of each shell asks us by the name the command is installed under."""
+    said = run("completion", shell)
+
+    assert said.exit_code == 0
+    assert "_LLMTALLY_COMPLETE" in said.stdout
+
+
+def test_completion_completes(tmp_path: Path) -> None:
+    """Asked as the script asks: commands, reports and options."""
+
+    def completed(words: str, at: int) -> set[str]:
+        env = {**os.environ, "_LLMTALLY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+        script = "from llmtally.cli import main; main(prog_name='llmtally')"
+        said = subprocess.run(
+            [sys.executable, "-c", script], cwd=PACKAGE.parent, env=env, capture_output=True, text=True, check=False
+        )
+        return {line.partition(",")[2] for line in said.stdout.splitlines()}
+
+    assert "reconcile" in completed("llmtally re", 1)
+    assert "monthly" in completed("llmtally report m", 2)
+    assert "--timezone" in completed("llmtally report --t", 2)
+
+
+def test_no_colour_in_a_pipe(directory: Path) -> None:
+    """Nor any cut name, whatever the terminal."""
+    said = started("report", "project", "--dir", str(directory), env={**os.environ, "COLUMNS": "40"})
+
+    assert "\x1b" not in said.stdout + said.stderr
+    assert "/home/me/shop" in said.stdout
+
+
+def test_a_closed_pipe_is_no_error(directory: Path) -> None:
+    """`llmtally ... | head` ends without a stack trace."""
+    write(directory, [a_call(session) for session in range(int(NOON), int(NOON) + 20_000)])
+    shell = f"{sys.executable} -m llmtally tail --no-follow -n 20000 --dir '{directory}' | head -1"
+    said = subprocess.run(["bash", "-c", shell], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False)
+
+    assert said.stdout.count("\n") == 1
+    assert "Traceback" not in said.stderr
+
+
+def in_terminal(width: int, *arguments: str, **env: str) -> str:
+    """What the command prints on a terminal."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    main, side = pty.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
+    command = [sys.executable, "-m", "llmtally", *arguments]
+    with subprocess.Popen(
+        command, cwd=PACKAGE.parent, stdin=side, stdout=side, stderr=side, env={**plain, "TERM": "xterm-256color", **env}
+    ) as process:
+        os.close(side)
+        said = b""
+        with suppress(OSError):  # Linux's way to say the other side is closed
+            while chunk := os.read(main, 65536):
+                said += chunk
+        os.close(main)
+    assert process.returncode == 0
+    return said.decode()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+@pytest.mark.parametrize("width", [60, 80, 160])
+def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
+    """Colour, and no line that wraps; with `NO_COLOR` no colour."""
+    write(directory, [a_call(usage=Usage(10**9, 10**10, 10**8, output_tokens=10**8), cost_usd=98765.4321, billing="api")])
+    coloured = in_terminal(width, "report", "session", "--dir", str(directory))
+    plain = in_terminal(width, "report", "session", "--dir", str(directory), NO_COLOR="1")
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", coloured)
+    table = [line for line in text.splitlines() if "│" not in line and "call" not in line and "line" not in line]
+
+    assert "\x1b[36m" in coloured
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", plain)
+    assert max(map(len, table)) <= width
+    assert "$98,766.68" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_a_bar_for_what_takes_long(directory: Path) -> None:
+    """After a second; nothing before."""
+    slow = "SELECT count(*) FROM range(20000) a(i), range(30000) b(i) WHERE hash(a.i, b.i) = 0"
+
+    assert "reading the journal" in in_terminal(80, "sql", slow, "--dir", str(directory))
+    assert "reading the journal" not in in_terminal(80, "sql", "SELECT 1", "--dir", str(directory))
+
+
+def test_starting_stays_quick() -> None:
+    """`--version`, as every prompt and status line will call us, loads no table, no database, no parser."""
+    script = "import sys; from llmtally.cli import main; main(['--version'], standalone_mode=False); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+
+    assert {"rich", "duckdb", "orjson", "llmtally.record", "llmtally.commands"} & set(loaded.stdout.split()) == set()

@@ -17,15 +17,29 @@ import llmtally
 PACKAGE = Path(llmtally.__file__ or "").parent
 
 FLOORS = (
-    {"llmtally", "record", "local_time", "whole_file"},
+    {"llmtally", "record", "redact", "local_time", "whole_file"},
     {"wire"},
     {"formats"},
     {"providers", "attribution", "limits", "client_process", "runs"},
     {"quota"},
     {"tracker", "pricing", "exchange"},
-    {"web", "report", "filters", "metrics", "journal", "export", "terminal", "presence", "status"},
+    {
+        "web",
+        "report",
+        "reconcile",
+        "client_logs",
+        "tail",
+        "tables",
+        "filters",
+        "metrics",
+        "journal",
+        "export",
+        "terminal",
+        "presence",
+        "status",
+    },
     {"addon", "live", "later", "tap"},
-    {"cli", "__main__"},
+    {"cli", "commands", "__main__"},
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""
 

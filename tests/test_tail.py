@@ -1,0 +1,148 @@
+"""Following the journal: what is written is seen once, in order, whichever file it goes to."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from calls import NOON, a_call, write
+from llmtally import cli
+from llmtally.record import to_line
+from llmtally.tail import Follower
+
+DAY = 86400.0
+
+
+def seen(follower: Follower) -> list[str]:
+    return [call.request_id for _, call in follower.poll()]
+
+
+def test_each_call_is_seen_once(tmp_path: Path) -> None:
+    """First what is there, then what comes."""
+    write(tmp_path, [a_call(request_id="a"), a_call(request_id="b")])
+    follower = Follower(tmp_path)
+
+    assert seen(follower) == ["a", "b"]
+    assert seen(follower) == []
+    write(tmp_path, [a_call(request_id="c")])
+    assert seen(follower) == ["c"]
+
+
+def test_the_next_day_is_followed(tmp_path: Path) -> None:
+    """A new file is read from its beginning; yesterday's may still get what ended just before midnight."""
+    write(tmp_path, [a_call(NOON - DAY, request_id="a"), a_call(request_id="b")])
+    follower = Follower(tmp_path)
+    assert seen(follower) == ["a", "b"]
+
+    write(tmp_path, [a_call(NOON + DAY, request_id="d"), a_call(request_id="c")])
+    assert seen(follower) == ["c", "d"]
+
+
+def test_old_files_are_left_alone(tmp_path: Path) -> None:
+    """Following begins with the newest two days, however long the journal is."""
+    write(tmp_path, [a_call(NOON - days * DAY, request_id=f"{days} days ago") for days in (30, 2, 1, 0)])
+
+    assert seen(Follower(tmp_path)) == ["1 days ago", "0 days ago"]
+
+
+def test_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    """Half a line is none yet."""
+    path = write(tmp_path, [a_call(request_id="a")]) / "usage-2026-11-20.jsonl"
+    follower = Follower(tmp_path)
+    assert seen(follower) == ["a"]
+    line = to_line(a_call(request_id="b"))
+    with path.open("ab", buffering=0) as file:
+        file.write(line[:50])
+        assert seen(follower) == []
+        file.write(line[50:])
+
+    assert seen(follower) == ["b"]
+    assert follower.damaged == 0
+
+
+def test_a_damaged_line_is_counted(tmp_path: Path) -> None:
+    """The calls around it are seen."""
+    path = write(tmp_path, [a_call(request_id="a")]) / "usage-2026-11-20.jsonl"
+    path.write_bytes(b"garbage\n\n" + path.read_bytes() + b"{}\n")
+    follower = Follower(tmp_path)
+
+    assert (seen(follower), follower.damaged) == (["a"], 2)
+
+
+@pytest.mark.parametrize("replace", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["deleted", "emptied"])
+def test_a_file_that_begins_anew_is_read_anew(tmp_path: Path, replace: Callable[[Path], object]) -> None:
+    """Somebody who clears the journal does not blind us."""
+    path = write(tmp_path, [a_call(request_id="a"), a_call(request_id="b")]) / "usage-2026-11-20.jsonl"
+    follower = Follower(tmp_path)
+    assert seen(follower) == ["a", "b"]
+    replace(path)
+    assert seen(follower) == []
+
+    write(tmp_path, [a_call(request_id="c")])
+    assert seen(follower) == ["c"]
+
+
+def test_the_journal_may_come_later(tmp_path: Path) -> None:
+    """Whoever starts `tail` before the proxy sees the first call."""
+    follower = Follower(tmp_path / "journal")
+    assert seen(follower) == []
+
+    write(tmp_path / "journal", [a_call(request_id="a")])
+    assert seen(follower) == ["a"]
+
+
+@contextmanager
+def running(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`llmtally tail`, as a user starts it."""
+    command = [sys.executable, "-m", "llmtally", "tail", "--dir", str(directory), "--timezone", "UTC", *arguments]
+    package = Path(cli.__file__).parent.parent
+    with subprocess.Popen(command, cwd=package, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_a_call_appears_within_a_second(tmp_path: Path) -> None:
+    """Also through a pipe, and only if it is meant."""
+    write(tmp_path, [a_call(model="first")])
+    with running(tmp_path, "--model", "first", "--model", "third") as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith("12:00:00 anthropic first | in 10 |")
+        began = time.monotonic()
+        write(tmp_path, [a_call(model="second"), a_call(model="third")])
+
+        assert "third" in process.stdout.readline()
+        assert time.monotonic() - began < 2
+
+
+def test_json_is_the_record_itself(tmp_path: Path) -> None:
+    """`--json` prints the line as it stands in the journal."""
+    write(tmp_path, [a_call()])
+    with running(tmp_path, "--json") as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+
+    assert line.encode() == to_line(a_call())
+    assert json.loads(line)["model"] == "claude-opus-4-8"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process there")
+def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
+    """It is the way to end it, so it is no error."""
+    write(tmp_path, [a_call()])
+    with running(tmp_path) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=10)
+
+    assert (process.returncode, complaint) == (0, "")
