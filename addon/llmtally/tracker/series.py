@@ -7,10 +7,10 @@ from typing import Any
 
 from ..record import rfc3339
 from .ledger import OTHER
+from .scope import Scope
 from .state import MODEL_LEVELS, RETENTION_DAYS, State
 from .timeline import MINUTE, MINUTES_PER_DAY, day_start, minute_of
 from .totals import usd
-from .usage import Scope
 
 LINES = 8
 """Models with a line of their own: more colours are not told apart."""

@@ -6,9 +6,37 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import rfc3339
+from .scope import Primary, Scope, total_since
 from .sessions import SLOT_MINUTES, Agent, Leaf, Session
-from .timeline import MINUTES_PER_DAY
+from .state import State
+from .timeline import MINUTES_PER_DAY, day_start
 from .totals import UNKNOWN, ZERO, Totals, plus, summed, to_json
+
+
+def sessions_json(state: State, scope: Scope, now: float, primary: Primary, *, rank: str, limit: int) -> list[dict[str, Any]]:
+    """The first sessions by `cost` or by `updated_at`, in rows."""
+    whole = _window_total(state, scope, primary)
+    return [
+        _session_row(session, now, primary, whole) for session in state.sessions.most(rank, limit, scope.account, every=scope.every)
+    ]
+
+
+def session_json(state: State, session: Session, now: float, primary: Primary, scope: Scope) -> dict[str, Any]:
+    """One session's row."""
+    return _session_row(session, now, primary, _window_total(state, scope, primary))
+
+
+def _session_row(session: Session, now: float, primary: Primary, whole: Totals) -> dict[str, Any]:
+    shares = primary.native is None or primary.native.account == session.account
+    return row_json(session, today=day_start(now), window=primary.first_minute, window_total=whole if shares else Totals())
+
+
+def _window_total(state: State, scope: Scope, primary: Primary) -> Totals:
+    """What the account whose window it is has spent in it; all accounts in the scope, where it is assumed."""
+    if primary.first_minute is None:
+        return Totals()
+    owner = scope if primary.native is None else Scope(primary.native.account, every=False)
+    return total_since(state, owner, primary.first_minute)
 
 
 def row_json(session: Session, *, today: int, window: int | None, window_total: Totals) -> dict[str, Any]:

@@ -18,13 +18,15 @@ from ..record import Call, LimitReading, to_record
 from .counters import Counters
 from .limits import ConfiguredLimits
 from .prediction import BurnRate
+from .scope import Scope, burn_rate, primary_window
 from .series import series_json
-from .session_json import tree_json
+from .session_json import session_json, sessions_json, tree_json
 from .sessions import SESSIONS_CAP
 from .state import ACCOUNTS_CAP, CALLS_CAP, FACETS_CAP, MODELS_CAP, State, horizon_of
 from .timeline import MINUTES_PER_DAY
 from .totals import to_json
-from .usage import Scope, burn_rate, primary_window, session_json, sessions_json, status_json, usage_json, window_json
+from .usage import status_json, usage_json
+from .window_json import window_json
 from .windows import WINDOWS_CAP, Reset
 
 MAX_ROWS = 1_000

@@ -6,100 +6,22 @@ account or over all of them.
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..record import rfc3339
-from .ledger import OTHER
+from .breakdown import breakdown_json, per_model_json
 from .limits import SOURCE, ConfiguredLimits, percent_of
-from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window, projected_utilization
-from .session_json import row_json
-from .sessions import Session
-from .state import ESTIMATE_SECONDS, FacetKey, ModelKey, State, horizon_of
-from .timeline import MINUTE, day_start, first_minute_within, minute_of, nearest_minute
-from .totals import UNKNOWN, Totals, plus, summed, to_json, usd
-from .windows import CREDIT_KEYS, Window
-
-ESTIMATE_KEY = "5h"
-"""The window that configured limits are for, and that stands in front."""
-
-WARNING_PCT = 80.0
-"""A window that is fuller than this is warned of."""
-
-TOP = 50
-"""Names in any breakdown; what is beyond is summed as `other`."""
+from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window
+from .scope import Scope, burn_rate, coverage_since, primary_window, total_since
+from .session_json import sessions_json
+from .state import State, horizon_of
+from .timeline import day_start, first_minute_within
+from .totals import UNKNOWN, Totals, to_json, usd
+from .window_json import WARNING_PCT, estimate_json, primary_json, times_json, window_json, window_order
+from .windows import CREDIT_KEYS
 
 TOP_SESSIONS = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Whose usage is asked for."""
-
-    account: str | None = None
-    every: bool = True
-
-    @classmethod
-    def of(cls, account: str | None) -> Scope:
-        """`None`: all accounts; `unknown`: calls that showed no credential."""
-        if account is None:
-            return cls()
-        return cls(None if account == UNKNOWN else account, every=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """The 5-hour window in force: a provider's, or the one assumed."""
-
-    native: Window | None = None
-    started_at: float | None = None
-    """None: nothing was called in it."""
-    resets_at: float | None = None
-
-    @property
-    def span(self) -> Span | None:
-        """Its beginning and end."""
-        if self.started_at is None or self.resets_at is None:
-            return None
-        return Span(self.started_at, self.resets_at)
-
-    @property
-    def first_minute(self) -> int | None:
-        """From which minute on calls are counted in it."""
-        if self.started_at is None:
-            return None
-        return minute_of(self.started_at) if self.native is None else nearest_minute(self.started_at)
-
-
-def primary_window(state: State, scope: Scope, now: float) -> Primary:
-    """The provider's 5-hour window heard of last; without one, the 5 hours from the oldest call of the last 5 hours."""
-    native = [
-        window
-        for window in state.windows.live(now, scope.account, every=scope.every)
-        if window.key == ESTIMATE_KEY and window.source == "provider_native" and window.started_at is not None
-    ]
-    if native:
-        newest = max(native, key=lambda window: window.read_at)
-        return Primary(newest, newest.started_at, newest.resets_at)
-    oldest = state.oldest_within_estimate(now, scope.account, every=scope.every)
-    if oldest is None:
-        return Primary()
-    oldest = min(oldest, now)
-    return Primary(None, oldest, oldest + ESTIMATE_SECONDS)
-
-
-def burn_rate(state: State, scope: Scope, now: float) -> BurnRate:
-    """The rate of the last hour."""
-    since = first_minute_within(now, BURN_SECONDS)
-    observed = 0.0 if state.first_call is None else now - max(state.first_call, since * MINUTE)
-    return BurnRate.of(total_since(state, scope, since), observed)
-
-
-def total_since(state: State, scope: Scope, minute: int) -> Totals:
-    """All that was spent from a minute on."""
-    return summed(timeline.since(minute) for _, timeline in state.models.items(scope.account, every=scope.every))
 
 
 def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str | None, *, restoring: bool) -> dict[str, Any]:
@@ -110,12 +32,12 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
     window_minute = primary.first_minute
     burn = burn_rate(state, scope, now)
     in_window = Totals() if window_minute is None else total_since(state, scope, window_minute)
-    live = sorted(state.windows.live(now, scope.account, every=scope.every), key=_window_order)
+    live = sorted(state.windows.live(now, scope.account, every=scope.every), key=window_order)
     windows = [window for window in live if window.key not in CREDIT_KEYS]
     forecasts = [*_configured_forecasts(limits, in_window, burn, primary.span, now), *(of_window(each, now) for each in windows)]
     windows_json = [window_json(state, window, now) for window in windows]
     if not any(window.source == "provider_native" for window in windows) and primary.native is None:
-        windows_json += _estimate_json(primary, in_window, now)
+        windows_json += estimate_json(primary, in_window, now)
     current = _current_json(limits, in_window)
     coverage = coverage_since(state, scope, day_start(now))
     today = breakdown_json(state, scope, day_start(now))
@@ -124,7 +46,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
         "restoring": restoring,
         "account": account,
         "accounts": _accounts_json(state, now),
-        "window": _primary_json(primary, now),
+        "window": primary_json(primary, now),
         "windows": windows_json,
         "extra_usage": [window_json(state, window, now) for window in live if window.key in CREDIT_KEYS],
         "current": current,
@@ -150,7 +72,7 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
     state.advance(now)
     scope = Scope()
     primary = primary_window(state, scope, now)
-    live = sorted(state.windows.live(now, None, every=True), key=_window_order)
+    live = sorted(state.windows.live(now, None, every=True), key=window_order)
     rows = sessions_json(state, scope, now, primary, rank="updated_at", limit=sessions)
     return {
         "generated_at": rfc3339(now),
@@ -160,7 +82,7 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
         "windows": [
             {
                 **{name: getattr(window, name) for name in ("key", "name", "provider", "source", "utilization")},
-                **_times_json(window.started_at, window.resets_at, now),
+                **times_json(window.started_at, window.resets_at, now),
             }
             for window in live
             if window.key not in CREDIT_KEYS
@@ -183,208 +105,6 @@ _STATUS_OF_SESSION = frozenset(
         "updated_at",
     }
 )
-
-
-def coverage_since(state: State, scope: Scope, minute: int) -> dict[str, int]:
-    """Responses by bucket of coverage. Those of no known account count for all of them together only."""
-    counts: dict[str, int] = {}
-    for day, buckets in state.coverage.items():
-        for (account, bucket), count in buckets.items():
-            if day >= minute and (scope.every or account == scope.account):
-                counts[bucket] = counts.get(bucket, 0) + count
-    return counts
-
-
-def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
-    """Totals from a minute on: `{<totals>, per_model, per_client, per_project, per_class, per_outcome}`, each by name."""
-    models = _grouped(state.models.items(scope.account, every=scope.every), minute, lambda key: f"{key.provider}/{key.model}")
-    facets = [
-        (key, totals)
-        for key, timeline in state.facets.items(scope.account, every=scope.every)
-        if any(totals := timeline.since(minute))
-    ]
-    return {
-        **to_json(summed(models.values())),
-        "per_model": _named_json(models),
-        **{name: _named_json(_facet_sums(facets, place)) for name, place in _FACETS.items()},
-    }
-
-
-_FACETS = {
-    f"per_{name}": FacetKey._fields.index(field)
-    for name, field in {"client": "client", "project": "project", "class": "request_class", "outcome": "outcome"}.items()
-}
-
-
-def _grouped(timelines: Iterable[tuple[ModelKey, Any]], minute: int, name_of: Callable[[ModelKey], str]) -> dict[str, Totals]:
-    sums: dict[str, Totals] = {}
-    for key, timeline in timelines:
-        if any(totals := timeline.since(minute)):
-            name = name_of(key)
-            sums[name] = plus(sums[name], totals) if name in sums else totals
-    return sums
-
-
-def _facet_sums(facets: Iterable[tuple[FacetKey, Totals]], place: int) -> dict[str, Totals]:
-    sums: dict[str, Totals] = {}
-    for key, totals in facets:
-        name = key[place] or UNKNOWN
-        sums[name] = plus(sums[name], totals) if name in sums else totals
-    return sums
-
-
-def _named_json(sums: Mapping[str, Totals]) -> dict[str, Any]:
-    """The names that cost most, the others summed."""
-    top = heapq.nlargest(TOP, sums.items(), key=_weight)
-    named = dict(top)
-    if rest := [totals for name, totals in sums.items() if name not in named]:
-        named[OTHER] = plus(named.get(OTHER, Totals()), summed(rest))
-    return {name: to_json(totals) for name, totals in named.items()}
-
-
-def _weight(item: tuple[Any, Totals]) -> tuple[int, int, int]:
-    totals = item[1]
-    return totals.cost, totals.total_tokens, totals.calls
-
-
-def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
-    """By `provider/model`, and by `provider/model@account` where several accounts used the same model."""
-    rows = [
-        (key, totals)
-        for key, timeline in state.models.items(scope.account, every=scope.every)
-        if any(totals := timeline.since(minute))
-    ]
-    users: dict[tuple[str, str], int] = {}
-    for key, _ in rows:
-        users[key.provider, key.model] = users.get((key.provider, key.model), 0) + 1
-    answer = {}
-    for key, totals in heapq.nlargest(TOP, rows, key=_weight):
-        name = f"{key.provider}/{key.model}"
-        if users[key.provider, key.model] > 1:
-            name += f"@{key.account or UNKNOWN}"
-        answer[name] = {
-            "provider": key.provider,
-            "account_key": key.account,
-            "model": key.model,
-            **to_json(totals),
-            "source": state.cost_sources.get(key),
-        }
-    return answer
-
-
-def sessions_json(state: State, scope: Scope, now: float, primary: Primary, *, rank: str, limit: int) -> list[dict[str, Any]]:
-    """The first sessions by `cost` or by `updated_at`, in rows."""
-    whole = _window_total(state, scope, primary)
-    return [
-        _session_row(session, now, primary, whole) for session in state.sessions.most(rank, limit, scope.account, every=scope.every)
-    ]
-
-
-def session_json(state: State, session: Session, now: float, primary: Primary, scope: Scope) -> dict[str, Any]:
-    """One session's row."""
-    return _session_row(session, now, primary, _window_total(state, scope, primary))
-
-
-def _session_row(session: Session, now: float, primary: Primary, whole: Totals) -> dict[str, Any]:
-    shares = primary.native is None or primary.native.account == session.account
-    return row_json(session, today=day_start(now), window=primary.first_minute, window_total=whole if shares else Totals())
-
-
-def _window_total(state: State, scope: Scope, primary: Primary) -> Totals:
-    """What the account whose window it is has spent in it; all accounts in the scope, where it is assumed."""
-    if primary.first_minute is None:
-        return Totals()
-    owner = scope if primary.native is None else Scope(primary.native.account, every=False)
-    return total_since(state, owner, primary.first_minute)
-
-
-def window_json(state: State, window: Window, now: float) -> dict[str, Any]:
-    """One provider's window with what was seen within it; see `Tracker.usage`."""
-    since = nearest_minute(max(window.counted_from, horizon_of(now) * MINUTE))
-    seen = summed(
-        timeline.since(since)
-        for key, timeline in state.models.items(window.account, every=False)
-        if key.provider == window.provider and window.covers(key.model)
-    )
-    return {
-        "key": window.key,
-        "name": window.name,
-        "provider": window.provider,
-        "account_key": window.account,
-        "source": window.source,
-        "confidence": window.confidence,
-        "utilization": window.utilization,
-        "status": window.status,
-        "representative": window.representative,
-        "limit": window.limit,
-        "remaining": window.remaining,
-        "warning": window.utilization is not None and window.utilization > WARNING_PCT,
-        "projected_utilization": projected_utilization(window, now),
-        "prediction": of_window(window, now).to_json(),
-        "read_at": rfc3339(window.read_at),
-        **_times_json(window.started_at, window.resets_at, now),
-        "counted_from": rfc3339(since * MINUTE),
-        **_seen_json(seen),
-    }
-
-
-def _seen_json(seen: Totals) -> dict[str, Any]:
-    totals = to_json(seen)
-    return {
-        "tokens_in": seen.context_tokens,
-        "tokens_out": seen.output_tokens,
-        **{name: totals[name] for name in ("calls", "total_tokens", "cost_usd", "spent_usd", "api_value_usd", "unpriced")},
-    }
-
-
-def _times_json(started_at: float | None, resets_at: float | None, now: float) -> dict[str, Any]:
-    return {
-        "started_at": None if started_at is None else rfc3339(started_at),
-        "resets_at": None if resets_at is None else rfc3339(resets_at),
-        "reset_in_ms": None if resets_at is None else round((resets_at - now) * 1000),
-    }
-
-
-def _window_order(window: Window) -> tuple[bool, float, str, str]:
-    """Plans before rate limits, short before long."""
-    return (
-        window.source != "provider_native",
-        window.window_seconds or float("inf"),
-        window.key,
-        f"{window.name} {window.provider} {window.account}",
-    )
-
-
-def _primary_json(primary: Primary, now: float) -> dict[str, Any]:
-    native = primary.native
-    return {
-        "key": ESTIMATE_KEY,
-        **_times_json(primary.started_at, primary.resets_at, now),
-        "source": "local_estimate" if native is None else native.source,
-        "confidence": "low" if native is None else native.confidence,
-        "utilization": None if native is None else native.utilization,
-        "provider": None if native is None else native.provider,
-        "account_key": None if native is None else native.account,
-    }
-
-
-def _estimate_json(primary: Primary, seen: Totals, now: float) -> list[dict[str, Any]]:
-    """The assumed window in the shape of a provider's."""
-    if primary.started_at is None:
-        return []
-    unknown = ("name", "utilization", "status", "limit", "remaining", "projected_utilization", "read_at")
-    times = _times_json(primary.started_at, primary.resets_at, now)
-    return [
-        {
-            **_primary_json(primary, now),
-            **dict.fromkeys(unknown),
-            "representative": False,
-            "warning": False,
-            "prediction": Forecast(ESTIMATE_KEY).to_json(),
-            "counted_from": times["started_at"],
-            **_seen_json(seen),
-        }
-    ]
 
 
 def _current_json(limits: ConfiguredLimits, totals: Totals) -> dict[str, Any]:

@@ -1,0 +1,92 @@
+"""What was spent since a moment, by model, client, project, request class and outcome, as JSON."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from .ledger import OTHER
+from .scope import Scope
+from .state import FacetKey, ModelKey, State
+from .totals import UNKNOWN, Totals, plus, summed, to_json
+
+TOP = 50
+"""Names in any breakdown; what is beyond is summed as `other`."""
+
+
+def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
+    """Totals from a minute on: `{<totals>, per_model, per_client, per_project, per_class, per_outcome}`, each by name."""
+    models = _grouped(state.models.items(scope.account, every=scope.every), minute, lambda key: f"{key.provider}/{key.model}")
+    facets = [
+        (key, totals)
+        for key, timeline in state.facets.items(scope.account, every=scope.every)
+        if any(totals := timeline.since(minute))
+    ]
+    return {
+        **to_json(summed(models.values())),
+        "per_model": _named_json(models),
+        **{name: _named_json(_facet_sums(facets, place)) for name, place in _FACETS.items()},
+    }
+
+
+_FACETS = {
+    f"per_{name}": FacetKey._fields.index(field)
+    for name, field in {"client": "client", "project": "project", "class": "request_class", "outcome": "outcome"}.items()
+}
+
+
+def _grouped(timelines: Iterable[tuple[ModelKey, Any]], minute: int, name_of: Callable[[ModelKey], str]) -> dict[str, Totals]:
+    sums: dict[str, Totals] = {}
+    for key, timeline in timelines:
+        if any(totals := timeline.since(minute)):
+            name = name_of(key)
+            sums[name] = plus(sums[name], totals) if name in sums else totals
+    return sums
+
+
+def _facet_sums(facets: Iterable[tuple[FacetKey, Totals]], place: int) -> dict[str, Totals]:
+    sums: dict[str, Totals] = {}
+    for key, totals in facets:
+        name = key[place] or UNKNOWN
+        sums[name] = plus(sums[name], totals) if name in sums else totals
+    return sums
+
+
+def _named_json(sums: Mapping[str, Totals]) -> dict[str, Any]:
+    """The names that cost most, the others summed."""
+    top = heapq.nlargest(TOP, sums.items(), key=_weight)
+    named = dict(top)
+    if rest := [totals for name, totals in sums.items() if name not in named]:
+        named[OTHER] = plus(named.get(OTHER, Totals()), summed(rest))
+    return {name: to_json(totals) for name, totals in named.items()}
+
+
+def _weight(item: tuple[Any, Totals]) -> tuple[int, int, int]:
+    totals = item[1]
+    return totals.cost, totals.total_tokens, totals.calls
+
+
+def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
+    """By `provider/model`, and by `provider/model@account` where several accounts used the same model."""
+    rows = [
+        (key, totals)
+        for key, timeline in state.models.items(scope.account, every=scope.every)
+        if any(totals := timeline.since(minute))
+    ]
+    users: dict[tuple[str, str], int] = {}
+    for key, _ in rows:
+        users[key.provider, key.model] = users.get((key.provider, key.model), 0) + 1
+    answer = {}
+    for key, totals in heapq.nlargest(TOP, rows, key=_weight):
+        name = f"{key.provider}/{key.model}"
+        if users[key.provider, key.model] > 1:
+            name += f"@{key.account or UNKNOWN}"
+        answer[name] = {
+            "provider": key.provider,
+            "account_key": key.account,
+            "model": key.model,
+            **to_json(totals),
+            "source": state.cost_sources.get(key),
+        }
+    return answer
