@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SCRIPTS = [*(ROOT / "scripts" / name for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "demo")), ROOT / ".ci" / "run"]
+SCRIPTS = [
+    *(ROOT / "scripts" / name for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "demo")),
+    ROOT / ".ci" / "run",
+]
 
 
 def executable(path: Path, body: str) -> Path:

@@ -384,6 +384,8 @@ def from_record(record: Mapping[str, Any]) -> Call:
         raise ValueError(f"schema {record['schema']!r} is not {SCHEMA}")
     error = record.get("error")
     plain = {name: record[name] for name in _PLAIN_FIELDS if name in record}
+    if not isinstance(record.get("cost_usd"), int | float | None):
+        raise TypeError("a cost that is no number")
     return Call(
         timestamp=epoch(record["timestamp"]),
         started=epoch(record["started"]),
@@ -401,4 +403,9 @@ def from_record(record: Mapping[str, Any]) -> Call:
 
 
 def _usage_from(record: Mapping[str, Any]) -> Usage:
-    return Usage(*map(record.get, USAGE_FIELDS))  # type: ignore[arg-type]  # what is no count is found out when it is added up
+    usage = Usage(*map(record.get, USAGE_FIELDS))
+    if not all(value is None or type(value) is int for value in usage[:-1]):
+        raise TypeError("a count that is no whole number")
+    if usage.server_tools is not None and not all(type(count) is int for count in usage.server_tools.values()):
+        raise TypeError("a count of tool calls that is no whole number")
+    return usage
