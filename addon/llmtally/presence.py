@@ -17,6 +17,9 @@ from .whole_file import write_whole
 
 FOLDER = "proxies"
 
+OWNER = "LLMTALLY_OWNED_BY"
+"""Environment variable by which `llmtally run` marks a proxy as its own."""
+
 FILE_CAP = 2**16
 """Bytes of a file that are read; a real one has some 300."""
 
@@ -39,6 +42,8 @@ class Presence:
     """`usage_intercept`."""
     open_to_all: bool = True
     """It asks its clients for no password."""
+    owner: str | None = None
+    """The run whose own it is: it ends with it, so nobody else joins."""
     page: str | None = None
     """Where its page is."""
 

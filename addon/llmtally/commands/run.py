@@ -1,0 +1,171 @@
+"""`llmtally run`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import Failure, journal_option, note
+
+if TYPE_CHECKING:
+    from ..launch.proxy import OwnProxy
+    from ..presence import Presence
+    from ..runs import Run
+
+REFUSED = 125
+"""Exit code where the client was not started for a reason of ours, as `env` and `timeout` have it."""
+
+LOG_LINES = 20
+"""Of the proxy's warnings, the last so many: a client that does not trust us says the same again and again."""
+
+JOINED_SECONDS = 0.3
+"""A proxy that goes on writes a call within some tens of milliseconds of its end."""
+
+
+class Refusal(Failure):
+    """The client was not started."""
+
+    exit_code = REFUSED
+
+
+EXAMPLES = """
+\b
+Examples:
+  llmtally run -- claude -p "hello"
+  llmtally run -- codex exec "fix the tests"
+  llmtally run -- gemini -p "hello"
+  llmtally run -- python my_script.py
+  llmtally run --name nightly -- ./evaluate.sh
+  llmtally run -- bash                            everything started in that shell
+  llmtally run -- env                             shows what a client is given
+
+It starts a proxy of its own on a free port and ends it with the client, or joins one that works on the same directory.
+Only TLS connections to LLM hosts are opened, all others pass as they are. The client is given HTTPS_PROXY and its like,
+NO_PROXY for loopback, and files with this machine's certificates and mitmproxy's for every variable that names such files.
+
+\b
+Other ways to lead a client here, with `mitmdump -s "$(llmtally addon-path)"` (or scripts/run) and:
+  (nothing)                                 regular: the client is given HTTPS_PROXY, as `llmtally run` does
+  --mode reverse:https://api.anthropic.com  the client is given a base URL: ANTHROPIC_BASE_URL=http://127.0.0.1:8080
+  --mode local:claude                       macOS, Windows, Linux 6.8+ as root: that program's connections, no variables
+  --mode wireguard                          a phone or another machine, through a tunnel
+  --mode transparent                        a router or container host, with rules in its packet filter
+  --mode upstream:http://proxy:3128         behind another proxy; `llmtally run` does it by itself if HTTPS_PROXY is set
+All but reverse need the client to trust mitmproxy's certificate. One that pins its provider's certificate cannot be read;
+give it a base URL (reverse) if it has such a setting.
+
+Exit code: the client's, 128 + N if signal N ended it; 125 no proxy, 126 not executable, 127 not found.
+"""
+
+
+@click.command(
+    epilog=EXAMPLES,
+    context_settings={"allow_interspersed_args": False},
+    options_metavar="[OPTIONS] --",
+)
+@click.argument("client", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CLIENT [ARGS]...")
+@click.option(
+    "--name", metavar="NAME", help="What to call this run in the records. By default the client's name and a random number."
+)
+@click.option("--own-proxy", is_flag=True, help="Start a proxy even if there is one to join.")
+@click.option("--intercept", type=click.Choice(["llm", "all"]), default="llm", show_default=True, help="TLS connections to open.")
+@click.option(
+    "--confdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("~/.mitmproxy"),
+    show_default=True,
+    help="Where mitmproxy's certificates and config.yaml are.",
+)
+@click.option("--mitmdump-arg", "arguments", multiple=True, metavar="ARG", help="Hand ARG to the proxy that is started. Repeat it.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print what was spent.")
+@journal_option
+@click.pass_context
+def command(
+    context: click.Context,
+    client: tuple[str, ...],
+    name: str | None,
+    own_proxy: bool,
+    intercept: str,
+    confdir: Path,
+    arguments: tuple[str, ...],
+    quiet: bool,
+    directory: Path,
+) -> None:
+    """Run a client through llmtally, and print what it spent."""
+    from ..launch.foreground import CannotStartError, run
+    from ..launch.spent import calls_of, summary
+    from ..runs import NAME, Run
+
+    name = name or f"{_short(client[0])}-{secrets.token_hex(3)}"
+    if not NAME.fullmatch(name):
+        raise click.BadParameter("use letters, digits, `.`, `_` and `-`, at most 64 of them", param_hint="--name")
+    started = time.time()
+    joined, own = _proxy(directory, confdir.expanduser(), intercept, arguments, may_join=not (own_proxy or arguments))
+    log = ""
+    try:
+        environment = _environment(directory, joined if own is None else own.presence, Run(name, str(Path.cwd())))
+        code = run(client, environment)
+    except CannotStartError as error:
+        note(f"llmtally: {error}")
+        context.exit(error.code)
+    finally:
+        if own is not None:
+            log = own.stop()
+    if own is None:
+        time.sleep(JOINED_SECONDS)
+    if not quiet:
+        for line in log.splitlines()[-LOG_LINES:]:
+            note(line)
+        note(f"llmtally: {summary(name, calls_of(directory, name, started))}")
+    context.exit(code)
+
+
+def _short(program: str) -> str:
+    """A program's name as a run may have it."""
+    return (
+        "".join(char for char in Path(program).name if char.isascii() and (char.isalnum() or char in "._-")).lstrip("._-")[:40]
+        or "run"
+    )
+
+
+def _proxy(
+    directory: Path, confdir: Path, intercept: str, arguments: tuple[str, ...], *, may_join: bool
+) -> tuple[Presence | None, OwnProxy | None]:
+    """The proxy that is joined, or the one that is started."""
+    from ..cli import find_addon
+    from ..journal import make_directory
+    from ..launch.proxy import OwnProxy, ProxyError, to_join, upstream_mode
+    from ..launch.trust import machine_roots
+
+    try:
+        make_directory(directory)
+        if may_join and (joined := to_join(directory, os.environ)) is not None:
+            return joined, None
+        options = {"usage_intercept": intercept, "usage_web": "false", "flow_detail": "0", "termlog_verbosity": "warn"}
+        # Upstream, what the client would have trusted without us.
+        if roots := os.environ.get("SSL_CERT_FILE") or machine_roots():
+            options["ssl_verify_upstream_trusted_ca"] = str(roots)
+        arguments = (*upstream_mode(os.environ), *arguments)
+        return None, OwnProxy(directory, find_addon(), confdir=confdir, options=options, arguments=arguments)
+    except ProxyError as error:
+        raise Refusal(str(error)) from error
+    except OSError as error:
+        raise Refusal(f"{directory} can't be used: {error.strerror}. Choose another with --dir or $LLMTALLY_DIR.") from error
+
+
+def _environment(directory: Path, proxy: Presence | None, run: Run) -> dict[str, str]:
+    from ..launch.environment import Route, client_environment
+    from ..launch.trust import AUTHORITY
+
+    assert proxy is not None
+    assert proxy.regular is not None
+    authority = Path(proxy.confdir) / AUTHORITY
+    try:
+        return client_environment(os.environ, Route(*proxy.regular, authority, directory), run)
+    except OSError as error:
+        raise Refusal(f"The client can't be given a certificate: {error.filename}: {error.strerror}.") from error

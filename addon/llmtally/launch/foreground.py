@@ -1,0 +1,113 @@
+"""Runs a program in our place: it has the terminal, its signals are its own, and its exit code becomes ours.
+
+It stays in our process group, which is the terminal's foreground: Ctrl-C, Ctrl-Z, Ctrl-\\ and a new window size reach it from the
+kernel, and the shell stops and continues us both. Signals sent to us alone are handed on.
+https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap11.html
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import FrameType
+
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+"""As shells have it. https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02"""
+
+SIGNALLED = 128
+"""Added to the number of the signal that ended a program."""
+
+CONTINUED_SECONDS = 0.1
+"""After which a client that was continued together with us is running again."""
+
+HANDED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH")
+FROM_TERMINAL = ("SIGINT", "SIGQUIT")
+"""The terminal sends these to the program itself; where there is none, they are handed on, too."""
+
+
+class CannotStartError(Exception):
+    """There is no such program; the message is for people."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run it to its end and give the exit code. Raises CannotStartError."""
+    handlers = {}
+    client: subprocess.Popen[bytes] | None = None
+
+    def hand_on(number: int, _: FrameType | None) -> None:
+        if client is not None and client.returncode is None and not (number in from_terminal and _has_terminal()):
+            with suppress(ProcessLookupError):
+                os.kill(client.pid, number)
+
+    from_terminal = _numbers(FROM_TERMINAL)
+    # A handler and not SIG_IGN, which the program would inherit.
+    for number in (*from_terminal, *_numbers(HANDED_ON)):
+        handlers[number] = signal.signal(number, hand_on)
+    try:
+        client = _start(command, environment)
+        return _wait(client)
+    finally:
+        _take_terminal_back()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(command, env=environment)  # noqa: S603  what the user asked for
+    except FileNotFoundError as error:
+        raise CannotStartError(f"{command[0]}: there is no such program.", NOT_FOUND) from error
+    except OSError as error:
+        raise CannotStartError(f"{command[0]}: {error.strerror}.", NOT_EXECUTABLE) from error
+
+
+def _wait(client: subprocess.Popen[bytes]) -> int:
+    if not hasattr(os, "WUNTRACED"):
+        return client.wait()
+    status = os.waitpid(client.pid, os.WUNTRACED)[1]
+    while os.WIFSTOPPED(status):
+        # Where Ctrl-Z stopped us both we only hear of it when we go on, and so does the client.
+        time.sleep(CONTINUED_SECONDS)
+        known, status = os.waitpid(client.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
+        if not known:
+            # It has stopped itself: stop with it, so that the shell takes over; `fg` continues both.
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if not known or os.WIFCONTINUED(status):
+            status = os.waitpid(client.pid, os.WUNTRACED)[1]
+    client.returncode = os.waitstatus_to_exitcode(status)
+    return client.returncode if client.returncode >= 0 else SIGNALLED - client.returncode
+
+
+def _numbers(names: Sequence[str]) -> list[signal.Signals]:
+    return [signal.Signals[name] for name in names if hasattr(signal, name)]
+
+
+def _has_terminal() -> bool:
+    """Whether our process group is the foreground of a terminal, which then signals the program itself."""
+    try:
+        with open("/dev/tty", "rb", buffering=0) as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _take_terminal_back() -> None:
+    """A shell that was killed leaves the terminal to a group that is gone; writing to it would stop us."""
+    try:
+        if not sys.stderr.isatty() or os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp():
+            return
+        before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+        os.tcsetpgrp(sys.stderr.fileno(), os.getpgrp())
+        signal.signal(signal.SIGTTOU, before)
+    except (OSError, AttributeError, ValueError):
+        return
