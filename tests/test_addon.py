@@ -15,6 +15,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
 from llmtally.addon import UsageAddon
+from llmtally.addon.commands import Commands
 from llmtally.addon.flows import ending_of, host_of, lower_headers
 from llmtally.exchange import Exchange
 from llmtally.journal import account_key
@@ -249,7 +250,7 @@ def test_commands(tmp_path: Path) -> None:
         async with running(tmp_path) as (addon, _):
             pass_through(addon, flow())
             addon._later.finish()
-            commands = addon.addons[0]
+            commands = next(each for each in addon.addons if isinstance(each, Commands))
             assert commands.summary().startswith("today $")
             assert "7 tokens in 1 calls" in commands.summary()
             commands.reset_view()
