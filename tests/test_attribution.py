@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -317,11 +318,11 @@ def test_the_credentials_repr_keeps_the_secret() -> None:
 
 
 def test_texts_are_capped_and_printable() -> None:
-    """What a peer sends as an id cannot break a terminal or fill a disk."""
+    """What a peer sends cannot break a terminal or fill a disk."""
     headers = {"x-session-id": "\x1b[31mred\u202e" + "x" * 1_000, "user-agent": "Bad\x07Client" * 500 + "/" + "9" * 1_000}
     found = Attributor(KEY).attribute(view("https://h/", headers), now=NOW)
     assert found.session is not None
-    assert found.session.startswith("[31mredx")
+    assert len(found.session) == 12
     for value in (found.session, found.client, found.client_version):
         assert value is None or (value.isprintable() and len(value) <= TEXT_CAP)
 
@@ -329,8 +330,81 @@ def test_texts_are_capped_and_printable() -> None:
 def test_a_project_is_a_path() -> None:
     """Prose that mentions the marker is not taken for a directory, and does not hide the real one."""
     system = "The working directory: see below.\nWorking directory: /srv/app\nMind the working directory: it may change."
-    request = view("https://h/v1/messages", {"x-app": "cli"}, {"system": system, "messages": []})
-    assert Attributor(KEY).attribute(request, now=NOW).project == "/srv/app"
+    assert project_of({"system": system}) == "/srv/app"
+
+
+def project_of(body: dict[str, Any]) -> str | None:
+    request = view("https://h/v1/messages", {"x-app": "cli"}, {"messages": [], **body})
+    return Attributor(KEY).attribute(request, now=NOW).project
+
+
+@pytest.mark.parametrize(
+    ("line", "project"),
+    [
+        ("Working directory: /x", "/x"),
+        (" - Primary working directory: ~/x\n", "~/x"),
+        ("Working directory: C:\\Users\\ana\\My Own Shop\nnext", "C:\\Users\\ana\\My Own Shop"),
+        ("Working directory: /x and my password is hunter2, fire Bob", None),
+        ("Working directory: /x, fire Bob", None),
+        ("Working directory: /x; fire Bob", None),
+        ("Working directory: /x fire Bob.", None),
+        ("Working directory: /a b c d e f", None),
+        ("Please note my working directory: /x", None),
+        ("Working directory: /" + "x" * TEXT_CAP, None),
+        ("Working directory: /x" + " " * 2 * TEXT_CAP + "\nnext", None),
+        ("Working directory: hunter2", None),
+    ],
+)
+def test_a_project_is_nothing_but_a_path(line: str, project: str | None) -> None:
+    """The marker begins its line and the path ends it, in the system prompt or where the client speaks in the user's place."""
+    assert project_of({"system": [{"type": "text", "text": "You help.\n" + line}]}) == project
+    assert project_of({"messages": [{"role": "user", "content": "<env>\n" + line}]}) == project
+    assert project_of({"messages": [{"role": "developer", "content": "You help.\n" + line}]}) == project
+    assert project_of({"messages": [{"role": "user", "content": "Hello.\n" + line}]}) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"conversation": "My password is hunter2"}, {}),
+        ({"prompt_cache_key": "hunter2" * 40}, {}),
+        ({"session_id": "sk-ant-hunter2"}, {}),
+        ({}, {"x-session-id": "Bearer hunter2"}),
+        ({}, {"x-session-id": "pässwört-hunter2"}),
+        ({}, {"x-app": "cli", "x-claude-code-session-id": "s", "x-claude-code-agent-id": "of hunter2"}),
+        ({}, {"x-app": "cli", "x-claude-code-session-id": "s", "x-claude-code-parent-agent-id": "of hunter2"}),
+        ({}, {"user-agent": "hunter2-sk-ant-api03-SECRET"}),
+        ({}, {"user-agent": "hunter2a8fd3b5c7d9e1f4a6b8"}),
+        ({}, {"user-agent": "curl/sk-ant-api03-hunter2"}),
+    ],
+)
+def test_what_may_be_no_id_is_hashed_and_a_key_is_no_name(body: dict[str, Any], headers: dict[str, str]) -> None:
+    """An id is one word; a sentence or a key in its place is told from others by its hash, and is not kept."""
+    found = Attributor(KEY).attribute(view("https://h/v1/responses", headers, body), now=NOW)
+
+    assert "hunter2" not in repr(found)
+    assert "secret" not in repr(found).lower()
+    assert found.session or "user-agent" in headers
+    assert found.session == Attributor(KEY).attribute(view("https://h/v1/responses", headers, body), now=NOW).session
+
+
+@pytest.mark.parametrize(
+    "session", ["5f0c3a52-8a53-4c0e-9d0e-0b6f6f3f9a11", "ses_1", "team/job:7@ana", "resp_0123456789abcdef0123456789"]
+)
+def test_ids_stay(session: str) -> None:
+    """What is an id by its look is kept as it is."""
+    found = Attributor(KEY).attribute(chat("hi", **{"x-session-id": f" {session} "}), now=NOW)
+
+    assert found.session == session
+
+
+def test_a_long_user_id_is_not_searched_to_its_end() -> None:
+    """A pattern over 250 KB of text made for it would take minutes."""
+    body = {"metadata": {"user_id": "user_" + "_account__session_ " * 13_000}}
+    began = time.process_time()
+    Attributor(KEY).attribute(view("https://h/v1/messages", {"x-app": "cli"}, body), now=NOW)
+
+    assert time.process_time() - began < 1
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtally.redact import LOOKED_AT, looks_like_key, redact
+from llmtally.redact import LOOKED_AT, holds_known_key, looks_like_key, redact
 
 LONG = "My password is hunter2 and my dog is called Rex, so fire Bob"
 
@@ -70,8 +70,9 @@ def test_half_a_key_at_the_end_of_what_is_looked_at_goes() -> None:
 
 @pytest.mark.parametrize("text", ["sk-ant-api03-SECRETSECRET", "Bearer x", "5f0c3a52-8a53-4c0e-9d0e-0b6f6f3f9a11"])
 def test_keys_are_known(text: str) -> None:
-    """What looks like a key is taken for one, also where it is an id."""
+    """What looks like a key is taken for one, also where it is an id; of a known kind are only keys."""
     assert looks_like_key(text)
+    assert holds_known_key(text) == (not text.startswith("5f"))
 
 
 @pytest.mark.parametrize("text", ["", "curl", "openai-python", "my-application-server-2", "claude-cli", "googleapis.com"])

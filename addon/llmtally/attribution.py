@@ -26,6 +26,7 @@ import orjson
 
 from .formats.format import items, mapping
 from .record import TEXT_CAP, Attribution, Billing
+from .redact import holds_known_key, looks_like_key
 
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "probe", "warmup"]
 """What a request was for. Closed, because metrics use it as a label: values not known here never pass through."""
@@ -48,6 +49,8 @@ PROMPT_PARTS = 16
 """Parts of one prompt or message searched."""
 PROMPT_DEPTH = 4
 """Nesting of message, content and part; deeper is not a prompt."""
+PATH_BLANKS = 3
+"""Blanks in a path that is believed: `/home/ana/My Documents/New Project`. Prose has more."""
 MARKER_TRIES = 3
 """Occurrences of a marker tried per text, so that prose which mentions it does not hide the real one."""
 
@@ -118,34 +121,53 @@ def in_body(*path: str) -> Source:
 
 
 def in_prompt(marker: str, end: str = "\n") -> Source:
-    """A file path between a marker and `end` in the prompt's opening. Nothing but the path is kept.
+    """A file path between a marker at the start of a line and `end`, where the client itself speaks. Only the path is kept.
 
     Searched from the end of each text: the environment stands last in a system prompt, after 50 K of instructions.
     """
 
     def read(view: RequestView) -> str | None:
         for text in _prompt_texts(view):
-            for rest in reversed(text[:PROMPT_CAP].rsplit(marker, MARKER_TRIES)[1:]):
-                path = rest[: TEXT_CAP * 2].split(end, 1)[0].strip()
-                if _FILE_PATH.match(path):
+            before = text[:PROMPT_CAP]
+            for _ in range(MARKER_TRIES):
+                before, found, _ = before.rpartition(marker)
+                if not found:
+                    break
+                if _MARKER_LEAD.fullmatch(before, before.rfind("\n") + 1) and (path := _path_at(text, len(before + found), end)):
                     return path
         return None
 
     return Source("body", read)
 
 
+def _path_at(text: str, start: int, end: str) -> str | None:
+    """The file path that takes up all from `start` to `end` or the end of the text; None where something else stands."""
+    window = text[start : start + TEXT_CAP + len(end) + 2]
+    line, found, _ = window.partition(end)
+    path = line.strip()
+    if not (found or len(text) == start + len(window)) or len(path) > TEXT_CAP or "\n" in path:
+        return None
+    return path if _FILE_PATH.match(path) and path.count(" ") <= PATH_BLANKS and not _PROSE.search(path) else None
+
+
 def matching(pattern: str, source: Source) -> Source:
-    """The first group of a pattern matched at the start of another source's value."""
+    """The first group of a pattern matched at the start of another source's value, of which only so much is looked at."""
     compiled = re.compile(pattern)
 
     def read(view: RequestView) -> str | None:
-        found = compiled.match(source.read(view) or "")
+        found = compiled.match((source.read(view) or "")[: 2 * TEXT_CAP])
         return found.group(1) if found else None
 
     return Source(source.where, read, source.name)
 
 
 _FILE_PATH = re.compile(r"/|~|[A-Za-z]:[\\/]|\\\\")
+_PROSE = re.compile(r"[,;:.!?](?:\s|$)")
+"""Ends a clause; in the name of a directory hardly anybody would."""
+_MARKER_LEAD = re.compile(r"[\s*-]*(?:<[\w-]+>)*(?:Primary w|W|I'm |I am )?")
+"""What may stand before a marker in its line; what else does is a sentence of somebody's."""
+_CLIENT_SPEAKS = re.compile(r"\s*(?:<[\w-]+>|This is the Gemini CLI\b)")
+"""How a message begins that a client wrote in the user's place: `<environment_context>`, `<session_context>`."""
 
 
 def _member(value: Any, path: Sequence[str]) -> str | None:
@@ -165,12 +187,14 @@ def _embedded(value: Any) -> Any:
 
 
 def _prompt_texts(view: RequestView) -> Iterator[str]:
-    """The texts a conversation opens with: the system prompt, then the first messages."""
+    """The texts a client opens a conversation with: the system prompt, and what it wrote into the first messages."""
     payload = _payload(view)
     for key in ("system", "instructions", "systemInstruction", "system_instruction"):
         yield from _texts(payload.get(key), PROMPT_DEPTH)
     for message in _messages(view)[:PROMPT_MESSAGES]:
-        yield from _texts(message, PROMPT_DEPTH)
+        for text in _texts(message, PROMPT_DEPTH):
+            if message.get("role") in _INSTRUCTION_ROLES or _CLIENT_SPEAKS.match(text):
+                yield text
 
 
 def _texts(value: Any, depth: int) -> Iterator[str]:
@@ -399,7 +423,7 @@ CLIENTS: tuple[Client, ...] = (
         request_class=(in_header("x-interaction-type"),),
         classes={"conversation-agent": "main", "conversation-subagent": "subagent", "conversation-background": "auxiliary"},
         default_class="main",
-        project=(in_prompt("workspace with the following folders:\n- "),),
+        project=(in_prompt("working in a workspace with the following folders:\n- "),),
         device=(in_header("vscode-machineid"),),
     ),
     # Observed; the body is protobuf.
@@ -500,9 +524,14 @@ def _read_user_agent(user_agent: str) -> tuple[str, str | None]:
         return f"{vendor}-{language}".lower(), version
     if found := _PRODUCT.match(user_agent):
         product, version = found.groups()
-        return re.sub(r"[^a-z0-9._-]+", "-", product.lower()).strip("-._"), version
+        if version and holds_known_key(version):
+            version = None
+        name = re.sub(r"[^a-z0-9._-]+", "-", product.lower()).strip("-._")
+        return "" if looks_like_key(product) else name, version
     return "", None
 
+
+_ID = re.compile(r"[\w.:@/+=~#-]{1,128}", re.ASCII)
 
 _ROTATING = ("sk-ant-oat", "ya29.", "eyJ")
 """OAuth access tokens of Anthropic and Google, and JWTs: replaced every few hours."""
@@ -743,13 +772,20 @@ class Attributor:
             return None
         return hmac.digest(self._key, identity.encode("utf-8", "surrogatepass"), "sha256").hex()[:12]
 
+    def _identifier(self, value: str | None) -> str | None:
+        """An id as it is; its keyed hash where it may be something else, a sentence or a key: the same is still the same."""
+        value = value.strip() if value else None
+        if not value:
+            return None
+        return value if _ID.fullmatch(value) and not holds_known_key(value) else self._hash(value)
+
     def _session(self, view: RequestView, client: Client, account: str | None, now: float) -> tuple[str | None, str | None]:
         for name in self._session_headers:
-            if value := _clean(view.headers.get(name)):
+            if value := self._identifier(view.headers.get(name)):
                 own = any(source.name == name for source in client.session)
                 return value, "client_header" if own else "header"
         for source in (*client.session, *ANY.session):
-            if value := _clean(source.read(view)):
+            if value := self._identifier(source.read(view)):
                 return value, "client_header" if source.where == "header" else "body"
         if previous := _first(PREVIOUS_RESPONSE, view):
             return _recall(self._responses, previous) or self._digest("response", previous), "previous_response"
@@ -786,8 +822,8 @@ class Attributor:
 
     def _place(self, view: RequestView, client: Client, session: str | None) -> tuple[str | None, str | None, str | None]:
         """Session, agent and parent agent: the session is the root's, the main agent has no id."""
-        agent = _first(client.agent, view)
-        parent = _first(client.parent_agent, view)
+        agent = self._identifier(_first(client.agent, view))
+        parent = self._identifier(_first(client.parent_agent, view))
         if agent == session:
             agent = None
         if client.agents_are_sessions and parent and not agent and parent != session:

@@ -55,9 +55,14 @@ def redact(message: str) -> str:
     return _RUN.sub(lambda run: GONE if _is_mixed(run[0]) else run[0], _KNOWN_KEY.sub(GONE, line))
 
 
+def holds_known_key(text: str) -> bool:
+    """Whether something in it begins as keys of a known kind do; ids do not."""
+    return _KNOWN_KEY.search(text) is not None
+
+
 def looks_like_key(text: str) -> bool:
-    """Whether a credential stands in it, as far as can be told by its look."""
-    return _KNOWN_KEY.search(text) is not None or any(_is_mixed(run) for run in _RUN.findall(text))
+    """Whether something in it looks like a key, of whatever kind; long ids look like keys."""
+    return holds_known_key(text) or any(_is_mixed(run) for run in _RUN.findall(text))
 
 
 def _shorten(quotation: re.Match[str]) -> str:
