@@ -231,7 +231,7 @@ def test_an_answer_made_by_an_addon_is_no_call(start_proxy: StartProxy, upstream
         "from mitmproxy import http\n"
         "def request(flow):\n"
         "    if b'made-up' in flow.request.content:\n"
-        "        answer = b'{\"usage\": {\"input_tokens\": 5}}'\n"
+        '        answer = b\'{"usage": {"input_tokens": 5}}\'\n'
         "        flow.response = http.Response.make(200, answer, {'content-type': 'application/json'})\n"
     )
     upstream.route(HOST, PATH, json_answer(whole("msg-real")))
