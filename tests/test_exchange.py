@@ -108,6 +108,14 @@ class TestEndings:
         assert call.estimated
         assert call.usage.output_tokens == pytest.approx(1000, rel=0.02)
 
+    def test_pings_are_no_text(self) -> None:
+        """Events that deliver nothing take nothing from the estimate."""
+        opened = exchange()
+        opened.feed(sse(START, DELTA), 101.5)
+        opened.feed(sse(*[event for _ in range(500) for event in (DELTA, {"type": "ping"})]), 101.6)
+
+        assert one(opened.end("client_aborted", 102.0)).usage.output_tokens == pytest.approx(501, rel=0.05)
+
     def test_client_leaves_after_the_end(self) -> None:
         """A client that hangs up once it has all is no abort."""
         opened = exchange()

@@ -411,6 +411,8 @@ class Exchange:
                 lane.first_content = at
                 overhead = self._framing.overhead if self._framing is not None else 0
                 lane.envelope = max(0, size + overhead - length)
+                if self._framing is not None:
+                    self._framing.envelope = lane.envelope
                 self._go_quiet()
             lane.delivered += length
         if self._watch_limits and self.request.method != "SOCKET" and (found := limits.read_event(value, now=at)):

@@ -308,7 +308,12 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "minimax",
         ("api.minimax.io", "api.minimaxi.com"),
-        (*MESSAGES, *RESPONSES, *CHAT, _post("/text/chatcompletion_v2", formats.OPENAI_CHAT)),
+        (
+            *MESSAGES,
+            *RESPONSES,
+            _post("/chat/completions", formats.OPENAI_CHAT_MINIMAX),
+            _post("/text/chatcompletion_v2", formats.OPENAI_CHAT_MINIMAX),
+        ),
         price_id="minimax",
     ),
     # https://help.aliyun.com/zh/model-studio; hosts: dashscope `common/env.py`

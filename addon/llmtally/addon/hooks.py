@@ -29,12 +29,13 @@ from .. import limits, quota
 from ..attribution import Attributor, RequestView
 from ..client_process import Processes, with_process
 from ..exchange import Ending, Exchange, Memory
+from ..formats.format import described_error
 from ..journal import account_key
 from ..later import Later
 from ..live import Live
 from ..pricing import Pricer
 from ..providers import PRICE_IDS, Directory
-from ..record import ERROR_MESSAGE_CAP, ApiError, Call
+from ..record import Call
 from ..runs import Runs, with_run
 from ..tap import RequestTap, Tap, tap_of
 from ..terminal import one_line, printable, totals_line
@@ -388,7 +389,7 @@ class UsageAddon:
         flow, exchange = followed.flow, followed.exchange
         error = None
         if flow.error is not None and ending == "upstream_aborted":
-            error = ApiError("connection", flow.error.msg[:ERROR_MESSAGE_CAP])
+            error = described_error("connection", flow.error.msg)
         calls = exchange.feed(body, at) if body and not exchange.read else []
         if flow.response is not None and flow.response.trailers:
             exchange.trailed(lower_headers(flow.response.trailers))
