@@ -39,7 +39,7 @@ FLOORS = (
         "status",
     },
     {"addon", "live", "later", "tap", "launch"},
-    {"cli", "commands", "__main__"},
+    {"cli", "commands", "statusline", "__main__"},
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""
 
@@ -119,7 +119,7 @@ def test_a_library_is_known_in_one_place(library: str, only: str) -> None:
     assert [name for name in importers if name != only and not name.startswith(f"{only}.")] == []
 
 
-@pytest.mark.parametrize("name", ["llmtally", "llmtally.cli"])
+@pytest.mark.parametrize("name", ["llmtally", "llmtally.cli", "llmtally.statusline"])
 def test_starting_costs_nothing(name: str) -> None:
     """Importing the package, or the command line for `--version`, loads none of the big libraries."""
     script = f"import sys, {name}; print(*sys.modules)"

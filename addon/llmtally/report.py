@@ -101,6 +101,7 @@ COLUMNS = {
     "project": "VARCHAR",
     "account": "VARCHAR",
     "retry": "INTEGER",
+    "run": "VARCHAR",
     "limits": "JSON",
 }
 """The view `calls`: every field of a record. Times are UTC."""

@@ -1,0 +1,40 @@
+"""`llmtally statusline`, for its help and completion; without `--dir`, `__main__` goes straight to the work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from .options import journal_option
+
+EXAMPLES = """
+\b
+Examples:
+  llmtally statusline
+    session $0.41, 91% cached | today $4.12 | $1.20/h | 5h 42% 1h 12m left
+
+\b
+Claude Code, ~/.claude/settings.json:   {"statusLine": {"type": "command", "command": "llmtally statusline"}}
+bash, ~/.bashrc:                        PS1='$(llmtally statusline) \\$ '
+tmux, ~/.tmux.conf:                     set -g status-right '#(llmtally statusline)'
+
+Amounts are USD. A subscription's calls are shown at the API's prices, as `API value`. Days are UTC. The line speaks of the
+proxy that counted last; `session not seen` means that the session's calls do not pass llmtally.
+
+Exit codes: 0 printed, 1 nothing was ever counted here.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@journal_option
+@click.pass_context
+def command(context: click.Context, as_json: bool, directory: Path) -> None:
+    """Print one short line: today's cost, burn rate, fullest window.
+
+    Given Claude Code's JSON on standard input, it begins with that session.
+    """
+    from ..statusline import main
+
+    context.exit(main(as_json, str(directory)))
