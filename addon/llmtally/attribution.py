@@ -509,15 +509,21 @@ _PRODUCT = re.compile(r"([^/\s]+)(?:/([^/\s]+))?")
 
 def identify(headers: Mapping[str, str]) -> tuple[Client, str | None]:
     """The row of the client and its version; a client without a row is named by its User-Agent."""
-    product, version = _read_user_agent(headers.get("user-agent", "")[:USER_AGENT_CAP])
-    named = _BY_PRODUCT.get(product) or _BY_PRODUCT.get(re.split("[-_]", product, maxsplit=1)[0] + "*")
+    named, version = _named(headers.get("user-agent", "")[:USER_AGENT_CAP])
     for client, name, pattern in _MARKED:
-        if (value := headers.get(name)) is not None and pattern.match(value):
+        if name in headers and pattern.match(headers[name]):
             return client, version if client is named else None
-    return named or Client(product), version
+    return named, version
 
 
 @functools.lru_cache(maxsize=1024)
+def _named(user_agent: str) -> tuple[Client, str | None]:
+    """Row and version by the User-Agent alone."""
+    product, version = _read_user_agent(user_agent)
+    named = _BY_PRODUCT.get(product) or _BY_PRODUCT.get(re.split("[-_]", product, maxsplit=1)[0] + "*")
+    return named or Client(product), version
+
+
 def _read_user_agent(user_agent: str) -> tuple[str, str | None]:
     if found := _STAINLESS.match(user_agent):
         vendor, language, version = found.groups()

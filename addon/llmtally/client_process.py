@@ -101,16 +101,11 @@ def find_all(peers: Mapping[str, tuple[str, int]], *, proc: Path = PROC) -> dict
     Blocks for some milliseconds (it looks through the open files of our processes once, however many are asked for), so call it
     in a thread. Whatever goes wrong is left out: processes end while they are looked at.
     """
-    links: dict[str, list[str]] = {}
-    for name, (host, port) in peers.items():
-        try:
-            inode = _socket_inode(host, port, proc)
-        except (OSError, ValueError):
-            continue
-        if inode is not None:
-            links.setdefault(f"socket:[{inode}]", []).append(name)
     found: dict[str, ClientProcess] = {}
     try:
+        links: dict[str, list[str]] = {}
+        for name, inode in _socket_inodes(peers, proc):
+            links.setdefault(f"socket:[{inode}]", []).append(name)
         for pid, link in _owners(set(links), proc):
             process = _describe(pid, proc)
             found.update((name, process) for name in links[link])
@@ -126,18 +121,32 @@ def with_process(attribution: Attribution, process: ClientProcess | None) -> Att
     return attribution._replace(project=process.cwd)
 
 
-def _socket_inode(host: str, port: int, proc: Path) -> str | None:
-    address = ipaddress.ip_address(host.partition("%")[0])
+def _socket_inodes(peers: Mapping[str, tuple[str, int]], proc: Path) -> Iterator[tuple[str, str]]:
+    """The peers' names and the inodes of their sockets. Each table is read once for all of them."""
+    wanted: dict[str, dict[str, list[str]]] = {"tcp": {}, "tcp6": {}}
+    for name, (host, port) in peers.items():
+        for table, local in _table_rows(host, port):
+            wanted[table].setdefault(local, []).append(name)
+    for table, names in wanted.items():
+        for local, inode in _established(proc / "net" / table) if names else ():
+            for name in names.get(local, ()):
+                yield name, inode
+
+
+def _table_rows(host: str, port: int) -> list[tuple[str, str]]:
+    """Where a loopback address stands: the table, and the address as the kernel prints it there."""
+    try:
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return []
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
     if not address.is_loopback:
-        return None
-    tables = [("tcp", address), ("tcp6", address)] if address.version == 4 else [("tcp6", address)]
-    for table, local in tables:
-        mapped = ipaddress.IPv6Address(f"::ffff:{local}") if table == "tcp6" and local.version == 4 else local
-        if (inode := _look_up(proc / "net" / table, f"{_kernel_hex(mapped)}:{port:04X}")) is not None:
-            return inode
-    return None
+        return []
+    if isinstance(address, ipaddress.IPv6Address):
+        return [("tcp6", f"{_kernel_hex(address)}:{port:04X}")]
+    mapped = ipaddress.IPv6Address(f"::ffff:{address}")
+    return [("tcp", f"{_kernel_hex(address)}:{port:04X}"), ("tcp6", f"{_kernel_hex(mapped)}:{port:04X}")]
 
 
 def _kernel_hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
@@ -146,19 +155,18 @@ def _kernel_hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     return "".join(f"{word:08X}" for word in words)
 
 
-def _look_up(table: Path, local: str) -> str | None:
-    """Inode of our user's established connection from a local address: `sl local remote st .. uid timeout inode`."""
+def _established(table: Path) -> Iterator[tuple[str, str]]:
+    """Local address and inode of our user's established connections: `sl local remote st .. uid timeout inode`."""
     try:
-        with table.open() as lines:
+        with table.open(errors="replace") as lines:
             text = lines.read(TABLE_CAP)
     except FileNotFoundError:  # no IPv6
-        return None
+        return
     uid = str(os.getuid())
     for line in text.splitlines():
         columns = line.split(maxsplit=10)
-        if len(columns) > 9 and columns[1] == local and columns[3] == _ESTABLISHED and columns[7] == uid:
-            return columns[9]
-    return None
+        if len(columns) > 9 and columns[3] == _ESTABLISHED and columns[7] == uid:
+            yield columns[1], columns[9]
 
 
 def _owners(links: set[str], proc: Path) -> Iterator[tuple[int, str]]:

@@ -98,7 +98,8 @@ class Journal:
             if not self._closing and self._queued_bytes + len(line) <= self._queue_cap:
                 self._queue.append((day, line))
                 self._queued_bytes += len(line)
-                self._changed.notify_all()
+                if len(self._queue) == 1:  # otherwise the thread is awake, and waking it costs more than making the line
+                    self._changed.notify_all()
                 return
         self._trouble("it is closed" if self._closing else "records come faster than the disk takes them", lost=1)
 

@@ -109,9 +109,13 @@ class Tap:
 
     def _feed(self, chunks: list[bytes], times: list[float]) -> list[Call]:
         calls: list[Call] = []
+        alone = 0
         for chunk, at in zip(chunks, times, strict=False):
             calls += self.exchange.feed(chunk, at)
-        if rest := b"".join(chunks[len(times) :]):
+            alone += 1
+            if not self.exchange.awaits_content:
+                break  # from here on nobody asks when a chunk came
+        if rest := b"".join(chunks[alone:]):
             calls += self.exchange.feed(rest, self._clock())
         if self._early and (not self.exchange.awaits_content or self.exchange.pieces > EARLY):
             self._early = False

@@ -6,6 +6,7 @@ stands what they have in common: the tables that say who reads what, and the cap
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -53,8 +54,6 @@ _HEADER_FAMILIES = (
     HeaderFamily(copilot.HEADER_PREFIXES, copilot.read_headers),
     HeaderFamily(("x-ratelimit-", "x-tokenlimit-"), ratelimit.read_headers),
 )
-_PREFIXES = tuple(prefix for family in _HEADER_FAMILIES for prefix in family.prefixes)
-_SUFFIXES = tuple(suffix for family in _HEADER_FAMILIES for suffix in family.suffixes)
 
 _EVENTS: dict[str, Callable[[Mapping[str, Any], float], Iterable[LimitReading]]] = {
     "codex.rate_limits": codex.read_event,
@@ -75,12 +74,26 @@ _QUOTA_ANSWERS: dict[tuple[str, str], Callable[[Any, float], Iterable[LimitReadi
 }
 
 
+@functools.lru_cache(maxsize=1024)
+def _families_of(name: str) -> tuple[int, ...]:
+    """Which families a header belongs to. Providers have a few dozen names; hostile ones only push them out for a while."""
+    return tuple(
+        at
+        for at, family in enumerate(_HEADER_FAMILIES)
+        if name.startswith(family.prefixes) or (family.suffixes and name.endswith(family.suffixes))
+    )
+
+
 def read_headers(headers: Mapping[str, str], *, provider: str, now: float, status: int | None = None) -> tuple[LimitReading, ...]:
     """The windows in a response's headers, names in lower case. With its status, a bare `retry-after` of a 429 is one too."""
     readings: tuple[LimitReading, ...] = ()
-    limits = {name: value for name, value in headers.items() if name.startswith(_PREFIXES) or name.endswith(_SUFFIXES)}
-    if limits:  # most responses have none
-        readings = _capped(chain.from_iterable(family.read(limits, provider, now) for family in _HEADER_FAMILIES))
+    by_family: dict[int, dict[str, str]] = {}
+    for name, value in headers.items():
+        for family in _families_of(name):
+            by_family.setdefault(family, {})[name] = value
+    if by_family:  # most responses have none
+        found = (_HEADER_FAMILIES[family].read(by_family[family], provider, now) for family in sorted(by_family))
+        readings = _capped(chain.from_iterable(found))
     if status == 429 and not readings and (retry_at := retry_time(headers, now=now)) is not None:
         return (LimitReading(key="retry_after", source="provider_api_rate_limit", resets_at=retry_at, status="rejected"),)
     return readings

@@ -8,6 +8,7 @@ may exceed 1, resets are epoch seconds. `GET /api/oauth/usage` says the same in 
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -81,11 +82,17 @@ def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
     yield from _read_extra_usage(mapping(body.get("extra_usage")))
 
 
+@functools.lru_cache(maxsize=256)
+def _window_and_field(pattern: re.Pattern[str], name: str) -> tuple[str, str] | None:
+    found = pattern.fullmatch(name)
+    return (found[1] or "", found[2]) if found else None
+
+
 def _by_window(headers: Mapping[str, str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:
     windows: dict[str, dict[str, str]] = {}
     for name, value in headers.items():
-        if found := pattern.fullmatch(name):
-            windows.setdefault(found[1] or "", {})[found[2]] = value
+        if found := _window_and_field(pattern, name):
+            windows.setdefault(found[0], {})[found[1]] = value
     return windows
 
 

@@ -7,6 +7,7 @@ https://pkg.go.dev/time#ParseDuration  https://www.rfc-editor.org/rfc/rfc9110#fi
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -37,9 +38,12 @@ _LENGTH_IN_KEY = re.compile(r"([0-9]{1,4})([mhd])(?:_.*)?")
 
 def word(value: Any) -> str | None:
     """A key or status off the wire: cut, in lower case, every other character than `a-z 0-9 _ . -` an underscore."""
-    if not isinstance(value, str):
-        return None
-    lowered = value[:KEY_CAP].strip().lower()[:KEY_CAP]
+    return _word(value[:KEY_CAP]) if isinstance(value, str) else None
+
+
+@functools.lru_cache(maxsize=1024)
+def _word(value: str) -> str | None:
+    lowered = value.strip().lower()[:KEY_CAP]
     return "".join(c if c in _WORD_CHARACTERS else "_" for c in lowered) or None
 
 

@@ -6,7 +6,7 @@ found by searching for the needles over everything that was received, so that a 
 
 from __future__ import annotations
 
-SAMPLE = 16 * 2**10
+SAMPLE = 4 * 2**10
 """Bytes of a feed in which skipped blocks are counted: counting costs as much as searching, and the count serves an estimate."""
 
 

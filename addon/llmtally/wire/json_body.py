@@ -129,22 +129,27 @@ class JsonBody:
         self.overhead = 0
         self.faults = 0
         """1 if the body was longer than `MAX_BODY` and was dropped."""
-        self._body = bytearray()
+        self._body: bytes | bytearray = b""
+        """A body that comes whole, as most do, is never copied: for tens of megabytes that holds all other work for long."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Nothing yet."""
-        if not self.faults:
+        if self.faults:
+            return []
+        if not self._body:
+            self._body = data
+        else:
+            self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
             self._body += data
-            if len(self._body) > MAX_BODY:
-                self.faults = 1
-                self._body.clear()
+        if len(self._body) > MAX_BODY:
+            self.faults = 1
+            self._body = b""
         return []
 
     def flush(self) -> list[bytes]:
         """The document; nothing for an empty body."""
-        body = self._body.strip(_BLANKS)
-        self._body.clear()
-        return [bytes(body)] if body else []
+        body, self._body = bytes(self._body).strip(_BLANKS), b""
+        return [body] if body else []
 
 
 class JsonArray:
