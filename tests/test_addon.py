@@ -146,7 +146,11 @@ def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(
     [
         ({"usage_hosts": ["x=nonsense"]}, "host=format"),
         ({"usage_prices": "/no/such/file"}, "Name an existing price file"),
+        ({"usage_hosts": ["x"]}, "has no `=`"),
         ({"usage_dir": "/dev/null/x"}, "--set usage_dir="),
+        ({"usage_web_port": 70_000}, "usage_web_port: 70000 is no port"),
+        ({"usage_web_token": "short"}, "usage_web_token: a token has"),
+        ({"usage_limits": ["cost=5"]}, "usage_limits: .*cost_usd"),
     ],
 )
 def test_options_that_cannot_be_used_name_their_cure(tmp_path: Path, options: dict[str, Any], cure: str) -> None:

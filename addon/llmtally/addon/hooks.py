@@ -149,6 +149,7 @@ class UsageAddon:
             self._live.set_limits(options.limits())
         if updated & {"usage_dir", "usage_web_token"}:
             self._token = options.web_token(self._live.directory)
+        options.web_address()
         if self._running and any(key == "usage_dir" or key.startswith("usage_web") for key in updated):
             self._serve()
 
@@ -192,9 +193,10 @@ class UsageAddon:
         live.stop_serving()
         if not ctx.options.usage_web:
             return
+        host, port = options.web_address()
         url = live.serve(
-            host=ctx.options.usage_web_host,
-            port=ctx.options.usage_web_port,
+            host=host,
+            port=port,
             token=self._token,
             explain=lambda call: self._pricer.price(call),
         )

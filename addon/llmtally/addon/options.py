@@ -110,6 +110,14 @@ def limits() -> ConfiguredLimits:
         raise exceptions.OptionsError(f"usage_limits: {error}") from None
 
 
+def web_address() -> tuple[str, int]:
+    """Where the page listens."""
+    port: int = ctx.options.usage_web_port
+    if not 0 <= port <= 65535:
+        raise exceptions.OptionsError(f"usage_web_port: {port} is no port. Choose one up to 65535, or 0 for any that is free.")
+    return ctx.options.usage_web_host, port
+
+
 def web_token(kept_in: Path) -> str:
     """The token that opens the page."""
     try:
