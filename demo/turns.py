@@ -1,0 +1,92 @@
+"""What calls are like: conversations whose context grows and is read from the cache, and now and then trouble."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from itertools import count
+from random import Random
+from typing import Literal
+
+HEADER = "x-demo-turn"
+"""Takes a turn from the client to the fake provider."""
+
+Fate = Literal["answered", "refused", "left", "broken", "cut"]
+"""`refused`: an error instead of an answer. `left`: the user stops a stream. `broken`: an error within it. `cut`: it just ends."""
+
+TROUBLES: dict[int, Fate] = {2: "refused", 8: "left", 15: "broken", 19: "refused", 24: "cut"}
+TROUBLES_EVERY = 28
+"""Of so many calls of a user these go wrong, far more than in life: within a minute each kind has been seen."""
+
+CACHE_MISS = 0.04
+"""How often a cache has expired."""
+
+COMPACTED_AT, COMPACTED_TO = 150_000, 14_000
+"""Tokens of context at which agents sum up the conversation, and what is left of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One call as it is going to be."""
+
+    cached: int
+    """Tokens of input that the cache has."""
+    uncached: int
+    output: int
+    """Tokens, reasoning included."""
+    reasoning: int
+    seconds: float
+    """From the request to the end of the answer."""
+    fate: Fate = "answered"
+
+    def to_header(self) -> str:
+        """As the client sends it along."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_header(cls, value: str | None) -> Turn:
+        """As the provider reads it."""
+        return cls(**json.loads(value or "{}"))
+
+
+class Conversation:
+    """Turns, each with all that was said before."""
+
+    def __init__(self, chance: Random, *, shared: int, talkative: float = 1.0) -> None:
+        """`shared`: tokens of instructions and tools, which other conversations have brought into the cache."""
+        self._chance = chance
+        self._context = shared
+        self._talkative = talkative
+
+    def turn(self, fate: Fate = "answered") -> Turn:
+        """The next one."""
+        chance = self._chance
+        said = int(self._talkative * min(chance.lognormvariate(6.9, 0.9), 12_000))
+        output = 15 + int(self._talkative * min(chance.lognormvariate(5.7, 0.8), 4_000))
+        cached = 0 if chance.random() < CACHE_MISS else self._context
+        turn = Turn(
+            cached=cached,
+            uncached=self._context - cached + said,
+            output=output,
+            reasoning=int(output * chance.uniform(0, 0.6)),
+            seconds=min(1.2 + output / 130, 7.0),
+            fate=fate,
+        )
+        if fate == "answered":
+            self._context += said + output
+            if self._context > COMPACTED_AT:
+                self._context = COMPACTED_TO
+        return turn
+
+
+class Troubles:
+    """Which calls of a user go wrong."""
+
+    def __init__(self, first: int = 0) -> None:
+        """`first`: how many calls there have been, lest all users are in trouble at the same time."""
+        self._calls = count(first + 1)
+
+    def next(self) -> Fate:
+        """What becomes of the next call."""
+        return TROUBLES.get(next(self._calls) % TROUBLES_EVERY, "answered")
