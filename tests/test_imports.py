@@ -38,7 +38,7 @@ FLOORS = (
         "presence",
         "status",
     },
-    {"addon", "live", "later", "tap", "launch"},
+    {"addon", "live", "later", "tap", "launch", "doctor"},
     {"cli", "commands", "statusline", "__main__"},
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""

@@ -9,7 +9,7 @@ import click
 
 from . import __version__
 
-COMMANDS = ("run", "report", "statusline", "sql", "tail", "reconcile", "completion")
+COMMANDS = ("run", "report", "statusline", "doctor", "sql", "tail", "reconcile", "completion")
 """In the order of the help. Each is `command` in the module of its name in `commands/`."""
 
 

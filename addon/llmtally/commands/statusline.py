@@ -11,6 +11,7 @@ from .options import journal_option
 EXAMPLES = """
 \b
 Examples:
+  llmtally statusline --json | jq .today.cost_usd
   llmtally statusline
     session $0.41, 91% cached | today $4.12 | $1.20/h | 5h 42% 1h 12m left
 

@@ -1,0 +1,57 @@
+"""What was seen today and not counted as it should be."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+
+from .. import journal
+from ..status import NAME
+from ..terminal import printable
+from .finding import Finding, Setting
+
+NAMES_SHOWN = 5
+
+
+def examine(setting: Setting) -> Iterator[Finding]:
+    """Bypassed connections stand in the state file alone; the rest is in the journal."""
+    yield _bypassed(setting)
+    calls: Counter[str] = Counter()
+    unpriced: Counter[str] = Counter()
+    for record in journal.read_records(setting.directory, since=journal.utc_day(setting.now)):
+        coverage = str(record.get("coverage"))
+        calls[coverage] += 1
+        if coverage == "unpriced":
+            unpriced[printable(f"{record.get('provider')}/{record.get('model') or record.get('request_model')}")] += 1
+    yield _unparsed(calls["unparsed"])
+    yield _unpriced(unpriced)
+
+
+def _bypassed(setting: Setting) -> Finding:
+    try:
+        count = json.loads((setting.directory / NAME).read_bytes())["coverage"].get("bypassed", 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        count = 0
+    if not count:
+        return Finding("bypassed", "ok", "No client has refused a connection today.")
+    text = f"{count:,} connections to LLM hosts were refused today: their clients do not trust mitmproxy's authority."
+    return Finding("bypassed", "broken", text, "llmtally run -- CLIENT")
+
+
+def _unparsed(count: int) -> Finding:
+    if not count:
+        return Finding("unparsed", "ok", "Every answer of today could be read.")
+    text = (
+        f"{count:,} answers of today could not be read: a format has changed, or llmtally has a bug. Their tokens are not counted."
+    )
+    return Finding("unparsed", "broken", text, "llmtally sql \"select host, path, error from calls where coverage = 'unparsed'\"")
+
+
+def _unpriced(models: Counter[str]) -> Finding:
+    if not models:
+        return Finding("unpriced", "ok", "Every call of today has a price.")
+    named = ", ".join(name for name, _ in models.most_common(NAMES_SHOWN))
+    text = f"{models.total():,} calls of today have no price: {named}. Give one in a file and name it to the proxy."
+    first = json.dumps({models.most_common(1)[0][0]: {"input": 1.0, "output": 2.0}})
+    return Finding("unpriced", "note", text, f"echo '{first}' > prices.json && export RUNTIME_USAGE_PRICING_FILE=$PWD/prices.json")
