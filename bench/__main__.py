@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bodies, hooks, profile, proxy, tap
+from . import bodies, hooks, live, profile, proxy, tap
 from .report import FULL, QUICK, Plan, Section, as_text, write_json
 
 SECTIONS: dict[str, Callable[[Plan], Section]] = {
@@ -15,6 +15,7 @@ SECTIONS: dict[str, Callable[[Plan], Section]] = {
     "hooks": hooks.run,
     "proxy": proxy.run,
     "bodies": bodies.run,
+    "live": live.run,
 }
 
 

@@ -349,7 +349,6 @@ _PLAIN_FIELDS = (
     "response_bytes",
 )
 _ATTRIBUTION_FIELDS = tuple(name for name in Attribution._fields if name != "billing")
-_LIMIT_FIELDS = frozenset(LimitReading._fields)
 
 
 FIELDS = (
@@ -382,24 +381,38 @@ def from_record(record: Mapping[str, Any]) -> Call:
     """Read back what `to_record` wrote; fields it does not know are ignored. Raises ValueError, KeyError or TypeError."""
     if record["schema"] != SCHEMA:
         raise ValueError(f"schema {record['schema']!r} is not {SCHEMA}")
-    error = record.get("error")
-    plain = {name: record[name] for name in _PLAIN_FIELDS if name in record}
+    values: list[Any] = list(map(record.get, Call._fields))
+    for at, name in _REQUIRED:
+        if values[at] is None:
+            raise KeyError(name)
+    for at, default in _DEFAULTS:
+        if values[at] is None:
+            values[at] = default
+    for at in _TIMES:
+        values[at] = epoch(values[at])
     if not isinstance(record.get("cost_usd"), int | float | None):
         raise TypeError("a cost that is no number")
-    return Call(
-        timestamp=epoch(record["timestamp"]),
-        started=epoch(record["started"]),
-        ended=epoch(record["ended"]),
-        streaming=record["streaming"],
-        error=ApiError(error["type"], error["message"]) if error else None,
-        usage=_usage_from(record),
-        parts=tuple(Part(part["kind"], part["model"], _usage_from(part), part["cost_usd"]) for part in record.get("parts", ())),
-        cost_usd=record["cost_usd"],
-        cost_source=record["cost_source"],
-        attribution=Attribution(*map(record.get, _ATTRIBUTION_FIELDS)),
-        limits=tuple(LimitReading(**{k: v for k, v in limit.items() if k in _LIMIT_FIELDS}) for limit in record.get("limits", ())),
-        **plain,
-    )
+    if (error := record.get("error")) is not None:
+        values[_AT["error"]] = ApiError(error["type"], error["message"])
+    values[_AT["usage"]] = _usage_from(record)
+    if parts := record.get("parts"):
+        values[_AT["parts"]] = tuple(Part(part["kind"], part["model"], _usage_from(part), part["cost_usd"]) for part in parts)
+    values[_AT["attribution"]] = Attribution._make(map(record.get, _ATTRIBUTION_KEYS))
+    if limits := record.get("limits"):
+        values[_AT["limits"]] = tuple(map(_limit_from, limits))
+    return Call._make(values)
+
+
+_AT = {name: at for at, name in enumerate(Call._fields)}
+_REQUIRED = tuple((_AT[name], name) for name in Call._fields if name not in Call._field_defaults)
+_DEFAULTS = tuple((_AT[name], default) for name, default in Call._field_defaults.items() if default is not None)
+_TIMES = (_AT["timestamp"], _AT["started"], _AT["ended"])
+_ATTRIBUTION_KEYS = tuple("" if name == "billing" else name for name in Attribution._fields)
+"""Where a call's billing stands, it is the call's: the attribution's own is not written."""
+
+
+def _limit_from(record: Mapping[str, Any]) -> LimitReading:
+    return LimitReading._make((*map(record.get, LimitReading._fields[:-1]), record.get("representative", False)))
 
 
 def _usage_from(record: Mapping[str, Any]) -> Usage:
