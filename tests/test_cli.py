@@ -296,6 +296,7 @@ def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
     assert "\x1b[36m" in coloured
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", plain)
     assert max(map(len, table)) <= width
+    assert "Hit" in text
     assert "$98,766.68" in text
 
 

@@ -56,7 +56,10 @@ def command(
     directory: Path,
     **times: Any,
 ) -> None:
-    """Hold the journal against the logs that Claude Code and Codex keep."""
+    """Compare with the clients' own logs.
+
+    These are the logs that Claude Code and Codex keep; the journal is what was on the wire.
+    """
     from .. import client_logs, reconcile
     from ..journal import DamageReport
 

@@ -40,7 +40,10 @@ Examples:
 @format_options
 @journal_option
 def command(by: str, sort: str | None, limit: int | None, form: str | None, directory: Path, **filters: Any) -> None:
-    """What was spent, by day, week, month, session, model, client, project or 5-hour block."""
+    """What was spent, by day, model, session...
+
+    Also by week, month, client, project, or block of 5 hours.
+    """
     from ..report import Database, ReportError, as_json
     from .progress import watched
 
@@ -91,16 +94,16 @@ def _sheet(report: Report) -> Sheet:
     columns += [
         Column("calls", "Calls", "count"),
         Column("input_tokens", "Input", "count", dispensable=2),
-        Column("cache_write_tokens", "Cache write", "count", dispensable=4),
-        Column("cache_read_tokens", "Cache read", "count", dispensable=3),
-        Column("cache_hit_pct", "Hit", "percent", dispensable=6),
+        Column("cache_write_tokens", "Cache write", "count", dispensable=5),
+        Column("cache_read_tokens", "Cache read", "count", dispensable=4),
+        Column("cache_hit_pct", "Hit", "percent", dispensable=3),
         Column("output_tokens", "Output", "count", dispensable=1),
         Column("spent_usd", "Spent", "money"),
     ]
     if totals.api_value:
         columns.append(Column("api_value_usd", "API value", "money"))
     if totals.unpriced:
-        columns.append(Column("unpriced", "Unpriced", "count", dispensable=5))
+        columns.append(Column("unpriced", "Unpriced", "count", dispensable=6))
     names = [column.name for column in columns[len(grouping.keys) + len(grouping.details) :]]
     rows = [[*row.key, *row.details, *_cells(row.totals, names)] for row in report.rows]
     blank = [""] * (len(grouping.keys) + len(grouping.details) - 1)

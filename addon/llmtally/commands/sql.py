@@ -36,7 +36,10 @@ Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal tha
 @format_options
 @journal_option
 def command(query: str, form: str | None, directory: Path) -> None:
-    """Ask the journal in SQL: QUERY over the view `calls`, or - to read it from standard input."""
+    """Ask the journal in SQL.
+
+    QUERY is over the view `calls`; - reads it from standard input.
+    """
     from ..report import Database, ReportError
     from .progress import watched
 
