@@ -71,7 +71,7 @@ def test_metrics() -> None:
     assert set(re.findall(r"`(llmtally_\w+)`", README.read_text())) == shown
 
 
-@pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "llmtally addon-path"])
+@pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "scripts/demo", "llmtally addon-path"])
 def test_commands(command: str) -> None:
     """The commands the README names exist."""
     assert command in README.read_text()

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 """Seconds after which something that should have happened has not. Only a failing test ever waits this long."""
 
 Headers = Iterable[tuple[str, str]]
