@@ -17,10 +17,12 @@ from pathlib import Path
 
 import pytest
 
+from calls import a_call
 from llmtally import runs
 from llmtally.launch.environment import Route, client_environment, covering_loopback
 from llmtally.launch.proxy import ProxyError, upstream_mode
-from llmtally.record import TEXT_CAP, Attribution
+from llmtally.launch.spent import summary
+from llmtally.record import TEXT_CAP, Attribution, Usage
 from llmtally.runs import Run, Runs, with_run
 from llmtally_run import Runner
 from upstream.answers import anthropic_events, json_answer, sse_answer
@@ -172,6 +174,25 @@ def test_a_directory_that_is_a_file(runner: Runner, tmp_path: Path) -> None:
 def test_a_name_that_cannot_stand_in_a_url(runner: Runner) -> None:
     """A name is checked before anything is started."""
     assert runner.run("true", options=["--name", "a/b@c"]).returncode == 2
+
+
+def test_what_is_not_known_is_said() -> None:
+    """Prices that are missing are counted, failures too; a warm-up is no call; models beyond ten are one line."""
+    calls = [
+        a_call(model="new-model", cost_usd=None, coverage="unpriced"),
+        a_call(coverage="error", outcome="error", usage=Usage(), cost_usd=None),
+        a_call(attribution=Attribution(request_class="warmup")),
+    ]
+
+    said = summary("r", calls).splitlines()
+
+    assert said[0].startswith("r: cost unknown | 2 calls |")
+    assert said[0].endswith("| 1 unpriced | 1 failed")
+    assert any(line.startswith("  anthropic new-model") and line.endswith("| 1 unpriced") for line in said)
+    assert summary("r", []).startswith("r made no calls")
+    many = summary("r", [a_call(model=f"m{number}", cost_usd=0.25) for number in range(13)]).splitlines()
+    assert many[0].startswith("r: $3.2500 | 13 calls")
+    assert many[11].split()[:3] == ["others", "$0.7500", "|"]
 
 
 # Signals

@@ -50,12 +50,12 @@ def _line(totals: Totals) -> str:
     parts.append(f"in {humanised(totals.context_tokens)}, out {humanised(totals.output_tokens)}")
     if totals.cache_hit_pct is not None:
         parts.append(f"{totals.cache_hit_pct:.0f} % from cache")
-    parts += [f"{count} {what}" for what, count in (("unpriced", totals.unpriced), ("failed", totals.errors)) if count]
+    parts += [f"{count:d} {what}" for what, count in (("unpriced", totals.unpriced), ("failed", totals.errors)) if count]
     return " | ".join(parts)
 
 
 def _money(totals: Totals) -> str:
-    if totals.uncosted >= totals.calls:
-        return "cost unknown"
     amounts = [(totals.spent, ""), (totals.api_value, " API value")]
-    return " + ".join(f"${usd(amount):.4f}{label}" for amount, label in amounts if amount) or "$0"
+    return " + ".join(f"${usd(amount):.4f}{label}" for amount, label in amounts if amount) or (
+        "cost unknown" if totals.uncosted else "$0"
+    )
