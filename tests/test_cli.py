@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 
 from calls import NOON, a_call, separating_runner, write
 from llmtally import __version__, cli
+from llmtally.commands import progress
 from llmtally.commands import report as report_command
 from llmtally.record import Attribution, Usage
 from llmtally.report import GROUPINGS
@@ -259,8 +260,8 @@ def test_a_closed_pipe_is_no_error(directory: Path) -> None:
     assert "Traceback" not in said.stderr
 
 
-def in_terminal(width: int, *arguments: str, **env: str) -> str:
-    """What the command prints on a terminal."""
+def in_terminal(width: int, *arguments: str, patience: float = 60, **env: str) -> str:
+    """What the command prints on a terminal; a busy machine does not make the progress bar appear."""
     import fcntl
     import pty
     import struct
@@ -269,7 +270,8 @@ def in_terminal(width: int, *arguments: str, **env: str) -> str:
     main, side = pty.openpty()
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    command = [sys.executable, "-m", "llmtally", *arguments]
+    script = f"from llmtally import cli; from llmtally.commands import progress; progress.PATIENCE_SECONDS = {patience}; cli.main()"
+    command = [sys.executable, "-c", script, *arguments]
     with subprocess.Popen(
         command, cwd=PACKAGE.parent, stdin=side, stdout=side, stderr=side, env={**plain, "TERM": "xterm-256color", **env}
     ) as process:
@@ -302,11 +304,12 @@ def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_bar_for_what_takes_long(directory: Path) -> None:
-    """After a second; nothing before."""
-    slow = "SELECT count(*) FROM range(20000) a(i), range(30000) b(i) WHERE hash(a.i, b.i) = 0"
+    """Once patience is at its end; nothing before."""
+    slow = "SELECT count(*) FROM range(20000) a(i), range(20000) b(i) WHERE hash(a.i, b.i) = 0"
 
-    assert "reading the journal" in in_terminal(80, "sql", slow, "--dir", str(directory))
-    assert "reading the journal" not in in_terminal(80, "sql", "SELECT 1", "--dir", str(directory))
+    assert progress.PATIENCE_SECONDS == 1
+    assert "reading the journal" in in_terminal(80, "sql", slow, "--dir", str(directory), patience=0.01)
+    assert "reading the journal" not in in_terminal(80, "sql", slow, "--dir", str(directory))
 
 
 def test_starting_stays_quick() -> None:
