@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from . import bodies, hooks, live, profile, proxy, tap
+from . import bodies, hooks, live, profile, proxy, reporting, tap
 from .report import FULL, QUICK, Plan, Section, as_text, write_json
 
 SECTIONS: dict[str, Callable[[Plan], Section]] = {
@@ -16,6 +16,7 @@ SECTIONS: dict[str, Callable[[Plan], Section]] = {
     "proxy": proxy.run,
     "bodies": bodies.run,
     "live": live.run,
+    "report": reporting.run,
 }
 
 

@@ -49,7 +49,7 @@ def test_hostile_names(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [(0, "$0.00"), (12.345, "$12.35"), (0.5, "$0.5000"), (0.0372, "$0.0372"), (0.0000876, "$0.000088"), (1e-7, "$0.0000001")],
+    [(0, "$0.00"), (12.345, "$12.35"), (0.5, "$0.5000"), (0.0372, "$0.0372"), (0.0000876, "$0.000088"), (1e-7, "<$0.000001"), (1e-12, "<$0.000001")],
 )
 def test_dollars(amount: float, text: str) -> None:
     """Small calls are not rounded to nothing."""

@@ -62,6 +62,8 @@ def dollars(amount: float) -> str:
     """`$12.35`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
     if amount >= 1 or amount == 0:
         return f"${amount:.2f}"
+    if amount < 0.000_001:
+        return "<$0.000001"
     return f"${amount:.4f}" if amount >= 0.01 else f"${float(f'{amount:.2g}'):.8f}".rstrip("0")
 
 
