@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import urllib.request
 from collections.abc import Callable, Coroutine
@@ -65,6 +66,7 @@ def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
         await live.restore(lambda call: told.append(call.response_id))
         assert calls_of(live) == 2 * BATCH + 7
         assert len(set(told)) == 2 * BATCH + 7
+        assert gc.isenabled()
         live.close()
 
     run(test)
