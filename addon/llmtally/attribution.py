@@ -444,8 +444,17 @@ CLIENTS: tuple[Client, ...] = (
     Client(name="langchain", products=("langchain*",)),
     Client(name="litellm", products=("litellm",), session=(in_body("litellm_session_id"),)),
     Client(name="llm", products=("llm",)),
-    Client(name="vercel-ai-sdk", products=("ai", "ai-sdk")),
-    Client(name="google-genai-js", marks=(("user-agent", r"google-genai-sdk/\S+ gl-node"),)),
+    # `ai/<v> ai-sdk/provider-utils/..` for a whole answer, `ai-sdk/openai/<v> ..` for a stream
+    Client(
+        name="vercel-ai-sdk",
+        products=("ai", "ai-sdk"),
+        version=(matching(r"ai(?:-sdk/[\w.-]+)?/(\S+)", in_header("user-agent")),),
+    ),
+    Client(
+        name="google-genai-js",
+        marks=(("user-agent", r"google-genai-sdk/\S+ gl-node"),),
+        version=(matching(r"[^/]*/(\S+)", in_header("user-agent")),),
+    ),
     Client(name="google-genai-python", products=("google-genai-sdk",)),
     # Before version 1: `speakeasy-sdk/python <v> .. mistralai`.
     Client(
