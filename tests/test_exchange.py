@@ -14,7 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtally.attribution import Attributor
-from llmtally.exchange import MAX_LANES, SEEN_IDS, Ending, Exchange, Memory, RequestHead
+from llmtally.exchange import Ending, Exchange, Memory, RequestHead
+from llmtally.exchange.lanes import MAX_LANES
+from llmtally.exchange.memory import SEEN_IDS
 from llmtally.providers import PROVIDERS, Directory, Method, Route
 from llmtally.record import Call, Usage
 

@@ -1,0 +1,40 @@
+"""A request's body as the client sent it: out of its content coding, JSON or a form's text fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..record import WireError
+from ..wire import json_body, multipart
+from ..wire.content_coding import ContentDecoder, content_decoder
+
+MAX_REQUEST_BODY = 64 * 2**20
+"""Bytes of a request body that are read; providers refuse larger ones."""
+
+
+def read(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """The fields of a body; None where it is missing or no object. `headers` have names in lower case."""
+    if not raw:
+        return None
+    content_type = headers.get("content-type", "")
+    try:
+        if encoding := headers.get("content-encoding", ""):
+            raw = _joined(content_decoder(encoding), raw)
+        if content_type.startswith("multipart/"):
+            return multipart.text_fields(raw, content_type)
+        body = json_body.load(raw)
+    except WireError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _joined(coding: ContentDecoder, raw: bytes) -> bytes:
+    decoded = bytearray()
+    for piece in coding.decode(raw):
+        decoded += piece
+        if len(decoded) > MAX_REQUEST_BODY:
+            raise WireError("request body too large")
+    for piece in coding.flush():
+        decoded += piece
+    return bytes(decoded)

@@ -1,0 +1,174 @@
+"""Settlement: of what was read of one response, and how it ended, one `Call`; or none, where it was no LLM call after all."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..attribution import RequestView
+from ..providers import Route
+from ..record import TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
+from .memory import Memory
+from .values import Ending, Lane, RequestHead, Response
+
+BYTES_PER_TOKEN = 4
+"""UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose and code: 3 to 5."""
+
+MAX_LIMITS = 64
+"""Limit readings kept for one call, from its headers, events and error together; a dozen is many."""
+
+_LLM_REQUEST_KEYS = frozenset({"messages", "input", "prompt", "contents", "inputText"})
+
+
+class Settlement:
+    """Makes the calls of one exchange."""
+
+    def __init__(self, route: Route, request: RequestHead, memory: Memory) -> None:
+        self._route = route
+        self._request = request
+        self._memory = memory
+        self._settled = 0
+
+    def call(self, lane: Lane, response: Response, ending: Ending, at: float, error: ApiError | None = None) -> Call | None:
+        """The call of a lane that ended at `at`; `error` is why a connection broke. None: nothing to count."""
+        request, format_ = self._request, self._route.format
+        reading = Reading() if response.failed else lane.reading
+        if reading.counting_only or not (self._route.confirmed or _is_llm(lane)):
+            return None
+        if request.method == "GET" and reading.response_id is None and not format_.multiple:
+            return None  # a poll that showed nothing: not found, not modified
+        if response.status is not None and response.status >= 400 and reading.error is None:
+            reading = reading._replace(error=ApiError(f"http_{response.status}"))
+        found_limits = _limits(lane, response)
+        attribution, lane = self._attribution(lane, reading, at)
+        usage, estimated, reported = _usage(lane, reading)
+        outcome = self._outcome(reading, response, ending)
+        coverage = self._coverage(reading, response, outcome)
+        if reading.response_id is not None and reading.usage is not None:
+            polled = request.method == "GET"
+            if self._memory.counted_before(reading.response_id, request.host, reading.usage, poll=polled):
+                coverage = "duplicate"
+            self._memory.attributor.answered(reading.response_id, attribution.session)
+        warmup = lane.request.warmup
+        if warmup:
+            attribution = attribution._replace(request_class="warmup")
+            coverage = "no_usage"
+        if request.method == "POST" and reading.pending and reading.response_id is not None:
+            self._memory.remember_background(reading.response_id, lane, attribution)
+        self._settled += 1
+        return Call(
+            timestamp=lane.timestamp,
+            started=lane.started,
+            ended=at,
+            pending=reading.pending and outcome == "complete",
+            request_id=request.id if self._settled == 1 else f"{request.id}#{self._settled}",
+            response_id=reading.response_id,
+            provider=self._route.provider.name,
+            api=format_.name,
+            host=request.host[:TEXT_CAP],
+            path=request.path[:TEXT_CAP],
+            transport=response.transport,
+            outcome=outcome,
+            coverage=coverage,
+            streaming=response.transport not in ("json", "binary"),
+            model=reading.model,
+            request_model=lane.request.model or self._route.model,
+            status=response.status,
+            stop_reason=reading.stop_reason,
+            error=reading.error or error,
+            usage=usage,
+            parts=reading.parts,
+            estimated=estimated,
+            reported_output_tokens=reported,
+            cost_usd=None if warmup else reading.cost_usd,
+            cost_source="provider" if reading.cost_usd is not None and not warmup else None,
+            cost_approximate=reading.cost_approximate,
+            billing=attribution.billing or self._route.provider.billing,
+            service_tier=reading.service_tier,
+            request_service_tier=lane.request.service_tier,
+            speed=reading.speed,
+            inference_geo=reading.inference_geo,
+            ttft_ms=_milliseconds(lane.started, lane.first_content),
+            duration_ms=_milliseconds(lane.started, at),
+            request_bytes=lane.request_bytes,
+            response_bytes=lane.response_bytes or response.size,
+            attribution=attribution,
+            limits=found_limits,
+        )
+
+    def _attribution(self, lane: Lane, reading: Reading, at: float) -> tuple[Attribution, Lane]:
+        """Who asked; a poll that shows a background response's end belongs to the request that began it."""
+        request = self._request
+        if request.method == "GET" and reading.response_id is not None:
+            behind = self._memory.take_background(reading.response_id) if not reading.pending else None
+            if behind is not None:
+                asked, attribution = behind
+                asked = dataclasses.replace(asked, reading=reading, limits=lane.limits, response_bytes=lane.response_bytes)
+                return attribution, asked
+        view = RequestView(
+            provider=self._route.provider.name,
+            host=request.host,
+            path=request.path,
+            headers=request.headers,
+            body=lane.body,
+            query=request.query,
+            peer=request.peer,
+        )
+        return self._memory.attributor.attribute(view, now=at), lane
+
+    def _outcome(self, reading: Reading, response: Response, ending: Ending) -> Outcome:
+        if reading.error is not None:
+            return "error"
+        if not reading.finished:
+            if ending != "complete":
+                return ending
+            if (
+                self._route.format.self_terminating
+                and response.transport in ("sse", "ndjson", "eventstream", "websocket")
+                and reading != response.base
+            ):
+                return "upstream_aborted"
+        return "incomplete" if reading.stopped_early else "complete"
+
+    def _coverage(self, reading: Reading, response: Response, outcome: Outcome) -> Coverage:
+        if response.failed:
+            return "unparsed"
+        if reading.usage is not None or reading.cost_usd is not None:
+            return "priced" if reading.cost_usd is not None else "unpriced"
+        if outcome == "error":
+            return "error"
+        if not self._route.format.counts_tokens or outcome in ("client_aborted", "upstream_aborted") or reading.pending:
+            return "no_usage"
+        if response.faults or (reading == response.base and response.size):
+            return "unparsed"
+        return "no_usage"
+
+
+def _is_llm(lane: Lane) -> bool:
+    """Whether the bodies say that this was an LLM call, where only the path's end said so."""
+    if lane.reading.usage is not None:
+        return True
+    return lane.body is not None and "model" in lane.body and not _LLM_REQUEST_KEYS.isdisjoint(lane.body)
+
+
+def _limits(lane: Lane, response: Response) -> tuple[LimitReading, ...]:
+    """What was read of limits since the last call, oldest first."""
+    found = (*response.limits, *lane.limits)
+    response.limits = ()
+    return found[-MAX_LIMITS:]
+
+
+def _usage(lane: Lane, reading: Reading) -> tuple[Usage, bool, int | None]:
+    """Usage, whether its output is an estimate, and what the wire had said of the output by then."""
+    usage = reading.usage
+    if usage is None:
+        return Usage(), False, None
+    reported = usage.output_tokens
+    unknown = reading.output_provisional or (reported is None and lane.first_content is not None and not reading.finished)
+    if not unknown:
+        return usage, False, None
+    estimate = -(-lane.delivered // BYTES_PER_TOKEN)
+    return usage._replace(output_tokens=max(estimate, reported or 0), reasoning_tokens=None), True, reported
+
+
+def _milliseconds(start: float, end: float | None) -> float | None:
+    return None if end is None else round(max(0.0, end - start) * 1000, 1)
