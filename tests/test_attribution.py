@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtally import attribution
-from llmtally.attribution import CLIENTS, Attributor, RequestView
+from llmtally.attribution import Attributor, RequestView, attributor
+from llmtally.attribution.attributor import SESSION_GAP
+from llmtally.attribution.clients import ANY, CLIENTS
+from llmtally.attribution.conversation import PREFIX_MESSAGES, conversation_hashes
+from llmtally.attribution.credentials import read_credential
 from llmtally.record import TEXT_CAP, Attribution
 
 KEY = b"a test's key"
@@ -200,7 +203,7 @@ class TestSession:
     def test_a_conversation_longer_than_the_cap_is_followed(self) -> None:
         """Beyond the messages that are hashed a conversation is still itself."""
         attributor = Attributor(KEY)
-        texts = [f"message {i}" for i in range(4 * attribution.PREFIX_MESSAGES)]
+        texts = [f"message {i}" for i in range(4 * PREFIX_MESSAGES)]
         assert attributor.attribute(chat(*texts), now=NOW).session == attributor.attribute(chat(*texts, "a", "b"), now=NOW).session
 
     def test_work_on_endless_input_is_bounded(self) -> None:
@@ -209,8 +212,8 @@ class TestSession:
         for _ in range(900):
             deep = [deep]
         messages = [{"role": "user", "content": "y" * 100_000}] * 10_000 + [{"role": "user", "content": deep}]
-        hashes = attribution.conversation_hashes(b"k", "", messages)
-        assert 0 < len(hashes) <= attribution.PREFIX_MESSAGES
+        hashes = conversation_hashes(b"k", "", messages)
+        assert 0 < len(hashes) <= PREFIX_MESSAGES
 
     def test_connection_and_silence(self) -> None:
         """Where there is no conversation, a connection is a session until it falls silent for long."""
@@ -223,9 +226,9 @@ class TestSession:
             return found.session
 
         start = session("p", NOW)
-        assert session("p", NOW + attribution.SESSION_GAP) == start
+        assert session("p", NOW + SESSION_GAP) == start
         assert session("q", NOW) != start
-        assert session("p", NOW + 2 * attribution.SESSION_GAP + 1) != start
+        assert session("p", NOW + 2 * SESSION_GAP + 1) != start
 
     def test_nothing_known(self) -> None:
         """Unknown is said: no header, body or connection is no session."""
@@ -307,14 +310,14 @@ def test_no_credential_and_no_text_is_kept() -> None:
     kept = repr([found, *(getattr(attributor, name) for name in vars(attributor))])
     assert "secret" not in kept
     assert "private" not in kept
-    credential = attribution.read_credential(request)
+    credential = read_credential(request)
     assert credential is not None
     assert credential.identity == "secret-bearer"
 
 
 def test_the_credentials_repr_keeps_the_secret() -> None:
     """A credential that ends up in a traceback or log says nothing."""
-    assert "secret" not in repr(attribution.read_credential(view("https://h/", {"x-api-key": "secret-key"})))
+    assert "secret" not in repr(read_credential(view("https://h/", {"x-api-key": "secret-key"})))
 
 
 def test_texts_are_capped_and_printable() -> None:
@@ -410,21 +413,21 @@ def test_a_long_user_id_is_not_searched_to_its_end() -> None:
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """No flood of ids, connections, keys or conversations makes memory grow past its caps."""
     for name in ("PREFIXES_CAP", "RESPONSES_CAP", "CONNECTIONS_CAP", "AGENTS_CAP", "ACCOUNTS_CAP"):
-        monkeypatch.setattr(attribution, name, 5)
-    attributor = Attributor(KEY)
+        monkeypatch.setattr(attributor, name, 5)
+    asked = Attributor(KEY)
     for n in range(50):
-        attributor.attribute(chat(f"hi {n}", authorization=f"Bearer {n}"), now=NOW)
-        attributor.attribute(view("https://h/v1/embeddings", {"user-agent": "x"}, {}, peer=str(n)), now=NOW)
+        asked.attribute(chat(f"hi {n}", authorization=f"Bearer {n}"), now=NOW)
+        asked.attribute(view("https://h/v1/embeddings", {"user-agent": "x"}, {}, peer=str(n)), now=NOW)
         headers = {"x-claude-code-session-id": "s", "x-claude-code-agent-id": str(n)}
-        attributor.attribute(view("https://h/", headers), now=NOW)
-        attributor.answered(f"resp_{n}", "s")
-    memories = (attributor._prefixes, attributor._responses, attributor._connections, attributor._roots, attributor._accounts)
+        asked.attribute(view("https://h/", headers), now=NOW)
+        asked.answered(f"resp_{n}", "s")
+    memories = (asked._prefixes, asked._responses, asked._connections, asked._roots, asked._accounts)
     assert [len(memory) for memory in memories] == [5] * 5
 
 
 NAMES = sorted(
     {
-        *(source.name for client in (*CLIENTS, attribution.ANY) for source in (*client.session, *client.agent) if source.name),
+        *(source.name for client in (*CLIENTS, ANY) for source in (*client.session, *client.agent) if source.name),
         *(name for client in CLIENTS for name, _ in client.marks),
         *(
             "authorization",

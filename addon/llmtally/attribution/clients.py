@@ -1,0 +1,304 @@
+"""Which client says what where: one row a client, and what any client may say.
+
+A client is known by the first product of its User-Agent or by headers that only it sends. A row lists, for each fact, the places
+where the client states it; of several the first that says something counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+from ..formats.format import mapping
+from .request import USER_AGENT_CAP, RequestView, messages_of, payload_of, texts_in
+from .sources import ANY_KEY, PROMPT_MESSAGES, Source, in_body, in_header, in_prompt, matching
+
+RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "probe", "warmup"]
+"""What a request was for. Closed, because metrics use it as a label: values not known here never pass through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One row: how a client is known, and where it says what. Of several sources the first that says something counts."""
+
+    name: str
+    products: tuple[str, ...] = ()
+    """First product of its User-Agent in lower case; a final `*` takes in what follows a `-` or `_` (`codex*`: `codex_exec`)."""
+    marks: tuple[tuple[str, str], ...] = ()
+    """Headers, and the pattern their value starts with, that give it away whatever its User-Agent."""
+    version: tuple[Source, ...] = ()
+    """Where it is not the version in the User-Agent."""
+    session: tuple[Source, ...] = ()
+    agent: tuple[Source, ...] = ()
+    """Absent, or equal to the session: the main agent."""
+    parent_agent: tuple[Source, ...] = ()
+    agents_are_sessions: bool = False
+    """Each agent has a session id of its own, and `parent_agent` says which session started it."""
+    agent_type: tuple[Source, ...] = ()
+    request_class: tuple[Source, ...] = ()
+    classes: Mapping[str, RequestClass] = field(default_factory=dict)
+    """From the client's words in `request_class` to ours."""
+    recognise: Callable[[RequestView], RequestClass | None] | None = None
+    """Tells the class from the shape of the request, where the client does not say."""
+    default_class: RequestClass | None = None
+    """The class of an ordinary request; None for libraries, which know of no classes."""
+    project: tuple[Source, ...] = ()
+    account: tuple[Source, ...] = ()
+    device: tuple[Source, ...] = ()
+    """An id of the installation: stands in for the account where all else is a credential that rotates."""
+
+
+def _claude_code_class(view: RequestView) -> RequestClass | None:
+    body = mapping(view.body)
+    if body.get("max_tokens") == 1:
+        return "probe"  # asks for the limits in the response's headers, not for the token
+    if "x-claude-code-agent-id" in view.headers:
+        return "subagent"
+    if "cc_is_subagent=true" in _claude_code_billing(body):
+        return "subagent"
+    answer = mapping(mapping(body.get("output_config")).get("format"))
+    if body.get("tools") == [] and answer.get("type") == "json_schema":
+        return "auxiliary"  # the title of the conversation, by a small model
+    return None
+
+
+def _claude_code_billing(body: Mapping[str, Any]) -> str:
+    """The line that is a header by its look, but the first text of the system prompt."""
+    texts = islice(texts_in(body.get("system")), PROMPT_MESSAGES)
+    return next((text[:USER_AGENT_CAP] for text in texts if text.startswith("x-anthropic-billing-header")), "")
+
+
+def _gemini_cli_class(view: RequestView) -> RequestClass | None:
+    """The main agent never asks for JSON; the router, the loop check and the edit fixer always do."""
+    config = mapping(payload_of(view).get("generationConfig"))
+    return "auxiliary" if "responseJsonSchema" in config or "responseSchema" in config else None
+
+
+def _opencode_class(view: RequestView) -> RequestClass | None:
+    """Agents always have tools; the title call has none."""
+    if "x-parent-session-id" in view.headers or not messages_of(view):
+        return None
+    return None if payload_of(view).get("tools") else "auxiliary"
+
+
+def _copilot_agent(view: RequestView) -> str | None:
+    """VS Code repeats the request's own id here for the main agent."""
+    task = view.headers.get("x-agent-task-id")
+    return None if task == view.headers.get("x-request-id") else task
+
+
+_CODEX_METADATA = "x-codex-turn-metadata"
+
+CLIENTS: tuple[Client, ...] = (
+    # https://code.claude.com/docs/en/llm-gateway-protocol; `metadata.user_id` is JSON, before 2.1 `user_.._account_.._session_..`
+    Client(
+        name="claude-code",
+        products=("claude-cli", "claude-code"),
+        marks=(("x-claude-code-session-id", ""), ("x-app", "cli")),
+        session=(
+            in_header("x-claude-code-session-id"),
+            in_body("metadata", "user_id", "session_id"),
+            matching(r"user_.*_session_([\w-]+)$", in_body("metadata", "user_id")),
+        ),
+        agent=(in_header("x-claude-code-agent-id"),),
+        parent_agent=(in_header("x-claude-code-parent-agent-id"),),
+        agent_type=(in_header("x-claude-code-agent-type"),),
+        request_class=(in_header("x-claude-code-request-class"),),
+        classes={name: name for name in ("main", "subagent", "workflow", "compaction", "auxiliary")},
+        recognise=_claude_code_class,
+        default_class="main",
+        project=(in_prompt("orking directory:"),),  # `Primary working directory: `, before 2.1 `Working directory: `
+        account=(
+            in_body("metadata", "user_id", "account_uuid"),
+            matching(r"user_.*_account_([\w-]+?)_session_", in_body("metadata", "user_id")),
+        ),
+        device=(
+            in_body("metadata", "user_id", "device_id"),
+            matching(r"user_(\w+?)_account_", in_body("metadata", "user_id")),
+        ),
+    ),
+    # codex-rs/core/src/{client,turn_metadata}.rs. On a socket the headers are the handshake's: what a frame says goes before.
+    Client(
+        name="codex",
+        products=("codex*",),
+        marks=(("originator", "codex"),),
+        session=(
+            in_header("session-id"),
+            in_header("session_id"),
+            in_header("conversation_id"),
+            in_body("client_metadata", "session_id"),
+            in_body("client_metadata", _CODEX_METADATA, "session_id"),
+            in_header(_CODEX_METADATA, "session_id"),
+            in_body("prompt_cache_key"),
+        ),
+        agent=(
+            in_body("client_metadata", "thread_id"),
+            in_body("client_metadata", _CODEX_METADATA, "thread_id"),
+            in_header("thread-id"),
+            in_header(_CODEX_METADATA, "thread_id"),
+        ),
+        parent_agent=(
+            in_body("client_metadata", "x-codex-parent-thread-id"),
+            in_body("client_metadata", _CODEX_METADATA, "parent_thread_id"),
+            in_header("x-codex-parent-thread-id"),
+            in_header(_CODEX_METADATA, "parent_thread_id"),
+        ),
+        agents_are_sessions=True,  # before threads were told from sessions
+        agent_type=(
+            in_body("client_metadata", "x-openai-subagent"),
+            in_body("client_metadata", _CODEX_METADATA, "subagent_kind"),
+            in_header("x-openai-subagent"),
+            in_header(_CODEX_METADATA, "subagent_kind"),
+        ),
+        request_class=(
+            in_body("client_metadata", "x-openai-subagent"),
+            in_body("client_metadata", _CODEX_METADATA, "subagent_kind"),
+            in_body("client_metadata", _CODEX_METADATA, "request_kind"),
+            in_header("x-openai-subagent"),
+            in_header(_CODEX_METADATA, "subagent_kind"),
+            in_header(_CODEX_METADATA, "request_kind"),
+        ),
+        # Not `prewarm`: a handshake goes on saying so for all turns of its socket. `generate: false` tells a warm-up.
+        classes={"compact": "compaction", "compaction": "compaction", "memory_consolidation": "auxiliary"},
+        default_class="main",
+        project=(
+            in_body("client_metadata", _CODEX_METADATA, "workspaces", ANY_KEY),
+            in_header(_CODEX_METADATA, "workspaces", ANY_KEY),
+            in_prompt("<cwd>", "</cwd>"),
+        ),
+    ),
+    # packages/core. Code Assist only; with an API key the body says nothing but the directory.
+    Client(
+        name="gemini-cli",
+        products=("geminicli*",),
+        session=(
+            in_body("request", "session_id"),
+            matching(r"(.+?)########", in_body("user_prompt_id")),
+        ),
+        agent=(matching(r"([^#]+)#\d+$", in_body("user_prompt_id")),),
+        request_class=(matching(r"(classifier-router|compress|skill-extraction)", in_body("user_prompt_id")),),
+        classes={"classifier-router": "auxiliary", "compress": "compaction", "skill-extraction": "auxiliary"},
+        recognise=_gemini_cli_class,
+        default_class="main",
+        project=(in_prompt("**Workspace Directories:**\n  - "), in_prompt("currently working in the directory:")),
+        account=(in_body("project"),),
+        device=(in_header("x-gemini-api-privileged-user-id"),),
+    ),
+    # packages/opencode/src/session/llm/request.ts. `x-opencode-project` is an opaque id, so the prompt's path goes before it.
+    Client(
+        name="opencode",
+        products=("opencode",),
+        session=(in_header("x-opencode-session"), in_header("x-session-id"), in_header("x-session-affinity")),
+        parent_agent=(in_header("x-parent-session-id"),),
+        agents_are_sessions=True,
+        recognise=_opencode_class,
+        default_class="main",
+        project=(in_prompt("orking directory:"), in_header("x-opencode-project")),
+    ),
+    # aider/llm.py. Its requests are litellm's; only OpenRouter and Copilot are told who it is.
+    Client(
+        name="aider",
+        products=("aider",),
+        marks=(("x-title", "aider$"), ("http-referer", "https://aider.chat"), ("editor-version", "aider/")),
+        version=(matching(r"aider/(\S+)", in_header("editor-version")),),
+    ),
+    # src/platform/networking. `prompt_cache_key` is `<conversation>:<model family>`; `vscode-sessionid` is the whole window.
+    Client(
+        name="github-copilot",
+        products=("githubcopilotchat", "githubcopilot", "copilot"),
+        marks=(("vscode-sessionid", ""), ("copilot-integration-id", "copilot-developer-cli")),
+        version=(matching(r"[^/]*/(\S+)", in_header("editor-plugin-version")),),
+        session=(
+            matching(r"([^:]+)", in_body("prompt_cache_key")),
+            in_header("x-client-session-id"),
+            in_header("vscode-sessionid"),
+        ),
+        agent=(Source("header", _copilot_agent, "x-agent-task-id"),),
+        parent_agent=(in_header("x-parent-agent-id"),),
+        request_class=(in_header("x-interaction-type"),),
+        classes={"conversation-agent": "main", "conversation-subagent": "subagent", "conversation-background": "auxiliary"},
+        default_class="main",
+        project=(in_prompt("working in a workspace with the following folders:\n- "),),
+        device=(in_header("vscode-machineid"),),
+    ),
+    # Observed; the body is protobuf.
+    Client(
+        name="cursor",
+        products=("cursor*",),
+        marks=(("x-cursor-client-version", ""), ("x-cursor-client-type", "")),
+        version=(in_header("x-cursor-client-version"),),
+        session=(in_header("x-session-id"),),
+    ),
+    Client(
+        name="grok-cli",
+        products=("grok*",),
+        marks=(("x-grok-session-id", ""),),
+        session=(in_header("x-grok-session-id"), in_header("x-grok-conv-id")),
+    ),
+    Client(name="pi", products=("pi",), marks=(("originator", "pi$"),), session=(in_header("x-session-affinity"),)),
+    Client(name="langchain", products=("langchain*",)),
+    Client(name="litellm", products=("litellm",), session=(in_body("litellm_session_id"),)),
+    Client(name="llm", products=("llm",)),
+    # `ai/<v> ai-sdk/provider-utils/..` for a whole answer, `ai-sdk/openai/<v> ..` for a stream
+    Client(
+        name="vercel-ai-sdk",
+        products=("ai", "ai-sdk"),
+        version=(matching(r"ai(?:-sdk/[\w.-]+)?/(\S+)", in_header("user-agent")),),
+    ),
+    Client(
+        name="google-genai-js",
+        marks=(("user-agent", r"google-genai-sdk/\S+ gl-node"),),
+        version=(matching(r"[^/]*/(\S+)", in_header("user-agent")),),
+    ),
+    Client(name="google-genai-python", products=("google-genai-sdk",)),
+    # Before version 1: `speakeasy-sdk/python <v> .. mistralai`.
+    Client(
+        name="mistralai-python", products=("mistral-client-python",), marks=(("user-agent", "speakeasy-sdk/python .*mistralai"),)
+    ),
+    Client(
+        name="mistralai-js",
+        products=("mistral-client-typescript",),
+        marks=(("user-agent", "speakeasy-sdk/typescript .*mistralai"),),
+    ),
+    Client(name="boto3", products=("boto3",)),
+    Client(name="ollama-python", products=("ollama-python",)),
+    Client(name="ollama-js", products=("ollama-js",)),
+    Client(name="cohere-python", products=("cohere",), marks=(("x-fern-sdk-name", "cohere$"),)),
+)
+"""Marks are tried in this order, then User-Agents. SDKs by Stainless need no row: theirs all read `OpenAI/Python 3.52.0`."""
+
+ANY = Client(
+    name="",
+    session=(
+        in_header("x-grok-conv-id"),
+        in_header("x-session-affinity"),
+        in_body("conversation", "id"),
+        in_body("conversation"),
+        in_body("conversation_id"),
+        in_body("session_id"),
+        in_body("prompt_cache_key"),
+    ),
+    account=(
+        in_header("chatgpt-account-id"),
+        in_header("openai-organization"),
+        in_header("x-goog-user-project"),
+        Source("header", lambda view: _cloud_project(view.path)),
+    ),
+)
+"""What any client may say; asked after the client's own row."""
+
+PREVIOUS_RESPONSE = (
+    in_body("previous_response_id"),
+    in_body("previous_interaction_id"),
+    in_body("diagnostics", "previous_message_id"),
+)
+"""Where a request names the response it goes on from."""
+
+
+def _cloud_project(path: str) -> str | None:
+    """The Google Cloud project that a Vertex path names: it pays, and its tokens change every hour."""
+    found = re.match(r"/v\w+/projects/([^/]+)/", path)
+    return found.group(1) if found else None

@@ -1,0 +1,50 @@
+"""Which client this is, by its User-Agent and by headers that only it sends."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+
+from ..redact import holds_known_key, looks_like_key
+from .clients import CLIENTS, Client
+from .request import USER_AGENT_CAP
+
+_BY_PRODUCT = {product: client for client in CLIENTS for product in client.products}
+_MARKED = tuple((client, name, re.compile(pattern, re.IGNORECASE)) for client in CLIENTS for name, pattern in client.marks)
+
+# `AsyncAzureOpenAI/Python 3.52.0`, `AnthropicBedrock/Python 2.11.0`: one SDK per vendor and language, whatever the class.
+_STAINLESS = re.compile(
+    r"(?:async)?(?:azure)?(\w+?)(?:bedrock\w*|vertex|foundry|aws)?/(python|js|go|java|kotlin|ruby|php|c#)\s+(\S+)", re.IGNORECASE
+)
+_PRODUCT = re.compile(r"([^/\s]+)(?:/([^/\s]+))?")
+
+
+def identify(headers: Mapping[str, str]) -> tuple[Client, str | None]:
+    """The row of the client and its version; a client without a row is named by its User-Agent."""
+    named, version = _named(headers.get("user-agent", "")[:USER_AGENT_CAP])
+    for client, name, pattern in _MARKED:
+        if name in headers and pattern.match(headers[name]):
+            return client, version if client is named else None
+    return named, version
+
+
+@functools.lru_cache(maxsize=1024)
+def _named(user_agent: str) -> tuple[Client, str | None]:
+    """Row and version by the User-Agent alone."""
+    product, version = _read_user_agent(user_agent)
+    named = _BY_PRODUCT.get(product) or _BY_PRODUCT.get(re.split("[-_]", product, maxsplit=1)[0] + "*")
+    return named or Client(product), version
+
+
+def _read_user_agent(user_agent: str) -> tuple[str, str | None]:
+    if found := _STAINLESS.match(user_agent):
+        vendor, language, version = found.groups()
+        return f"{vendor}-{language}".lower(), version
+    if found := _PRODUCT.match(user_agent):
+        product, version = found.groups()
+        if version and holds_known_key(version):
+            version = None
+        name = re.sub(r"[^a-z0-9._-]+", "-", product.lower()).strip("-._")
+        return "" if looks_like_key(product) else name, version
+    return "", None
