@@ -256,7 +256,7 @@ def test_commands(tmp_path: Path) -> None:
             addon._later.finish()
             commands = next(each for each in addon.addons if isinstance(each, Commands))
             assert commands.summary().startswith("today $")
-            assert "7 tokens in 1 calls" in commands.summary()
+            assert "7 tokens in 1 call\n" in commands.summary()
             commands.reset_view()
             assert "0 calls" in commands.summary()
             with pytest.raises(exceptions.CommandError, match="csv"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from llmtally.record import ApiError, Attribution, Usage
-from llmtally.terminal import WIDTH, dollars, humanised, one_line, printable
+from llmtally.terminal import WIDTH, dollars, humanised, lasted, one_line, printable, summary
 from test_live import a_call
 
 CALL = a_call(1)._replace(duration_ms=4210.0, usage=Usage(12, 20_000, 1_800, output_tokens=410), cost_usd=0.0345)
@@ -21,9 +21,12 @@ def test_the_numbers_that_matter() -> None:
     [
         ({"usage": Usage(), "cost_usd": None, "coverage": "no_usage"}, "tokens unknown | no price"),
         ({"usage": Usage(5, 100, None, output_tokens=3)}, "| cache 100 read | out 3"),
+        ({"usage": Usage(5, 0, 7, output_tokens=3)}, "| in 5 | cache 7 written | out 3"),
+        ({"usage": Usage(5, 0, 0, output_tokens=None)}, "| in 5 | out ? |"),
         ({"cost_usd": None, "coverage": "unpriced"}, "| unpriced |"),
         ({"estimated": True}, "| out ~410 | ~$0.0345 |"),
         ({"billing": "subscription"}, "| $0.0345 API value |"),
+        ({"billing": "subscription", "cost_usd": None, "coverage": "unpriced"}, "| unpriced |"),
         ({"outcome": "client_aborted"}, "| client_aborted"),
         ({"outcome": "error", "error": ApiError("overloaded_error")}, "| error: overloaded_error"),
         (
@@ -37,6 +40,15 @@ def test_what_is_special_is_said(change: dict[str, object], part: str) -> None:
     assert part in one_line(CALL._replace(**change))  # type: ignore[arg-type]
 
 
+def test_a_refused_call_used_nothing() -> None:
+    """So neither its tokens nor its price are unknown."""
+    refused = CALL._replace(
+        usage=Usage(), cost_usd=None, coverage="error", outcome="error", error=ApiError("overloaded_error"), duration_ms=None
+    )
+
+    assert one_line(refused) == "anthropic claude-opus-4-8 | error: overloaded_error"
+
+
 @pytest.mark.parametrize("name", ["\x1b[2Jgone", "a\nb", "\u202etxt", "x" * 1_000_000])
 def test_hostile_names(name: str) -> None:
     """Nothing a terminal would obey, nothing longer than a line."""
@@ -47,11 +59,20 @@ def test_hostile_names(name: str) -> None:
     assert len(printable(name)) <= WIDTH + 1
 
 
+def test_a_name_is_cut_to_columns() -> None:
+    """Characters that take two columns count as two; what fits is whole."""
+    assert printable("模" * 20) == "模" * 20
+    assert printable("模" * 21) == "模" * 20 + "…"
+    assert printable("é" * 41) == "é" * 40 + "…"
+    assert printable("é" * 40) == "é" * 40
+
+
 @pytest.mark.parametrize(
     ("amount", "text"),
     [
         (0, "$0.00"),
         (12.345, "$12.35"),
+        (1234567.891, "$1,234,567.89"),
         (0.5, "$0.5000"),
         (0.0372, "$0.0372"),
         (0.0000876, "$0.000088"),
@@ -65,8 +86,44 @@ def test_dollars(amount: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "text"), [(None, "?"), (950, "950"), (12_345, "12.3k"), (4_560_000, "4.6M"), (7_100_000_000, "7.1G")]
+    ("number", "text"),
+    [
+        (None, "?"),
+        (950, "950"),
+        (9_999, "9999"),
+        (12_345, "12.3k"),
+        (999_949, "999.9k"),
+        (999_950, "1.0M"),
+        (4_560_000, "4.6M"),
+        (7_100_000_000, "7.1G"),
+        (33_395_200_000_000, "33.4T"),
+        (10**16, "10000.0T"),
+    ],
 )
 def test_humanised(number: int | None, text: str) -> None:
-    """Numbers of any size in a few columns."""
+    """Numbers of any size in a few columns, and a thousand of a unit is one of the next."""
     assert humanised(number) == text
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "text"),
+    [(4, "0.0s"), (4_210, "4.2s"), (59_949, "59.9s"), (59_951, "1m 00s"), (166_000, "2m 46s"), (10_000_000, "2h 46m")],
+)
+def test_lasted(milliseconds: float, text: str) -> None:
+    """Nobody divides seconds in their head."""
+    assert lasted(milliseconds) == text
+
+
+def test_summary() -> None:
+    """Today, the burn rate and the windows, a line each; what is not known is `?`."""
+    today = {"spent_usd": 1.25, "api_value_usd": 0.5, "total_tokens": 12_345, "calls": 1_234, "unpriced": 2}
+    known = {"provider": "anthropic", "key": "5h", "utilization": 41.6, "resets_at": "2026-11-20T15:00:00.000Z"}
+    unknown = {"provider": None, "key": "\x1b5h", "utilization": None, "resets_at": None}
+    burn = {"tokens_per_minute": 23_456.7, "cost_usd_per_minute": 0.0321}
+
+    assert summary({"today": today, "burn_rate": burn, "windows": [known, unknown]}).splitlines() == [
+        "today $1.25 spent, $0.5000 API value of subscriptions, 12.3k tokens in 1,234 calls (2 unpriced)",
+        "a minute: 23.5k tokens, $0.0321",
+        "anthropic 5h: 42% full, resets 2026-11-20 15:00 UTC",
+        "estimated \N{REPLACEMENT CHARACTER}5h: ? full, resets ?",
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,27 +12,45 @@ WIDTH = 40
 """Columns a name off the wire may take: longer ones are cut, so that the numbers stay in sight."""
 
 
+UNITS = "kMGT"
+
+LAST_OF_UNIT = 999.95
+"""What is more would be shown as 1000.0; it is 1.0 of the next unit."""
+
+
 def one_line(call: Call) -> str:
     """The call in one line, the numbers that matter first; safe to print whatever the peer sent."""
-    usage = call.usage
     parts = [f"{printable(call.provider)} {printable(call.model or call.request_model or '?')}"]
-    if usage.total_tokens is None:
-        parts.append("tokens unknown")
-    else:
-        parts.append(f"in {humanised(usage.input_tokens)}")
-        if usage.cache_read_tokens or usage.cache_write_tokens:
-            cached = ((usage.cache_read_tokens, "read"), (usage.cache_write_tokens, "written"))
-            parts.append("cache " + " ".join(f"{humanised(count)} {what}" for count, what in cached if count is not None))
-        parts.append(f"out {'~' if call.estimated else ''}{humanised(usage.output_tokens)}")
-    parts.append(_money(call))
+    if call.coverage != "error":  # which used nothing
+        parts += [*_tokens(call), money(call)]
     if call.duration_ms is not None:
-        parts.append(f"{call.duration_ms / 1000:.1f}s")
-    if call.outcome != "complete":
-        parts.append(call.outcome if call.error is None else f"{call.outcome}: {printable(call.error.type)}")
+        parts.append(lasted(call.duration_ms))
+    parts += outcome(call)
     who = call.attribution
     named = [who.client, who.request_class if who.request_class != "main" else None, who.session and who.session[:8]]
     parts += [printable(name) for name in named if name]
     return " | ".join(parts)
+
+
+def _tokens(call: Call) -> list[str]:
+    usage = call.usage
+    if usage.total_tokens is None:
+        return ["tokens unknown"]
+    cached = ((usage.cache_read_tokens, "read"), (usage.cache_write_tokens, "written"))
+    cache = " ".join(f"{humanised(count)} {what}" for count, what in cached if count)
+    return [f"in {humanised(usage.input_tokens)}", *([f"cache {cache}"] if cache else []), f"out {output(call)}"]
+
+
+def output(call: Call) -> str:
+    """Tokens of output, marked where they are an estimate."""
+    return f"{'~' if call.estimated else ''}{humanised(call.usage.output_tokens)}"
+
+
+def outcome(call: Call) -> list[str]:
+    """How the call ended, if not as it should."""
+    if call.outcome == "complete":
+        return []
+    return [call.outcome if call.error is None else f"{call.outcome}: {printable(call.error.type)}"]
 
 
 def summary(usage: Mapping[str, Any]) -> str:
@@ -39,54 +58,87 @@ def summary(usage: Mapping[str, Any]) -> str:
     burn = usage["burn_rate"]
     lines = [f"today {totals_line(usage['today'])}"]
     if burn is not None:
-        lines.append(
-            f"burning {humanised(round(burn['tokens_per_minute']))} tokens and ${burn['cost_usd_per_minute']:.4f} a minute"
-        )
+        lines.append(f"a minute: {humanised(round(burn['tokens_per_minute']))} tokens, {dollars(burn['cost_usd_per_minute'])}")
     for window in usage["windows"]:
-        full = "?" if window["utilization"] is None else f"{window['utilization']:.0f} %"
-        named = f"{printable(window['provider'] or 'estimated')} {printable(window['key'])}"
-        lines.append(f"{named}: {full} full, resets {window['resets_at'] or '?'}")
+        full = "?" if window["utilization"] is None else f"{window['utilization']:.0f}%"
+        resets = "?" if window["resets_at"] is None else f"{window['resets_at'][:16].replace('T', ' ')} UTC"
+        lines.append(f"{printable(window['provider'] or 'estimated')} {printable(window['key'])}: {full} full, resets {resets}")
     return "\n".join(lines)
 
 
 def totals_line(totals: Mapping[str, Any]) -> str:
     """Totals, as the tracker gives them, in half a line."""
-    money = f"{dollars(totals['spent_usd'])} spent"
+    amount = f"{dollars(totals['spent_usd'])} spent"
     if totals["api_value_usd"]:
-        money += f", {dollars(totals['api_value_usd'])} API value of subscriptions"
+        amount += f", {dollars(totals['api_value_usd'])} API value of subscriptions"
     unpriced = f" ({totals['unpriced']} unpriced)" if totals["unpriced"] else ""
-    return f"{money}, {humanised(totals['total_tokens'])} tokens in {totals['calls']} calls{unpriced}"
+    calls = f"{totals['calls']:,} call{'s' if totals['calls'] != 1 else ''}"
+    return f"{amount}, {humanised(totals['total_tokens'])} tokens in {calls}{unpriced}"
 
 
 def dollars(amount: float) -> str:
-    """`$12.35`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
+    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
     if amount >= 1 or amount == 0:
-        return f"${amount:.2f}"
+        return f"${amount:,.2f}"
     if amount < 0.000_001:
         return "<$0.000001"
     return f"${amount:.4f}" if amount >= 0.01 else f"${float(f'{amount:.2g}'):.8f}".rstrip("0")
 
 
-def _money(call: Call) -> str:
+def money(call: Call) -> str:
+    """What the call cost; what it would have cost, where a subscription pays."""
+    label = " API value" if call.billing == "subscription" and call.cost_usd is not None else ""
+    return f"{cost(call)}{label}"
+
+
+def cost(call: Call) -> str:
+    """The amount alone, marked where it is an estimate."""
     if call.cost_usd is None:
         return "unpriced" if call.coverage == "unpriced" else "no price"
-    label = " API value" if call.billing == "subscription" else ""
-    return f"{'~' if call.cost_approximate or call.estimated else ''}{dollars(call.cost_usd)}{label}"
+    return f"{'~' if call.cost_approximate or call.estimated else ''}{dollars(call.cost_usd)}"
+
+
+def lasted(milliseconds: float) -> str:
+    """`4.2s`, `2m 46s`, `1h 03m`."""
+    seconds = milliseconds / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}m {seconds:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
 
 
 def humanised(number: int | None) -> str:
-    """`950`, `12.3k`, `4.56M`; unknown is `?`."""
+    """`950`, `12.3k`, `4.6M`; unknown is `?`."""
     if number is None:
         return "?"
-    for limit, divisor, suffix in ((10_000, 1, ""), (1_000_000, 1_000, "k"), (1_000_000_000, 1_000_000, "M")):
-        if number < limit:
-            return str(number) if divisor == 1 else f"{number / divisor:.1f}{suffix}"
-    return f"{number / 1_000_000_000:.1f}G"
+    if number < 10_000:
+        return str(number)
+    size, unit = number / 1000, 0
+    while size >= LAST_OF_UNIT and unit < len(UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f}{UNITS[unit]}"
 
 
 def printable(text: str) -> str:
-    """Text off the wire without anything a terminal would obey, cut to `WIDTH`."""
-    clean = text[:WIDTH]
-    if not clean.isprintable():
-        clean = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in clean)
-    return clean + "…" if len(text) > WIDTH else clean
+    """Text off the wire without anything a terminal would obey, cut to `WIDTH` columns."""
+    kept = _fitting(text)
+    return visible(kept) + ("…" if len(kept) < len(text) else "")
+
+
+def visible(text: str) -> str:
+    """The text with a mark in place of whatever a terminal would obey."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def _fitting(text: str) -> str:
+    """What of the text fits `WIDTH`: East Asian characters and emoji take two columns."""
+    if text.isascii():
+        return text[:WIDTH]
+    room = WIDTH
+    for at, char in enumerate(text[: WIDTH + 1]):
+        room -= 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if room < 0:
+            return text[:at]
+    return text
