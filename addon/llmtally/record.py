@@ -11,11 +11,12 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-import orjson
+import msgspec
 
-SCHEMA = 1
+SCHEMA: Literal[1] = 1
 
 Outcome = Literal["complete", "incomplete", "client_aborted", "upstream_aborted", "error"]
 Coverage = Literal["priced", "unpriced", "no_usage", "error", "unparsed", "duplicate"]
@@ -237,8 +238,6 @@ class Call(NamedTuple):
     """Epoch seconds when the request had been sent: `ttft_ms` and `duration_ms` count from here."""
     ended: float
     """Epoch seconds when the response ended: the journal's day."""
-    pending: bool = False
-    """A background response that is still being made; its end will be a call, this is none. Not journaled."""
     streaming: bool = False
     response_id: str | None = None
     model: str | None = None
@@ -246,8 +245,6 @@ class Call(NamedTuple):
     status: int | None = None
     stop_reason: str | None = None
     error: ApiError | None = None
-    usage: Usage = NO_USAGE
-    parts: tuple[Part, ...] = ()
     estimated: bool = False
     reported_output_tokens: int | None = None
     cost_usd: float | None = None
@@ -263,7 +260,11 @@ class Call(NamedTuple):
     duration_ms: float | None = None
     request_bytes: int | None = None
     response_bytes: int | None = None
+    pending: bool = False
+    """A background response that is still being made; its end will be a call, this is none. Not journaled."""
+    usage: Usage = NO_USAGE
     attribution: Attribution = NOBODY
+    parts: tuple[Part, ...] = ()
     limits: tuple[LimitReading, ...] = ()
 
     def priced(self, cost: Cost) -> Call:
@@ -284,9 +285,20 @@ class Call(NamedTuple):
         )
 
 
+def milliseconds(seconds: float) -> int:
+    """A time in whole milliseconds, cut off after its microseconds were rounded: what the journal knows of it."""
+    return round(seconds * 1e6) // 1000
+
+
 def rfc3339(seconds: float) -> str:
-    """Epoch seconds as RFC 3339 UTC with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """Epoch seconds as RFC 3339 UTC with milliseconds. Raises ValueError or OverflowError."""
+    minute, rest = divmod(milliseconds(seconds), 60_000)
+    return f"{_to_the_minute(minute)}:{rest / 1000:06.3f}Z"
+
+
+@lru_cache(maxsize=64)  # the times of a record, and of those written before it, lie close together
+def _to_the_minute(minute: int) -> str:
+    return datetime.fromtimestamp(minute * 60, UTC).isoformat()[: len("2026-11-20T12:00")]
 
 
 def epoch(text: str) -> float:
@@ -294,131 +306,185 @@ def epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def to_record(call: Call) -> dict[str, Any]:
-    """The call as a JSON object: design section 3. Unknown fields are left out."""
-    record: dict[str, Any] = {"schema": SCHEMA, "timestamp": rfc3339(call.timestamp)}
-    for name in _PLAIN_FIELDS:
-        if (value := getattr(call, name)) is not None and value is not False:
-            record[name] = value
-    record["streaming"] = call.streaming
-    if call.error is not None:
-        record["error"] = {"type": call.error.type, "message": call.error.message}
-    record.update(_usage_fields(call.usage))
-    if call.parts:
-        record["parts"] = [
-            {"kind": part.kind, "model": part.model, **_usage_fields(part.usage), "cost_usd": part.cost_usd} for part in call.parts
-        ]
-    record["cost_usd"] = call.cost_usd
-    record["cost_source"] = call.cost_source
-    record["started"] = rfc3339(call.started)
-    record["ended"] = rfc3339(call.ended)
-    for name in _ATTRIBUTION_FIELDS:
-        if (value := getattr(call.attribution, name)) is not None:
-            record[name] = value
-    if call.limits:
-        record["limits"] = [_limit_fields(limit) for limit in call.limits]
-    return record
+class RecordError(ValueError):
+    """A line is no record of this schema; the message says why."""
 
 
-_PLAIN_FIELDS = (
-    "request_id",
-    "response_id",
-    "provider",
-    "api",
-    "host",
-    "path",
-    "model",
-    "request_model",
-    "status",
-    "transport",
-    "outcome",
-    "coverage",
-    "stop_reason",
-    "estimated",
-    "reported_output_tokens",
-    "cost_approximate",
-    "list_cost_usd",
-    "billing",
-    "service_tier",
-    "request_service_tier",
-    "speed",
-    "inference_geo",
-    "ttft_ms",
-    "duration_ms",
-    "request_bytes",
-    "response_bytes",
-)
-_ATTRIBUTION_FIELDS = tuple(name for name in Attribution._fields if name != "billing")
+def _null() -> None:
+    return None
 
 
-FIELDS = (
-    *("schema", "timestamp", "started", "ended", *_PLAIN_FIELDS, "streaming", "error"),
-    *(*USAGE_FIELDS, "total_tokens", "parts", "cost_usd", "cost_source"),
-    *(*_ATTRIBUTION_FIELDS, "limits"),
-)
+class LimitRecord(msgspec.Struct, omit_defaults=True, gc=False):
+    """A `LimitReading` as JSON."""
+
+    key: str
+    source: str
+    utilization: float | None = None
+    limit: float | None = None
+    remaining: float | None = None
+    resets_at: float | None = None
+    window_seconds: float | None = None
+    status: str | None = None
+    name: str | None = None
+    representative: bool = False
+
+
+class Record(msgspec.Struct, omit_defaults=True, gc=False):
+    """One line of the journal: a `Call` laid flat, its own fields first, then those of its usage and of its attribution.
+
+    What equals its default is left out, but for what a factory makes: how a call was answered, billed and priced is always said.
+    Words that have a list of their own above are any text here, so that a line of a later version is read.
+    """
+
+    schema: Literal[1]
+    timestamp: str
+    request_id: str
+    provider: str
+    api: str
+    host: str
+    path: str
+    transport: str
+    outcome: str
+    coverage: str
+    started: str
+    ended: str
+    streaming: bool = msgspec.field(default_factory=bool)
+    response_id: str | None = None
+    model: str | None = None
+    request_model: str | None = None
+    status: int | None = None
+    stop_reason: str | None = None
+    error: ApiError | None = None
+    estimated: bool = False
+    reported_output_tokens: int | None = None
+    cost_usd: float | None = msgspec.field(default_factory=_null)
+    cost_source: str | None = msgspec.field(default_factory=_null)
+    cost_approximate: bool = False
+    list_cost_usd: float | None = None
+    billing: str = msgspec.field(default_factory=lambda: "api")
+    service_tier: str | None = None
+    request_service_tier: str | None = None
+    speed: str | None = None
+    inference_geo: str | None = None
+    ttft_ms: float | None = None
+    duration_ms: float | None = None
+    request_bytes: int | None = None
+    response_bytes: int | None = None
+
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_30m_tokens: int | None = None
+    cache_write_1h_tokens: int | None = None
+    cache_write_12h_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    input_audio_tokens: int | None = None
+    cache_read_audio_tokens: int | None = None
+    output_audio_tokens: int | None = None
+    input_image_tokens: int | None = None
+    output_image_tokens: int | None = None
+    server_tools: dict[str, int] | None = None
+    total_tokens: int | None = None
+
+    client: str | None = None
+    client_version: str | None = None
+    session: str | None = None
+    session_source: str | None = None
+    agent: str | None = None
+    parent_agent: str | None = None
+    agent_type: str | None = None
+    request_class: str | None = None
+    project: str | None = None
+    account: str | None = None
+    retry: int | None = None
+    run: str | None = None
+
+    parts: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    limits: list[LimitRecord] = msgspec.field(default_factory=list)
+
+
+FIELDS = Record.__struct_fields__
 """Every field a record may have."""
 
+_OWN = Call._fields.index("pending")
+"""So many fields of a call are its own; they follow the schema in the record, and the usage and the attribution follow them."""
+_USAGE = 1 + _OWN
+_TOTAL = _USAGE + len(USAGE_FIELDS)
+_TIMES = tuple(map(Call._fields.index, ("timestamp", "started", "ended")))
 
-def _usage_fields(usage: Usage) -> dict[str, Any]:
-    fields = {name: value for name, value in zip(USAGE_FIELDS, usage, strict=True) if value is not None}
-    if (total := usage.total_tokens) is not None:
-        fields["total_tokens"] = total
-    return fields
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Record)
 
 
-def _limit_fields(limit: LimitReading) -> dict[str, Any]:
-    return {
-        name: value for name, value in zip(LimitReading._fields, limit, strict=True) if value is not None and value is not False
-    }
+def _laid_flat(call: Call) -> Record:
+    own: list[Any] = list(call[:_OWN])
+    for at in _TIMES:
+        own[at] = rfc3339(own[at])
+    usage = call.usage
+    *who, _ = call.attribution  # its billing is the call's
+    nested = [_part_fields(part) for part in call.parts], [LimitRecord(*limit) for limit in call.limits]
+    values: tuple[Any, ...] = (SCHEMA, *own, *usage, usage.total_tokens, *who, *nested)
+    return Record(*values)
+
+
+def _part_fields(part: Part) -> dict[str, Any]:
+    known = {name: value for name, value in zip(USAGE_FIELDS, part.usage, strict=True) if value is not None}
+    if (total := part.usage.total_tokens) is not None:
+        known["total_tokens"] = total
+    return {"kind": part.kind, "model": part.model, **known, "cost_usd": part.cost_usd}
 
 
 def to_line(call: Call) -> bytes:
-    """One line of the journal, newline included."""
-    return orjson.dumps(to_record(call), option=orjson.OPT_APPEND_NEWLINE)
+    """One line of the journal, newline included: design section 3. Raises ValueError where a text has no UTF-8."""
+    return _encoder.encode(_laid_flat(call)) + b"\n"
+
+
+def to_record(call: Call) -> dict[str, Any]:
+    """The same as a JSON object."""
+    record: dict[str, Any] = msgspec.to_builtins(_laid_flat(call))
+    return record
+
+
+def from_line(line: bytes) -> Call:
+    """Read back what `to_line` wrote; fields it does not know are ignored. Raises RecordError."""
+    try:
+        return _call(_decoder.decode(line))
+    except _REFUSALS as error:
+        if type(error) is msgspec.DecodeError:
+            raise RecordError("not JSON" if line.endswith(b"\n") else "cut off") from None
+        raise _no_record(error) from None
+    except RecursionError:
+        raise RecordError("nested too deeply") from None
 
 
 def from_record(record: Mapping[str, Any]) -> Call:
-    """Read back what `to_record` wrote; fields it does not know are ignored. Raises ValueError, KeyError or TypeError."""
-    if record["schema"] != SCHEMA:
-        raise ValueError(f"schema {record['schema']!r} is not {SCHEMA}")
-    values: list[Any] = list(map(record.get, Call._fields))
-    for at, name in _REQUIRED:
-        if values[at] is None:
-            raise KeyError(name)
-    for at, default in _DEFAULTS:
-        if values[at] is None:
-            values[at] = default
+    """Read back what `to_record` gave. Raises RecordError."""
+    try:
+        return _call(msgspec.convert(record, Record))
+    except _REFUSALS as error:
+        raise _no_record(error) from None
+
+
+_REFUSALS = (msgspec.DecodeError, ValueError, OverflowError)
+"""No JSON, a field of another type, a time that is none."""
+
+
+def _no_record(error: Exception) -> RecordError:
+    return RecordError(f"not a record of schema {SCHEMA}: {error}")
+
+
+def _call(record: Record) -> Call:
+    fields: tuple[Any, ...] = msgspec.structs.astuple(record)
+    own = list(fields[1:_USAGE])
     for at in _TIMES:
-        values[at] = epoch(values[at])
-    if not isinstance(record.get("cost_usd"), int | float | None):
-        raise TypeError("a cost that is no number")
-    if (error := record.get("error")) is not None:
-        values[_AT["error"]] = ApiError(error["type"], error["message"])
-    values[_AT["usage"]] = _usage_from(record)
-    if parts := record.get("parts"):
-        values[_AT["parts"]] = tuple(Part(part["kind"], part["model"], _usage_from(part), part["cost_usd"]) for part in parts)
-    values[_AT["attribution"]] = Attribution._make(map(record.get, _ATTRIBUTION_KEYS))
-    if limits := record.get("limits"):
-        values[_AT["limits"]] = tuple(map(_limit_from, limits))
-    return Call._make(values)
+        own[at] = epoch(own[at])
+    usage = Usage._make(fields[_USAGE:_TOTAL])
+    attribution = Attribution._make((*fields[_TOTAL + 1 : -2], None))
+    parts = tuple(map(_part, record.parts))
+    limits = tuple(LimitReading._make(msgspec.structs.astuple(limit)) for limit in record.limits)
+    return Call._make((*own, False, usage, attribution, parts, limits))
 
 
-_AT = {name: at for at, name in enumerate(Call._fields)}
-_REQUIRED = tuple((_AT[name], name) for name in Call._fields if name not in Call._field_defaults)
-_DEFAULTS = tuple((_AT[name], default) for name, default in Call._field_defaults.items() if default is not None)
-_TIMES = (_AT["timestamp"], _AT["started"], _AT["ended"])
-_ATTRIBUTION_KEYS = tuple("" if name == "billing" else name for name in Attribution._fields)
-"""Where a call's billing stands, it is the call's: the attribution's own is not written."""
-
-
-def _limit_from(record: Mapping[str, Any]) -> LimitReading:
-    return LimitReading._make((*map(record.get, LimitReading._fields[:-1]), record.get("representative", False)))
-
-
-def _usage_from(record: Mapping[str, Any]) -> Usage:
-    usage = Usage(*map(record.get, USAGE_FIELDS))
-    if not all(value is None or type(value) is int for value in usage[:-1]):
-        raise TypeError("a count that is no whole number")
-    if usage.server_tools is not None and not all(type(count) is int for count in usage.server_tools.values()):
-        raise TypeError("a count of tool calls that is no whole number")
-    return usage
+def _part(fields: dict[str, Any]) -> Part:
+    return msgspec.convert({**fields, "usage": [fields.get(name) for name in USAGE_FIELDS]}, Part)

@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import duckdb
-import orjson
 
 from . import journal
 from .filters import Filter
 from .journal import DamageReport
 from .local_time import Zone, localised, offsets, zone_name
-from .record import SCHEMA, from_record, rfc3339
+from .record import SCHEMA, RecordError, from_line, rfc3339
 from .tracker.totals import COST_CAP, PICODOLLARS, UNKNOWN, ZERO, Totals, by_model, minus, model_of, of_call, plus, summed, to_json
 
 THREADS = 2
@@ -329,8 +328,8 @@ class Database:
         result = self._execute(source)
         while lines := self._fetch(result, 1000):
             for (line,) in lines:
-                with suppress(*journal.REFUSALS):
-                    call = from_record(orjson.loads(line))
+                with suppress(RecordError):
+                    call = from_line(line.encode())
                     if call.parts and call.attribution.request_class != "warmup" and chosen.accepts(call):
                         whole = of_call(call)
                         answered = (call.provider, model_of(call))

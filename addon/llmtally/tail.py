@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-import orjson
-
-from .journal import LINE_CAP, REFUSALS, days
-from .record import Call, from_record
+from .journal import LINE_CAP, days
+from .record import Call, RecordError, from_line
 
 
 @dataclass(slots=True)
@@ -31,6 +29,8 @@ class Follower:
     def __init__(self, directory: Path) -> None:
         self.damaged = 0
         """Lines that are no record."""
+        self.unreadable: dict[Path, str] = {}
+        """Files that may not be read, and why."""
         self._directory = directory
         self._places: dict[Path, _Place] = {}
         newest = days(directory)[-1:]
@@ -44,8 +44,8 @@ class Follower:
                 if line.isspace():
                     continue
                 try:
-                    call = from_record(orjson.loads(line))
-                except REFUSALS:
+                    call = from_line(line)
+                except RecordError:
                     self.damaged += 1
                 else:
                     yield line, call
@@ -61,8 +61,10 @@ class Follower:
                 while (line := file.readline(LINE_CAP)).endswith(b"\n") or len(line) == LINE_CAP:
                     place.offset += len(line)
                     yield line
-        except OSError:  # gone, or not ours to read: it may be back at the next poll
+        except FileNotFoundError:  # cleared away since we looked
             return
+        except OSError as error:  # it may be allowed at the next poll
+            self.unreadable[path] = error.strerror or str(error)
 
     def _place(self, path: Path, info: os.stat_result) -> _Place:
         """Where to read on; at the beginning of a file that was replaced or cut."""
