@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmtally.journal import Journal
-from llmtally.live import BATCH, Live
+from llmtally.live import Live
 from llmtally.pricing import Pricer
 from llmtally.record import Call, LimitReading, Usage
 
@@ -58,14 +58,14 @@ def calls_of(live: Live) -> int:
 
 def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
     """What was written before the start counts again, and those who need to know are told each call."""
-    write(tmp_path, [a_call(number) for number in range(2 * BATCH + 7)])
+    write(tmp_path, [a_call(number) for number in range(207)])
     told: list[str | None] = []
 
     async def test() -> None:
         live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         await live.restore(lambda call: told.append(call.response_id))
-        assert calls_of(live) == 2 * BATCH + 7
-        assert len(set(told)) == 2 * BATCH + 7
+        assert calls_of(live) == 207
+        assert len(set(told)) == 207
         assert gc.isenabled()
         live.close()
 
