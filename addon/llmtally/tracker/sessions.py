@@ -54,11 +54,6 @@ class Steps:
         return summed(self._rows.values())
 
     @property
-    def oldest(self) -> int:
-        """The earliest step there is."""
-        return min(self._rows)
-
-    @property
     def newest(self) -> int:
         """The latest step there is."""
         return max(self._rows)
@@ -111,12 +106,12 @@ class Session:
 
     account: str | None
     id: str
-    days: Steps = field(default_factory=Steps)
     slots: Steps = field(default_factory=Steps)
     """By ten minutes, for at least the last six hours."""
     cost: int = 0
     """Picodollars of all that is retained: what sessions are ranked by."""
     leaves: dict[Leaf, Steps] = field(default_factory=dict)
+    """By day."""
     agents: dict[str | None, Agent] = field(default_factory=dict)
     client: str | None = None
     project: str | None = None
@@ -133,11 +128,18 @@ class Session:
         project = (self.project or "").rstrip(_SEPARATORS).replace("\\", "/").rpartition("/")[2]
         return project or self.client or self.id[:LABEL_ID_LENGTH]
 
+    @property
+    def total(self) -> Totals:
+        """All that is retained."""
+        return summed(days.total for days in self.leaves.values())
+
+    def since_day(self, day: int) -> Totals:
+        """What this day and later ones added."""
+        return summed(days.since(day) for days in self.leaves.values())
+
     def add(self, call: Call, model: str, minute: int, row: Totals) -> None:
         """Count one call that this model answered."""
-        day, slot = minute // MINUTES_PER_DAY, minute // SLOT_MINUTES
-        self.days.add(day, row)
-        self.slots.add(slot, row)
+        self.slots.add(minute // SLOT_MINUTES, row)
         if len(self.slots) > 2 * SLOTS_KEPT:
             self.slots.forget(self.slots.newest - SLOTS_KEPT)
         self.cost += row.cost
@@ -149,7 +151,7 @@ class Session:
             if len(self.leaves) >= LEAVES_CAP:
                 leaf = Leaf(OTHER, None, OTHER)
             days = self.leaves.setdefault(leaf, Steps())
-        days.add(day, row)
+        days.add(minute // MINUTES_PER_DAY, row)
         agent = self.agents.get(leaf.agent)
         if agent is None:
             agent = self.agents[leaf.agent] = Agent()
@@ -173,15 +175,12 @@ class Session:
 
     def forget(self, day: int) -> None:
         """Drop the days before this one."""
-        if self.days.oldest >= day:  # which holds for nearly all, and there may be ten thousand
-            return
-        self.days.forget(day)
         self.slots.forget(day * MINUTES_PER_DAY // SLOT_MINUTES)
-        self.cost = self.days.total.cost
         for leaf, days in list(self.leaves.items()):
             days.forget(day)
             if not days:
                 del self.leaves[leaf]
+        self.cost = self.total.cost
         present = {leaf.agent for leaf in self.leaves}
         self.agents = {agent: known for agent, known in self.agents.items() if agent in present}
 
@@ -208,7 +207,7 @@ class Sessions:
             session = self._sessions[key] = Session(account, key[1])
             if len(self._sessions) > self._cap:
                 oldest = self._sessions.popitem(last=False)[1]
-                self._fold(oldest.days, oldest.account)
+                self._fold(oldest, oldest.account)
         else:
             self._sessions.move_to_end(key)
         session.add(call, model, minute, row)
@@ -237,7 +236,7 @@ class Sessions:
         day = minute // MINUTES_PER_DAY
         for key, session in list(self._sessions.items()):
             session.forget(day)
-            if not session.days:
+            if not session.leaves:
                 del self._sessions[key]
         for account, days in list(self._others.items()):
             days.forget(day)
@@ -247,9 +246,11 @@ class Sessions:
     def retire(self, account: str | None) -> None:
         """Fold away all sessions of an account, under the account `other`."""
         for key in [key for key in self._sessions if key[0] == account]:
-            self._fold(self._sessions.pop(key).days, OTHER)
+            self._fold(self._sessions.pop(key), OTHER)
         if (rest := self._others.pop(account, None)) is not None:
-            self._fold(rest, OTHER)
+            self._others.setdefault(OTHER, Steps()).fold(rest)
 
-    def _fold(self, days: Steps, account: str | None) -> None:
-        self._others.setdefault(account, Steps()).fold(days)
+    def _fold(self, session: Session, account: str | None) -> None:
+        others = self._others.setdefault(account, Steps())
+        for days in session.leaves.values():
+            others.fold(days)

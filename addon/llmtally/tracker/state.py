@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from ..record import Call, LimitReading
+from ..record import Call, LimitReading, milliseconds
 from .counters import Counters
 from .ledger import OTHER, Ledger
 from .sessions import SESSIONS_CAP, Sessions
@@ -184,8 +184,13 @@ class State:
             del self.coverage[day]
 
     def _anchor(self, account: str | None, minute: int, ended: float) -> None:
-        anchors = self._anchors.setdefault(account, {})
-        anchors[minute] = min(anchors.get(minute, ended), ended)
+        anchors = self._anchors.get(account)
+        if anchors is None:
+            anchors = self._anchors[account] = {}
+        if (first := anchors.get(minute)) is not None:
+            anchors[minute] = min(first, ended)
+            return
+        anchors[minute] = ended
         if len(anchors) > 2 * ESTIMATE_MINUTES:
             newest = max(anchors)
             self._anchors[account] = {each: at for each, at in anchors.items() if each >= newest - ESTIMATE_MINUTES}
@@ -219,7 +224,7 @@ class State:
 
 def as_journaled(at: float) -> float:
     """A time as the journal gives it back: in whole milliseconds."""
-    return round(at * 1e6) // 1000 / 1000
+    return milliseconds(at) / 1000
 
 
 def horizon_of(now: float) -> int:

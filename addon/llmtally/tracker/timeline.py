@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import groupby, islice
 
 from .totals import ZERO, Totals, minus, plus, summed
 
@@ -140,14 +140,17 @@ class Timeline:
             curve.add(step, row)
             newest = curve.steps[-1]
             if curve.steps[0] < newest - level.keep - level.keep // SLACK:
-                for old, moved in curve.take_before(newest - level.keep + 1):
-                    self._move_down(depth, old * level.minutes, moved)
-        else:
-            self._move_down(depth, minute, row)
-
-    def _move_down(self, depth: int, minute: int, row: Totals) -> None:
-        if depth + 1 < len(self.levels):
+                self._move_down(depth, curve.take_before(newest - level.keep + 1))
+        elif depth + 1 < len(self.levels):
             self.add(minute, row, depth + 1)
+
+    def _move_down(self, depth: int, old: list[tuple[int, Totals]]) -> None:
+        """Add the oldest steps of a level to the next one, which has several of them in one of its own."""
+        if depth + 1 == len(self.levels):
+            return
+        minutes, below = self.levels[depth].minutes, self.levels[depth + 1].minutes
+        for step, rows in groupby(old, lambda step_and_row: step_and_row[0] * minutes // below):
+            self.add(step * below, summed(row for _, row in rows), depth + 1)
 
     def since(self, minute: int) -> Totals:
         """Everything from a minute on. Where that is kept in longer steps, from the step that begins closest to it.

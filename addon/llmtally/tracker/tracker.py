@@ -175,7 +175,7 @@ class Tracker:
         counted = sum(call.attribution.request_class != "warmup" for call in newest)
         return {
             **row,
-            "totals": to_json(session.days.total),
+            "totals": to_json(session.total),
             "agents": tree_json(session),
             "calls": [to_record(call) for call in reversed(newest[:MAX_ROWS])],
             "calls_complete": counted == row["calls"] and len(newest) <= MAX_ROWS,
