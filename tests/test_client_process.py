@@ -62,6 +62,7 @@ def table(proc: Path, name: str, local: str, *, uid: int | None = None, state: s
     (proc / "net" / name).write_text(heading + row)
 
 
+CAPTURED = "0100FEA9:C350" if sys.byteorder == "little" else "A9FE0001:C350"
 LOCAL4 = "0100007F:C350" if sys.byteorder == "little" else "7F000001:C350"
 MAPPED = "0000000000000000FFFF00000100007F:C350" if sys.byteorder == "little" else "00000000000000000000FFFF7F000001:C350"
 
@@ -77,6 +78,14 @@ def test_an_ipv4_connection_of_an_ipv6_socket(proc: Path) -> None:
     """Dual-stack clients stand in the IPv6 table with a mapped address."""
     table(proc, "tcp6", MAPPED)
     found = find(("127.0.0.1", 50_000), proc=proc)
+    assert found is not None
+    assert found.pid == 41
+
+
+def test_a_client_that_comes_from_another_address(proc: Path) -> None:
+    """Local capture gives clients on this machine an address of its own; they stand in the table with it."""
+    table(proc, "tcp", CAPTURED)
+    found = find(("169.254.0.1", 50_000), proc=proc)
     assert found is not None
     assert found.pid == 41
 

@@ -1,8 +1,9 @@
 """Which local process sent a request: its id, name and working directory.
 
-A client on this machine has its end of the connection in `/proc/net/tcp{,6}`, with the socket's inode; the process that holds
-the inode has a link `socket:[inode]` in `/proc/<pid>/fd`. Linux only: elsewhere nothing is found and the project stays
-unknown. Only processes of our own user are looked at. https://docs.kernel.org/networking/proc_net_tcp.html
+A client on this machine has its end of the connection in `/proc/net/tcp{,6}`, with the socket's inode, whatever its address (in
+local capture 169.254.0.1); another machine's end is not there. The process that holds the inode has a link `socket:[inode]` in
+`/proc/<pid>/fd`. Linux only: elsewhere nothing is found and the project stays unknown. Only our own user's processes are looked at.
+https://docs.kernel.org/networking/proc_net_tcp.html
 """
 
 from __future__ import annotations
@@ -91,12 +92,12 @@ class Processes:
 
 
 def find(peer: tuple[str, int], *, proc: Path = PROC) -> ClientProcess | None:
-    """The process of our user at the other end of a loopback connection; see `find_all`."""
+    """The process of our user at the other end of a connection; see `find_all`."""
     return find_all({"": peer}, proc=proc).get("")
 
 
 def find_all(peers: Mapping[str, tuple[str, int]], *, proc: Path = PROC) -> dict[str, ClientProcess]:
-    """The processes of our user at the other ends of loopback connections, by the connections' names.
+    """The processes of our user at the other ends of connections, by the connections' names.
 
     Blocks for some milliseconds (it looks through the open files of our processes once, however many are asked for), so call it
     in a thread. Whatever goes wrong is left out: processes end while they are looked at.
@@ -134,15 +135,13 @@ def _socket_inodes(peers: Mapping[str, tuple[str, int]], proc: Path) -> Iterator
 
 
 def _table_rows(host: str, port: int) -> list[tuple[str, str]]:
-    """Where a loopback address stands: the table, and the address as the kernel prints it there."""
+    """Where an address stands: the table, and the address as the kernel prints it there."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return []
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    if not address.is_loopback:
-        return []
     if isinstance(address, ipaddress.IPv6Address):
         return [("tcp6", f"{_kernel_hex(address)}:{port:04X}")]
     mapped = ipaddress.IPv6Address(f"::ffff:{address}")
