@@ -208,14 +208,14 @@ def test_every_field_of_a_record_has_a_column() -> None:
 DAMAGE = {
     b"garbage\n": "not JSON",
     b'{"schema":1,"ended":"2026-11\n': "not JSON",
-    b"[1,2]\n": "not a record of schema 1",
-    b"null\n": "not a record of schema 1",
+    b"[1,2]\n": "not a record of schema 1: Expected `object`, got `array`",
+    b"null\n": "not a record of schema 1: Expected `object`, got `null`",
     b"\0\0\0\n": "not JSON",
-    b'{"schema":2,"ended":"2026-11-20T12:00:00Z"}\n': "not a record of schema 1",
-    b'{"schema":1,"model":"no time"}\n': "not a record: KeyError('timestamp')",
+    b'{"schema":2,"ended":"2026-11-20T12:00:00Z"}\n': "not a record of schema 1: Invalid enum value 2 - at `$.schema`",
+    b'{"schema":1,"model":"no time"}\n': "not a record of schema 1: Object missing required field `timestamp`",
     b'{"model":"\xff"}\n': "not JSON",
     b'{"schema":1,"model":"' + b"x" * 5_000_000 + b'"}\n': "cut off",
-    b"[" * 100_000 + b"\n": "not JSON",
+    b"[" * 100_000 + b"\n": "not a record of schema 1: Expected `object`, got `array`",
 }
 
 

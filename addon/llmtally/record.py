@@ -451,7 +451,7 @@ def from_line(line: bytes) -> Call:
     try:
         return _call(_decoder.decode(line))
     except _REFUSALS as error:
-        if type(error) is msgspec.DecodeError:
+        if type(error) in (msgspec.DecodeError, UnicodeDecodeError):
             raise RecordError("not JSON" if line.endswith(b"\n") else "cut off") from None
         raise _no_record(error) from None
     except RecursionError:
