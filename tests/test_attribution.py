@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from llmtally.attribution import Attributor, RequestView, attributor
 from llmtally.attribution.attributor import SESSION_GAP
-from llmtally.attribution.clients import ANY, CLIENTS
+from llmtally.attribution.clients import CLIENTS
 from llmtally.attribution.conversation import PREFIX_MESSAGES, conversation_hashes
 from llmtally.attribution.credentials import read_credential
 from llmtally.record import TEXT_CAP, Attribution
@@ -298,6 +298,27 @@ class TestAccount:
         assert self.ask(Attributor(b"one"), "sk-x") != self.ask(Attributor(b"two"), "sk-x")
 
 
+@pytest.mark.parametrize(
+    ("headers", "identity"),
+    [
+        ({"authorization": "Bearer sk-x"}, "sk-x"),
+        ({"authorization": "sk-x"}, "sk-x"),
+        ({"authorization": "Bearer", "x-api-key": "sk-y"}, "sk-y"),
+        ({"authorization": "Basic ", "api-key": "sk-y"}, "sk-y"),
+        ({"x-goog-api-key": "AIza-z"}, "AIza-z"),
+        ({"authorization": "AWS4-HMAC-SHA256 Credential=AKIA1/20261120/us-east-1/bedrock/aws4_request, Signature=s"}, "AKIA1"),
+        ({"authorization": "AWS4-HMAC-SHA256 Signature=s"}, None),
+        ({"authorization": "Bearer tid=abc;exp=1;sku=x"}, "tid=abc"),
+        ({}, None),
+    ],
+)
+def test_where_a_credential_is(headers: dict[str, str], identity: str | None) -> None:
+    """The part that stays the same from request to request, wherever a provider takes it; a scheme alone is none."""
+    found = read_credential(view("https://h/v1/messages", headers))
+
+    assert (found and found.identity) == identity
+
+
 def test_no_credential_and_no_text_is_kept() -> None:
     """Neither the result nor the memory holds a credential or a prompt, in full or in part."""
     attributor = Attributor(KEY)
@@ -334,6 +355,22 @@ def test_a_project_is_a_path() -> None:
     """Prose that mentions the marker is not taken for a directory, and does not hide the real one."""
     system = "The working directory: see below.\nWorking directory: /srv/app\nMind the working directory: it may change."
     assert project_of({"system": system}) == "/srv/app"
+
+
+def test_a_project_outlives_the_message_that_says_it() -> None:
+    """A turn on a socket sends what is new only: the session's directory is known from its first turn, in that session alone."""
+    attributor = Attributor(KEY)
+
+    def ask(session: str, *said: str) -> str | None:
+        body = {"type": "response.create", "input": [{"role": "user", "content": text} for text in said]}
+        headers = {"user-agent": "codex_exec/0.169.0", "session-id": session}
+        return attributor.attribute(view("https://h/v1/responses", headers, body), now=NOW).project
+
+    assert ask("one", "<environment_context>\n  <cwd>/srv/app</cwd>", "hi") == "/srv/app"
+    assert ask("one", "and now?") == "/srv/app"
+    assert ask("two", "and now?") is None
+    assert ask("one", "<environment_context>\n  <cwd>/srv/other</cwd>", "hi") == "/srv/other"
+    assert ask("one", "so") == "/srv/other"
 
 
 def project_of(body: dict[str, Any]) -> str | None:
@@ -379,6 +416,15 @@ def test_a_project_is_nothing_but_a_path(line: str, project: str | None) -> None
         ({}, {"user-agent": "hunter2-sk-ant-api03-SECRET"}),
         ({}, {"user-agent": "hunter2a8fd3b5c7d9e1f4a6b8"}),
         ({}, {"user-agent": "curl/sk-ant-api03-hunter2"}),
+        ({}, {"user-agent": "OpenAI/Python sk-ant-api03-hunter2"}),
+        ({}, {"x-cursor-client-version": "my password is hunter2"}),
+        ({}, {"editor-version": "aider/sk-ant-api03-hunter2"}),
+        ({}, {"x-app": "cli", "x-claude-code-agent-type": "who knows hunter2"}),
+        ({}, {"user-agent": "opencode/1", "x-opencode-project": "about hunter2"}),
+        (
+            {"client_metadata": {"x-codex-turn-metadata": '{"workspaces": {"about hunter2": {}}}'}},
+            {"user-agent": "codex_exec/1", "session-id": "s"},
+        ),
     ],
 )
 def test_what_may_be_no_id_is_hashed_and_a_key_is_no_name(body: dict[str, Any], headers: dict[str, str]) -> None:
@@ -387,7 +433,6 @@ def test_what_may_be_no_id_is_hashed_and_a_key_is_no_name(body: dict[str, Any], 
 
     assert "hunter2" not in repr(found)
     assert "secret" not in repr(found).lower()
-    assert found.session or "user-agent" in headers
     assert found.session == Attributor(KEY).attribute(view("https://h/v1/responses", headers, body), now=NOW).session
 
 
@@ -412,22 +457,22 @@ def test_a_long_user_id_is_not_searched_to_its_end() -> None:
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """No flood of ids, connections, keys or conversations makes memory grow past its caps."""
-    for name in ("PREFIXES_CAP", "RESPONSES_CAP", "CONNECTIONS_CAP", "AGENTS_CAP", "ACCOUNTS_CAP"):
+    for name in ("PREFIXES_CAP", "RESPONSES_CAP", "CONNECTIONS_CAP", "AGENTS_CAP", "PROJECTS_CAP", "ACCOUNTS_CAP"):
         monkeypatch.setattr(attributor, name, 5)
     asked = Attributor(KEY)
     for n in range(50):
         asked.attribute(chat(f"hi {n}", authorization=f"Bearer {n}"), now=NOW)
         asked.attribute(view("https://h/v1/embeddings", {"user-agent": "x"}, {}, peer=str(n)), now=NOW)
-        headers = {"x-claude-code-session-id": "s", "x-claude-code-agent-id": str(n)}
-        asked.attribute(view("https://h/", headers), now=NOW)
+        headers = {"x-claude-code-session-id": f"s-{n}", "x-claude-code-agent-id": str(n)}
+        asked.attribute(view("https://h/", headers, {"system": "Working directory: /srv"}), now=NOW)
         asked.answered(f"resp_{n}", "s")
-    memories = (asked._prefixes, asked._responses, asked._connections, asked._roots, asked._accounts)
-    assert [len(memory) for memory in memories] == [5] * 5
+    memories = (asked._prefixes, asked._responses, asked._connections, asked._roots, asked._projects, asked._accounts)
+    assert [len(memory) for memory in memories] == [5] * 6
 
 
 NAMES = sorted(
     {
-        *(source.name for client in (*CLIENTS, ANY) for source in (*client.session, *client.agent) if source.name),
+        *(source.name for client in CLIENTS for source in (*client.session, *client.agent) if source.name),
         *(name for client in CLIENTS for name, _ in client.marks),
         *(
             "authorization",

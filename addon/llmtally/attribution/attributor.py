@@ -11,12 +11,12 @@ from typing import TypeVar
 
 from ..record import Attribution
 from ..redact import holds_known_key
-from .clients import ANY, PREVIOUS_RESPONSE, Client, RequestClass
+from .clients import PREVIOUS_RESPONSE, Client, RequestClass
 from .conversation import conversation_hashes
 from .credentials import Credential, billing_of, read_credential
-from .request import USER_AGENT_CAP, RequestView, messages_of
-from .sources import clean, first
-from .user_agent import identify
+from .request import HEADER_CAP, RequestView
+from .sources import clean, first, is_path
+from .user_agent import identify, version_of
 
 SESSION_HEADERS = ("x-session-id", "x-litellm-session-id", "helicone-session-id")
 """Headers that people set on purpose to name a session, whatever the client; more can be configured."""
@@ -32,23 +32,26 @@ CONNECTIONS_CAP = 4_096
 """Client connections remembered."""
 AGENTS_CAP = 4_096
 """Agents whose root session is remembered."""
+PROJECTS_CAP = 4_096
+"""Sessions whose project is remembered."""
 ACCOUNTS_CAP = 4_096
-"""Credential and device hashes whose account is remembered."""
+"""Credentials and devices whose account is remembered, by their hash."""
 
 _ID = re.compile(r"[\w.:@/+=~#-]{1,128}", re.ASCII)
 
 
 class Attributor:
-    """Attributes requests, and remembers what links them. Memory holds ids and keyed hashes, no text and no credential."""
+    """Attributes requests, and remembers what links them: ids, directories and keyed hashes, no text and no credential."""
 
     def __init__(self, key: bytes, *, session_headers: Sequence[str] = ()) -> None:
-        self._key = key
+        self._mac = hmac.new(key, digestmod="sha256")
         self._chain_key = hashlib.sha256(key).digest()
         self._session_headers = (*(name.lower() for name in session_headers), *SESSION_HEADERS)
         self._prefixes: OrderedDict[str, str] = OrderedDict()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._connections: OrderedDict[str, tuple[str, float]] = OrderedDict()
         self._roots: OrderedDict[str, str] = OrderedDict()
+        self._projects: OrderedDict[str, str] = OrderedDict()
         self._accounts: OrderedDict[str, str] = OrderedDict()
 
     def attribute(self, view: RequestView, *, now: float) -> Attribution:
@@ -58,19 +61,19 @@ class Attributor:
         account = self._account(view, client, credential)
         session, session_source = self._session(view, client, account, now)
         session, agent, parent_agent = self._place(view, client, session)
-        agent_type = first(client.agent_type, view)
+        agent_type = self._identifier(first(client.agent_type, view))
         return Attribution(
-            client=clean(client.name),
-            client_version=first(client.version, view) or clean(version),
+            client=client.name or None,
+            client_version=version_of(first(client.version, view)) or version,
             session=session,
             session_source=session_source,
             agent=agent,
             parent_agent=parent_agent,
             agent_type=agent_type,
             request_class=_request_class(view, client, subagent=bool(agent or agent_type)),
-            project=first(client.project, view),
+            project=self._project(view, client, session),
             account=account,
-            retry=_retry(view.headers),
+            retry=_retries(view.headers),
             billing=billing_of(view, credential),
         )
 
@@ -85,17 +88,15 @@ class Attributor:
         In this order: the account id the client states; the account that this credential (or, for tokens that rotate, this
         device) came with before; the device, for tokens that rotate; the credential.
         """
-        stated = first((*client.account, *ANY.account), view)
-        shown = self._hash(credential.identity) if credential else None
-        device = None
-        if credential is None or credential.rotates:
-            device = self._hash(first(client.device, view))
-        aliases = [alias for alias in (shown, device) if alias]
-        if stated:
+        shown = [credential.identity] if credential else []
+        if (credential is None or credential.rotates) and (device := first(client.device, view)):
+            shown.append(device)
+        aliases = [self._digest("account", identity) for identity in shown]
+        if stated := first(client.account, view):
             account = self._hash(stated)
         else:
             known = (_recall(self._accounts, alias) for alias in aliases)
-            account = next((found for found in known if found), None) or device or shown
+            account = next((found for found in known if found), None) or (self._hash(shown[-1]) if shown else None)
         if account:
             for alias in aliases:
                 _remember(self._accounts, alias, account, ACCOUNTS_CAP)
@@ -104,23 +105,24 @@ class Attributor:
     def _hash(self, identity: str | None) -> str | None:
         if not identity:
             return None
-        return hmac.digest(self._key, identity.encode("utf-8", "surrogatepass"), "sha256").hex()[:12]
+        mac = self._mac.copy()
+        mac.update(identity.encode("utf-8", "surrogatepass"))
+        return mac.hexdigest()[:12]
 
     def _identifier(self, value: str | None) -> str | None:
         """An id as it is; its keyed hash where it may be something else, a sentence or a key: the same is still the same."""
-        value = value.strip() if value else None
-        if not value:
+        if not value or not (value := value.strip()):
             return None
         return value if _ID.fullmatch(value) and not holds_known_key(value) else self._hash(value)
 
     def _session(self, view: RequestView, client: Client, account: str | None, now: float) -> tuple[str | None, str | None]:
         for name in self._session_headers:
-            if value := self._identifier(view.headers.get(name)):
+            if (said := view.headers.get(name)) and (session := self._identifier(said)):
                 own = any(source.name == name for source in client.session)
-                return value, "client_header" if own else "header"
-        for source in (*client.session, *ANY.session):
-            if value := self._identifier(source.read(view)):
-                return value, "client_header" if source.where == "header" else "body"
+                return session, "client_header" if own else "header"
+        for source in client.session:
+            if (said := source.read(view)) and (session := self._identifier(said)):
+                return session, "client_header" if source.where == "header" else "body"
         if previous := first(PREVIOUS_RESPONSE, view):
             return _recall(self._responses, previous) or self._digest("response", previous), "previous_response"
         if session := self._by_prefix(view, client, account):
@@ -131,7 +133,7 @@ class Attributor:
 
     def _by_prefix(self, view: RequestView, client: Client, account: str | None) -> str | None:
         """The session of the longest conversation seen that this one goes on from; a new one is named by its own hash."""
-        hashes = conversation_hashes(self._chain_key, f"{client.name}\n{account}", messages_of(view))
+        hashes = conversation_hashes(self._chain_key, f"{client.name}\n{account}", view.messages)
         if not hashes:
             return None
         known = (_recall(self._prefixes, state) for state in reversed(hashes))
@@ -140,7 +142,7 @@ class Attributor:
         return session
 
     def _by_connection(self, view: RequestView, account: str | None, now: float) -> str | None:
-        user_agent = view.headers.get("user-agent", "")[:USER_AGENT_CAP]
+        user_agent = view.headers.get("user-agent", "")[:HEADER_CAP]
         if not (view.peer or user_agent):
             return None
         connection = self._digest("connection", view.peer or "", user_agent, account or "")
@@ -150,12 +152,26 @@ class Attributor:
         _remember(self._connections, connection, (session, now), CONNECTIONS_CAP)
         return session
 
+    def _project(self, view: RequestView, client: Client, session: str | None) -> str | None:
+        """A directory, or an opaque id. Where it stands in the opening message, later requests may leave that out."""
+        if not client.project:
+            return None
+        said = first(client.project, view)
+        if said is None:
+            return _recall(self._projects, session) if session else None
+        project = said if is_path(said) else self._identifier(said)
+        if project and session:
+            _remember(self._projects, session, project, PROJECTS_CAP)
+        return project
+
     def _digest(self, *parts: str) -> str:
         data = "\n".join(parts).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=8, key=self._chain_key).hexdigest()
 
     def _place(self, view: RequestView, client: Client, session: str | None) -> tuple[str | None, str | None, str | None]:
         """Session, agent and parent agent: the session is the root's, the main agent has no id."""
+        if not (client.agent or client.parent_agent):
+            return session, None, None
         agent = self._identifier(first(client.agent, view))
         parent = self._identifier(first(client.parent_agent, view))
         if agent == session:
@@ -167,14 +183,16 @@ class Attributor:
         return session, agent, None if parent == session else parent
 
 
-def _retry(headers: Mapping[str, str]) -> int | None:
+_COUNT = re.compile(r"(\d{1,4})\s*$")
+_ATTEMPT = re.compile(r"\battempt=(\d{1,4})\b")
+
+
+def _retries(headers: Mapping[str, str]) -> int | None:
     """Retries before this request: Stainless SDKs count from 0, AWS SDKs count attempts from 1."""
-    if headers.get("x-stainless-retry-count") == "0":  # nearly always
-        return 0
-    if found := re.match(r"(\d{1,4})\s*$", headers.get("x-stainless-retry-count", "")):
-        return int(found.group(1))
-    if found := re.search(r"\battempt=(\d{1,4})\b", headers.get("amz-sdk-request", "")[:USER_AGENT_CAP]):
-        return max(int(found.group(1)) - 1, 0)
+    if found := _COUNT.match(headers.get("x-stainless-retry-count", "")):
+        return int(found[1])
+    if found := _ATTEMPT.search(headers.get("amz-sdk-request", "")[:HEADER_CAP]):
+        return max(int(found[1]) - 1, 0)
     return None
 
 
@@ -182,7 +200,7 @@ def _request_class(view: RequestView, client: Client, *, subagent: bool) -> Requ
     if view.body is not None and view.body.get("type") == "response.create" and view.body.get("generate") is False:
         return "warmup"
     for source in client.request_class:
-        if known := client.classes.get(source.read(view) or ""):
+        if (said := source.read(view)) and (known := client.classes.get(said)):
             return known
     if client.recognise is not None and (recognised := client.recognise(view)):
         return recognised

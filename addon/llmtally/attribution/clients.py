@@ -6,18 +6,22 @@ where the client states it; of several the first that says something counts.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
-from ..formats.format import mapping
-from .request import USER_AGENT_CAP, RequestView, messages_of, payload_of, texts_in
-from .sources import ANY_KEY, PROMPT_MESSAGES, Source, in_body, in_header, in_prompt, matching
+from ..formats.format import items, mapping
+from .request import HEADER_CAP, RequestView, texts_in
+from .sources import ANY_KEY, Source, in_body, in_header, in_prompt, matching
 
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "probe", "warmup"]
 """What a request was for. Closed, because metrics use it as a label: values not known here never pass through."""
+
+GEMINI_TOOLS = 16
+"""Entries of Gemini's `tools` looked at: one has all the functions, further ones are searches and the like."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +59,9 @@ def _claude_code_class(view: RequestView) -> RequestClass | None:
     body = mapping(view.body)
     if body.get("max_tokens") == 1:
         return "probe"  # asks for the limits in the response's headers, not for the token
-    if "x-claude-code-agent-id" in view.headers:
-        return "subagent"
-    if "cc_is_subagent=true" in _claude_code_billing(body):
+    if "x-claude-code-compaction" in view.headers:
+        return "compaction"
+    if "x-claude-code-agent-id" in view.headers or _is_claude_code_subagent(body.get("system")):
         return "subagent"
     answer = mapping(mapping(body.get("output_config")).get("format"))
     if body.get("tools") == [] and answer.get("type") == "json_schema":
@@ -65,23 +69,27 @@ def _claude_code_class(view: RequestView) -> RequestClass | None:
     return None
 
 
-def _claude_code_billing(body: Mapping[str, Any]) -> str:
-    """The line that is a header by its look, but the first text of the system prompt."""
-    texts = islice(texts_in(body.get("system")), PROMPT_MESSAGES)
-    return next((text[:USER_AGENT_CAP] for text in texts if text.startswith("x-anthropic-billing-header")), "")
+def _is_claude_code_subagent(system: object) -> bool:
+    """So says a line that is a header by its look, but the first text of the system prompt."""
+    line = next(texts_in(system), "")[:HEADER_CAP]
+    return line.startswith("x-anthropic-billing-header") and "cc_is_subagent=true" in line
 
 
 def _gemini_cli_class(view: RequestView) -> RequestClass | None:
-    """The main agent never asks for JSON; the router, the loop check and the edit fixer always do."""
-    config = mapping(payload_of(view).get("generationConfig"))
-    return "auxiliary" if "responseJsonSchema" in config or "responseSchema" in config else None
+    """Agents always have functions and never ask for JSON; the router, the summarizer and the search tool are otherwise."""
+    payload = view.payload
+    config = mapping(payload.get("generationConfig"))
+    if "responseJsonSchema" in config or "responseSchema" in config:
+        return "auxiliary"
+    tools = islice(items(payload.get("tools")), GEMINI_TOOLS)
+    return None if any("functionDeclarations" in mapping(tool) for tool in tools) else "auxiliary"
 
 
 def _opencode_class(view: RequestView) -> RequestClass | None:
     """Agents always have tools; the title call has none."""
-    if "x-parent-session-id" in view.headers or not messages_of(view):
+    if "x-parent-session-id" in view.headers or not view.messages:
         return None
-    return None if payload_of(view).get("tools") else "auxiliary"
+    return None if view.payload.get("tools") else "auxiliary"
 
 
 def _copilot_agent(view: RequestView) -> str | None:
@@ -91,8 +99,46 @@ def _copilot_agent(view: RequestView) -> str | None:
 
 
 _CODEX_METADATA = "x-codex-turn-metadata"
+_SPEAKEASY_VERSION = matching(r"speakeasy-sdk/\w+ (\S+)", in_header("user-agent"))
 
-CLIENTS: tuple[Client, ...] = (
+_ANY_SESSION = (
+    in_header("x-grok-conv-id"),
+    in_header("x-session-affinity"),
+    in_body("conversation", "id"),
+    in_body("conversation"),
+    in_body("conversation_id"),
+    in_body("session_id"),
+    in_body("prompt_cache_key"),
+)
+_ANY_ACCOUNT = (
+    in_header("chatgpt-account-id"),
+    in_header("openai-organization"),
+    in_header("x-goog-user-project"),
+    Source("header", lambda view: _cloud_project(view.path)),
+)
+
+PREVIOUS_RESPONSE = (
+    in_body("previous_response_id"),
+    in_body("previous_interaction_id"),
+    in_body("diagnostics", "previous_message_id"),
+)
+"""Where a request names the response it goes on from."""
+
+_VERTEX_PROJECT = re.compile(r"/v\w+/projects/([^/]+)/")
+
+
+def _cloud_project(path: str) -> str | None:
+    """The Google Cloud project that a Vertex path names: it pays, and its tokens change every hour."""
+    found = _VERTEX_PROJECT.match(path) if "/projects/" in path else None
+    return found.group(1) if found else None
+
+
+def as_any(client: Client) -> Client:
+    """The client with what any client may say, asked after its own row."""
+    return dataclasses.replace(client, session=(*client.session, *_ANY_SESSION), account=(*client.account, *_ANY_ACCOUNT))
+
+
+_ROWS: tuple[Client, ...] = (
     # https://code.claude.com/docs/en/llm-gateway-protocol; `metadata.user_id` is JSON, before 2.1 `user_.._account_.._session_..`
     Client(
         name="claude-code",
@@ -120,7 +166,8 @@ CLIENTS: tuple[Client, ...] = (
             matching(r"user_(\w+?)_account_", in_body("metadata", "user_id")),
         ),
     ),
-    # codex-rs/core/src/{client,turn_metadata}.rs. On a socket the headers are the handshake's: what a frame says goes before.
+    # codex-rs/core/src/{client,turn_metadata}.rs. A socket is one session's, its headers are the handshake's: what a frame says
+    # of its own turn goes before.
     Client(
         name="codex",
         products=("codex*",),
@@ -160,9 +207,15 @@ CLIENTS: tuple[Client, ...] = (
             in_header("x-openai-subagent"),
             in_header(_CODEX_METADATA, "subagent_kind"),
             in_header(_CODEX_METADATA, "request_kind"),
+            in_header("x-openai-memgen-request"),  # `true`
         ),
         # Not `prewarm`: a handshake goes on saying so for all turns of its socket. `generate: false` tells a warm-up.
-        classes={"compact": "compaction", "compaction": "compaction", "memory_consolidation": "auxiliary"},
+        classes={
+            "compact": "compaction",
+            "compaction": "compaction",
+            "memory_consolidation": "auxiliary",
+            "true": "auxiliary",
+        },
         default_class="main",
         project=(
             in_body("client_metadata", _CODEX_METADATA, "workspaces", ANY_KEY),
@@ -170,7 +223,8 @@ CLIENTS: tuple[Client, ...] = (
             in_prompt("<cwd>", "</cwd>"),
         ),
     ),
-    # packages/core. Code Assist only; with an API key the body says nothing but the directory.
+    # packages/core. Code Assist only; with an API key the body says nothing but the directory. A prompt's id is
+    # `<session>########<n>`, `<agent>#<turn>` or the name of a helper; a compaction is asked for again as `<id>-verify`.
     Client(
         name="gemini-cli",
         products=("geminicli*",),
@@ -178,9 +232,17 @@ CLIENTS: tuple[Client, ...] = (
             in_body("request", "session_id"),
             matching(r"(.+?)########", in_body("user_prompt_id")),
         ),
-        agent=(matching(r"([^#]+)#\d+$", in_body("user_prompt_id")),),
-        request_class=(matching(r"(classifier-router|compress|skill-extraction)", in_body("user_prompt_id")),),
-        classes={"classifier-router": "auxiliary", "compress": "compaction", "skill-extraction": "auxiliary"},
+        agent=(matching(r"([^#]+)#\d+(?:-verify)?$", in_body("user_prompt_id")),),
+        request_class=(
+            matching(r"(classifier-router|compress|skill-extraction)", in_body("user_prompt_id")),
+            matching(r".*(-verify)$", in_body("user_prompt_id")),
+        ),
+        classes={
+            "classifier-router": "auxiliary",
+            "compress": "compaction",
+            "-verify": "compaction",
+            "skill-extraction": "auxiliary",
+        },
         recognise=_gemini_cli_class,
         default_class="main",
         project=(in_prompt("**Workspace Directories:**\n  - "), in_prompt("currently working in the directory:")),
@@ -254,51 +316,24 @@ CLIENTS: tuple[Client, ...] = (
         version=(matching(r"[^/]*/(\S+)", in_header("user-agent")),),
     ),
     Client(name="google-genai-python", products=("google-genai-sdk",)),
-    # Before version 1: `speakeasy-sdk/python <v> .. mistralai`.
+    # On clouds, and before version 2: `speakeasy-sdk/python <v> .. mistralai-gcp`.
     Client(
-        name="mistralai-python", products=("mistral-client-python",), marks=(("user-agent", "speakeasy-sdk/python .*mistralai"),)
+        name="mistralai-python",
+        products=("mistral-client-python",),
+        marks=(("user-agent", "speakeasy-sdk/python .*mistralai"),),
+        version=(_SPEAKEASY_VERSION,),
     ),
     Client(
         name="mistralai-js",
         products=("mistral-client-typescript",),
         marks=(("user-agent", "speakeasy-sdk/typescript .*mistralai"),),
+        version=(_SPEAKEASY_VERSION,),
     ),
     Client(name="boto3", products=("boto3",)),
     Client(name="ollama-python", products=("ollama-python",)),
     Client(name="ollama-js", products=("ollama-js",)),
     Client(name="cohere-python", products=("cohere",), marks=(("x-fern-sdk-name", "cohere$"),)),
 )
+
+CLIENTS = tuple(map(as_any, _ROWS))
 """Marks are tried in this order, then User-Agents. SDKs by Stainless need no row: theirs all read `OpenAI/Python 3.52.0`."""
-
-ANY = Client(
-    name="",
-    session=(
-        in_header("x-grok-conv-id"),
-        in_header("x-session-affinity"),
-        in_body("conversation", "id"),
-        in_body("conversation"),
-        in_body("conversation_id"),
-        in_body("session_id"),
-        in_body("prompt_cache_key"),
-    ),
-    account=(
-        in_header("chatgpt-account-id"),
-        in_header("openai-organization"),
-        in_header("x-goog-user-project"),
-        Source("header", lambda view: _cloud_project(view.path)),
-    ),
-)
-"""What any client may say; asked after the client's own row."""
-
-PREVIOUS_RESPONSE = (
-    in_body("previous_response_id"),
-    in_body("previous_interaction_id"),
-    in_body("diagnostics", "previous_message_id"),
-)
-"""Where a request names the response it goes on from."""
-
-
-def _cloud_project(path: str) -> str | None:
-    """The Google Cloud project that a Vertex path names: it pays, and its tokens change every hour."""
-    found = re.match(r"/v\w+/projects/([^/]+)/", path)
-    return found.group(1) if found else None

@@ -4,54 +4,69 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import orjson
 
 from ..formats.format import mapping
 from ..record import Billing
-from .request import USER_AGENT_CAP, RequestView
+from .request import HEADER_CAP, RequestView
 
-_ROTATING = ("sk-ant-oat", "ya29.", "eyJ")
-"""OAuth access tokens of Anthropic and Google, and JWTs: replaced every few hours."""
 JWT_CAP = 64 * 1024
 """Characters of a JSON web token that is read: real ones have 2 K."""
 
+_KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
+_PLANS = ("sk-ant-oat",)
+"""How the tokens of subscriptions begin."""
+_ROTATING = (*_PLANS, "ya29.", "eyJ")
+"""OAuth access tokens of Anthropic and Google, and JWTs: replaced every few hours."""
+_PLAN_HOSTS = frozenset({"chatgpt.com", "cloudcode-pa.googleapis.com", "copilot-proxy.githubusercontent.com"})
+_SCHEMES = frozenset({"bearer", "basic", "token"})
+"""What may stand in `Authorization` without a credential behind it, which then is in another header."""
+_AWS_KEY_ID = re.compile(r"Credential=([^/,\s]+)")
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+
+class Credential(NamedTuple):
     """What a request authenticates with. Never stored: lives as long as the request is looked at."""
 
-    identity: str = field(repr=False)
+    identity: str
     """The part that outlives the request: no signature, no expiry."""
-    secret: str = field(repr=False)
+    secret: str
     rotates: bool = False
+
+    def __repr__(self) -> str:
+        return f"Credential(rotates={self.rotates})"
 
 
 def read_credential(view: RequestView) -> Credential | None:
     """The credential wherever a provider takes one, in the order of the commonest."""
-    scheme, _, token = view.headers.get("authorization", "").partition(" ")
-    if scheme.upper().startswith("AWS4-"):
-        found = re.search(r"Credential=([^/,\s]+)", token[:USER_AGENT_CAP])
-        return Credential(found.group(1), found.group(1)) if found else None
-    secret = token.strip() or scheme
-    for name in ("x-api-key", "api-key", "x-goog-api-key"):
-        secret = secret or view.headers.get(name, "")
-    secret = secret or view.query.get("key", "") or view.query.get("X-Amz-Credential", "").partition("/")[0]
-    return _describe(secret) if secret else None
+    scheme, _, token = view.headers.get("authorization", "").strip().partition(" ")
+    if scheme[:5].upper() == "AWS4-":
+        found = _AWS_KEY_ID.search(token, 0, HEADER_CAP)
+        return Credential(found[1], found[1]) if found else None
+    if secret := token.strip() or ("" if scheme.lower() in _SCHEMES else scheme):
+        return _describe(secret)
+    for name in _KEY_HEADERS:
+        if secret := view.headers.get(name, ""):
+            return _describe(secret)
+    if view.query:
+        secret = view.query.get("key") or view.query.get("X-Amz-Credential", "").partition("/")[0]
+        if secret:
+            return _describe(secret)
+    return None
 
 
 def _describe(secret: str) -> Credential:
     if secret.startswith("tid="):  # Copilot: `tid=<user>;exp=<soon>;..`
         return Credential(secret.partition(";")[0], secret)
-    if subject := _jwt_subject(secret):
+    if secret.startswith("eyJ") and (subject := _jwt_subject(secret)):
         return Credential(subject, secret)
-    return Credential(secret, secret, rotates=secret.startswith(_ROTATING))
+    return Credential(secret, secret, secret.startswith(_ROTATING))
 
 
 def _jwt_subject(token: str) -> str | None:
     """Issuer and subject of a JWT; not verified, the provider does that."""
-    if not token.startswith("eyJ") or len(token) > JWT_CAP or token.count(".") != 2:
+    if len(token) > JWT_CAP or token.count(".") != 2:
         return None
     payload = token.split(".")[1]
     try:
@@ -64,10 +79,8 @@ def _jwt_subject(token: str) -> str | None:
 
 def billing_of(view: RequestView, credential: Credential | None) -> Billing | None:
     """`subscription` where a plan's credential or a plan's own host says so."""
-    if credential is not None and credential.secret.startswith("sk-ant-oat"):
+    if credential is not None and credential.secret.startswith(_PLANS):
         return "subscription"
-    if "chatgpt-account-id" in view.headers or view.host in ("chatgpt.com", "cloudcode-pa.googleapis.com"):
-        return "subscription"
-    if view.host.endswith(".githubcopilot.com") or view.host == "copilot-proxy.githubusercontent.com":
+    if view.host in _PLAN_HOSTS or "chatgpt-account-id" in view.headers or view.host.endswith(".githubcopilot.com"):
         return "subscription"
     return None

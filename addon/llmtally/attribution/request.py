@@ -6,19 +6,23 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from ..formats.format import items, mapping
 
-USER_AGENT_CAP = 512
+HEADER_CAP = 512
 """Characters of a header that are searched: a User-Agent's product stands first, browsers' run to about 200."""
+EMBEDDED_JSON_CAP = 64 * 1024
+"""Characters of JSON within a string or header that are parsed: Codex's turn metadata stays under 8 K."""
 PROMPT_PARTS = 16
 """Parts of one prompt or message looked at."""
 PROMPT_DEPTH = 4
 """Nesting of message, content and part; deeper is not a prompt."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RequestView:
-    """What attribution may see of a request."""
+    """What attribution may see of a request. Not frozen: one is made for every call, and freezing doubles what that costs."""
 
     provider: str
     host: str
@@ -31,21 +35,33 @@ class RequestView:
     query: Mapping[str, str] = field(default_factory=dict)
     peer: str | None = None
     """Id of the client's connection."""
+    _embedded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def embedded(self, text: str) -> Any:
+        """The JSON object in a string of the request; None if there is none. Parsed once: one such string states many facts."""
+        if not text.startswith("{") or len(text) > EMBEDDED_JSON_CAP:
+            return None
+        if text not in self._embedded:
+            try:
+                self._embedded[text] = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                self._embedded[text] = None
+        return self._embedded[text]
 
-def payload_of(view: RequestView) -> Mapping[str, Any]:
-    """The request proper: Code Assist wraps Gemini's in `request`."""
-    body = mapping(view.body)
-    return mapping(body.get("request")) or body
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """The request proper: Code Assist wraps Gemini's in `request`."""
+        body = mapping(self.body)
+        return mapping(body.get("request")) or body
 
-
-def messages_of(view: RequestView) -> list[Any]:
-    """The conversation so far, whatever the API calls it; empty where `input` is something else (embeddings, speech)."""
-    payload = payload_of(view)
-    messages = items(payload.get("messages")) or items(payload.get("contents")) or payload.get("input")
-    if isinstance(messages, str) and (view.path.endswith("/responses") or payload.get("type") == "response.create"):
-        return [{"role": "user", "content": messages}]
-    return [message for message in items(messages) if isinstance(message, dict)]
+    @property
+    def messages(self) -> list[Any]:
+        """The conversation so far, whatever the API calls it; empty where `input` is something else (embeddings, speech)."""
+        payload = self.payload
+        messages = items(payload.get("messages")) or items(payload.get("contents")) or payload.get("input")
+        if isinstance(messages, str) and (self.path.endswith("/responses") or payload.get("type") == "response.create"):
+            return [{"role": "user", "content": messages}]
+        return items(messages)
 
 
 def texts_in(value: Any, depth: int = PROMPT_DEPTH) -> Iterator[str]:
@@ -54,6 +70,9 @@ def texts_in(value: Any, depth: int = PROMPT_DEPTH) -> Iterator[str]:
         yield value
     elif depth and isinstance(value, list):
         for part in value[:PROMPT_PARTS]:
-            yield from texts_in(part, depth - 1)
+            if isinstance(part, dict) and isinstance(text := part.get("text"), str):  # nearly always
+                yield text
+            else:
+                yield from texts_in(part, depth - 1)
     elif depth and isinstance(value, dict):
         yield from texts_in(value.get("text") or value.get("content") or value.get("parts"), depth - 1)

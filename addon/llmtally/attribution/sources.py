@@ -7,18 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import orjson
-
-from ..formats.format import mapping
 from ..record import TEXT_CAP
-from .request import RequestView, messages_of, payload_of, texts_in
+from .request import RequestView, texts_in
 
-EMBEDDED_JSON_CAP = 64 * 1024
-"""Characters of JSON within a string or header that are parsed: Codex's turn metadata stays under 8 K."""
 PROMPT_CAP = 256 * 1024
 """Characters of one prompt text searched for a working directory: system prompts stay under 120 K."""
-PROMPT_MESSAGES = 3
-"""First messages searched for a working directory: clients say it in the system prompt or the opening message."""
+PROMPT_MESSAGES = 8
+"""First messages searched for a working directory. Codex says it in the sixth, after tools, skills and roles."""
 PATH_BLANKS = 3
 """Blanks in a path that is believed: `/home/ana/My Documents/New Project`. Prose has more."""
 MARKER_TRIES = 3
@@ -27,13 +22,15 @@ MARKER_TRIES = 3
 INSTRUCTION_ROLES = frozenset({"system", "developer"})
 """Roles of messages that the client, not the user, wrote."""
 
+Read = Callable[[RequestView], str | None]
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """One place where a client says something."""
 
     where: Literal["header", "body"]
-    read: Callable[[RequestView], str | None]
+    read: Read
     name: str = ""
     """The header's name."""
 
@@ -46,12 +43,39 @@ def in_header(name: str, *path: str) -> Source:
     """The value of a header; with a path, a member of the JSON in it."""
     if not path:
         return Source("header", lambda view: view.headers.get(name), name)
-    return Source("header", lambda view: _member(view.headers.get(name), path), name)
+    return Source("header", lambda view: _member(view, view.headers.get(name), path), name)
 
 
-def in_body(*path: str) -> Source:
+def in_body(first_step: str, *path: str) -> Source:
     """A member of the body. A string on the way is read as JSON: clients put JSON into strings."""
-    return Source("body", lambda view: _member(view.body, path))
+
+    def read(view: RequestView) -> str | None:
+        if not view.body or first_step not in view.body:
+            return None
+        return _member(view, view.body[first_step], path)
+
+    return Source("body", read)
+
+
+def _member(view: RequestView, value: Any, path: Sequence[str]) -> str | None:
+    for step in path:
+        holder = view.embedded(value) if isinstance(value, str) else value
+        if not isinstance(holder, dict):
+            return None
+        value = next(iter(holder), None) if step == ANY_KEY else holder.get(step)
+    return value if isinstance(value, str) else None
+
+
+def matching(pattern: str, source: Source) -> Source:
+    """The first group of a pattern matched at the start of another source's value, of which only so much is looked at."""
+    compiled = re.compile(pattern)
+
+    def read(view: RequestView) -> str | None:
+        value = source.read(view)
+        found = compiled.match(value[: 2 * TEXT_CAP]) if value else None
+        return found.group(1) if found else None
+
+    return Source(source.where, read, source.name)
 
 
 def in_prompt(marker: str, end: str = "\n") -> Source:
@@ -61,17 +85,38 @@ def in_prompt(marker: str, end: str = "\n") -> Source:
     """
 
     def read(view: RequestView) -> str | None:
-        for text in _prompt_texts(view):
-            before = text[:PROMPT_CAP]
+        for text in _client_texts(view):
+            at = PROMPT_CAP
             for _ in range(MARKER_TRIES):
-                before, found, _ = before.rpartition(marker)
-                if not found:
+                at = text.rfind(marker, 0, at)
+                if at < 0:
                     break
-                if _MARKER_LEAD.fullmatch(before, before.rfind("\n") + 1) and (path := _path_at(text, len(before + found), end)):
+                if _MARKER_LEAD.fullmatch(text, text.rfind("\n", 0, at) + 1, at) and (
+                    path := _path_at(text, at + len(marker), end)
+                ):
                     return path
         return None
 
     return Source("body", read)
+
+
+def _client_texts(view: RequestView) -> Iterator[str]:
+    """The texts a client opens a conversation with: the system prompt, and what it wrote into the first messages."""
+    payload = view.payload
+    for key in ("system", "instructions", "systemInstruction", "system_instruction"):
+        if key in payload:
+            yield from texts_in(payload[key])
+    for message in view.messages[:PROMPT_MESSAGES]:
+        instructs = isinstance(message, dict) and message.get("role") in INSTRUCTION_ROLES
+        for text in texts_in(message):
+            if instructs or _CLIENT_SPEAKS.match(text):
+                yield text
+
+
+_MARKER_LEAD = re.compile(r"[\s*-]*(?:<[\w-]+>)*(?:Primary w|W|I'm |I am )?")
+"""What may stand before a marker in its line; what else does is a sentence of somebody's."""
+_CLIENT_SPEAKS = re.compile(r"\s*(?:<[\w-]+>|This is the Gemini CLI\b)")
+"""How a message begins that a client wrote in the user's place: `<environment_context>`, `<session_context>`."""
 
 
 def _path_at(text: str, start: int, end: str) -> str | None:
@@ -81,60 +126,23 @@ def _path_at(text: str, start: int, end: str) -> str | None:
     path = line.strip()
     if not (found or len(text) == start + len(window)) or len(path) > TEXT_CAP or "\n" in path:
         return None
-    return path if _FILE_PATH.match(path) and path.count(" ") <= PATH_BLANKS and not _PROSE.search(path) else None
-
-
-def matching(pattern: str, source: Source) -> Source:
-    """The first group of a pattern matched at the start of another source's value, of which only so much is looked at."""
-    compiled = re.compile(pattern)
-
-    def read(view: RequestView) -> str | None:
-        found = compiled.match((source.read(view) or "")[: 2 * TEXT_CAP])
-        return found.group(1) if found else None
-
-    return Source(source.where, read, source.name)
+    return path if is_path(path) and path.count(" ") <= PATH_BLANKS and not _PROSE.search(path) else None
 
 
 _FILE_PATH = re.compile(r"/|~|[A-Za-z]:[\\/]|\\\\")
 _PROSE = re.compile(r"[,;:.!?](?:\s|$)")
 """Ends a clause; in the name of a directory hardly anybody would."""
-_MARKER_LEAD = re.compile(r"[\s*-]*(?:<[\w-]+>)*(?:Primary w|W|I'm |I am )?")
-"""What may stand before a marker in its line; what else does is a sentence of somebody's."""
-_CLIENT_SPEAKS = re.compile(r"\s*(?:<[\w-]+>|This is the Gemini CLI\b)")
-"""How a message begins that a client wrote in the user's place: `<environment_context>`, `<session_context>`."""
 
 
-def _member(value: Any, path: Sequence[str]) -> str | None:
-    for step in path:
-        holder = value if isinstance(value, dict) else mapping(_embedded(value))
-        value = next(iter(holder), None) if step == ANY_KEY else holder.get(step)
-    return value if isinstance(value, str) else None
-
-
-def _embedded(value: Any) -> Any:
-    if not isinstance(value, str) or not value.startswith("{") or len(value) > EMBEDDED_JSON_CAP:
-        return value
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _prompt_texts(view: RequestView) -> Iterator[str]:
-    """The texts a client opens a conversation with: the system prompt, and what it wrote into the first messages."""
-    payload = payload_of(view)
-    for key in ("system", "instructions", "systemInstruction", "system_instruction"):
-        yield from texts_in(payload.get(key))
-    for message in messages_of(view)[:PROMPT_MESSAGES]:
-        for text in texts_in(message):
-            if message.get("role") in INSTRUCTION_ROLES or _CLIENT_SPEAKS.match(text):
-                yield text
+def is_path(text: str) -> bool:
+    """Whether it begins as the path of a file does, on whatever system."""
+    return _FILE_PATH.match(text) is not None
 
 
 def first(sources: Iterable[Source], view: RequestView) -> str | None:
     """What the first of these sources that says something says, fit for a record."""
     for source in sources:
-        if value := clean(source.read(view)):
+        if (value := source.read(view)) and (value := clean(value)):
             return value
     return None
 
