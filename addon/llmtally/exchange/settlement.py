@@ -136,6 +136,8 @@ class Settlement:
             return "priced" if reading.cost_usd is not None else "unpriced"
         if outcome == "error":
             return "error"
+        if reading.cost_approximate:  # there were counts, and not one of them could be read
+            return "unparsed"
         if not self._route.format.counts_tokens or outcome in ("client_aborted", "upstream_aborted") or reading.pending:
             return "no_usage"
         if response.faults or (reading == response.base and response.size):

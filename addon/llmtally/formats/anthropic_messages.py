@@ -13,7 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Part, Reading, Usage
-from .format import Format, Turn, api_error, count, described_error, items, mapping, server_tools, text, utf8_len
+from .copilot import with_copilot_usage
+from .cost import read_cost_header, stated_cost
+from .format import Format, Turn, api_error, count, described_error, items, mapping, miscounted, server_tools, text, utf8_len
 
 STOPPED_EARLY = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 
@@ -99,7 +101,8 @@ def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> 
         model=text(body.get("model")) or reading.model,
         finished=finished or reading.finished,
     )
-    return _with_usage(_with_stop(reading, body), mapping(body.get("usage")))
+    reading = _with_usage(_with_stop(reading, body), mapping(body.get("usage")))
+    return _with_cost(reading, body) if finished else reading
 
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
@@ -109,7 +112,15 @@ def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
     reading = _with_usage(reading, usage)
     if count(usage.get("output_tokens")) is not None:
         reading = reading._replace(output_provisional=False)
-    return reading
+    return _with_cost(reading, message)
+
+
+def _with_cost(reading: Reading, holder: Mapping[str, Any]) -> Reading:
+    """What a gateway says of the price, beside the counts that are final."""
+    cost, partial = stated_cost(mapping(holder.get("usage")))
+    if cost is not None:
+        reading = reading._replace(cost_usd=cost, cost_approximate=partial)
+    return with_copilot_usage(reading, holder.get("copilot_usage"))
 
 
 def _read_fallback(message: Mapping[str, Any], reading: Reading) -> Reading:
@@ -139,6 +150,8 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
     }
     if grown:
         merged = merged._replace(**grown)
+    if miscounted(usage):
+        reading = reading._replace(cost_approximate=True)
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
         parts, exact = _with_long_writes(parts, merged)
@@ -148,7 +161,7 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
         if served:
             reading = reading._replace(model=served[-1])
     return reading._replace(
-        usage=merged,
+        usage=merged or reading.usage,
         parts=parts if len(parts) > 1 else (),
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
         speed=text(usage.get("speed")) or reading.speed,
@@ -244,6 +257,7 @@ ANTHROPIC_MESSAGES = Format(
     read=read_message,
     needles=(b'"message_delta"', b'"message_stop"', b'"error"', b'"fallback"'),
     content=content_length,
+    read_headers=read_cost_header,
     turn=find_turn,
     self_terminating=True,
 )

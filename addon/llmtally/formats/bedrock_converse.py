@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Reading, Usage
-from .format import Format, RequestReading, api_error, count, described_error, items, mapping, text, utf8_len
+from .format import Format, RequestReading, api_error, count, described_error, items, mapping, miscounted, text, utf8_len
 
 STOPPED_EARLY = frozenset(
     {
@@ -28,7 +28,7 @@ EXCEPTION = ":exception"
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
-    """Fold a whole body, one stream event, or an error."""
+    """Fold a whole body, one stream event, an error, or a count-tokens answer."""
     message = mapping(message)
     if (error := read_error(message, reading)) is not None:
         return reading._replace(error=error)
@@ -38,6 +38,8 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return _read_body(mapping(message["metadata"]), reading)
     if "usage" in message or "stopReason" in message:
         return _read_body(message, _with_stop(reading, message))
+    if count(message.get("inputTokens")) is not None:
+        return reading._replace(counting_only=True)
     return reading
 
 
@@ -66,10 +68,12 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
 
 def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
     router = mapping(mapping(body.get("trace")).get("promptRouter"))
-    usage = (reading.usage or Usage()).updated(read_usage(mapping(body.get("usage"))))
+    reported = mapping(body.get("usage"))
+    usage = (reading.usage or Usage()).updated(read_usage(reported))
     return reading._replace(
         model=text(router.get("invokedModelId")) or reading.model,
         usage=usage or reading.usage,
+        cost_approximate=reading.cost_approximate or miscounted(reported),
         service_tier=text(mapping(body.get("serviceTier")).get("type")) or reading.service_tier,
         finished=True,
     )

@@ -104,13 +104,8 @@ _HEADER_NAMES = tuple(f"x-amzn-bedrock-{name}-token-count" for name in ("input",
 
 
 def _read_counts(holder: Mapping[str, Any], names: tuple[str, ...]) -> Usage:
-    given, read, written, output = (_whole(holder.get(name)) for name in names)
+    given, read, written, output = (count(holder.get(name)) for name in names)
     return Usage(input_tokens=given, cache_read_tokens=read, cache_write_tokens=written, output_tokens=output)
-
-
-def _whole(value: Any) -> int | None:
-    """A count, also in the digits of a header."""
-    return count(int(value)) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20 else count(value)
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import Reading, Usage
-from .format import Format, api_error, count, mapping, text, utf8_len
+from .format import Format, api_error, count, mapping, miscounted, text, utf8_len
 
 STOPPED_EARLY = frozenset({"MAX_TOKENS", "ERROR", "ERROR_TOXIC", "ERROR_LIMIT", "USER_CANCEL", "TIMEOUT"})
 
@@ -43,10 +43,11 @@ def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
         finished=True,
     )
     spent = mapping(body.get("usage")) or mapping(body.get("meta"))
-    usage = read_usage(spent)
-    if not usage:
-        return reading
-    return reading._replace(usage=usage, cost_approximate=not _billed_as_counted(spent))
+    usage, consistent = read_usage(spent)
+    return reading._replace(
+        usage=usage or reading.usage,
+        cost_approximate=reading.cost_approximate or not (consistent and _billed_as_counted(spent)),
+    )
 
 
 def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
@@ -56,8 +57,8 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
-def read_usage(spent: Mapping[str, Any]) -> Usage:
-    """`usage` (v2) or `meta` (v1) in buckets. Embeddings have billed units only."""
+def read_usage(spent: Mapping[str, Any]) -> tuple[Usage, bool]:
+    """`usage` (v2) or `meta` (v1) in buckets, and whether its arithmetic holds. Embeddings have billed units only."""
     billed = mapping(spent.get("billed_units"))
     counted = mapping(spent.get("tokens")) or billed
     given, cached, images = (
@@ -66,14 +67,14 @@ def read_usage(spent: Mapping[str, Any]) -> Usage:
         count(counted.get("image_tokens")),
     )
     searches = count(billed.get("search_units"))
-    whole = (given or 0) + (images or 0) if given is not None or images is not None else None
+    fresh = (given or 0) + (images or 0) - (cached or 0) if given is not None or images is not None else None
     return Usage(
-        input_tokens=max(whole - (cached or 0), 0) if whole is not None else None,
+        input_tokens=max(fresh, 0) if fresh is not None else None,
         cache_read_tokens=cached,
         output_tokens=count(counted.get("output_tokens")),
         input_image_tokens=images,
         server_tools={"search_unit": searches} if searches else None,
-    )
+    ), (fresh is None or fresh >= 0) and not miscounted(spent)
 
 
 def _billed_as_counted(spent: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Reading, Usage
-from .format import Format, RequestReading, Turn, api_error, count, described_error, items, mapping, text, utf8_len
+from .format import Format, RequestReading, Turn, api_error, count, described_error, items, mapping, miscounted, text, utf8_len
 
 STOPPED_EARLY = frozenset({"length", "content_filter"})
 ENDED = frozenset({"task-finished", "task-failed"})
@@ -47,9 +47,9 @@ def _with_stop(reading: Reading, output: Mapping[str, Any]) -> Reading:
 def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
     known = reading.usage or Usage()
     newer, consistent = read_usage(usage, known)
-    if not newer:
-        return reading
-    return reading._replace(usage=known.updated(newer), cost_approximate=reading.cost_approximate or not consistent)
+    return reading._replace(
+        usage=known.updated(newer) if newer else reading.usage, cost_approximate=reading.cost_approximate or not consistent
+    )
 
 
 def read_usage(usage: Mapping[str, Any], known: Usage) -> tuple[Usage, bool]:
@@ -78,7 +78,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage) -> tuple[Usage, bool]:
         input_audio_tokens=count(inputs.get("audio_tokens")),
         output_audio_tokens=count(outputs.get("audio_tokens")),
         input_image_tokens=images if images is not None else count(usage.get("image_tokens")),
-    ), fresh is None or fresh >= 0
+    ), (fresh is None or fresh >= 0) and not miscounted(usage)
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:

@@ -22,6 +22,12 @@ ERROR_TYPE_CAP = 64
 SERVER_TOOLS_CAP = 32
 """Server tools kept of one response; providers know about ten."""
 
+COUNT_DIGITS = len(str(COUNT_CAP))
+"""Digits of the largest count."""
+
+_COUNT_NAMES = ("_tokens", "Tokens", "TokenCount", "eval_count", "cached_count")
+"""How names of counts end, in every format."""
+
 _SERVER_TOOL = re.compile(r"[a-z0-9_]{1,64}")
 _NOT_IN_A_TYPE = re.compile(r"[^\w .,:/#-]+")
 
@@ -95,12 +101,28 @@ def text(value: Any, cap: int = TEXT_CAP) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    """A token count: a non-negative whole number (floats occur, Cohere types them so). Anything else is None."""
+    """A token count: a non-negative whole number. Floats occur (Cohere types them so), and digits in strings (headers, and
+    what protobuf makes of 64 bits in JSON). Anything else is None."""
+    if isinstance(value, str):
+        value = int(value) if value.isascii() and value.isdigit() and len(value) <= COUNT_DIGITS else None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    if not 0 <= value <= COUNT_CAP:  # also False for NaN
+    if not 0 <= value <= COUNT_CAP or value % 1:  # the first is also False for NaN
         return None
     return int(value)
+
+
+def miscounted(usage: Mapping[str, Any]) -> bool:
+    """Whether anything in a usage object, or in its details, is named as a count of tokens and is none.
+
+    What was read of such an object stands, but what is derived from it (input without its cache) may be wrong.
+    """
+    details = (inner for inner in usage.values() if isinstance(inner, dict))
+    return any(
+        value is not None and name.endswith(_COUNT_NAMES) and count(value) is None
+        for holder in (usage, *details)
+        for name, value in holder.items()
+    )
 
 
 def number(value: Any) -> float | None:

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from ..record import COUNT_CAP, ApiError, Reading, Usage
-from .format import Format, RequestReading, api_error, count, items, mapping, text, utf8_len
+from .cost import read_cost_header
+from .format import Format, RequestReading, api_error, count, items, mapping, miscounted, text, utf8_len
 
 NOT_EARLY = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", "CONTINUATION"})
 """Every other finish reason (length, filters, malformed calls) cut the answer short; Google keeps adding such."""
@@ -108,7 +109,7 @@ def read_usage(metadata: Mapping[str, Any], before: Usage, *, ended: bool) -> tu
         input_image_tokens=prompts.get("IMAGE"),
         output_image_tokens=outputs.get("IMAGE"),
     )
-    return usage, fresh is None or fresh >= 0
+    return usage, (fresh is None or fresh >= 0) and not miscounted(metadata)
 
 
 def _output(metadata: Mapping[str, Any], prompt: int | None, tool_use: int, before: Usage, *, ended: bool) -> int | None:
@@ -139,8 +140,9 @@ def _details(metadata: Mapping[str, Any], *names: str) -> dict[str, int]:
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
-    """The tier that served, on the Gemini API."""
-    return reading._replace(service_tier=text(headers.get("x-gemini-service-tier")) or reading.service_tier)
+    """The tier that served, on the Gemini API, and a proxy's stated cost."""
+    tier = text(headers.get("x-gemini-service-tier"))
+    return read_cost_header(headers, reading._replace(service_tier=tier or reading.service_tier))
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import COUNT_CAP, Reading, Usage
-from .format import Format, count, items, mapping, text, utf8_len
+from .format import Format, count, items, mapping, miscounted, text, utf8_len
 from .gemini import read_error
 
 STOPPED_EARLY = frozenset({"incomplete", "budget_exceeded"})
@@ -62,7 +62,7 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
     newer, consistent = read_usage(usage)
     merged = (reading.usage or Usage()).updated(newer)
     return reading._replace(
-        usage=merged or None,
+        usage=merged or reading.usage,
         cost_approximate=reading.cost_approximate or not consistent,
     )
 
@@ -88,7 +88,7 @@ def read_usage(usage: Mapping[str, Any]) -> tuple[Usage, bool]:
         input_image_tokens=inputs.get("image"),
         output_image_tokens=outputs.get("image"),
         server_tools=_server_tools(usage),
-    ), fresh is None or fresh >= 0
+    ), (fresh is None or fresh >= 0) and not miscounted(usage)
 
 
 def _outside(given: int | None, output: int | None, thought: int, tool_use: int, total: int | None) -> tuple[int, int]:

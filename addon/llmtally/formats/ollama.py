@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import Reading, Usage
-from .format import Format, api_error, count, items, mapping, text, utf8_len
+from .format import Format, api_error, count, items, mapping, miscounted, text, utf8_len
 from .gemini import json_len
 
 STOPPED_EARLY = frozenset({"length"})
@@ -27,9 +27,10 @@ def read_message(message: Any, reading: Reading) -> Reading:
     if message.get("done") is not True and "embeddings" not in message:
         return reading
     reason = text(message.get("done_reason"))
-    usage = read_usage(message)
+    usage, consistent = read_usage(message)
     return reading._replace(
         usage=usage or reading.usage,
+        cost_approximate=reading.cost_approximate or not consistent,
         stop_reason=reason,
         stopped_early=reason in STOPPED_EARLY,
         finished=True,
@@ -37,15 +38,16 @@ def read_message(message: Any, reading: Reading) -> Reading:
     )
 
 
-def read_usage(message: Mapping[str, Any]) -> Usage:
-    """The counts of the last line in buckets."""
+def read_usage(message: Mapping[str, Any]) -> tuple[Usage, bool]:
+    """The counts of the last line in buckets, and whether their arithmetic holds."""
     prompt = count(message.get("prompt_eval_count")) or None
     cached = count(message.get("prompt_eval_cached_count"))
+    fresh = prompt - (cached or 0) if prompt is not None else None
     return Usage(
-        input_tokens=max(prompt - (cached or 0), 0) if prompt is not None else None,
+        input_tokens=max(fresh, 0) if fresh is not None else None,
         cache_read_tokens=cached if prompt is not None else None,
         output_tokens=count(message.get("eval_count")),
-    )
+    ), (fresh is None or fresh >= 0) and not miscounted(message)
 
 
 def content_length(message: Any) -> int:

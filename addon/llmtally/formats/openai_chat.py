@@ -13,8 +13,10 @@ from typing import Any
 
 from ..record import Part, Reading
 from . import anthropic_messages
-from .format import Format, count, items, mapping, number, text, utf8_len
-from .openai_usage import read_cost_header, read_error, read_usage, with_usage
+from .copilot import with_copilot_usage
+from .cost import read_cost_header
+from .format import Format, count, items, mapping, text, utf8_len
+from .openai_usage import read_error, read_usage, with_usage
 
 STOPPED_EARLY = frozenset({"length", "content_filter", "error", "model_length", "max_tokens", "insufficient_system_resource"})
 """OpenAI's two; OpenRouter and Mistral; Mistral; gateways before Anthropic; DeepSeek under load."""
@@ -66,8 +68,9 @@ def _with_counts(reading: Reading, message: Mapping[str, Any], choices: list[Map
     for usage in usages:
         if usage:
             reading = with_usage(reading, usage)
-    if (usage := mapping(message.get("usage"))) or message.get("copilot_usage"):
-        reading = with_usage(reading, usage, message.get("copilot_usage"))
+    if usage := mapping(message.get("usage")):
+        reading = with_usage(reading, usage)
+    reading = with_copilot_usage(reading, message.get("copilot_usage"))
     breakdown = mapping(message.get("usage_breakdown")) or mapping(groq.get("usage_breakdown"))
     return reading._replace(parts=_read_breakdown(breakdown) or reading.parts)
 
@@ -94,7 +97,7 @@ def _llama_cpp_usage(timings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _fireworks_usage(values: Mapping[str, Any], *, prefix: str) -> Mapping[str, Any]:
     """Fireworks states these as decimal strings, prompt and cached part; the output is only in `usage`."""
-    prompt, cached = number(values.get(prefix + "prompt-tokens")), number(values.get(prefix + "cached-prompt-tokens"))
+    prompt, cached = count(values.get(prefix + "prompt-tokens")), count(values.get(prefix + "cached-prompt-tokens"))
     return {} if prompt is None or cached is None else {"prompt_tokens": prompt, "cached_tokens": cached}
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import Reading
+from .cost import read_cost_header
 from .format import Format, mapping
-from .openai_usage import read_body, read_cost_header
+from .openai_usage import read_body
 
 
 def read_embeddings(message: Any, reading: Reading) -> Reading:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import Part, Reading, Usage
+from .cost import read_cost_header
 from .format import Format, mapping, text, utf8_len
-from .openai_usage import read_body, read_cost_header, read_usage
+from .openai_usage import read_body, read_usage
 
 
 def read_images(message: Any, reading: Reading) -> Reading:

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Part, Reading, Usage
+from .copilot import with_copilot_usage
+from .cost import read_cost_header
 from .format import Format, RequestReading, Turn, api_error, count, items, mapping, read_json_request, text, utf8_len
-from .openai_usage import read_cost_header, read_usage, with_usage
+from .openai_usage import read_usage, with_usage
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"})
 """OpenAI's three; Realtime's one, which Azure and gateways send here too; a cancelled background response."""
@@ -61,7 +63,8 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
         return reading
     if reading.parts:
         reading = reading._replace(usage=reading.parts[0].usage, parts=())
-    return _with_tools(with_usage(reading, usage, copilot), response)
+    reading = with_usage(reading, usage) if usage else reading
+    return _with_tools(with_copilot_usage(reading, copilot), response)
 
 
 def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:

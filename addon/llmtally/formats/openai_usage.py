@@ -14,7 +14,8 @@ from typing import Any
 
 from ..record import ApiError, Reading, Usage
 from . import anthropic_messages
-from .format import api_error, count, described_error, items, mapping, number, server_tools, text
+from .cost import stated_cost
+from .format import api_error, count, described_error, mapping, miscounted, server_tools, text
 
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
@@ -25,9 +26,6 @@ _CACHE_WRITE = ("cache_write_tokens", "cache_creation_input_tokens", "cache_crea
 """OpenAI, Anthropic's name, LiteLLM's."""
 _EXCLUSIVE = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
 """Keys that mark Anthropic's convention, the cache beside the input, when they stand beside `input_tokens`."""
-
-TICKS_PER_USD = 1e10
-"""xAI: one tick of `cost_in_usd_ticks` is 1e-10 USD."""
 
 
 def read_body(message: Any, reading: Reading) -> Reading:
@@ -60,22 +58,19 @@ def read_error(message: Mapping[str, Any]) -> ApiError | None:
     return None
 
 
-def with_usage(reading: Reading, usage: Any, copilot: Any = None) -> Reading:
-    """Fold one usage object, with GitHub Copilot's `copilot_usage` beside it if there is one."""
+def with_usage(reading: Reading, usage: Any) -> Reading:
+    """Fold one usage object."""
     usage = mapping(usage)
     known = reading.usage or Usage()
     counted, contradicting = read_usage(usage, known)
-    if split := read_copilot_usage(copilot):
-        counted, contradicting = counted.updated(split), False
-    cost, cost_partial = _stated_cost(usage)
+    cost, cost_partial = stated_cost(usage)
     if cost is None:
         cost = reading.cost_usd
-    if not counted:
-        return reading._replace(cost_usd=cost)
+    inexact = contradicting or miscounted(usage)
     return reading._replace(
-        usage=known.updated(counted),
+        usage=known.updated(counted) if counted else reading.usage,
         cost_usd=cost,
-        cost_approximate=cost_partial or (contradicting and cost is None),
+        cost_approximate=cost_partial or (inexact and cost is None),
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
     )
 
@@ -96,7 +91,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     cache = _read_cache(usage, input_details)
     after = (known or Usage()).updated(cache)
     cached = (after.cache_read_tokens or 0) + (after.cache_write_tokens or 0)
-    beside = _beside_prompt(prompt, completion, total, cached, reasoning)
+    beside = cached if _is_exclusive(usage, prompt, cached) else _beside_prompt(prompt, completion, total, cached, reasoning)
     uncached = None if prompt is None else prompt - (cached - beside)
     output = _output(prompt, completion, total, beside)
     contradicting = uncached is not None and uncached < 0
@@ -131,34 +126,17 @@ def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
     )
 
 
-def read_copilot_usage(copilot: Any) -> Usage | None:
-    """GitHub Copilot's own split, disjoint and authoritative: `{"token_details": [{"token_type", "token_count"}]}`."""
-    sums: dict[str, int] = {}
-    for entry in items(mapping(copilot).get("token_details")):
-        kind, n = text(mapping(entry).get("token_type")), count(mapping(entry).get("token_count"))
-        if kind is not None and n is not None:
-            sums[kind] = sums.get(kind, 0) + n
-    split = Usage(
-        input_tokens=sums.get("input"),
-        cache_read_tokens=sums.get("cache_read"),
-        cache_write_tokens=sums.get("cache_write"),
-        output_tokens=sums.get("output"),
-    )
-    return split or None
-
-
-def read_cost_header(headers: Mapping[str, str], reading: Reading) -> Reading:
-    """A LiteLLM proxy states what it charged in a header: https://docs.litellm.ai/docs/proxy/response_headers"""
-    cost = number(headers.get("x-litellm-response-cost"))
-    return reading if cost is None else reading._replace(cost_usd=cost)
-
-
 def _prompt(usage: Mapping[str, Any]) -> int | None:
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     if prompt is not None:
         return prompt
     hit, miss = count(usage.get("prompt_cache_hit_tokens")), count(usage.get("prompt_cache_miss_tokens"))
     return None if hit is None and miss is None else (hit or 0) + (miss or 0)
+
+
+def _is_exclusive(usage: Mapping[str, Any], prompt: int | None, cached: int) -> bool:
+    """Anthropic's keys mean Anthropic's convention where the cache is too large to be within the prompt."""
+    return prompt is not None and cached > prompt and not _EXCLUSIVE.isdisjoint(usage)
 
 
 def _beside_prompt(prompt: int | None, completion: int | None, total: int | None, cached: int, reasoning: int | None) -> int:
@@ -187,32 +165,6 @@ def _server_tools(usage: Mapping[str, Any]) -> dict[str, int] | None:
     for name, value in mapping(usage.get("tool_calls_details")).items():
         found[name] = count(mapping(value).get("invocation"))
     return server_tools(found.items())
-
-
-def _stated_cost(usage: Mapping[str, Any]) -> tuple[float | None, bool]:
-    """The cost in USD that the object states, and whether it is known to leave something out."""
-    ticks = number(usage.get("cost_in_usd_ticks"))
-    if ticks is not None:
-        return ticks / TICKS_PER_USD, False
-    cost = usage.get("cost")
-    if isinstance(cost, dict):
-        return _perplexity_cost(cost), False
-    charged = number(cost)
-    if charged is None:
-        return number(usage.get("estimated_cost")), False
-    if usage.get("is_byok") is not True:
-        return charged, False
-    # With a key of one's own OpenRouter's `cost` is only its fee; the tokens are billed by the upstream.
-    upstream = number(mapping(usage.get("cost_details")).get("upstream_inference_cost"))
-    return charged + (upstream or 0), upstream is None
-
-
-def _perplexity_cost(cost: Mapping[str, Any]) -> float | None:
-    """Every chunk but the last carries a skeleton of zeros; only the last has `request_cost`."""
-    total = number(cost.get("total_cost"))
-    if text(cost.get("currency")) not in (None, "USD") or (not total and "request_cost" not in cost):
-        return None
-    return total
 
 
 def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:

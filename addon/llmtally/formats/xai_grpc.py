@@ -13,8 +13,8 @@ from urllib.parse import unquote
 
 from ..record import COUNT_CAP, TEXT_CAP, Reading, Usage, WireError
 from ..wire.grpc import fields
+from .cost import TICKS_PER_USD
 from .format import Format, api_error, described_error, mapping
-from .openai_usage import TICKS_PER_USD
 
 
 @dataclass(frozen=True, slots=True)

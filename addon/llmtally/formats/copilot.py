@@ -1,0 +1,44 @@
+"""What GitHub Copilot says of a call beside the `usage`, in each of the three dialects it speaks: how it bills it.
+
+`copilot_usage`: `{"token_details": [{"token_type", "token_count", "cost_per_batch", "batch_size"}], "total_nano_aiu"}`. The
+split is disjoint and goes before `usage`, which on chat takes fresh input and what was written to the cache together.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..record import Reading, Usage
+from .format import count, items, mapping, number, text
+
+NANO_AIU_PER_USD = 1e11
+"""1e9 nano-AIU are one AI credit, which is $0.01: https://docs.github.com/billing/concepts/product-billing/github-copilot-billing"""
+
+
+def with_copilot_usage(reading: Reading, copilot: Any) -> Reading:
+    """Lay the split and the credits over what `usage` said; they are exact."""
+    split, cost = read_split(copilot), _read_cost(copilot)
+    if split and not reading.parts:
+        reading = reading._replace(usage=(reading.usage or Usage()).updated(split), cost_approximate=False)
+    return reading if cost is None else reading._replace(cost_usd=cost, cost_approximate=False)
+
+
+def read_split(copilot: Any) -> Usage:
+    """The counts in buckets."""
+    sums: dict[str, int] = {}
+    for entry in items(mapping(copilot).get("token_details")):
+        kind, n = text(mapping(entry).get("token_type")), count(mapping(entry).get("token_count"))
+        if kind is not None and n is not None:
+            sums[kind] = sums.get(kind, 0) + n
+    return Usage(
+        input_tokens=count(sums.get("input")),
+        cache_read_tokens=count(sums.get("cache_read")),
+        cache_write_tokens=count(sums.get("cache_write")),
+        output_tokens=count(sums.get("output")),
+    )
+
+
+def _read_cost(copilot: Any) -> float | None:
+    """AI credits in USD: what a plan includes is worth that much, beyond it that much is billed."""
+    nano = number(mapping(copilot).get("total_nano_aiu"))
+    return None if nano is None else nano / NANO_AIU_PER_USD
