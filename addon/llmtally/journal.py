@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 
@@ -315,13 +315,19 @@ def read(
 ) -> Iterator[Call]:
     """The calls of the days from `since` to `until`, both included, oldest first. What cannot be read is added to `damage`."""
     report = DamageReport() if damage is None else damage
-    for path, number, line in _numbered_lines(directory, since, until, report):
+    for _, path in days(directory, since, until):
+        yield from filter(None, read_file(path, report))
+
+
+def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
+    """The calls of one file; None for each line that is none, so that one who shares a thread can stop for a moment there, too."""
+    for number, line in _numbered_lines(path, damage):
+        call = None
         try:
             call = from_line(line)
         except RecordError as error:
-            report.add(Damage(path, number, str(error)))
-        else:
-            yield call
+            damage.add(Damage(path, number, str(error)))
+        yield call
 
 
 def read_ahead(path: Path) -> None:
@@ -337,16 +343,17 @@ def read_records(
 ) -> Iterator[dict[str, Any]]:
     """As `read`, but the JSON objects as they stand, for those who need a few fields fast. Only `schema` is checked."""
     report = DamageReport() if damage is None else damage
-    for path, number, line in _numbered_lines(directory, since, until, report):
-        try:
-            record = orjson.loads(line)
-        except orjson.JSONDecodeError:
-            report.add(Damage(path, number, "not JSON" if line.endswith(b"\n") else "cut off"))
-            continue
-        if isinstance(record, dict) and record.get("schema") == SCHEMA:
-            yield record
-        else:
-            report.add(Damage(path, number, f"not a record of schema {SCHEMA}"))
+    for _, path in days(directory, since, until):
+        for number, line in _numbered_lines(path, report):
+            try:
+                record = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                report.add(Damage(path, number, "not JSON" if line.endswith(b"\n") else "cut off"))
+                continue
+            if isinstance(record, dict) and record.get("schema") == SCHEMA:
+                yield record
+            else:
+                report.add(Damage(path, number, f"not a record of schema {SCHEMA}"))
 
 
 def days(directory: Path, since: date | None = None, until: date | None = None) -> list[tuple[date, Path]]:
@@ -362,24 +369,16 @@ def days(directory: Path, since: date | None = None, until: date | None = None) 
     return sorted(found)
 
 
-def _numbered_lines(
-    directory: Path, since: date | None, until: date | None, damage: DamageReport
-) -> Iterator[tuple[Path, int, bytes]]:
-    for _, path in days(directory, since, until):
-        try:
-            with path.open("rb", buffering=READ_AHEAD) as file:
-                for number, line in _lines(file):
-                    if not line.isspace():
-                        yield path, number, line
-        except OSError as error:
-            damage.add(Damage(path, 0, error.strerror or str(error)))
-
-
-def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Numbered lines; one over the cap is cut off there."""
+def _numbered_lines(path: Path, damage: DamageReport) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file that are not empty, counted from 1; one over the cap is cut off there."""
     number = 0
-    while line := file.readline(LINE_CAP):
-        number += 1
-        yield number, line
-        while not line.endswith(b"\n") and (line := file.readline(LINE_CAP)):
-            pass
+    try:
+        with path.open("rb", buffering=READ_AHEAD) as file:
+            while line := file.readline(LINE_CAP):
+                number += 1
+                if not line.isspace():
+                    yield number, line
+                while not line.endswith(b"\n") and (line := file.readline(LINE_CAP)):
+                    pass
+    except OSError as error:
+        damage.add(Damage(path, 0, error.strerror or str(error)))

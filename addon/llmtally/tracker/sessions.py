@@ -142,7 +142,7 @@ class Session:
         self.slots.add(minute // SLOT_MINUTES, row)
         if len(self.slots) > 2 * SLOTS_KEPT:
             self.slots.forget(self.slots.newest - SLOTS_KEPT)
-        self.cost += row.cost
+        self.cost += row.spent + row.api_value
         self._describe(call, model)
         who = call.attribution
         leaf = Leaf(cut(who.agent), who.request_class, model)

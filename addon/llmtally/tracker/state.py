@@ -101,7 +101,7 @@ class State:
 
     def add(self, call: Call, *, restored: bool) -> None:
         """Take in one call; `restored`: it comes from the journal."""
-        ended = as_journaled(call.ended)
+        ended = call.ended if restored else as_journaled(call.ended)
         account = self._account(call.attribution.account, ended)
         self.count_coverage(call.coverage, account, ended, restored=restored)
         if call.coverage == "duplicate" or call.pending:
@@ -142,7 +142,7 @@ class State:
 
     def count_coverage(self, bucket: str, account: str | None, at: float, *, restored: bool = False) -> None:
         """Count one response in a bucket of coverage."""
-        day = day_start(at)
+        day = int(at // MINUTE) // MINUTES_PER_DAY * MINUTES_PER_DAY
         today = self.coverage.get(day)
         if today is None:
             today = self.coverage[day] = Counter()

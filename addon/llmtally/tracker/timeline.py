@@ -42,8 +42,8 @@ def first_minute_within(now: float, seconds: float) -> int:
     return -minute_of(seconds - now)
 
 
-SLACK = 8
-"""Old steps move down once they are an eighth more than are kept, so that not every call moves one."""
+SLACK = 2
+"""Old steps move down once they are half as many again as are kept, so that many move at once."""
 
 
 class Curve:
