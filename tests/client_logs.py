@@ -41,6 +41,17 @@ def token_count(after: float, total: tuple[int, int, int], last: tuple[int, int,
     return {"timestamp": rfc3339(NOON + after), "type": "event_msg", "payload": payload}
 
 
+def usage_record(after: float, response_id: str, usage: tuple[int, int, int], thread: str = "thread-1") -> dict[str, Any]:
+    """What Codex has written of each response since 0.155, before its `token_count`."""
+    payload = {"thread_id": thread, "session_id": "session-1", "response_id": response_id, "usage": _codex_counts(usage)}
+    return {"timestamp": rfc3339(NOON + after), "type": "token_usage_record", "payload": payload}
+
+
+def numbered(lines: Iterable[dict[str, Any]], first: int = 0) -> list[dict[str, Any]]:
+    """The lines with the numbers that newer versions of Codex give them."""
+    return [{**line, "ordinal": ordinal} for ordinal, line in enumerate(lines, first)]
+
+
 def _codex_counts(counts: tuple[int, int, int]) -> dict[str, int]:
     return {
         "input_tokens": counts[0],
@@ -63,9 +74,13 @@ def write_codex(
     created: str = "2026-11-20T11:00:00.000Z",
     ancestors: Iterable[str] = (),
     folder: str = "sessions",
+    **meta: Any,
 ) -> None:
-    """A file of Codex's; a fork repeats its ancestors' first lines after its own."""
-    metas = [{"timestamp": created, "type": "session_meta", "payload": {"id": name, "cwd": "/p"}} for name in (thread, *ancestors)]
+    """A file of Codex's; a fork repeats its ancestors' first lines after its own. `meta` is more of what its first line says."""
+    metas = [
+        {"timestamp": created, "type": "session_meta", "payload": {"id": name, "cwd": "/p", **(meta if name == thread else {})}}
+        for name in (thread, *ancestors)
+    ]
     context = {"timestamp": created, "type": "turn_context", "payload": {"model": MODEL}}
     _write(directory / folder / "2026" / "11" / "20" / f"rollout-{thread}.jsonl", [*metas, context, *lines])
 

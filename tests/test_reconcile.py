@@ -145,6 +145,13 @@ def test_codex_an_id_is_believed() -> None:
     assert outcome(compared([codex_call(1, NOON, ONE)], [logged("resp_9", ONE)])) == (0, 0, 1, 1)
 
 
+def test_an_id_given_twice_is_two_calls() -> None:
+    """A small server draws its ids from a few hundred: no call is lost for that."""
+    calls = [claude_call("msg")._replace(request_id=f"flow-{n}") for n in (1, 2)]
+
+    assert outcome(compared(calls, [Logged("claude-code", NOON, CLAUDE_USAGE, None, "msg")])) == (1, 0, 1, 0)
+
+
 def test_json_tells_each_call() -> None:
     """The numbers, then every call that is not equal, with both figures."""
     calls = [claude_call("a"), claude_call("b", usage=CLAUDE_USAGE._replace(output_tokens=900))]

@@ -1,8 +1,10 @@
 """What clients wrote of their own calls: the other side of `reconcile`.
 
 Claude Code writes a line for each block of an answer, `{"type": "assistant", "message": {"id", "model", "usage"}}`: the
-response's id and the usage as known by then. Codex writes `token_count` events, `{"info": {"total_token_usage",
-"last_token_usage"}}`: cumulative for the thread, without an id in most versions, and again whenever its screen is refreshed.
+response's id and the usage as known by then. Codex writes a `token_usage_record` for each response, `{"thread_id", "response_id",
+"usage"}`; before 0.155 only `token_count` events, `{"info": {"total_token_usage", "last_token_usage"}}`: cumulative for the
+thread, without an id, and again whenever its screen is refreshed. Both copy histories: Claude Code when a session is resumed,
+Codex when a thread is forked or starts an agent.
 https://github.com/ccusage/ccusage/tree/main/rust/crates/ccusage/src/adapter and its issues 866, 1288, 1349
 """
 
@@ -17,7 +19,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from .record import COUNT_CAP, TOKEN_FIELDS, Usage, epoch
+from .formats.anthropic_messages import read_message
+from .formats.format import count, mapping, text
+from .record import TOKEN_FIELDS, Reading, Usage, epoch
 
 LINE_CAP = 64 * 2**20
 """Bytes of a line that is read. Lines hold whole conversations and pasted images; longer ones are skipped."""
@@ -62,33 +66,30 @@ def read_claude(directories: Iterable[Path]) -> Iterator[Logged]:
                 found[logged.response_id] = (
                     logged if before is None else before._replace(usage=_largest(before.usage, logged.usage))
                 )
-    yield from found.values()
+    yield from (logged for logged in found.values() if logged.usage.total_tokens)
 
 
 def _claude_line(line: Mapping[str, Any]) -> Logged | None:
-    message = _object(line.get("message"))
-    usage, response_id, model = _object(message.get("usage")), _text(message.get("id")), _text(message.get("model"))
-    at = _time(line.get("timestamp"))
-    if line.get("type") != "assistant" or not usage or response_id is None or at is None or model == "<synthetic>":
-        return None  # the client's own words, such as an error it shows, are no response
+    """What one line says of a response; the client's own words, such as an error it shows, are none."""
+    message, at = mapping(line.get("message")), _time(line.get("timestamp"))
+    if line.get("type") != "assistant" or line.get("isApiErrorMessage") or message.get("model") == "<synthetic>" or at is None:
+        return None
+    said = read_message({**message, "type": "message"}, Reading())
+    if said.usage is None or said.response_id is None:
+        return None
     return Logged(
         client="claude-code",
         at=at,
-        usage=Usage(
-            input_tokens=_count(usage.get("input_tokens")),
-            cache_read_tokens=_count(usage.get("cache_read_input_tokens")),
-            cache_write_tokens=_count(usage.get("cache_creation_input_tokens")),
-            cache_write_1h_tokens=_count(_object(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")),
-            output_tokens=_count(usage.get("output_tokens")),
-        ),
-        model=model and model.split("[")[0],  # `claude-opus-4-8[1m]`
-        response_id=response_id,
-        thread=_text(line.get("sessionId")),
+        usage=said.usage,
+        model=said.model and said.model.split("[")[0],  # `claude-opus-4-8[1m]`
+        response_id=said.response_id,
+        thread=text(line.get("sessionId")),
     )
 
 
 def _largest(left: Usage, right: Usage) -> Usage:
-    return Usage(**{name: max(getattr(left, name) or 0, n) for name in TOKEN_FIELDS if (n := getattr(right, name)) is not None})
+    known = {name: max(getattr(left, name) or 0, n) for name in TOKEN_FIELDS if (n := getattr(right, name)) is not None}
+    return left._replace(**known)
 
 
 def read_codex(directories: Iterable[Path]) -> Iterator[Logged]:
@@ -120,27 +121,45 @@ class _Thread:
     created: float | None = None
     ancestors: set[str] = field(default_factory=set)
     events: list[_Event] = field(default_factory=list)
+    _copied: int = 0
+    """Lines numbered below this are a copy of the history of the thread that started this one."""
+    _recorded: bool = False
+    """Each response has a record; the counts tell the same again."""
     _total: Usage | None = None
     _model: str | None = None
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Read one line."""
-        payload, at = _object(line.get("payload")), _time(line.get("timestamp"))
-        if line.get("type") == "session_meta":
+        kind, payload, at = line.get("type"), mapping(line.get("payload")), _time(line.get("timestamp"))
+        if kind == "session_meta":
             self._begin(payload, at)
-        elif line.get("type") == "turn_context":
-            self._model = _text(payload.get("model")) or self._model
-        elif payload.get("type") == "token_count" and at is not None:
-            self._count(_object(payload.get("info")), at, _text(payload.get("response_id")))
+        elif (number := count(line.get("ordinal"))) is not None and number < self._copied:
+            return
+        elif kind == "turn_context":
+            self._model = text(payload.get("model")) or self._model
+        elif kind == "token_usage_record" and at is not None:
+            self._record(payload, at)
+        elif payload.get("type") == "token_count" and at is not None and not self._recorded:
+            self._counts(mapping(payload.get("info")), at, text(payload.get("response_id")))
 
     def _begin(self, meta: Mapping[str, Any], at: float | None) -> None:
         """The first one is the thread's own; a fork repeats those of its ancestors."""
-        name = _text(meta.get("id"))
+        name = text(meta.get("id"))
         if self.created is None and name is not None:
             self.name, self.created = name, at or 0.0
-        self.ancestors |= {other for other in (name, _text(meta.get("forked_from_id"))) if other is not None and other != self.name}
+            base = count(mapping(meta.get("history_base")).get("end_ordinal_exclusive"))
+            self._copied = count(meta.get("subagent_history_start_ordinal")) or base or 0
+        self.ancestors |= {other for other in (name, text(meta.get("forked_from_id"))) if other is not None and other != self.name}
 
-    def _count(self, info: Mapping[str, Any], at: float, response_id: str | None) -> None:
+    def _record(self, record: Mapping[str, Any], at: float) -> None:
+        """A response, by its id. A fork repeats its ancestors' records, under their names."""
+        self._recorded = True
+        usage = _codex_usage(record.get("usage"))
+        if usage is not None and usage.total_tokens and text(record.get("thread_id")) in (None, self.name):
+            response_id = text(record.get("response_id"))
+            self.events.append(_Event(None, Logged("codex", at, usage, self._model, response_id, self.name)))
+
+    def _counts(self, info: Mapping[str, Any], at: float, response_id: str | None) -> None:
         total, last = _codex_usage(info.get("total_token_usage")), _codex_usage(info.get("last_token_usage"))
         if total is not None and total == self._total:
             return  # repeated for the screen
@@ -152,7 +171,7 @@ class _Thread:
 
 def _codex_thread(path: Path) -> _Thread:
     thread = _Thread(path.stem)
-    for line in _lines(path, (b'"session_meta"', b'"turn_context"', b'"token_count"')):
+    for line in _lines(path, (b'"session_meta"', b'"turn_context"', b'"token_usage_record"', b'"token_count"')):
         thread.take(line)
     return thread
 
@@ -168,15 +187,15 @@ def _own_events(thread: _Thread, threads: Mapping[str, _Thread]) -> Iterator[Log
 
 def _codex_usage(value: object) -> Usage | None:
     """Codex's `input_tokens` hold the cached ones; which of them were written to a cache only newer versions say."""
-    counts = _object(value)
-    whole, read = _count(counts.get("input_tokens")), _count(counts.get("cached_input_tokens"))
-    written = _count(counts.get("cache_write_input_tokens"))
+    counts = mapping(value)
+    whole, read = count(counts.get("input_tokens")), count(counts.get("cached_input_tokens"))
+    written = count(counts.get("cache_write_input_tokens"))
     usage = Usage(
         input_tokens=None if whole is None else max(0, whole - (read or 0) - (written or 0)),
         cache_read_tokens=read,
         cache_write_tokens=written,
-        output_tokens=_count(counts.get("output_tokens")),
-        reasoning_tokens=_count(counts.get("reasoning_output_tokens")),
+        output_tokens=count(counts.get("output_tokens")),
+        reasoning_tokens=count(counts.get("reasoning_output_tokens")),
     )
     return usage or None
 
@@ -201,21 +220,9 @@ def _lines(path: Path, marks: tuple[bytes, ...]) -> Iterator[Mapping[str, Any]]:
             while line := file.readline(LINE_CAP):
                 if any(mark in line for mark in marks):
                     with suppress(orjson.JSONDecodeError):  # cut off, or being written
-                        yield _object(orjson.loads(line))
+                        yield mapping(orjson.loads(line))
     except OSError:  # gone, or not ours to read
         return
-
-
-def _object(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= COUNT_CAP else None
 
 
 def _time(value: object) -> float | None:

@@ -137,15 +137,17 @@ def compare(wires: Iterable[Wire], log: Iterable[Logged]) -> Comparison:
 
 def _joined_by_id(wires: Iterable[Wire], log: Iterable[Logged], done: Comparison) -> tuple[list[Wire], list[Logged]]:
     """Returns what is left over."""
-    unlogged = {wire.response_id or wire.request_id: wire for wire in wires}
+    unlogged: dict[str | None, list[Wire]] = defaultdict(list)
+    for wire in wires:  # small servers give an id more than once
+        unlogged[wire.response_id or wire.request_id].append(wire)
     unmatched = []
     for logged in log:
-        wire = unlogged.pop(logged.response_id, None) if logged.response_id is not None else None
-        if wire is None:
-            unmatched.append(logged)
+        known = unlogged.get(logged.response_id) if logged.response_id is not None else None
+        if known:
+            _settle(known.pop(0), logged, "response_id", done)
         else:
-            _settle(wire, logged, "response_id", done)
-    return list(unlogged.values()), unmatched
+            unmatched.append(logged)
+    return [wire for left in unlogged.values() for wire in left], unmatched
 
 
 def _joined_by_thread(wires: list[Wire], log: list[Logged], done: Comparison) -> tuple[list[Wire], list[Logged]]:

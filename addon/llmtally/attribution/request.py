@@ -20,7 +20,7 @@ PROMPT_DEPTH = 4
 """Nesting of message, content and part; deeper is not a prompt."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)  # its headers hold credentials
 class RequestView:
     """What attribution may see of a request. Not frozen: one is made for every call, and freezing doubles what that costs."""
 
@@ -35,7 +35,7 @@ class RequestView:
     query: Mapping[str, str] = field(default_factory=dict)
     peer: str | None = None
     """Id of the client's connection."""
-    _embedded: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _embedded: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     def embedded(self, text: str) -> Any:
         """The JSON object in a string of the request; None if there is none. Parsed once: one such string states many facts."""
