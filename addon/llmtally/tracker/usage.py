@@ -55,7 +55,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
         "per_model": {} if window_minute is None else per_model_json(state, scope, window_minute),
         "top_sessions": sessions_json(state, scope, now, primary, rank="cost", limit=TOP_SESSIONS),
         "sessions": {
-            "known": sum(1 for _ in state.sessions.of(scope.account, every=scope.every)),
+            "known": len(state.sessions.of(scope.account, every=scope.every)),
             "other": to_json(state.sessions.others(scope.account, every=scope.every)),
         },
         "coverage": coverage,
