@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import NamedTuple
@@ -223,10 +223,10 @@ class Sessions:
         """The first sessions by `cost` or by `updated_at`."""
         return heapq.nlargest(limit, self.of(account, every=every), key=attrgetter(rank))
 
-    def of(self, account: str | None, *, every: bool) -> Collection[Session]:
-        """The sessions of one account, or all."""
-        sessions = self._sessions.values()
-        return sessions if every else [session for session in sessions if session.account == account]
+    def of(self, account: str | None, *, every: bool) -> list[Session]:
+        """The sessions of one account, or all, most recently active first: that spares who looks for those most of the work."""
+        newest = reversed(self._sessions.values())
+        return list(newest) if every else [session for session in newest if session.account == account]
 
     def others(self, account: str | None, *, every: bool) -> Totals:
         """What the sessions that were folded away had spent."""

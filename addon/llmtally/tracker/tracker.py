@@ -122,7 +122,7 @@ class Tracker:
         return usage_json(self._state, self.limits, now, account, restoring=self.restoring)
 
     def status(self, now: float, sessions: int = 50) -> dict[str, Any]:
-        """The few figures of a status line, at a tenth of what `usage` costs.
+        """The few figures of a status line, for a fraction of what `usage` costs.
 
         `{generated_at, today: <totals>, coverage, burn_rate, windows[{key, name, provider, source, utilization, started_at,
         resets_at, reset_in_ms}], sessions{id: {client, model, calls, total_tokens, cost_usd, spent_usd, api_value_usd,
