@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 
 from llmtally.record import (
     FIELDS,
+    USAGE_FIELDS,
     ApiError,
     Attribution,
     Call,
     Cost,
     LimitReading,
+    LimitRecord,
     Part,
     RecordError,
     Usage,
@@ -62,10 +64,13 @@ def test_there_and_back(call: Call) -> None:
 
 
 def test_the_fields() -> None:
-    """Every field of the contract is written, no other, and the total is the sum of the disjoint buckets."""
+    """Every field of the contract is written, no other, each in its place, and the total is the sum of the disjoint buckets."""
     record = to_record(FULL)
+    own = Call._fields[: Call._fields.index("pending")]
 
     assert set(record) == set(FIELDS)
+    assert FIELDS == ("schema", *own, *USAGE_FIELDS, "total_tokens", *Attribution._fields[:-1], "parts", "limits")
+    assert LimitRecord.__struct_fields__ == LimitReading._fields
     assert record["total_tokens"] == 1 + 2 + 3 + 7
 
 
