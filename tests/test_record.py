@@ -69,7 +69,7 @@ def test_the_fields() -> None:
     own = Call._fields[: Call._fields.index("pending")]
 
     assert set(record) == set(FIELDS)
-    assert FIELDS == ("schema", *own, *USAGE_FIELDS, "total_tokens", *Attribution._fields[:-1], "parts", "limits")
+    assert ("schema", *own, *USAGE_FIELDS, "total_tokens", *Attribution._fields[:-1], "parts", "limits") == FIELDS
     assert LimitRecord.__struct_fields__ == LimitReading._fields
     assert record["total_tokens"] == 1 + 2 + 3 + 7
 
