@@ -126,6 +126,22 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
         {"anthropic-ratelimit-unified-status": "allowed_warning", "anthropic-ratelimit-unified-reset": "1785182400"},
         [native("unified", resets_at=1_785_182_400.0, status="allowed_warning")],
     ),
+    "anthropic_extra_usage_by_period": (
+        "anthropic",
+        {
+            "anthropic-ratelimit-unified-overage-status": "allowed",
+            "anthropic-ratelimit-unified-overage-reset": "1785500000",
+            "anthropic-ratelimit-unified-overage-utilization": "0.5",
+            "anthropic-ratelimit-unified-overage-in-use": "true",
+            "anthropic-ratelimit-unified-overage-period-monthly-utilization": "0.125",
+            "anthropic-ratelimit-unified-fallback": "available",
+            "anthropic-ratelimit-unified-upgrade-paths": "max",
+        },
+        [
+            native("overage", 50.0, resets_at=1_785_500_000.0, status="allowed"),
+            native("overage-period-monthly", 12.5),
+        ],
+    ),
     "anthropic_window_of_a_future_name": (
         "anthropic",
         {"anthropic-ratelimit-unified-30d_new-thing-surpassed-threshold": "0.5"},
@@ -419,6 +435,19 @@ EVENTS: dict[str, tuple[Any, list[LimitReading]]] = {
             native("usage_limit", 100.0, resets_at=NOW + 3600, status="rejected", name="plus"),
         ],
     ),
+    "error_frame_of_an_api_key": (
+        {
+            "type": "error",
+            "status": 429,
+            "error": {"type": "rate_limit_exceeded"},
+            "headers": {
+                "X-RateLimit-Limit-Requests": 500,
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "12s",
+            },
+        },
+        [classic("requests", 100.0, limit=500.0, remaining=0.0, resets_at=NOW + 12)],
+    ),
     "codex_response_failed": (
         {"type": "response.failed", "response": {"error": {"code": "usage_limit_reached", "resets_at": 1_790_000_000}}},
         [native("usage_limit", 100.0, resets_at=1_790_000_000.0, status="rejected")],
@@ -673,12 +702,38 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
                 }
             ],
             "credits": {"has_credits": True, "unlimited": False, "balance": "9.99"},
+            "spend_control": {
+                "reached": False,
+                "individual_limit": {
+                    "source": "workspace",
+                    "limit": "200",
+                    "used": "150",
+                    "remaining": "50",
+                    "used_percent": 75,
+                    "remaining_percent": 25,
+                    "reset_after_seconds": 600,
+                    "reset_at": 1_785_000_600,
+                },
+            },
         },
         [
             native("5h", 15.0, resets_at=1_785_001_600.0, window_seconds=HOURS_5, status="allowed"),
             native("7d_bengalfox", 3.0, resets_at=NOW + 60, window_seconds=DAYS_7, name="spark"),
             native("credits", remaining=9.99),
+            native("spend", 75.0, limit=200.0, remaining=50.0, resets_at=NOW + 600, name="workspace"),
         ],
+    ),
+    "chatgpt_member_at_the_end_of_a_budget": (
+        "chatgpt.com",
+        "/backend-api/wham/usage",
+        {"spend_control": {"reached": True, "individual_limit": {"remaining_percent": 0, "reset_after_seconds": 60}}},
+        [native("spend", 100.0, resets_at=NOW + 60, status="rejected")],
+    ),
+    "chatgpt_no_budget": (
+        "chatgpt.com",
+        "/backend-api/wham/usage",
+        {"spend_control": {"reached": False, "individual_limit": None}},
+        [],
     ),
     "chatgpt_other_base": ("chatgpt.com", "/api/codex/usage", {"rate_limit": None, "credits": None}, []),
     "copilot": (

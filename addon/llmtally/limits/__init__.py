@@ -1,21 +1,21 @@
 """Rate limits and plan windows, wherever a provider tells them: response headers, events, error bodies, answers about usage.
 
 One module a dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`, `ratelimit` (`x-ratelimit-*`, everyone else). Here
-stands what they have in common: the tables that say who reads what, and the cap. Whatever a peer sends, nothing raises.
+stands what they have in common: the tables that say who reads what, and the cap; `headers` finds theirs among a response's.
+Whatever a peer sends, nothing raises.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
 from ..formats.format import mapping
 from ..record import LimitReading
 from . import anthropic, codex, copilot, google, ratelimit
-from .values import reset_time, retry_time
+from .headers import read_families
+from .values import inlined_headers, reset_time, retry_time
 
 __all__ = [
     "EVENT_NEEDLES",
@@ -35,30 +35,18 @@ EVENT_NEEDLES = (b'rate_limits"', b'quota_snapshots"', b'"headers"', b'"usage_li
 """A message that holds none of these has nothing for `read_event`. A quote in text is escaped, so text does not hold them."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeaderFamily:
-    """Headers that are read together."""
+def _read_error_event(event: Mapping[str, Any], now: float) -> Iterable[LimitReading]:
+    """An error frame, which brings the headers that an HTTP error would have had; or `response.failed`."""
+    headers = inlined_headers(event.get("headers"))
+    return chain(
+        read_families(headers, "", now), codex.read_error(event, now), codex.read_error(mapping(event.get("response")), now)
+    )
 
-    prefixes: tuple[str, ...]
-    """How their names begin."""
-    read: Callable[[Mapping[str, str], str, float], Iterable[LimitReading]]
-    """`(headers, provider, now)`: picks its own among all the response's headers that speak of limits."""
-    suffixes: tuple[str, ...] = ()
-    """How further names end, where the beginning is open."""
-
-
-_HEADER_FAMILIES = (
-    HeaderFamily(("anthropic-ratelimit-unified-",), anthropic.read_unified),
-    HeaderFamily(("anthropic-ratelimit-", "anthropic-priority-", "anthropic-fast-"), anthropic.read_counted),
-    HeaderFamily(("x-codex-",), codex.read_headers, codex.FAMILY_SUFFIXES),
-    HeaderFamily(copilot.HEADER_PREFIXES, copilot.read_headers),
-    HeaderFamily(("x-ratelimit-", "x-tokenlimit-"), ratelimit.read_headers),
-)
 
 _EVENTS: dict[str, Callable[[Mapping[str, Any], float], Iterable[LimitReading]]] = {
     "codex.rate_limits": codex.read_event,
-    "error": codex.read_error_event,
-    "response.failed": codex.read_error_event,
+    "error": _read_error_event,
+    "response.failed": _read_error_event,
     "rate_limits.updated": ratelimit.read_event,
     "response.completed": copilot.read_event,
     "response.incomplete": copilot.read_event,
@@ -74,26 +62,9 @@ _QUOTA_ANSWERS: dict[tuple[str, str], Callable[[Any, float], Iterable[LimitReadi
 }
 
 
-@functools.lru_cache(maxsize=1024)
-def _families_of(name: str) -> tuple[int, ...]:
-    """Which families a header belongs to. Providers have a few dozen names; hostile ones only push them out for a while."""
-    return tuple(
-        at
-        for at, family in enumerate(_HEADER_FAMILIES)
-        if name.startswith(family.prefixes) or (family.suffixes and name.endswith(family.suffixes))
-    )
-
-
 def read_headers(headers: Mapping[str, str], *, provider: str, now: float, status: int | None = None) -> tuple[LimitReading, ...]:
     """The windows in a response's headers, names in lower case. With its status, a bare `retry-after` of a 429 is one too."""
-    readings: tuple[LimitReading, ...] = ()
-    by_family: dict[int, dict[str, str]] = {}
-    for name, value in headers.items():
-        for family in _families_of(name):
-            by_family.setdefault(family, {})[name] = value
-    if by_family:  # most responses have none
-        found = (_HEADER_FAMILIES[family].read(by_family[family], provider, now) for family in sorted(by_family))
-        readings = _capped(chain.from_iterable(found))
+    readings = _capped(read_families(headers, provider, now))
     if status == 429 and not readings and (retry_at := retry_time(headers, now=now)) is not None:
         return (LimitReading(key="retry_after", source="provider_api_rate_limit", resets_at=retry_at, status="rejected"),)
     return readings
@@ -114,10 +85,16 @@ def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[Li
     return _capped(
         chain(
             codex.read_error(body, now),
-            ratelimit.read_error(body, provider, now),
+            _read_repeated_headers(body, provider, now),
             google.read_error(body, now) if refused else (),
         )
     )
+
+
+def _read_repeated_headers(body: Mapping[str, Any], provider: str, now: float) -> Iterable[LimitReading]:
+    """OpenRouter puts the headers of a refusal into its body too: `error.metadata.headers`."""
+    metadata = mapping(mapping(body.get("error")).get("metadata"))
+    return read_families(inlined_headers(metadata.get("headers")), provider, now)
 
 
 def is_quota_path(host: str, path: str) -> bool:

@@ -8,7 +8,6 @@ may exceed 1, resets are epoch seconds. `GET /api/oauth/usage` says the same in 
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,9 +16,8 @@ from ..formats.format import items, mapping, number
 from ..record import LimitReading
 from .values import HOUR, WEEK, counted, label, percent, reset_time, reset_value, truth, window_length, word
 
-_COUNTED = re.compile(r"anthropic-(?:ratelimit-)?(.+)-(limit|remaining|reset)")
-_UNIFIED = re.compile(r"anthropic-ratelimit-unified-(?:(.+)-)?(status|reset|utilization|surpassed-threshold)")
-_CLAIM = "anthropic-ratelimit-unified-representative-claim"
+_COUNTED = re.compile(r"anthropic-(?:ratelimit-|(?=priority-|fast-))(.+)-(limit|remaining|reset)")
+_UNIFIED = re.compile(r"anthropic-ratelimit-unified-(?:(.+)-)?(status|reset|utilization|surpassed-threshold|representative-claim)")
 
 # What headers call `5h`, bodies and claims call `five_hour`. Bodies also hold code names of things unreleased: not in this list.
 _WINDOW_KEYS = {
@@ -34,9 +32,15 @@ _WINDOW_KEYS = {
 _GROUP_SECONDS = {"session": 5 * HOUR, "weekly": WEEK}
 
 
-def read_counted(headers: Mapping[str, str], _provider: str, now: float) -> Iterator[LimitReading]:
+def place_counted(name: str) -> tuple[str, str] | None:
+    """Window and field of a header of an API key, of Priority Tier or of fast mode."""
+    found = _COUNTED.fullmatch(name)
+    return (found[1], found[2]) if found else None
+
+
+def read_counted(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
     """The classic limits of an API key, of Priority Tier and of fast mode."""
-    for window, fields in _by_window(headers, _COUNTED).items():
+    for window, fields in windows.items():
         key = word(window.replace("-", "_"))
         reading = key and counted(
             key,
@@ -48,14 +52,20 @@ def read_counted(headers: Mapping[str, str], _provider: str, now: float) -> Iter
             yield reading
 
 
-def read_unified(headers: Mapping[str, str], _provider: str, now: float) -> Iterator[LimitReading]:
+def place_unified(name: str) -> tuple[str, str] | None:
+    """Window and field of a subscription's header; what is said of all windows has the window ``."""
+    found = _UNIFIED.fullmatch(name)
+    return (found[1] or "", found[2]) if found else None
+
+
+def read_unified(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
     """The windows of a subscription, whatever they are called; the one that binds first is marked."""
-    windows = _by_window(headers, _UNIFIED)
-    overall = windows.pop("", {})
-    claim = _claimed_key(headers.get(_CLAIM))
-    if overall and (claim or not windows):
-        windows.setdefault(claim or "unified", overall)
-    for window, fields in windows.items():
+    overall = windows.get("", {})
+    claim = _claimed_key(overall.get("representative-claim"))
+    named = {window: fields for window, fields in windows.items() if window}
+    if "status" in overall and (claim or not named):
+        named.setdefault(claim or "unified", overall)
+    for window, fields in named.items():
         key = word(window)
         used = number(fields.get("utilization"))
         status = word(fields.get("status"))
@@ -80,20 +90,6 @@ def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
     listed = [reading for entry in items(body.get("limits")) if (reading := _read_listed(mapping(entry), now))]
     yield from listed or _read_named(body, now)
     yield from _read_extra_usage(mapping(body.get("extra_usage")))
-
-
-@functools.lru_cache(maxsize=256)
-def _window_and_field(pattern: re.Pattern[str], name: str) -> tuple[str, str] | None:
-    found = pattern.fullmatch(name)
-    return (found[1] or "", found[2]) if found else None
-
-
-def _by_window(headers: Mapping[str, str], pattern: re.Pattern[str]) -> dict[str, dict[str, str]]:
-    windows: dict[str, dict[str, str]] = {}
-    for name, value in headers.items():
-        if found := _window_and_field(pattern, name):
-            windows.setdefault(found[0], {})[found[1]] = value
-    return windows
 
 
 def _claimed_key(claim: str | None) -> str | None:

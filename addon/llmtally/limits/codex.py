@@ -14,35 +14,35 @@ from typing import Any
 
 from ..formats.format import items, mapping, number
 from ..record import LimitReading
-from .values import HOUR, MINUTE, WEEK, inlined_headers, label, reset_number, truth, window_label, word
-
-FAMILY_SUFFIXES = ("-used-percent", "-window-minutes", "-reset-at", "-reset-after-seconds", "-limit-name")
-"""Ends of the header names of a family; its beginning is open."""
+from .values import HOUR, MINUTE, WEEK, label, reset_number, truth, window_label, word
 
 _MAIN_FAMILY = "codex"
 _SLOTS = ("primary", "secondary")
-_USED_PERCENT = re.compile(r"x-(.+)-(primary|secondary)-used-percent")
+_SLOT_FIELD = re.compile(r"x-(.+)-(primary|secondary)-(used-percent|window-minutes|reset-at|reset-after-seconds)")
+_FAMILY_NAME = re.compile(r"x-(.+)-(limit-name)")
+_ACCOUNT_FIELD = re.compile(r"x-codex-(credits)-(has-credits|unlimited|balance)|x-codex-(rate-limit-reached)-(type)")
 _PLAN_WINDOWS = (5 * HOUR, WEEK)
 _WINDOW_SLACK = 3 * MINUTE  # 299 and 10079 minutes have been sent for 5 hours and 7 days; Codex itself allows for 3 minutes
 
 
-def read_headers(headers: Mapping[str, str], _provider: str, now: float) -> Iterator[LimitReading]:
+def place(name: str) -> tuple[str, str] | None:
+    """Window and field of a header: `("codex primary", "used_percent")`, or of all a family's: `("codex", "limit_name")`."""
+    if found := _SLOT_FIELD.fullmatch(name):
+        return f"{found[1]} {found[2]}", found[3].replace("-", "_")
+    if found := _FAMILY_NAME.fullmatch(name) or _ACCOUNT_FIELD.fullmatch(name):
+        window, field = filter(None, found.groups())
+        return window, field.replace("-", "_")
+    return None
+
+
+def read_headers(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
     """The windows of every family in the headers, and the credits bought beside the plan."""
-    blocked = True if headers.get("x-codex-rate-limit-reached-type") else None
-    for name in headers:
-        if found := _USED_PERCENT.fullmatch(name):
-            family, slot = found[1], found[2]
-            window = {
-                "used_percent": headers[name],
-                "window_minutes": headers.get(f"x-{family}-{slot}-window-minutes"),
-                "reset_at": headers.get(f"x-{family}-{slot}-reset-at"),
-                "reset_after_seconds": headers.get(f"x-{family}-{slot}-reset-after-seconds"),
-            }
-            yield from _read_window(slot, window, now, family, headers.get(f"x-{family}-limit-name"), blocked)
-    credits_headers = {
-        field: headers.get(f"x-codex-credits-{field.replace('_', '-')}") for field in ("has_credits", "unlimited", "balance")
-    }
-    yield from _read_credits(credits_headers)
+    blocked = True if windows.get("rate-limit-reached", {}).get("type") else None
+    for window, fields in windows.items():
+        family, _, slot = window.partition(" ")
+        if slot:
+            yield from _read_window(slot, fields, now, family, windows.get(family, {}).get("limit_name"), blocked)
+    yield from _read_credits(windows.get("credits", {}))
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
@@ -50,13 +50,6 @@ def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
     yield from _read_family(event.get("rate_limits"), now, event.get("metered_limit_name"), event.get("limit_name"))
     yield from _read_additional(event.get("additional_rate_limits"), now)
     yield from _read_credits(mapping(event.get("credits")))
-
-
-def read_error_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """An error frame, which brings the headers that an HTTP error would have had; or `response.failed`."""
-    yield from read_headers(inlined_headers(event.get("headers")), "", now)
-    yield from read_error(event, now)
-    yield from read_error(mapping(event.get("response")), now)
 
 
 def read_error(body: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
@@ -80,6 +73,7 @@ def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
     yield from _read_family(body.get("rate_limit"), now)
     yield from _read_additional(body.get("additional_rate_limits"), now)
     yield from _read_credits(mapping(body.get("credits")))
+    yield from _read_spend(mapping(body.get("spend_control")), now)
 
 
 def _read_additional(families: Any, now: float) -> Iterator[LimitReading]:
@@ -160,4 +154,24 @@ def _read_credits(credit: Mapping[str, Any]) -> Iterator[LimitReading]:
         source="provider_native",
         remaining=None if unlimited else number(credit.get("balance")),
         status="unlimited" if unlimited else None,
+    )
+
+
+def _read_spend(control: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
+    """What a workspace lets one member spend, in credits; numbers come as text, too."""
+    own = mapping(control.get("individual_limit"))
+    used, left = number(own.get("used_percent")), number(own.get("remaining_percent"))
+    if used is None and left is not None:
+        used = max(0.0, 100 - left)
+    if used is None:
+        return
+    yield LimitReading(
+        key="spend",
+        source="provider_native",
+        utilization=used,
+        limit=number(own.get("limit")),
+        remaining=number(own.get("remaining")),
+        resets_at=_reset(own.get("reset_at"), own.get("reset_after_seconds"), now),
+        status="rejected" if control.get("reached") is True else None,
+        name=label(own.get("source")),
     )

@@ -7,6 +7,8 @@ the *percentage* left; `x-usage-ratelimit-{session,weekly}` likewise. Responses 
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,19 +17,27 @@ from ..formats.format import mapping, number
 from ..record import TEXT_CAP, LimitReading
 from .values import WEEK, percent, reset_value, signed, truth, word
 
-HEADER_PREFIXES = ("x-quota-snapshot-", "x-usage-ratelimit-")
-
+_HEADER = re.compile(r"x-(?:quota-snapshot|usage-ratelimit)-(.+)")
 _HEADER_FIELDS = {"ent": "entitlement", "rem": "percent_remaining", "totRem": "remaining", "rst": "reset_date"}
 _WINDOW_SECONDS = {"weekly": WEEK}
 
 
-def read_headers(headers: Mapping[str, str], _provider: str, now: float) -> Iterator[LimitReading]:
+def place(name: str) -> tuple[str, str] | None:
     """One quota a header."""
-    for name, value in headers.items():
-        for prefix in HEADER_PREFIXES:
-            if name.startswith(prefix):
-                fields = {_HEADER_FIELDS.get(field, field): text for field, text in parse_qsl(value[:TEXT_CAP])}
-                yield from _read_snapshot(name.removeprefix(prefix), fields, now)
+    found = _HEADER.fullmatch(name)
+    return (found[1], "snapshot") if found else None
+
+
+def read_headers(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
+    """The quotas, each a query string."""
+    for quota, fields in windows.items():
+        yield from _read_snapshot(quota, _fields(fields["snapshot"][:TEXT_CAP]), now)
+
+
+@functools.lru_cache(maxsize=64)
+def _fields(snapshot: str) -> dict[str, str]:
+    """They stay the same from answer to answer for a while."""
+    return {_HEADER_FIELDS.get(field, field): text for field, text in parse_qsl(snapshot)}
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:

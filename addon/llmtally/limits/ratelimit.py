@@ -7,13 +7,14 @@ Realtime sends the event `{"type": "rate_limits.updated", "rate_limits": [{"name
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..formats.format import items, mapping, number
 from ..record import LimitReading
-from .values import DAY, HOUR, MINUTE, WEEK, counted, inlined_headers, label, percent, reset_number, reset_time, truth, word
+from .values import DAY, HOUR, MINUTE, WEEK, counted, label, percent, reset_number, reset_time, truth, word
 
 _FIELD = re.compile(r"x-(ratelimit|tokenlimit)-(limit|remaining|reset)(?:-(.+))?")
 _UNITLESS = {"ratelimit": "requests", "tokenlimit": "tokens"}
@@ -35,13 +36,16 @@ _PROVIDER_WINDOWS = {
 _BUDGET_SECONDS = {"daily": DAY, "weekly": WEEK}
 
 
-def read_headers(headers: Mapping[str, str], provider: str, now: float) -> Iterator[LimitReading]:
+def place(name: str) -> tuple[str, str] | None:
+    """Window and field of a header; `x-ratelimit-over-limit` is about all windows."""
+    if found := _FIELD.fullmatch(name):
+        return found[3] or _UNITLESS[found[1]], found[2]
+    return ("", "over-limit") if name == "x-ratelimit-over-limit" else None
+
+
+def read_headers(windows: Mapping[str, Mapping[str, str]], provider: str, now: float) -> Iterator[LimitReading]:
     """Every window that the headers name, under the key of what it counts."""
-    windows: dict[str, dict[str, str]] = {}
-    for name, value in headers.items():
-        if found := _FIELD.fullmatch(name):
-            windows.setdefault(found[3] or _UNITLESS[found[1]], {})[found[2]] = value
-    over = truth(headers.get("x-ratelimit-over-limit"))
+    over = truth(windows.get("", {}).get("over-limit"))
     for window, fields in windows.items():
         key, seconds = _PROVIDER_WINDOWS.get((provider, window)) or _window(window)
         reading = key and counted(
@@ -71,12 +75,6 @@ def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
             yield reading
 
 
-def read_error(body: Mapping[str, Any], provider: str, now: float) -> Iterator[LimitReading]:
-    """OpenRouter puts the headers of a refusal into its body too: `error.metadata.headers`."""
-    metadata = mapping(mapping(body.get("error")).get("metadata"))
-    yield from read_headers(inlined_headers(metadata.get("headers")), provider, now)
-
-
 def read_key_answer(body: Any, _now: float) -> Iterator[LimitReading]:
     """OpenRouter's `GET /api/v1/key`: the key's own budget in USD."""
     key = mapping(mapping(body).get("data")) or mapping(body)
@@ -95,6 +93,7 @@ def read_key_answer(body: Any, _now: float) -> Iterator[LimitReading]:
     )
 
 
+@functools.lru_cache(maxsize=256)
 def _window(window: str) -> tuple[str | None, float | None]:
     """Key and length by the header's own word: `req-minute` is `requests_minute`, a minute long."""
     key = _KEYS.get(window) or window.replace("-", "_")

@@ -90,6 +90,7 @@ def window_label(seconds: float) -> str:
     return f"{seconds:.0f}s"
 
 
+@functools.lru_cache(maxsize=256)
 def window_length(key: str) -> float | None:
     """Seconds of a window whose key begins with its length (`5h`, `7d_opus`)."""
     found = _LENGTH_IN_KEY.fullmatch(key)
@@ -123,23 +124,35 @@ def counted(
 
 def reset_time(text: str, *, now: float) -> float | None:
     """Epoch seconds of a reset in any of its spellings; None for an empty, negative or unreadable one."""
-    text = text.strip()
     if not text or len(text) > RESET_TEXT_CAP:
         return None
+    at, seconds = _read_reset(text)
+    return at if seconds is None else _believed(now + seconds)
+
+
+@functools.lru_cache(maxsize=1024)
+def _read_reset(text: str) -> tuple[float | None, float | None]:
+    """Epoch seconds, or seconds from now. Windows are reset together, and stay the same from answer to answer."""
+    text = text.strip()
     if "T" in text:
-        return _rfc3339(text)
+        return _rfc3339(text), None
     if _DURATION.fullmatch(text):
-        return _believed(now + sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_STEP.findall(text)))
-    return reset_number(number(text), now=now)
+        return None, sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_STEP.findall(text))
+    return _read_amount(number(text))
 
 
 def reset_number(amount: float | None, *, now: float) -> float | None:
     """Epoch seconds of a bare number: by its size epoch milliseconds, epoch seconds, or seconds from now."""
+    at, seconds = _read_amount(amount)
+    return at if seconds is None else _believed(now + seconds)
+
+
+def _read_amount(amount: float | None) -> tuple[float | None, float | None]:
     if amount is None:
-        return None
+        return None, None
     if amount > 1e12:
-        return _believed(amount / 1000)
-    return _believed(amount if amount > 1e9 else now + amount)
+        return _believed(amount / 1000), None
+    return (_believed(amount), None) if amount > 1e9 else (None, amount)
 
 
 def reset_value(value: Any, *, now: float) -> float | None:
