@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from network import NOT_HERE
 from upstream.proxy import Proxy
 from upstream.server import Upstream
 
@@ -30,6 +31,11 @@ def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 sys.addaudithook(_refuse_the_world)
+
+
+def pytest_report_header() -> list[str]:
+    """What this machine cannot test."""
+    return [f"llmtally: mode {mode} is NOT tested here, for want of {what}" for mode, what in NOT_HERE.items()]
 
 
 @pytest.fixture(scope="session")

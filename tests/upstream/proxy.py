@@ -51,7 +51,9 @@ class Proxy:
         addon: Path | None = ADDON,
         options: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
+        """`within` is a command that starts mitmdump in a network of its own, where it may listen for other machines."""
         elsewhere = directory / "elsewhere"  # nothing may depend on the working directory
         elsewhere.mkdir(parents=True)
         ready = directory / "ready"
@@ -67,7 +69,7 @@ class Proxy:
             **(options or {}),
         }
         scripts = [*before, *([addon] if addon else []), *after, REDIRECT]
-        command = [MITMDUMP, "--listen-host", "127.0.0.1", "--listen-port", "0"]
+        command = [*within, MITMDUMP, "--listen-host", "0.0.0.0" if within else "127.0.0.1", "--listen-port", "0"]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
         for script in scripts:

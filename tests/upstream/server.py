@@ -25,7 +25,8 @@ _TLS_HANDSHAKE = b"\x16"
 class Upstream:
     """Answers by a route table `(host, path pattern) -> handler` that the test in progress has filled."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, listener: socket.socket | None = None) -> None:
+        """`listener` is for one in a network of its own."""
         self.authority = Authority(directory)
         self.served: list[Served] = []
         """Every request that was routed, in order."""
@@ -35,7 +36,7 @@ class Upstream:
         self._faults: list[BaseException] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = listener or socket.create_server(("127.0.0.1", 0))
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake upstream")
