@@ -72,7 +72,7 @@ def test_an_error_of_null_is_none() -> None:
         ({"type": "response.created", "stream_id": "a"}, False, Turn("a", "read")),
         ({"type": "response.completed"}, False, Turn("", "end")),
         ({"type": "response.failed"}, False, Turn("", "end")),
-        ({"type": "error", "status": 429}, False, Turn("", "fail")),
+        ({"type": "error", "status": 429}, False, Turn("", "close")),
         ({"type": "error", "error": {"code": "websocket_connection_limit_reached"}}, False, None),
         ({"type": "codex.rate_limits"}, False, None),
         ({"type": "codex.response.metadata"}, False, None),

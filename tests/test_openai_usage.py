@@ -160,6 +160,13 @@ def test_server_tools_of_all_dialects() -> None:
     assert read_usage(usage)[0].server_tools == {"search_sources": 2, "web_search": 4, "x_search": 3, "fetch_url": 5}
 
 
+def test_a_tool_under_two_names_is_counted_once() -> None:
+    """A null under one name does not undo the count under another."""
+    usage = {"num_search_queries": 4, "server_tool_use_details": {"web_search_requests": None}}
+
+    assert read_usage(usage)[0].server_tools == {"web_search": 4}
+
+
 def test_server_tools_are_capped() -> None:
     """A peer can't fill memory with tool names."""
     tools = {f"tool{n}_calls": 1 for n in range(1000)} | {"x" * 1000 + "_calls": 1}
@@ -175,6 +182,8 @@ def test_server_tools_are_capped() -> None:
     [
         ({"error": {"type": "t", "message": "m"}}, ApiError("t", "m")),
         ({"error": "text"}, ApiError("error", "text")),
+        ({"error": "text", "error_type": "validation"}, ApiError("validation", "text")),
+        ({"type": "conversation.response.error", "code": 3000, "message": "m"}, ApiError("3000", "m")),
         ({"object": "error", "type": "t", "message": "m"}, ApiError("t", "m")),
         ({"base_resp": {"status_code": 1004, "status_msg": "m"}}, ApiError("1004", "m")),
         ({"base_resp": {"status_code": 0, "status_msg": "success"}}, None),
@@ -200,3 +209,14 @@ def test_any_object_gives_disjoint_counts(first: dict[str, Any], second: dict[st
         n is None or n >= 0 for n in (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens, usage.output_tokens)
     )
     assert with_usage(once, second) == once
+
+
+def test_what_connectors_put_before_the_model_is_input() -> None:
+    """Mistral counts it beside the prompt; what it costs is not known for sure."""
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "connector_tokens": 100, "connectors": {"web_search": 2}}
+
+    assert read_usage({**usage, "total_tokens": 115}) == (
+        Usage(input_tokens=110, output_tokens=5, server_tools={"web_search": 2}),
+        True,
+    )
+    assert read_usage({**usage, "total_tokens": 15})[0].input_tokens == 10

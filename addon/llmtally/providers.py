@@ -99,6 +99,7 @@ IMAGES = (_post("/images/generations", formats.OPENAI_IMAGES), _post("/images/ed
 REALTIME = (_socket("/realtime", formats.OPENAI_REALTIME),)
 MESSAGES = (_post("/v1/messages", formats.ANTHROPIC_MESSAGES), _socket("/v1/messages", formats.ANTHROPIC_MESSAGES))
 SESSIONS = (
+    _get("/sessions/{session}/events", formats.ANTHROPIC_SESSIONS),
     _get("/sessions/{session}/events/stream", formats.ANTHROPIC_SESSIONS),
     _get("/sessions/{session}/stream", formats.ANTHROPIC_SESSIONS),
 )
@@ -126,6 +127,11 @@ PROVIDERS: tuple[Provider, ...] = (
             _get("/files/{file}/content", formats.OPENAI_BATCH),
             _socket("/live/sessions", formats.OPENAI_LIVE),
             _socket("/live/sessions/{session}", formats.OPENAI_LIVE),
+            _socket("/live/sessions/{session}/attach", formats.OPENAI_LIVE),
+            _socket("/live/sessions/{session}/fork", formats.OPENAI_LIVE),
+            _post("/agents/sessions", formats.OPENAI_AGENTS),
+            _get("/agents/sessions/{session}/events", formats.OPENAI_AGENTS),
+            _get("/agents/sessions/{session}/turns/{turn}", formats.OPENAI_AGENTS),
         ),
         price_id="openai",
     ),
@@ -238,6 +244,7 @@ PROVIDERS: tuple[Provider, ...] = (
             *RESPONSES,
             _post("/conversations", formats.OPENAI_CHAT),
             _post("/conversations/{id}", formats.OPENAI_CHAT),
+            _post("/conversations/{id}/restart", formats.OPENAI_CHAT),
             *EMBEDDINGS,
             *AUDIO,
             _post("/ocr", formats.OPENAI_CHAT),
@@ -248,9 +255,13 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "cohere",
         ("api.cohere.com", "api.cohere.ai"),
-        tuple(
-            _post(f"/{name}", formats.COHERE_CHAT)
-            for name in ("chat", "generate", "embed", "rerank", "classify", "summarize", "parse")
+        (
+            *(
+                _post(f"/{name}", formats.COHERE_CHAT)
+                for name in ("chat", "generate", "embed", "rerank", "classify", "summarize", "parse")
+            ),
+            *CHAT,
+            *EMBEDDINGS,
         ),
         price_id="cohere",
     ),
@@ -381,6 +392,7 @@ GENERIC: tuple[Endpoint, ...] = (
     *GEMINI,
     *(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")),
     _post("/completion", formats.LLAMA_CPP),
+    _post("/api/v1/chat", formats.LM_STUDIO),
     _post("/model/{model}/invoke", formats.BEDROCK_INVOKE),
     _post("/model/{model}/invoke-with-response-stream", formats.BEDROCK_INVOKE),
     _post("/model/{model}/converse", formats.BEDROCK_CONVERSE),

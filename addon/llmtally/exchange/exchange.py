@@ -277,7 +277,7 @@ class Exchange:
             self._ask(turn.lane, lane, at, calls)
             return
         found_lane = self._lanes.get(turn.lane)
-        if found_lane is None and turn.phase == "fail":
+        if found_lane is None and turn.phase == "close":
             return
         if found_lane is None:
             found_lane = self._successor(turn.lane, at)

@@ -14,7 +14,9 @@ from .gemini import GEMINI_GENERATE
 from .gemini_interactions import GEMINI_INTERACTIONS
 from .gemini_live import GEMINI_LIVE
 from .llama_cpp import LLAMA_CPP
+from .lm_studio import LM_STUDIO
 from .ollama import OLLAMA
+from .openai_agents import OPENAI_AGENTS
 from .openai_audio import OPENAI_SPEECH, OPENAI_TRANSCRIPTION
 from .openai_batch import OPENAI_BATCH
 from .openai_chat import OPENAI_CHAT, OPENAI_CHAT_MINIMAX, OPENAI_COMPLETIONS
@@ -40,7 +42,9 @@ FORMATS: tuple[Format, ...] = (
     GEMINI_INTERACTIONS,
     GEMINI_LIVE,
     LLAMA_CPP,
+    LM_STUDIO,
     OLLAMA,
+    OPENAI_AGENTS,
     OPENAI_BATCH,
     OPENAI_CHAT,
     OPENAI_COMPLETIONS,
@@ -73,7 +77,9 @@ __all__ = [
     "GEMINI_INTERACTIONS",
     "GEMINI_LIVE",
     "LLAMA_CPP",
+    "LM_STUDIO",
     "OLLAMA",
+    "OPENAI_AGENTS",
     "OPENAI_BATCH",
     "OPENAI_CHAT",
     "OPENAI_CHAT_MINIMAX",

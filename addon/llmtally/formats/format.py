@@ -48,9 +48,9 @@ class Turn:
 
     lane: str
     """Responses that interleave have different lanes; one lane holds one response at a time."""
-    phase: Literal["request", "read", "end", "fail"]
-    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response is settled. `fail`: an error,
-    which ends the lane's response if one is open and otherwise concerns none."""
+    phase: Literal["request", "read", "end", "close"]
+    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response is settled. `close`: the same
+    if a response is open in the lane; if none is, it concerns none (an error, an end said twice)."""
 
 
 def no_content(message: Any) -> int:

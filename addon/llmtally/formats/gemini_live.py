@@ -47,7 +47,10 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
     message = mapping(message)
     if from_client or not any(name in message for name in SERVER_MEMBERS):
         return None
-    return Turn(LANE, "end" if _ends_turn(message) else "read")
+    if not _ends_turn(message):
+        return Turn(LANE, "read")
+    # Some models say that a turn is complete after the tool call that ended it.
+    return Turn(LANE, "end" if "usageMetadata" in message or "error" in message else "close")
 
 
 def read_session(message: Any) -> Mapping[str, RequestReading]:

@@ -136,7 +136,8 @@ def _text_length(content: Any) -> int:
     return length
 
 
-_NEEDLES = (b'_tokens"', b'"error"', b'"finish_reason":"', b'"finish_reason": "')
+# `error"` is the end of Mistral's event type `conversation.response.error` too.
+_NEEDLES = (b'_tokens"', b'error"', b'"finish_reason":"', b'"finish_reason": "')
 
 OPENAI_CHAT = Format(
     name="openai_chat",

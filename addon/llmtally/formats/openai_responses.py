@@ -120,7 +120,7 @@ def socket_turn(message: Any, from_client: bool) -> Turn | None:
         return Turn(lane, "request") if kind == "response.create" else None
     if kind == "error":
         aged = _SOCKET_AGED in (message.get("code"), mapping(message.get("error")).get("code"))
-        return None if aged else Turn(lane, "fail")
+        return None if aged else Turn(lane, "close")
     if kind is None or not kind.startswith("response."):
         return None
     return Turn(lane, "end" if kind in TERMINAL else "read")

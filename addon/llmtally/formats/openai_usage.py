@@ -9,7 +9,7 @@ Which dialect it is follows from the object's shape, never from the host: gatewa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..record import ApiError, Reading, Usage
@@ -44,10 +44,14 @@ def read_body(message: Any, reading: Reading) -> Reading:
 
 def read_error(message: Mapping[str, Any]) -> ApiError | None:
     """What went wrong, wherever the dialects of an OpenAI-shaped body say it."""
+    if isinstance(said := message.get("error"), str) and "error_type" in message:  # Text Generation Inference
+        return described_error(message["error_type"], said)
     if (error := api_error(message.get("error"))) is not None:
         return error
     if message.get("object") == "error":  # Mistral, older vLLM
         return api_error(message) or ApiError("error")
+    if message.get("type") == "conversation.response.error":  # Mistral
+        return described_error(message.get("code"), message.get("message"))
     status = mapping(message.get("base_resp"))
     if count(status.get("status_code")):  # MiniMax: errors come as 200
         return described_error(status["status_code"], status.get("status_msg"))
@@ -62,11 +66,11 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
     """Fold one usage object."""
     usage = mapping(usage)
     known = reading.usage or Usage()
-    counted, contradicting = read_usage(usage, known)
+    counted, doubtful = read_usage(usage, known)
     cost, cost_partial = stated_cost(usage)
     if cost is None:
         cost = reading.cost_usd
-    inexact = contradicting or miscounted(usage)
+    inexact = doubtful or miscounted(usage)
     return reading._replace(
         usage=known.updated(counted) if counted else reading.usage,
         cost_usd=cost,
@@ -76,7 +80,7 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
 
 
 def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Usage, bool]:
-    """The counts in disjoint buckets, and whether they contradicted each other.
+    """The counts in disjoint buckets, and whether they contradict each other or are of a kind whose price is not known.
 
     `known` is what the response said before: where this object is silent about the cache, the input is what remains of the
     prompt without the cache known from elsewhere (a header, an earlier copy of the object).
@@ -84,9 +88,9 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     if "prompt_tokens" not in usage and "total_tokens" not in usage and not _EXCLUSIVE.isdisjoint(usage):
         return anthropic_messages.read_usage(usage), False
     input_details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
-    prompt = _prompt(usage)
-    completion = _first(usage, "completion_tokens", "output_tokens")
-    total = count(usage.get("total_tokens"))
+    completion, total = _first(usage, "completion_tokens", "output_tokens"), count(usage.get("total_tokens"))
+    from_connectors = _from_connectors(usage, completion, total)
+    prompt = _prompt(usage, from_connectors)
     reasoning = _largest((output_details, usage), ("reasoning_tokens",))
     cache = _read_cache(usage, input_details)
     after = (known or Usage()).updated(cache)
@@ -94,10 +98,10 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     beside = cached if _is_exclusive(usage, prompt, cached) else _beside_prompt(prompt, completion, total, cached, reasoning)
     uncached = None if prompt is None else prompt - (cached - beside)
     output = _output(prompt, completion, total, beside)
-    contradicting = uncached is not None and uncached < 0
+    doubtful = from_connectors > 0 or (uncached is not None and uncached < 0)
     if reasoning is not None and output is not None and reasoning > output:
         # A part can't exceed its whole: this server counts reasoning elsewhere, and its total is silent about it.
-        output, contradicting = output + reasoning, True
+        output, doubtful = output + reasoning, True
     counted = cache._replace(
         input_tokens=None if uncached is None else max(0, uncached),
         output_tokens=output,
@@ -106,9 +110,9 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
         output_audio_tokens=count(output_details.get("audio_tokens")),
         input_image_tokens=_largest((input_details, usage), ("image_tokens",)),
         output_image_tokens=count(output_details.get("image_tokens")),
-        server_tools=_server_tools(usage),
+        server_tools=server_tools(_called_tools(usage)),
     )
-    return counted, contradicting
+    return counted, doubtful
 
 
 def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
@@ -126,10 +130,16 @@ def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
     )
 
 
-def _prompt(usage: Mapping[str, Any]) -> int | None:
+def _from_connectors(usage: Mapping[str, Any], completion: int | None, total: int | None) -> int:
+    """What Mistral's connectors put before the model, if the total says that the prompt count leaves it out."""
+    prompt, more = count(usage.get("prompt_tokens")), count(usage.get("connector_tokens"))
+    return more if prompt is not None and more and total == prompt + (completion or 0) + more else 0
+
+
+def _prompt(usage: Mapping[str, Any], more: int) -> int | None:
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     if prompt is not None:
-        return prompt
+        return prompt + more
     hit, miss = count(usage.get("prompt_cache_hit_tokens")), count(usage.get("prompt_cache_miss_tokens"))
     return None if hit is None and miss is None else (hit or 0) + (miss or 0)
 
@@ -154,17 +164,18 @@ def _output(prompt: int | None, completion: int | None, total: int | None, besid
     return rest if rest > (completion or 0) else completion
 
 
-def _server_tools(usage: Mapping[str, Any]) -> dict[str, int] | None:
-    """Calls of tools the provider ran: xAI, OpenRouter, Perplexity."""
-    found: dict[str, int | None] = {"search_sources": count(usage.get("num_sources_used"))}
-    found["web_search"] = count(usage.get("num_search_queries"))
+def _called_tools(usage: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
+    """Calls of tools the provider ran: xAI, OpenRouter, Perplexity, Mistral's connectors."""
+    yield "search_sources", count(usage.get("num_sources_used"))
+    yield "web_search", count(usage.get("num_search_queries"))
     for holder in ("server_side_tool_usage_details", "server_tool_use_details", "server_tool_use"):
         for name, value in mapping(usage.get(holder)).items():
             if name.endswith(("_calls", "_requests")):
-                found[name.removesuffix("_calls").removesuffix("_requests")] = count(value)
+                yield name.removesuffix("_calls").removesuffix("_requests"), count(value)
     for name, value in mapping(usage.get("tool_calls_details")).items():
-        found[name] = count(mapping(value).get("invocation"))
-    return server_tools(found.items())
+        yield name, count(mapping(value).get("invocation"))
+    for name, value in mapping(usage.get("connectors")).items():
+        yield name, count(value)
 
 
 def _details(usage: Mapping[str, Any], names: tuple[str, ...]) -> Mapping[str, Any]:
