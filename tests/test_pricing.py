@@ -37,6 +37,7 @@ FEW = tokens(1000, 0, 0, 1000)
 """Below every threshold; costs a thousandth of the sum of the two rates."""
 
 AUDIO_ONLY = tokens(MILLION, 0, 0, MILLION, input_audio_tokens=MILLION, output_audio_tokens=MILLION)
+IMAGES = tokens(1000, 0, 0, 1000, input_image_tokens=600, output_image_tokens=1000)
 CACHED_AUDIO = tokens(0, 1000, input_audio_tokens=1000, cache_read_audio_tokens=1000)
 AN_HOUR = tokens(0, 0, MILLION, cache_write_1h_tokens=MILLION)
 
@@ -66,6 +67,9 @@ FROM_THE_DATA = [
     case("threshold-counts-writes", 0.062503125, "anthropic", "claude-haiku-5-5", tokens(0, 0, 100_001, 1)),
     case("up-to-200k-at-x-ai", 0.399998, "x_ai", "grok-4.7", tokens(199_999)),
     case("from-200k-on-at-x-ai", 0.8, "x_ai", "grok-4.7", tokens(200_000)),
+    case("up-to-200k-at-google", 0.26, "gemini", "gemini-2.5-pro", tokens(200_000, 0, 0, 1_000)),
+    case("above-200k-at-google", 0.5150025, "gemini", "gemini-2.5-pro", tokens(200_001, 0, 0, 1_000)),
+    case("above-200k-at-anthropic", 1.222506, "anthropic", "claude-sonnet-4-5-20250929", tokens(200_001, 0, 0, 1_000)),
     # Tiers, speed, batches.
     case("default-tier", 0.012, "openai", "gpt-6.1-sol", FEW, service_tier="default"),
     case("flex", 0.006, "openai", "gpt-6.1-sol", FEW, service_tier="flex"),
@@ -76,11 +80,24 @@ FROM_THE_DATA = [
     case("anthropic-batch", 12.0, "anthropic", "claude-opus-5-5", service_tier="batch"),
     case("anthropic-batch-file", 12.0, "anthropic", "claude-opus-5-5", api="anthropic_batch"),
     case("anthropic-fast", 48.0, "anthropic", "claude-opus-5-5", speed="fast"),
+    case("fast-cached", 0.4, "anthropic", "claude-opus-5-5", tokens(0, MILLION), speed="fast"),
+    case("mistral-batch", 1.4, "mistral", "mistral-large-4", api="openai_batch"),
+    case("groq-batch", 0.375, "groq", "openai/gpt-oss-120b", api="openai_batch"),
+    case("batch-of-1h-writes", 4.0, "anthropic", "claude-opus-5-5", AN_HOUR, service_tier="batch"),
+    # 300,000 x 4 / 2 + 1,000 x 15 / 2, and twice 300,000 x 4 + 1,000 x 15: a tier's factor is on the band's rates.
+    case("flex-above-272k", 0.6075, "openai", "gpt-6.1-sol", tokens(300_000, 0, 0, 1_000), service_tier="flex"),
+    case("priority-above-272k", 2.43, "openai", "gpt-6.1-sol", tokens(300_000, 0, 0, 1_000), service_tier="priority"),
+    case("batch-above-100k", 0.02500025, "anthropic", "claude-haiku-5-5", tokens(100_001), service_tier="batch"),
+    case("written-for-30-minutes", 0.0025, "openai", "gpt-6.1-sol", tokens(0, 0, 1000, cache_write_30m_tokens=1000)),
     case("gemini-tts-flex", 4.75, "gemini", "gemini-3.8-flash-tts", service_tier="flex"),
     # Subsets with rates of their own.
     case("audio", 0.064, "openai", "gpt-realtime", tokens(1000, 0, 0, 500, input_audio_tokens=1000, output_audio_tokens=500)),
     case("cached-audio", 0.0004, "openai", "gpt-realtime", CACHED_AUDIO),
     case("image", 0.03, "gemini", "gemini-2.5-flash-image", tokens(0, 0, 0, 1000, output_image_tokens=1000)),
+    # 400 x 5 + 600 x 10 + 1,000 x 40.
+    case("image-both-ways", 0.048, "openai", "gpt-image-1", IMAGES),
+    # 100 x 2.5 + 900 x 6 + 100 x 10.
+    case("transcription", 0.00665, "openai", "gpt-4o-transcribe", tokens(1000, 0, 0, 100, input_audio_tokens=900)),
     # Server tools by the call.
     case("web-search", 0.03, "anthropic", "claude-opus-5-5", tokens(server_tools={"web_search": 3})),
     case("file-search", 0.005, "openai", "gpt-6.1-sol", tokens(server_tools={"file_search": 2})),
@@ -126,6 +143,8 @@ CORRECTED = [
 SURCHARGED = [
     case("inference-geo-us", 33.0, "anthropic", "claude-opus-4-6", inference_geo="us"),
     case("inference-geo-us-on-aws", 26.4, "aws_anthropic", "claude-opus-5-5", inference_geo="us"),
+    # Half for the batch, 1.1 for the place.
+    case("inference-geo-us-in-a-batch", 13.2, "anthropic", "claude-opus-5-5", service_tier="batch", inference_geo="us"),
     case("inference-geo-global", 30.0, "anthropic", "claude-opus-4-6", inference_geo="global"),
     case("inference-geo-before-4.6", 30.0, "anthropic", "claude-opus-4-5-20251101", inference_geo="us"),
     case("openai-eu", 0.01925, "openai", "gpt-5.4-2026-03-05", FEW, host="eu.api.openai.com"),
@@ -230,6 +249,8 @@ def test_inexact_prices_say_so(call: Call, usd: float) -> None:
         pytest.param(make_call("anthropic", None), id="no-model"),
         pytest.param(make_call("vercel", "claude-opus-5-5"), id="no-price-list"),
         pytest.param(make_call("unknown", "gpt-4o"), id="unknown-provider"),
+        pytest.param(make_call("ollama_cloud", "gpt-oss:120b"), id="the-cloud-of-a-local-server"),
+        pytest.param(make_call("openai", "ft:gpt-4.1-mini-2025-04-14:acme::abc"), id="fine-tuned"),
         pytest.param(
             make_call(
                 "aws_bedrock", None, request_model="arn:aws:bedrock:us-east-1:1:application-inference-profile/claude-opus-5-5"
