@@ -26,11 +26,11 @@ class Later:
     def __init__(self) -> None:
         self.pool = ThreadPoolExecutor(1, thread_name_prefix="llmtally")
         """The one thread for what would hold the loop."""
-        self._work: deque[Callable[[], None]] = deque()
+        self._work: deque[Callable[[], object]] = deque()
         self._scheduled = False
         self._heavy: dict[Future[Any], list[Callable[[], None]]] = {}
 
-    def soon(self, work: Callable[[], None]) -> None:
+    def soon(self, work: Callable[[], object]) -> None:
         """Do something once the bytes at hand have gone on."""
         self._work.append(work)
         if not self._scheduled:

@@ -1,0 +1,257 @@
+"""Flows followed from their request to their settlement: mitmproxy's life of a flow on one side, the sans-IO core on the other.
+
+Nothing here waits. Reading and settling happen after the bytes have gone on, in slices on mitmproxy's loop, or in a worker thread
+where a body is large.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy import ctx, http
+from mitmproxy.flow import Flow
+from mitmproxy.websocket import WebSocketMessage
+
+from ..client_process import Processes
+from ..exchange import Ending, Exchange
+from ..formats.format import described_error
+from ..later import Later
+from ..providers import Directory
+from ..tap import RequestTap, Tap, tap_of
+from ..wire.framing import is_streaming
+from . import options
+from .flows import ending_of, head_of, is_coded, lower_headers, method_of
+from .guard import Guard
+from .quotas import Quotas
+from .recorder import Recorder
+
+HEAVY = 256 * 2**10
+"""Bodies above this are read in a worker thread: parsing one holds the loop for a millisecond or more."""
+
+HEAVY_CODED = 16 * 2**10
+"""The same for bodies in a content coding, which may be many times larger."""
+
+KEPT_FRAMES = 64
+"""WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
+
+
+@dataclass(slots=True)
+class Followed:
+    """A flow that leads to an LLM."""
+
+    flow: http.HTTPFlow
+    exchange: Exchange
+    tap: Tap | None = None
+    request_tap: RequestTap | None = None
+    ignored: bool = False
+    """It is left alone: no provider was asked, or reading it has failed."""
+
+
+class Follower:
+    """The hooks of flows."""
+
+    def __init__(self, recorder: Recorder, quotas: Quotas, processes: Processes, guard: Guard, later: Later) -> None:
+        self.directory = Directory()
+        """Who answers LLM calls."""
+        self._recorder = recorder
+        self._quotas = quotas
+        self._processes = processes
+        self._guard = guard
+        self._later = later
+        self._followed: dict[str, Followed] = {}
+
+    def cut_short(self) -> None:
+        """mitmproxy ends: settle what is in flight."""
+        for followed in self._followed.values():
+            self._guarded(followed, self._request_sent, followed)
+            self._guarded(followed, self._settle, followed, "client_aborted", time.time(), None)
+        self._followed.clear()
+
+    def _guarded(self, followed: Followed, work: Callable[..., Any], *args: Any) -> None:
+        """Run what reads a flow; once it has failed, the flow goes on unread."""
+        if not followed.ignored and not self._guard(work, *args):
+            followed.ignored = True
+
+    # The request
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Decide whether this is an LLM call, by host and path."""
+        if flow.live and flow.is_replay != "response":
+            self._guard(self._follow, flow)
+
+    def _follow(self, flow: http.HTTPFlow) -> Followed | None:
+        method = method_of(flow.request)
+        memory = self._recorder.memory
+        if method is None or memory is None:
+            return None
+        head = head_of(flow, method)
+        route = self.directory.route(method, head.host, head.path)
+        if route is None:
+            self._quotas.asks(flow, head)
+            return None
+        followed = self._followed[flow.id] = Followed(flow, Exchange(route, head, memory))
+        self._quotas.passes(head)
+        if flow.request.stream:
+            before = flow.request.stream
+            followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
+        if (peer := flow.client_conn.peername) is not None:
+            self._processes.connected(flow.client_conn.id, peer[:2], now=time.monotonic())
+        return followed
+
+    # The response
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Choose the decoders, and tap the body if it is a stream."""
+        if (followed := self._followed.get(flow.id)) is not None:
+            if flow.response is not None and flow.response.timestamp_end is not None:
+                followed.ignored = True  # made up by an addon: no provider was asked
+                return
+            self._guarded(followed, self._start_response, flow, followed)
+            if followed.ignored and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
+                flow.response.stream = flow.response.stream or True  # unread, but not held back either
+
+    def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
+        assert flow.response is not None
+        exchange = followed.exchange
+        self._request_sent(followed)
+        exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
+        if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
+            self._attach(flow.response, followed, flow)
+
+    def update(self, flows: Sequence[Flow]) -> None:
+        """Wrap a stream callable that another addon has set after `responseheaders`: this comes before the first byte."""
+        for flow in flows:
+            followed = self._followed.get(flow.id)
+            if followed is None or followed.tap is None or not isinstance(flow, http.HTTPFlow) or flow.response is None:
+                continue
+            if flow.response.timestamp_end is None and flow.response.stream is not followed.tap.stream:
+                followed.tap.drain()
+                followed.tap.active = False
+                self._guarded(followed, self._attach, flow.response, followed, flow)
+
+    def _attach(self, response: http.Response, followed: Followed, flow: http.HTTPFlow) -> None:
+        before = response.stream
+        followed.tap = Tap(
+            followed.exchange,
+            chained=before if callable(before) else None,
+            clock=time.time,
+            later=self._later.soon,
+            settle=functools.partial(self._recorder.record, flow),
+            keep=ctx.options.usage_keep_bodies,
+        )
+        response.stream = followed.tap.stream
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The response is whole, or is a WebSocket upgrade that goes on."""
+        assert flow.response is not None
+        if self._quotas.answered(flow):
+            return
+        if flow.response.status_code == 101:
+            if flow.websocket is None:
+                self._followed.pop(flow.id, None)  # some other protocol; no hook will tell of its end
+        else:
+            self._guard(self._finish, flow, "complete" if flow.error is None else "client_aborted")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The flow broke: one of the sides went away, or it was killed."""
+        self._quotas.broke(flow)
+        if flow.websocket is None:
+            self._guard(self._finish, flow, ending_of(flow))
+
+    def _finish(self, flow: http.HTTPFlow, ending: Ending) -> None:
+        followed = self._followed.pop(flow.id, None) or self._taken_over(flow)
+        if followed is None or followed.ignored:
+            return
+        at = time.time()
+        body: bytes | None = None
+        if (response := flow.response) is not None and flow.server_conn.timestamp_start is None:
+            return  # answered by an addon: no provider was asked
+        if response is not None:
+            if followed.tap is None:
+                body = response.raw_content
+            else:
+                self._release(response, followed.tap)
+        sent = self._request_sent(followed)
+        settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
+        if sent + len(body or b"") > (HEAVY if not is_coded(flow) else HEAVY_CODED):
+            self._later.in_thread(functools.partial(followed.exchange.read_ahead, body or b"", at), settle)
+        elif options.saves_flows():
+            settle()  # `-w` writes the flow when this hook is over, and the comment with it
+        elif (looking := self._processes.pending(flow.client_conn.id)) is not None:
+            self._later.after(looking, settle)
+        else:
+            self._later.soon(settle)
+
+    @staticmethod
+    def _request_sent(followed: Followed) -> int:
+        """Hand over what is known of the request by now; gives the size of the body that is there to be read."""
+        request, tap = followed.flow.request, followed.request_tap
+        body = request.raw_content if tap is None else tap.body()
+        size = tap.size if tap is not None else None if body is None else len(body)
+        followed.exchange.request_sent(body, size, request.timestamp_end or request.timestamp_start)
+        return len(body or b"")
+
+    def _taken_over(self, flow: http.HTTPFlow) -> Followed | None:
+        """A flow that an instance before a script reload was following."""
+        if not flow.live or flow.is_replay == "response" or flow.response is None:
+            return None
+        if (tap := tap_of(flow.response.stream)) is not None:
+            tap.settle = functools.partial(self._recorder.record, flow)
+            return Followed(flow, tap.exchange, tap)
+        if (followed := self._follow(flow)) is not None:
+            del self._followed[flow.id]
+            followed.exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
+        return followed
+
+    @staticmethod
+    def _release(response: http.Response, tap: Tap) -> None:
+        """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep flows."""
+        if response.stream is tap.stream:
+            response.stream = tap.chained or True
+        if tap.kept is not None:
+            response.raw_content = b"".join(tap.kept)
+
+    # Sockets
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """One message, either way."""
+        followed = self._followed.get(flow.id)
+        if followed is None or followed.ignored or flow.websocket is None:
+            return
+        messages = flow.websocket.messages
+        if messages and not messages[-1].injected and not messages[-1].dropped:
+            self._later.soon(functools.partial(self._guarded, followed, self._frame, followed, messages[-1], time.time()))
+        others_keep = options.saves_flows() or ctx.master.addons.get("view") is not None
+        if len(messages) > KEPT_FRAMES and followed.exchange.route.confirmed and not others_keep:
+            del messages[:-1]
+
+    def _frame(self, followed: Followed, message: WebSocketMessage, at: float) -> None:
+        self._recorder.record(followed.flow, followed.exchange.frame(message.content, from_client=message.from_client, at=at))
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """The socket closed; a turn that is still open was cut off."""
+        followed = self._followed.pop(flow.id, None)
+        if followed is not None and flow.websocket is not None:
+            ending: Ending = "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
+            self._later.soon(functools.partial(self._guarded, followed, self._settle, followed, ending, time.time(), None))
+
+    # Settlement
+
+    def _settle(self, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
+        if followed.tap is not None:
+            followed.tap.drain()
+            followed.tap.active = False
+        flow, exchange = followed.flow, followed.exchange
+        error = None
+        if flow.error is not None and ending == "upstream_aborted":
+            error = described_error("connection", flow.error.msg)
+        calls = exchange.feed(body, at) if body and not exchange.read else []
+        if flow.response is not None and flow.response.trailers:
+            exchange.trailed(lower_headers(flow.response.trailers))
+        self._recorder.record(flow, calls + exchange.end(ending, at, error))
+        if self._recorder.live is not None:
+            self._recorder.live.stream_events += exchange.messages

@@ -1,0 +1,109 @@
+"""A settled call's way: who asked and what it cost, then into journal and state, a line in the terminal, a comment at its flow."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mitmproxy import ctx, http
+from mitmproxy.hooks import UpdateHook
+from mitmproxy.log import ALERT
+
+from ..client_process import Processes, with_process
+from ..exchange import Memory
+from ..live import Live
+from ..pricing import Pricer
+from ..providers import PRICE_IDS
+from ..record import Call, Cost
+from ..runs import Runs, with_run
+from ..terminal import one_line
+
+logger = logging.getLogger(__name__)
+
+PRICES_INTERVAL = 2.0
+"""Seconds between looks at the price file's time stamp."""
+
+COMMENT_MARK = "llmtally: "
+
+
+class Recorder:
+    """Takes calls in."""
+
+    def __init__(self, runs: Runs, processes: Processes, later: Callable[[Callable[[], object]], None]) -> None:
+        self.live: Live | None = None
+        """Where they go, once a directory is open."""
+        self.memory: Memory | None = None
+        """What calls must know of each other."""
+        self.coverage: Counter[str] = Counter()
+        """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
+        self._runs = runs
+        self._processes = processes
+        self._later = later
+        self._pricer = Pricer(price_ids=PRICE_IDS)
+        self._prices_checked = 0.0
+        self._lines: list[str] = []
+        """Calls that are not printed yet."""
+
+    def read_prices(self, path: Path | None) -> str | None:
+        """Use a person's own prices from now on; what is wrong with them, if anything is."""
+        self._pricer = Pricer(price_ids=PRICE_IDS, override_path=path)
+        return self._pricer.reload_if_changed()
+
+    def explain(self, call: Call) -> Cost:
+        """How the cost of a call adds up."""
+        return self._pricer.price(call)
+
+    def record(self, flow: http.HTTPFlow, calls: Iterable[Call]) -> None:
+        """Calls of this flow have been settled."""
+        for call in calls:
+            self._record_one(flow, call)
+
+    def count(self, bucket: str) -> None:
+        """Count a response that makes no call."""
+        self.coverage[bucket] += 1
+        if self.live is not None:
+            self.live.count(bucket)
+
+    def _record_one(self, flow: http.HTTPFlow, call: Call) -> None:
+        attribution = with_run(call.attribution, self._runs.of(flow.client_conn.id))
+        attribution = with_process(attribution, self._processes.of(flow.client_conn.id))
+        if attribution is not call.attribution:
+            call = call._replace(attribution=attribution)
+        if call.coverage in ("priced", "unpriced"):
+            self._reload_prices()
+            call = call.priced(self._pricer.price(call))
+        self.coverage[call.coverage] += 1
+        if self.live is not None:
+            self.live.add(call)
+        if call.coverage == "duplicate" or call.pending:
+            return
+        line = one_line(call)
+        if not ctx.options.usage_quiet:
+            self._lines.append(line)
+            if len(self._lines) == 1:
+                self._later(self._print_lines)
+        _comment(flow, line)
+
+    def _print_lines(self) -> None:
+        """What has been settled since the last time: mitmproxy shows each log entry to all its addons, which costs 100 us."""
+        lines, self._lines = self._lines, []
+        logger.log(ALERT, "%s", "\n".join(lines))
+
+    def _reload_prices(self) -> None:
+        now = time.monotonic()
+        if now - self._prices_checked > PRICES_INTERVAL:
+            self._prices_checked = now
+            if problem := self._pricer.reload_if_changed():
+                logger.log(ALERT, "llmtally: %s", problem)
+
+
+def _comment(flow: http.HTTPFlow, line: str) -> None:
+    """Put the call beside its flow; what a person wrote there stays."""
+    if flow.comment and not flow.comment.startswith(COMMENT_MARK):
+        return
+    flow.comment = f"{COMMENT_MARK}{line}"
+    if ctx.master.addons.get("view") is not None:
+        ctx.master.addons.trigger(UpdateHook([flow]))
