@@ -104,8 +104,15 @@ SESSIONS = (
     _get("/sessions/{session}/stream", formats.ANTHROPIC_SESSIONS),
 )
 GEMINI = (
-    _post("/models/{model}:generateContent", formats.GEMINI_GENERATE),
-    _post("/models/{model}:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
+    # The two beside `models` hold models that were tuned, on the Gemini API and on Vertex.
+    *(
+        endpoint
+        for collection in ("models", "tunedModels", "endpoints")
+        for endpoint in (
+            _post(f"/{collection}/{{model}}:generateContent", formats.GEMINI_GENERATE),
+            _post(f"/{collection}/{{model}}:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
+        )
+    ),
     _post("/models/{model}:embedContent", formats.GEMINI_GENERATE),
     _post("/models/{model}:batchEmbedContents", formats.GEMINI_GENERATE),
 )
@@ -225,7 +232,7 @@ PROVIDERS: tuple[Provider, ...] = (
     # google-gemini/gemini-cli `code_assist/server.ts`
     Provider(
         "code_assist",
-        ("cloudcode-pa.googleapis.com", "*-cloudcode-pa.sandbox.googleapis.com"),
+        ("cloudcode-pa.googleapis.com", "*-cloudcode-pa.googleapis.com", "*-cloudcode-pa.sandbox.googleapis.com"),
         (
             _post("/v1internal:generateContent", formats.GEMINI_GENERATE),
             _post("/v1internal:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
@@ -346,6 +353,7 @@ PROVIDERS: tuple[Provider, ...] = (
             *MESSAGES,
             _post("/services/aigc/{task}/{function}", formats.DASHSCOPE),
             _post("/services/embeddings/{task}/{function}", formats.DASHSCOPE),
+            _post("/services/rerank/{task}/{function}", formats.DASHSCOPE),
             _socket("/api-ws/v1/inference", formats.DASHSCOPE),
         ),
     ),
