@@ -18,7 +18,8 @@ from statistics import median
 import orjson
 
 from llmtally.live import Live
-from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339, to_line
+from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339
+from llmtally.schema import to_line
 from llmtally.tracker import Tracker
 
 from .report import Cell, Goal, Plan, Section

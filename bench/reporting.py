@@ -23,7 +23,8 @@ from pathlib import Path
 from statistics import median
 
 from llmtally.journal import utc_day
-from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339, to_line
+from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339
+from llmtally.schema import to_line
 
 from .report import FULL, Goal, Plan, Section
 

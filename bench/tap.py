@@ -20,7 +20,7 @@ from llmtally.attribution import Attributor
 from llmtally.exchange import Exchange, Memory, RequestHead
 from llmtally.pricing import Pricer
 from llmtally.providers import Directory
-from llmtally.record import to_line
+from llmtally.schema import to_line
 from llmtally.tap import Tap
 from llmtally.terminal import one_line
 

@@ -16,7 +16,8 @@ from llmtally.attribution import Attributor, RequestView
 from llmtally.journal import account_key, utc_day
 from llmtally.limits import read_headers
 from llmtally.pricing import Pricer
-from llmtally.record import ApiError, Attribution, Call, Usage, to_line
+from llmtally.record import ApiError, Attribution, Call, Usage
+from llmtally.schema import to_line
 
 from .cast import OPENROUTER, USERS, User
 from .plans import HOUR, MINUTE, Plans

@@ -12,7 +12,8 @@ from typing import Any
 from click.testing import CliRunner
 
 from llmtally.journal import utc_day
-from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage, to_line
+from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage
+from llmtally.schema import to_line
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 

@@ -10,7 +10,8 @@ import pytest
 
 from llmtally.export import export
 from llmtally.journal import Journal
-from llmtally.record import FIELDS, LimitReading
+from llmtally.record import LimitReading
+from llmtally.schema import FIELDS
 from test_live import a_call
 
 

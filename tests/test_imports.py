@@ -17,7 +17,7 @@ import llmtally
 PACKAGE = Path(llmtally.__file__ or "").parent
 
 FLOORS = (
-    {"llmtally", "record", "redact", "local_time", "whole_file"},
+    {"llmtally", "record", "schema", "redact", "local_time", "whole_file"},
     {"wire"},
     {"formats"},
     {"providers", "attribution", "limits", "client_process", "runs"},
@@ -43,7 +43,13 @@ FLOORS = (
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""
 
-ONLY_IMPORTER = {"mitmproxy": "addon", "tornado": "web.server", "genai_prices": "pricing.catalogue", "duckdb": "report"}
+ONLY_IMPORTER = {
+    "mitmproxy": "addon",
+    "tornado": "web.server",
+    "genai_prices": "pricing.catalogue",
+    "duckdb": "report",
+    "msgspec": "schema",
+}
 
 HEAVY = {*ONLY_IMPORTER, "orjson", "asyncio", "pydantic"}
 

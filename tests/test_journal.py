@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 
 from llmtally import journal
 from llmtally.journal import LINE_CAP, DamageReport, Journal, read, read_records
-from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, RecordError, Usage, from_record, to_line, to_record
+from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage
+from llmtally.schema import RecordError, from_record, to_line, to_record
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 FILE = "usage-2026-11-20.jsonl"

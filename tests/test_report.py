@@ -20,8 +20,9 @@ from calls import NOON, a_call, varied, write
 from llmtally import journal, report
 from llmtally.filters import Filter
 from llmtally.local_time import Zone, localised
-from llmtally.record import Call, Part, Usage, to_line, to_record
+from llmtally.record import Call, Part, Usage
 from llmtally.report import AGGREGATES, COLUMNS, GROUPINGS, Database, Report, ReportError, as_json
+from llmtally.schema import to_line, to_record
 from llmtally.tracker.totals import ZERO, Totals, by_model, model_of, of_call, plus
 
 BERLIN = ZoneInfo("Europe/Berlin")

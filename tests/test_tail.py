@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
@@ -10,12 +11,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from calls import NOON, a_call, write
 from llmtally import cli
-from llmtally.record import to_line
+from llmtally.commands.rows import Rows
+from llmtally.record import ApiError, Attribution, Call, Usage
+from llmtally.schema import to_line
 from llmtally.tail import Follower
 
 DAY = 86400.0
@@ -99,6 +106,24 @@ def test_the_journal_may_come_later(tmp_path: Path) -> None:
     assert seen(follower) == ["a"]
 
 
+def test_a_file_that_may_not_be_read_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its calls would be missing without a word; those of other files are seen."""
+    write(tmp_path, [a_call(NOON - DAY, request_id="hidden"), a_call(request_id="seen")])
+    hidden = tmp_path / "usage-2026-11-19.jsonl"
+    opened = Path.open
+
+    def refusing(path: Path, *arguments: Any) -> Any:
+        if path == hidden:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *arguments)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    follower = Follower(tmp_path)
+
+    assert seen(follower) == ["seen"]
+    assert follower.unreadable == {hidden: "Permission denied"}
+
+
 @contextmanager
 def running(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`llmtally tail`, as a user starts it."""
@@ -116,7 +141,7 @@ def test_a_call_appears_within_a_second(tmp_path: Path) -> None:
     write(tmp_path, [a_call(model="first")])
     with running(tmp_path, "--model", "first", "--model", "third") as process:
         assert process.stdout is not None
-        assert process.stdout.readline().startswith("12:00:00 anthropic first | in 10 |")
+        assert process.stdout.readline().startswith("2026-11-20 12:00:00 anthropic first | in 10 |")
         began = time.monotonic()
         write(tmp_path, [a_call(model="second"), a_call(model="third")])
 
@@ -133,6 +158,64 @@ def test_json_is_the_record_itself(tmp_path: Path) -> None:
 
     assert line.encode() == to_line(a_call())
     assert json.loads(line)["model"] == "claude-opus-4-8"
+
+
+@pytest.mark.parametrize(
+    ("change", "row"),
+    [
+        ({}, "claude-opus-4-8           40     75%       5     $0.2500"),
+        ({"billing": "subscription"}, "claude-opus-4-8           40     75%       5     $0.2500  API value"),
+        ({"cost_usd": None, "coverage": "unpriced"}, "claude-opus-4-8           40     75%       5    unpriced"),
+        ({"usage": Usage(), "cost_usd": None, "coverage": "no_usage"}, "claude-opus-4-8            ?       -       ?    no price"),
+        ({"usage": Usage(7, output_tokens=5)}, "claude-opus-4-8            7       -       5     $0.2500"),
+        (
+            {"estimated": True, "outcome": "client_aborted"},
+            "claude-opus-4-8           40     75%      ~5    ~$0.2500  client_abor…",
+        ),
+        (
+            {"model": "\x1b[2J模型", "request_model": None},
+            "\N{REPLACEMENT CHARACTER}[2J模型                  40     75%       5     $0.2500",
+        ),
+        ({"model": None, "request_model": "a" * 21}, "aaaaaaaaaaaaaaaaaaa…      40     75%       5     $0.2500"),
+        ({"cost_usd": 1234567.5}, "claude-opus-4-8           40     75%       5  $1,234,567.50"),
+        (
+            {"coverage": "error", "outcome": "error", "error": ApiError("busy"), "usage": Usage(), "cost_usd": None},
+            "claude-opus-4-8            -       -       -           -  error: busy",
+        ),
+        (
+            {"attribution": Attribution(request_class="auxiliary", retry=2)},
+            "claude-opus-4-8           40     75%       5     $0.2500  auxiliary, …",
+        ),
+    ],
+)
+def test_a_row(change: dict[str, Any], row: str) -> None:
+    """In 80 columns: unknown, unpriced, estimated, aborted and refused are told; names are cut, numbers never."""
+    assert rows(80, a_call(**change)) == [row]
+
+
+def rows(width: int, *calls: Call) -> list[str]:
+    """What they look like, without the titles and the time."""
+    screen = Console(width=width, file=io.StringIO(), highlight=False)
+    shown = Rows(screen, ZoneInfo("UTC"), NOON)
+    for call in calls:
+        shown.show(call)
+    titles, *lines = str(screen.file.getvalue()).splitlines()  # type: ignore[attr-defined]
+    assert titles.startswith("Time      Model")
+    assert max(map(cell_len, lines)) <= width
+    return [line.removeprefix("12:00:00  ") for line in lines]
+
+
+def test_another_width_has_other_columns() -> None:
+    """A window that is made larger gets new titles, and the rows that go with them."""
+    screen = Console(width=80, file=io.StringIO(), highlight=False)
+    shown = Rows(screen, ZoneInfo("UTC"), NOON)
+    shown.show(a_call())
+    screen.width = 160
+    shown.show(a_call())
+
+    lines = screen.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert ["Took" in line for line in lines] == [False, False, True, False]
+    assert lines[3].split()[-3:] == ["claude-code", "s-1", "/home/me/shop"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process there")

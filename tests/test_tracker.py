@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from llmtally.record import Call, Part, Usage, to_record
+from llmtally.record import Call, Part, Usage
+from llmtally.schema import to_record
 from llmtally.tracker import ConfiguredLimits, Tracker
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
 

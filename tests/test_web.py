@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from llmtally.record import Attribution, to_record
+from llmtally.record import Attribution
+from llmtally.schema import to_record
 from llmtally.tracker import Tracker
 from llmtally.web import WebServer, load_token
 from llmtally.web.access import TOKEN_FILE, is_loopback
@@ -94,6 +95,15 @@ def test_calls_by_field(site: Site, name: str, value: str) -> None:
 
     assert picked
     assert picked == [call for call in every if call.get(name) == value]
+
+
+def test_calls_without_a_credential(site: Site) -> None:
+    """`account=unknown` picks them, as it does everywhere."""
+    picked = site.get("/api/calls?limit=300&account=unknown").json()["calls"]
+    every = site.get("/api/calls?limit=300").json()["calls"]
+
+    assert picked
+    assert picked == [call for call in every if "account" not in call]
 
 
 def test_calls_of_a_session_and_a_client(site: Site) -> None:

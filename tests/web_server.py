@@ -30,7 +30,8 @@ if __name__ == "__main__":
 from llmtally import __version__
 from llmtally.metrics import Runtime
 from llmtally.pricing import Pricer
-from llmtally.record import ApiError, Attribution, Billing, Call, LimitReading, Usage, to_record
+from llmtally.record import ApiError, Attribution, Billing, Call, LimitReading, Usage
+from llmtally.schema import to_record
 from llmtally.tracker import Tracker
 from llmtally.web import WebServer
 

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl, urlsplit
 from llmtally.attribution import Attributor
 from llmtally.exchange import Ending, Exchange, Memory, RequestHead
 from llmtally.providers import Directory, Method
-from llmtally.record import Call, to_record
+from llmtally.record import Call
+from llmtally.schema import to_record
 
 WIRE = Path(__file__).parent / "wire"
 HTTP_CAPTURES = sorted(WIRE.glob("*/*.http"))

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from .journal import read_records
-from .record import FIELDS
+from .schema import FIELDS
 
 CSV = ".csv"
 JSON = ".json"

@@ -23,7 +23,8 @@ from typing import Any
 
 import orjson
 
-from .record import SCHEMA, Call, RecordError, from_line, to_line
+from .record import Call
+from .schema import SCHEMA, RecordError, from_line, to_line
 
 QUEUE_CAP = 16 * 2**20
 """Bytes that wait while the disk does not take them: some 15,000 records of 1 kB, a day of a busy team."""

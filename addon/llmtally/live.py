@@ -17,7 +17,8 @@ from pathlib import Path
 from . import __version__, journal
 from .journal import DamageReport, Journal
 from .metrics import Runtime
-from .record import Call, Cost, LimitReading, rfc3339, to_record
+from .record import Call, Cost, LimitReading, rfc3339
+from .schema import to_record
 from .status import StatusFile
 from .terminal import printable
 from .tracker import ConfiguredLimits, Reset, Tracker

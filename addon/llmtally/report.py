@@ -24,7 +24,8 @@ from . import journal
 from .filters import Filter
 from .journal import DamageReport
 from .local_time import Zone, localised, offsets, zone_name
-from .record import SCHEMA, RecordError, from_line, rfc3339
+from .record import rfc3339
+from .schema import SCHEMA, RecordError, from_line
 from .tracker.totals import COST_CAP, PICODOLLARS, UNKNOWN, ZERO, Totals, by_model, minus, model_of, of_call, plus, summed, to_json
 
 THREADS = 2

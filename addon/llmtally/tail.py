@@ -9,7 +9,8 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from .journal import LINE_CAP, days
-from .record import Call, RecordError, from_line
+from .record import Call
+from .schema import RecordError, from_line
 
 
 @dataclass(slots=True)

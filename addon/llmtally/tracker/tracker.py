@@ -14,7 +14,8 @@ from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
-from ..record import Call, LimitReading, to_record
+from ..record import Call, LimitReading
+from ..schema import to_record
 from .counters import Counters
 from .limits import ConfiguredLimits
 from .prediction import BurnRate

@@ -29,8 +29,10 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from ..metrics import MEDIA_TYPE, Runtime, render
-from ..record import Call, Cost, from_record
+from ..record import Call, Cost
+from ..schema import from_record
 from ..tracker import Tracker
+from ..tracker.totals import UNKNOWN
 from . import login
 from .access import Access
 from .assets import Asset
@@ -59,7 +61,7 @@ FILTERS = (
     "project",
     "account",
 )
-"""Query parameters of `/api/calls` that pick records by a field."""
+"""Query parameters of `/api/calls` that pick records by a field; `account=unknown`: those without a credential, as everywhere."""
 
 RANKS: Mapping[str, Literal["cost", "updated_at"]] = {"cost": "cost", "updated_at": "updated_at"}
 
@@ -241,7 +243,9 @@ class App:
 
     def _calls(self, request: Request) -> Answer:
         query = request.query
-        filters = {name: query[name] for name in FILTERS if name in query}
+        filters: dict[str, Any] = {name: query[name] for name in FILTERS if name in query}
+        if filters.get("account") == UNKNOWN:
+            filters["account"] = None
         calls = self._tracker.calls(_number(query, "limit", CALLS_DEFAULT, CALLS_MAX), query.get("before"), filters)
         return _json(request, to_json({"calls": calls}))
 
