@@ -15,7 +15,8 @@ from llmtally.addon import UsageAddon
 from llmtally.metrics import Runtime, render
 from llmtally.pricing import Pricer
 from llmtally.providers import PROVIDERS
-from llmtally.record import LimitReading, from_record
+from llmtally.record import LimitReading
+from llmtally.schema import from_record
 from llmtally.terminal import one_line
 from llmtally.tracker import Tracker
 from provider_table import README, with_table
