@@ -9,12 +9,16 @@ import pytest
 
 import llmtally
 from llmtally.web.app import SECURITY_HEADERS
+from llmtally.web.assets import load_assets
 
 STATIC = Path(llmtally.__file__ or "").parent / "static"
 FILES = {path.name: path.read_text() for path in STATIC.iterdir()}
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
 
-FIRST_PAINT_BYTES = 100_000
+STYLES = [name for name in FILES if name.endswith(".css")]
+
+FIRST_PAINT_BYTES = 40_000
+"""As served, compressed: with the JSON, the first paint takes less than 100 kB in total. `tests/browser` looks at the whole."""
 
 MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function|javascript:"
@@ -64,6 +68,7 @@ def test_every_file_is_used() -> None:
     late = {found for name in SCRIPTS for found in LATE_IMPORT.findall(FILES[name])}
     modules = set().union(*(eager(name) for name in {"app.js", *late}))
     others = set(re.findall(r'(?:src|href)="([\w.]+)"', FILES["index.html"]))
+    others |= {found for name in SCRIPTS for found in re.findall(r'href: "([\w.]+)"', FILES[name])}
 
     assert modules | others | {"index.html"} == set(FILES)
 
@@ -79,16 +84,28 @@ def test_every_place_exists() -> None:
 
 
 def test_the_first_paint_is_small() -> None:
-    """What is loaded before anything is seen comes to less than 100 kB, before any compression."""
+    """What is loaded before anything is seen is small, and it is all that is loaded then."""
     needed = eager() | {"index.html", "app.css", "favicon.svg"}
+    served = load_assets()
+    sizes = [served["/" if name == "index.html" else f"/{name}"] for name in needed]
 
-    assert sum((STATIC / name).stat().st_size for name in needed) < FIRST_PAINT_BYTES
+    assert sum(len(asset.compressed or asset.body) for asset in sizes) < FIRST_PAINT_BYTES
+    assert not needed & {"session_sheet.js", "call_sheet.js", "tables_sheet.js", "sheet.css", "empty.js"}
 
 
 def test_colours_are_defined() -> None:
-    """Every custom property that is used is set somewhere: in the style sheet, or by a script that draws."""
-    set_here = set(re.findall(r"(--[\w-]+)\s*:", FILES["app.css"]))
+    """Every custom property that is used is set somewhere: in a style sheet, or by a script that draws."""
+    styles = "".join(FILES[name] for name in STYLES)
+    set_here = set(re.findall(r"(--[\w-]+)\s*:", styles))
     set_by_scripts = {found for name in SCRIPTS for found in re.findall(r'"(--[\w-]+)"', FILES[name])}
-    used = set(re.findall(r"var\((--[\w-]+)", FILES["app.css"]))
+    used = set(re.findall(r"var\((--[\w-]+)", styles))
 
     assert used <= set_here | set_by_scripts
+
+
+def test_words_are_not_the_browsers() -> None:
+    """Only numbers, money and dates are formatted as the browser's locale has it; words and units are the page's own."""
+    formats = {found for name in SCRIPTS for found in re.findall(r"Intl\.(\w+)", FILES[name])}
+
+    assert formats == {"NumberFormat", "DateTimeFormat"}
+    assert all("unitDisplay" not in FILES[name] for name in SCRIPTS)

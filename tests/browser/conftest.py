@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from browser.traffic import Traffic
 from conftest import StartProxy
 from upstream.proxy import ROOT, Proxy
 from upstream.server import Upstream
+from web_server import TOKEN, Site, running
 
 SHOTS = ROOT / "test-output" / "page"
 
@@ -32,6 +34,10 @@ FLAGS = (
 )
 
 LAPTOP = {"width": 1440, "height": 900}
+SMALL_LAPTOP = {"width": 1280, "height": 720}
+LAPTOP_WITH_BARS = {"width": 1366, "height": 641}
+"""A screen of 1366 x 768 without what the browser takes of it."""
+TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 360, "height": 740}
 
 OPTIONS = {"usage_web": "true", "usage_web_port": "0"}
@@ -113,6 +119,27 @@ class Window:
 
     def text(self, selector: str) -> str:
         return self.page.locator(selector).inner_text()
+
+
+@dataclass
+class MadeUp:
+    """A server without a proxy, for what would take long to bring about."""
+
+    site: Site
+
+    @property
+    def login_url(self) -> str:
+        return f"http://127.0.0.1:{self.site.port}/login?token={TOKEN}"
+
+
+Serve = Callable[..., MadeUp]
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """Serves a tracker's page; `clock` as for `running`. To be asked for before `open_page`, so that windows are closed first."""
+    with ExitStack() as stack:
+        yield lambda tracker, **options: MadeUp(stack.enter_context(running(tracker, **options)))
 
 
 @pytest.fixture

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser, expect
 
-from browser.conftest import OPTIONS, OpenPage
+from browser.conftest import OPTIONS, OpenPage, Serve
 from browser.traffic import ANTHROPIC, MESSAGES, OPUS, Traffic
 from conftest import StartProxy
 from llmtally.metrics import Runtime
@@ -22,10 +18,10 @@ from llmtally.tracker import ConfiguredLimits, Tracker
 from upstream.client import post
 from upstream.handler import Answer
 from upstream.server import Upstream
-from web_server import TOKEN, Site, made_up_calls, running
+from web_server import made_up_calls
 
 ROWS = "#calls-body tbody tr"
-ROWS_CAP = 200
+ROWS_CAP = 100
 MEGABYTE = 2**20
 
 
@@ -101,7 +97,7 @@ def test_what_needs_a_person_is_said(site: Traffic, open_page: OpenPage) -> None
     notices = window.page.locator("#notices")
 
     expect(notices).to_contain_text("No price for openai/model-nobody-has-priced")
-    expect(notices).to_contain_text("5-hour window: 91% used")
+    expect(notices).to_contain_text("5-hour window (anthropic): over 90% used")
     expect(notices).to_contain_text("could not be read")
     expect(window.page.locator(".coverage .bad")).to_contain_text("1 unparsed")
     unpriced = window.page.locator(ROWS).filter(has_text="model-nobody-has-priced")
@@ -134,7 +130,7 @@ def test_a_stopped_proxy_is_shown_at_once(start_proxy: StartProxy, upstream: Ups
 
 
 def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
-    """However many calls there are, the table holds 200; older ones are a page away, and new ones do not disturb it."""
+    """However many calls there are, the table holds 100; older ones are a page away, and new ones do not disturb it."""
     for _ in range(ROWS_CAP + 5):
         site.openai()
     page = open_page(site).page
@@ -185,27 +181,6 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
     assert page.title() != "owned"
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
     assert len(page.content()) < MEGABYTE
-
-
-@dataclasses.dataclass
-class MadeUp:
-    """A server without a proxy, for what would take long to bring about."""
-
-    site: Site
-
-    @property
-    def login_url(self) -> str:
-        return f"http://127.0.0.1:{self.site.port}/login?token={TOKEN}"
-
-
-Serve = Callable[[Tracker], MadeUp]
-
-
-@pytest.fixture
-def serve() -> Iterator[Serve]:
-    """Serves a tracker's page. To be asked for before `open_page`, so that the windows are closed first."""
-    with ExitStack() as stack:
-        yield lambda tracker: MadeUp(stack.enter_context(running(tracker)))
 
 
 def test_still_reading_the_journal(serve: Serve, open_page: OpenPage) -> None:

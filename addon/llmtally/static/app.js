@@ -7,11 +7,10 @@ import { el, put } from "./dom.js";
 import * as format from "./format.js";
 import { accountName, drawLimits } from "./limits.js";
 import { slotOf } from "./models.js";
-import { drawEmpty, drawNotices } from "./notices.js";
+import { drawNotices } from "./notices.js";
 import { ask, follow, Locked } from "./server.js";
 import { Sessions } from "./sessions.js";
 import { Sheet } from "./sheet.js";
-import { plainTable } from "./table.js";
 import { Timeline } from "./timeline.js";
 import { drawToday } from "./today.js";
 import * as values from "./values.js";
@@ -22,34 +21,34 @@ const SERIES_MS = 3_000;
 const SHEET_MS = 2_000;
 /** Between two sentences to a screen reader. */
 const ANNOUNCE_MS = 60_000;
-/** The proxy tells how things stand every 15 seconds; silence for longer is a lost connection. */
-const SILENCE_MS = 40_000;
+/** The charts end now, whether or not there was a call. */
+const MINUTE_MS = 60_000;
 const TICK_MS = 1_000;
 
 const view = {
   usage: null,
   series: null,
   account: undefined,
-  heardAt: 0,
   seriesAt: 0,
   sheetAt: 0,
   announcedAt: 0,
   announced: "",
+  drawn: null,
   isStale: { series: false, sheet: false },
 };
 
 const byId = (id) => document.getElementById(id);
 
 const calls = new Calls(failed);
-const sessions = new Sessions();
+const sessions = new Sessions(failed);
 const timeline = new Timeline(loadSeries);
-const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables });
+const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables }, failed);
 
 // What the proxy says
 
 async function loadAll() {
   await Promise.all([loadUsage(), loadSeries(), calls.load()]);
-  if (sheet.dialog.open) sheet.refresh();
+  refreshSheet();
 }
 
 async function loadUsage() {
@@ -64,7 +63,7 @@ async function loadSeries() {
   view.seriesAt = Date.now();
   view.isStale.series = false;
   try {
-    view.series = await ask("api/series", { minutes: timeline.minutes, account: view.account });
+    view.series = await ask("api/series", { minutes: timeline.range.value, account: view.account });
     paint();
   } catch (problem) {
     failed(problem);
@@ -86,7 +85,6 @@ function showUsage(usage) {
 
 follow({
   open() {
-    view.heardAt = Date.now();
     connection("live");
     loadAll();
   },
@@ -95,12 +93,10 @@ follow({
     probe();
   },
   usage(usage) {
-    view.heardAt = Date.now();
     if (view.account === undefined) showUsage(usage);
     else loadUsage();
   },
   record(record) {
-    view.heardAt = Date.now();
     calls.add(record);
     view.isStale.series = true;
     view.isStale.sheet ||= sheet.path[0] === "session" && sheet.path[1] === record.session;
@@ -151,24 +147,34 @@ function paint() {
 function draw() {
   const { usage, series } = view;
   if (!usage) return;
-  document.body.dataset.ready = "true";
-  document.title = title(usage);
-  byId("restoring").hidden = !usage.restoring;
-  drawNotices(usage.problems);
-  drawAccounts(usage);
-  drawToday(usage);
-  drawLimits(usage);
+  if (usage !== view.drawn) drawUsage(usage);
   const isEmpty = !usage.week.calls && !calls.records.length && !Object.keys(calls.filters).length && !usage.restoring && !usage.account;
   document.body.classList.toggle("is-empty", isEmpty);
   byId("empty").hidden = !isEmpty;
-  if (isEmpty) drawEmpty(usage);
+  if (isEmpty) showEmpty(usage);
   else {
     if (series) timeline.draw(series, usage);
-    sessions.draw(usage);
-    calls.update(usage);
     calls.draw();
   }
+}
+
+function drawUsage(usage) {
+  view.drawn = usage;
+  document.body.dataset.ready = "true";
+  document.title = title(usage);
+  byId("restoring").hidden = !usage.restoring;
+  drawNotices(usage);
+  drawAccounts(usage);
+  drawToday(usage);
+  drawLimits(usage);
+  sessions.draw(usage);
+  calls.update(usage);
   announce(usage);
+}
+
+async function showEmpty(usage) {
+  const { drawEmpty } = await import("./empty.js");
+  drawEmpty(usage);
 }
 
 function title({ today }) {
@@ -211,11 +217,9 @@ function announce({ today }) {
 setInterval(() => {
   if (document.hidden) return;
   values.tick();
-  const { state } = byId("connection").dataset;
-  if (state === "live" && Date.now() - view.heardAt > SILENCE_MS) connection("stopped");
-  else if (state === "stopped" && Date.now() - view.heardAt < TICK_MS * 2) connection("live");
-  if (state !== "live") return;
-  if (view.isStale.series && Date.now() - view.seriesAt > SERIES_MS) loadSeries();
+  if (byId("connection").dataset.state !== "live") return;
+  const seriesAge = Date.now() - view.seriesAt;
+  if (seriesAge > (view.isStale.series ? SERIES_MS : MINUTE_MS)) loadSeries();
   if (view.isStale.sheet && Date.now() - view.sheetAt > SHEET_MS) refreshSheet();
 }, TICK_MS);
 
@@ -234,7 +238,7 @@ async function openSession(parameters) {
   view.sheetAt = Date.now();
   try {
     const { sessionPage } = await import("./session_sheet.js");
-    return await sessionPage(parameters, refreshSheet, seen);
+    return await sessionPage(parameters, seen);
   } catch (problem) {
     return gone("Session", problem, "This session is not in memory: it is older than a week, or was never seen.");
   }
@@ -259,12 +263,8 @@ function gone(title, problem, text) {
 async function openTables() {
   if (!view.series) await loadSeries();
   if (!view.series || !view.usage) return gone("Over time", null, "The proxy does not answer.");
-  if (!timeline.series) timeline.draw(view.series, view.usage);
-  const tables = timeline.tables().map(({ title: name, head, rows }) => [
-    el("h3", {}, name),
-    el("div", { class: "scroll" }, plainTable(name, head.map((text, index) => ({ title: text, kind: index ? "n" : "" })), rows)),
-  ]);
-  return { title: "Over time", content: tables };
+  const { tablesPage } = await import("./tables_sheet.js");
+  return tablesPage(view.series, view.usage);
 }
 
 sheet.route();

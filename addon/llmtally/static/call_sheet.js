@@ -6,8 +6,8 @@ import { contextTokens, isRough, outcomeCell } from "./calls.js";
 import { el, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { keyOf, modelOf, slotOf } from "./models.js";
-import { copyButton } from "./notices.js";
 import { sessionHash } from "./sessions.js";
+import { snippet } from "./snippet.js";
 import { plainTable } from "./table.js";
 import * as values from "./values.js";
 
@@ -55,7 +55,7 @@ export function callPage(record, cost) {
       record.parts ? [el("h3", {}, "Billed in parts"), parts(record)] : null,
       record.limits ? [el("h3", {}, "Limits told with the answer"), limits(record)] : null,
       el("h3", {}, "Record"),
-      fullRecord(record),
+      snippet(pretty(record)),
     ],
   };
 }
@@ -189,11 +189,6 @@ function limits(record) {
     limit.resets_at ? values.clock(new Date(limit.resets_at * 1000).toISOString()) : values.unknown(),
   ]);
   return el("div", { class: "scroll" }, plainTable("Limits told with this answer", columns, rows));
-}
-
-function fullRecord(record) {
-  const text = pretty(record);
-  return el("div", { class: "snippet" }, el("pre", { tabindex: "0" }, el("code", {}, text)), copyButton(text));
 }
 
 /** JSON over lines, each made harmless: `JSON.stringify` leaves direction marks alone. */

@@ -2,16 +2,17 @@
  * The calls as they happen, newest first, a page at a time.
  */
 
-import { el, put, redraw, spoken, swatch } from "./dom.js";
+import { el, put, spoken, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { keyOf, modelOf, shortName, slotOf } from "./models.js";
 import { ask } from "./server.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
-/** Rows in the table, and records in memory. */
-const PAGE = 200;
+/** Rows in the table, and records in memory: more than is read at once, few enough to be laid out anew while calls pour in. */
+const PAGE = 100;
 const CHOICES = 200;
+/** The account of calls without a credential. */
 const NOBODY = "unknown";
 
 /** Its title says what all amounts are; where there are both kinds, each API value is called so. */
@@ -20,11 +21,11 @@ export const MONEY_COLUMN = { title: "Cost", kind: "n money", hint: "API value: 
 const COLUMNS = [
   { title: "Time" },
   { title: "Model", kind: "model" },
-  { title: "From", kind: "from c2", hint: "Client and project or session" },
-  { title: "Input", kind: "n c1", hint: "All input tokens, cached or not" },
-  { title: "Cached", kind: "n c2", hint: "Share of the input that was read from a cache" },
+  { title: "From", kind: "from c3", hint: "Client and project or session" },
+  { title: "Input", kind: "n c2", hint: "All input tokens, cached or not" },
+  { title: "Cached", kind: "n c4", hint: "Share of the input that was read from a cache" },
   { title: "Output", kind: "n c1" },
-  { title: "Took", kind: "n c3" },
+  { title: "Took", kind: "n c5" },
   MONEY_COLUMN,
   { title: "Outcome", kind: "outcome" },
 ];
@@ -52,6 +53,10 @@ export class Calls {
     /** From where the next page goes on; null: there is none. */
     this.oldest = null;
     this.table = new Table("Calls, newest first", COLUMNS, { key: (record) => record.request_id, version: (record) => record, row: cells });
+    const button = (text, onclick) => el("button", { class: "quiet", type: "button", onclick, hidden: true }, text);
+    this.newest = button("Newest", () => this.load());
+    this.older = button("Older", () => this.load(this.oldest));
+    document.getElementById("calls-footer").append(this.newest, this.older);
     this.drawFilters({});
   }
 
@@ -60,9 +65,7 @@ export class Calls {
     const turn = ++this.asked;
     let answer;
     try {
-      // Calls without a credential belong to the account `unknown`, which is none that records name.
-      const account = this.account === NOBODY ? undefined : this.account;
-      answer = await ask("api/calls", { limit: PAGE, before, account, ...this.filters });
+      answer = await ask("api/calls", { limit: PAGE, before, account: this.account, ...this.filters });
     } catch (problem) {
       this.failed(problem);
       return;
@@ -125,12 +128,11 @@ export class Calls {
   }
 
   drawFooter() {
-    const button = (label, key, onclick) => el("button", { class: "quiet", type: "button", "data-key": key, onclick }, label);
-    redraw(
-      document.getElementById("calls-footer"),
-      !this.isNewest && button(this.waiting ? `Newest (${format.compact(this.waiting)} new)` : "Newest", "newest", () => this.load()),
-      this.oldest && button("Older", "older", () => this.load(this.oldest)),
-    );
+    this.newest.hidden = this.isNewest;
+    this.older.hidden = !this.oldest;
+    const text = this.waiting ? `Newest (${format.compact(this.waiting)} new)` : "Newest";
+    if (this.newest.textContent !== text) this.newest.textContent = text;
+    document.getElementById("calls-footer").hidden = this.newest.hidden && this.older.hidden;
   }
 
   /** The filters offer what has been seen. */
@@ -264,7 +266,7 @@ export function moneyCell(record) {
 function cells(record) {
   const from = [record.client, record.project && lastDirectory(record.project)].filter(Boolean).join(" · ") || record.session || record.host;
   return [
-    el("a", { href: `#call/${encodeURIComponent(record.request_id)}`, "data-key": record.request_id }, values.clock(record.ended)),
+    callLink(record),
     [swatch(slotOf(keyOf(record))), values.name(modelOf(record))],
     values.name(from),
     values.count(contextTokens(record)),
@@ -276,12 +278,21 @@ function cells(record) {
   ];
 }
 
+/** When it ended, and where it opens. */
+export function callLink(record) {
+  return el("a", { href: callHash(record), "data-key": record.request_id }, values.clock(record.ended));
+}
+
+export function callHash(record) {
+  return `#/call/${encodeURIComponent(record.request_id)}`;
+}
+
 /** How it ended; in a table, only what is out of the ordinary is shown. */
 export function outcomeCell(record, isAlone = false) {
   const marks = [];
   const [text, kind] = OUTCOMES[record.outcome] ?? [record.outcome, "plain"];
   if (record.outcome === "complete") marks.push(isAlone ? text : spoken(text));
-  else marks.push(chip(record.outcome === "error" && record.status ? `${text} ${record.status}` : text, kind, record.error && `${record.error.type}: ${record.error.message}`));
+  else marks.push(chip(record.outcome === "error" && record.status >= 400 ? `${text} ${record.status}` : text, kind, record.error && `${record.error.type}: ${record.error.message}`));
   if (COVERAGE[record.coverage]) marks.push(chip(...COVERAGE[record.coverage]));
   if (record.retry) marks.push(chip(`retry ${record.retry}`, "plain"));
   if (record.request_class === "warmup") marks.push(chip("warm-up", "plain", "Not billed, not counted"));

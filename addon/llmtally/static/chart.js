@@ -4,22 +4,30 @@
 
 import { el, put, svg, swatch } from "./dom.js";
 
-const LEFT = 46;
 const BOTTOM = 18;
 const TOP = 6;
 const RIGHT = 2;
-/** Width of a letter in a label, in pixels. */
-const LETTER = 6;
+/** Between an axis and its labels, and between two labels. */
+const GAP = 8;
+/** Pixels: a chart lower than this has no room for many labels. */
+const LOW = 90;
 const STEPS = [1, 2, 2.5, 5, 10];
 
-/** The marks of an axis from 0 to at least `top`, about three of them. */
-function marks(top) {
+/** The marks of an axis from 0 to at least `top`, about so many of them. */
+function marks(top, wanted) {
   if (!(top > 0)) return [0, 1];
-  const rough = top / 3;
+  const rough = top / wanted;
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = size * STEPS.find((each) => each * size >= rough * 0.999);
   const count = Math.ceil(top / step - 1e-9);
   return Array.from({ length: count + 1 }, (_, index) => index * step);
+}
+
+const ink = document.createElement("canvas").getContext("2d");
+
+/** The width of a label in pixels: it depends on the viewer's locale and fonts. Told without laying out the page. */
+function widthOf(text) {
+  return ink.measureText(text).width;
 }
 
 function stacked(bars, points) {
@@ -35,26 +43,38 @@ export class Chart {
     this.tip = el("div", { class: "tip", hidden: true, "aria-hidden": "true" });
     host.addEventListener("pointermove", (event) => this.point(event));
     host.addEventListener("pointerleave", () => this.unpoint());
-    new ResizeObserver(() => this.plot && this.paint()).observe(host);
+    host.addEventListener("click", (event) => this.open(event));
+    new ResizeObserver(([{ contentRect }]) => this.resize(contentRect)).observe(host);
   }
 
   /**
    * `plot`: `points`, `bars[{slot, values}]`, `lines[{kind, values}]`, `ticks[{at, label}]`, `amount` (a value as text for the
-   * axis), `label` (the chart in a sentence) and `tell(point)`: `{title, rows[{slot, name, amount}]}`.
+   * axis), `label` (the chart in a sentence), `tell(point)`: `{title, rows[{slot, name, amount}]}`, and `open(point)` where a click
+   * leads somewhere.
    */
   draw(plot) {
     this.plot = plot;
+    this.host.classList.toggle("opens", Boolean(plot.open));
     this.paint();
+  }
+
+  resize({ width, height }) {
+    this.width = Math.round(width);
+    this.height = Math.round(height);
+    if (this.plot) this.paint();
   }
 
   paint() {
     const { bars = [], lines = [], points, amount, label } = this.plot;
-    const width = this.host.clientWidth;
-    const height = this.host.clientHeight;
+    const { width, height } = this;
     if (!width || !height) return;
+    const { fontFamily, fontSize } = getComputedStyle(this.host);
+    ink.font = `${fontSize} ${fontFamily}`;
     const top = Math.max(0, ...stacked(bars, points), ...lines.flatMap((line) => line.values));
-    const axis = marks(top);
-    this.x = (at) => LEFT + (at / points) * (width - LEFT - RIGHT);
+    const axis = marks(top, height < LOW ? 2 : 3);
+    const left = Math.ceil(Math.max(...axis.map((value) => widthOf(amount(value))))) + GAP;
+    this.left = left;
+    this.x = (at) => left + (at / points) * (width - left - RIGHT);
     this.y = (value) => height - BOTTOM - (value / axis.at(-1)) * (height - BOTTOM - TOP);
     this.cursor = svg("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
     const image = svg(
@@ -75,8 +95,8 @@ export class Chart {
     return svg(
       "g",
       { class: value ? "grid" : "grid base" },
-      svg("line", { x1: LEFT, x2: width - RIGHT, y1: y, y2: y }),
-      svg("text", { x: LEFT - 8, y: y + 3.5, "text-anchor": "end" }, amount(value)),
+      svg("line", { x1: this.left, x2: width - RIGHT, y1: y, y2: y }),
+      svg("text", { x: this.left - GAP, y: y + 3.5, "text-anchor": "end" }, amount(value)),
     );
   }
 
@@ -85,11 +105,11 @@ export class Chart {
     const { ticks, points } = this.plot;
     let taken = 0;
     return ticks.map(({ at, label }) => {
-      const room = label.length * LETTER;
+      const room = widthOf(label);
       const x = this.x(at);
       const [anchor, from] = at === 0 ? ["start", x] : at === points ? ["end", x - room] : ["middle", x - room / 2];
       if (from < taken || from + room > width) return null;
-      taken = from + room + LETTER;
+      taken = from + room + GAP;
       return svg("text", { class: "tick", x, y: height - 3, "text-anchor": anchor }, label);
     });
   }
@@ -127,9 +147,14 @@ export class Chart {
     if (!this.plot || !this.x) return;
     const across = event.clientX - this.host.getBoundingClientRect().left;
     const step = this.x(1) - this.x(0);
-    const index = Math.floor((across - LEFT) / step);
+    const index = Math.floor((across - this.left) / step);
     if (index < 0 || index >= this.plot.points) this.unpoint();
     else this.tellAt(index);
+  }
+
+  open(event) {
+    this.point(event); // a finger has not pointed before
+    if (this.pointed !== undefined) this.plot.open?.(this.pointed);
   }
 
   unpoint() {

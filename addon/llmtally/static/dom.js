@@ -34,13 +34,6 @@ export function put(element, ...children) {
   element.replaceChildren(...present(children));
 }
 
-/** Replace what an element holds, and leave the focus where it was: elements with a `data-key` are the same thing redrawn. */
-export function redraw(element, ...children) {
-  const key = element.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
-  put(element, ...children);
-  if (key !== undefined) focusKey(element, key);
-}
-
 function focusKey(element, key) {
   const same = [...element.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
   same?.focus({ preventScroll: true });

@@ -1,5 +1,6 @@
 /**
- * Numbers, money and times as text, in the viewer's locale. Unknown is `–`, never 0.
+ * Numbers, money and times as text. They are written as in the viewer's locale; words and units are English, like the page's other
+ * words. Unknown is `–`, never 0.
  */
 
 const LOCALE = navigator.language;
@@ -21,6 +22,11 @@ export function compact(count) {
 /** `41,234` */
 export function exact(count) {
   return isUnknown(count) ? "unknown" : precise.format(count);
+}
+
+/** `41,234` for 41,234.4 */
+export function rounded(count) {
+  return isUnknown(count) ? UNKNOWN : whole.format(count);
 }
 
 function dollars(digits) {
@@ -70,34 +76,24 @@ export function percent(value) {
   return new Intl.NumberFormat(LOCALE, { style: "percent", maximumFractionDigits: digits }).format(value / 100);
 }
 
-const unit = (name, digits = 0) =>
-  new Intl.NumberFormat(LOCALE, { style: "unit", unit: name, unitDisplay: "narrow", maximumFractionDigits: digits });
-const UNITS = {
-  ms: unit("millisecond"),
-  tenths: unit("second", 1),
-  s: unit("second"),
-  min: unit("minute"),
-  h: unit("hour"),
-  d: unit("day"),
-};
+const tenths = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 1 });
 
 /** `820ms`, `4.2s`, `3m 12s`, `1h 5m`, `2d 4h` */
 export function duration(ms) {
   if (isUnknown(ms)) return UNKNOWN;
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 1) return UNITS.ms.format(Math.round(seconds * 1000));
-  if (seconds < 59.95) return UNITS.tenths.format(seconds);
-  const [size, big, small, per] =
-    seconds < 3600 ? [60, "min", "s", 1] : seconds < 86400 ? [3600, "h", "min", 60] : [86400, "d", "h", 3600];
-  const upper = Math.floor(seconds / size);
+  if (seconds < 1) return `${whole.format(seconds * 1000)}ms`;
+  if (seconds < 59.95) return `${tenths.format(seconds)}s`;
+  const [size, big, small, per] = seconds < 3600 ? [60, "m", "s", 1] : seconds < 86400 ? [3600, "h", "m", 60] : [86400, "d", "h", 3600];
+  const upper = `${whole.format(Math.floor(seconds / size))}${big}`;
   const lower = Math.floor((seconds % size) / per);
-  return lower ? `${UNITS[big].format(upper)} ${UNITS[small].format(lower)}` : UNITS[big].format(upper);
+  return lower ? `${upper} ${whole.format(lower)}${small}` : upper;
 }
 
 /** A span of time to look forward to, without seconds above a minute. */
 export function wait(ms) {
   if (isUnknown(ms)) return UNKNOWN;
-  if (ms < 60_000) return UNITS.s.format(Math.max(0, Math.round(ms / 1000)));
+  if (ms < 60_000) return `${whole.format(Math.max(0, ms / 1000))}s`;
   return duration(Math.floor(ms / 60_000) * 60_000);
 }
 
@@ -143,22 +139,27 @@ export function soon(time) {
 
 /** `14:30:05`, with the day instead of seconds where it is another one. */
 export function clock(time) {
-  if (isUnknown(time)) return UNKNOWN;
-  const at = moment(time);
-  return (isToday(at) ? seconds : otherDay(at)).format(at);
+  return clockParts(time).join("");
 }
 
-const relative = new Intl.RelativeTimeFormat(LOCALE, { style: "narrow", numeric: "auto" });
+/** The same as `[14:30, :05, ""]`, with the seconds apart, which a narrow column can do without. */
+export function clockParts(time) {
+  if (isUnknown(time)) return [UNKNOWN];
+  const at = moment(time);
+  if (!isToday(at)) return [otherDay(at).format(at)];
+  const parts = seconds.formatToParts(at);
+  const place = parts.findIndex(({ type }) => type === "second");
+  const text = (from, to) => parts.slice(from, to).map(({ value }) => value).join("");
+  return [text(0, place - 1), text(place - 1, place + 1), text(place + 1)];
+}
 
 /** `3m ago` */
 export function ago(time) {
   if (isUnknown(time)) return UNKNOWN;
-  const past = (Date.parse(time) - now()) / 1000;
-  if (past > -5) return relative.format(0, "second");
-  if (past > -60) return relative.format(Math.round(past), "second");
-  if (past > -3600) return relative.format(Math.round(past / 60), "minute");
-  if (past > -86400) return relative.format(Math.round(past / 3600), "hour");
-  return relative.format(Math.round(past / 86400), "day");
+  const past = (now() - Date.parse(time)) / 1000;
+  if (past < 5) return "now";
+  const [size, unit] = past < 60 ? [1, "s"] : past < 3600 ? [60, "m"] : past < 86400 ? [3600, "h"] : [86400, "d"];
+  return `${whole.format(Math.floor(past / size))}${unit} ago`;
 }
 
 /** The first characters of something long; the end is said to be missing. */

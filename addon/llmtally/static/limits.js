@@ -2,7 +2,7 @@
  * How full each limit is, where it will stand at its reset, and whether it is reached before.
  */
 
-import { el, morph, put } from "./dom.js";
+import { el, morph } from "./dom.js";
 import * as format from "./format.js";
 import * as values from "./values.js";
 
@@ -23,8 +23,13 @@ const CONFIGURED = [
 
 const UNITS = { m: "minute", h: "hour", d: "day" };
 
-/** `5h` as `5-hour window`, `7d_sonnet` as `7-day window, sonnet`. */
-export function windowName(key, name) {
+/** `5h` as `5-hour window`, `7d_sonnet` as `7-day window, sonnet`. Every plan has one of 5 hours: whose it is stands behind. */
+export function windowName({ key, name, provider }) {
+  const title = windowTitle(key, name);
+  return provider ? `${title} (${values.plain(provider)})` : title;
+}
+
+function windowTitle(key, name) {
   const length = /^(\d+)([mhd])(?:_(.+))?$/.exec(key);
   const base = length ? `${length[1]}-${UNITS[length[2]]} window` : sentence(key);
   const detail = name || length?.[3]?.replaceAll("_", " ");
@@ -51,7 +56,7 @@ export function drawLimits(usage) {
     usage.extra_usage.map(credit),
   );
   drawMore(rows.length);
-  put(document.getElementById("limits-verdict"), verdict(usage.predictions));
+  morph(document.getElementById("limits-verdict"), verdict(usage));
 }
 
 const more = document.getElementById("limits-more");
@@ -67,17 +72,19 @@ function drawMore(count) {
 }
 
 /** What the limits come to, in words. */
-function verdict(prediction) {
-  const { time_to_limit_ms: ms, safe, limit_kind: kind } = prediction;
-  if (ms === 0) return el("span", { class: "bad" }, `${kindName(kind)}: limit reached`);
-  if (safe === false) return el("span", { class: "bad" }, `${kindName(kind)} will be full in ${format.wait(ms)}, before its reset`);
+function verdict(usage) {
+  const { time_to_limit_ms: ms, safe } = usage.predictions;
+  if (ms === 0) return el("span", { class: "bad" }, `${nextName(usage)}: limit reached`);
+  if (safe === false) return el("span", { class: "bad" }, `${nextName(usage)} will be full in ${format.wait(ms)}, before its reset`);
   if (safe === true) return el("span", { class: "fine" }, "At this pace no limit is reached");
   return null;
 }
 
-function kindName(kind) {
+/** The limit that is reached first. */
+function nextName({ predictions: { limit_kind: kind, time_to_limit_ms: ms }, windows }) {
   const configured = CONFIGURED.find(([name]) => name === kind);
-  return configured ? `Your ${configured[1].toLowerCase()} limit` : windowName(kind);
+  if (configured) return `Your ${configured[1].toLowerCase()} limit`;
+  return windowName(windows.find(({ prediction }) => prediction.limit_kind === kind && prediction.time_to_limit_ms === ms) ?? { key: kind });
 }
 
 function providerRows(usage, source) {
@@ -93,7 +100,7 @@ function ofWindow(window, usage) {
   const used = window.utilization ?? (window.limit ? 100 * (1 - (window.remaining ?? window.limit) / window.limit) : null);
   const several = usage.accounts.length > 1;
   return {
-    name: windowName(window.key, window.name),
+    name: windowTitle(window.key, window.name),
     details: [window.provider, several && accountName(window.account_key)],
     source: `${SOURCES[window.source]}, ${window.confidence} confidence`,
     used,

@@ -1,8 +1,8 @@
 /**
- * What needs a person, and what to do when nothing has passed yet.
+ * What needs a person.
  */
 
-import { el, put } from "./dom.js";
+import { el, morph } from "./dom.js";
 import * as format from "./format.js";
 import { windowName } from "./limits.js";
 import { plain } from "./values.js";
@@ -13,8 +13,8 @@ const TEXTS = {
   unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${calls(count)} today without a cost. Put a price into the file that \`usage_prices\` names.`],
   unparsed: ({ count }) => ["bad", `${calls(count, "response")} could not be read`, "Their tokens are in no sum. The proxy's log says why; please report it."],
   bypassed: ({ count }) => ["warn", `${calls(count, "connection")} went past the proxy`, "The client does not trust the proxy's certificate. The log names the hosts."],
-  window: ({ subject, pct }) => [pct >= 100 ? "bad" : "warn", `${windowName(subject)}: ${format.percent(pct)} used`, ""],
-  configured_limit: ({ subject, pct }) => [pct >= 100 ? "bad" : "warn", `Your limit on ${subject}: ${format.percent(pct)} used`, ""],
+  window: ({ window, pct }) => [...fullness(windowName(window), pct), ""],
+  configured_limit: ({ subject, pct }) => [...fullness(`Your limit on ${subject}`, pct), ""],
   journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${calls(count, "record")} lost. ` : ""}Counting goes on in memory. Check the space and the rights in \`usage_dir\`.`],
 };
 
@@ -36,72 +36,43 @@ function gathered(problems) {
   return [{ kind: "unpriced_model", subject, count }, ...problems.filter(({ kind }) => kind !== "unpriced_model")];
 }
 
-let shown = "";
+/** The gauge says how full; this changes only when it gets serious. */
+const STEPS = [95, 90, 80];
 
-export function drawNotices(problems) {
-  const signature = JSON.stringify(problems);
-  if (signature === shown) return; // said once to screen readers, not with every call
-  shown = signature;
+function fullness(name, pct) {
+  if (pct >= 100) return ["bad", `${name} is used up`];
+  return ["warn", `${name}: over ${format.percent(STEPS.find((step) => pct >= step))} used`];
+}
+
+function withWindow(problem, windows) {
+  const { kind, subject, pct } = problem;
+  if (kind !== "window") return problem;
+  return { ...problem, window: windows.find(({ key, name, utilization }) => (name ?? key) === subject && utilization === pct) ?? { key: subject } };
+}
+
+let known = new Set();
+
+/** Show what needs a person, and tell what is new of it to a screen reader. */
+export function drawNotices({ problems, windows }) {
   const host = document.getElementById("notices");
-  const things = gathered(problems);
-  const rest = things.length - SHOWN;
+  const things = gathered(problems.map((problem) => withWindow(problem, windows)));
+  const texts = things.slice(0, SHOWN).map((thing) => {
+    const [kind, title, cure] = textOf(thing);
+    return [kind, plain(title).slice(0, 160), plain(cure)];
+  });
+  const rest = things.length - texts.length;
   host.hidden = !things.length;
-  put(
+  morph(
     host,
-    things.slice(0, SHOWN).map((problem) => {
-      const [kind, title, cure] = textOf(problem);
-      return el("p", { class: `notice ${kind}` }, el("b", {}, plain(title).slice(0, 160)), " ", code(plain(cure)));
-    }),
+    texts.map(([kind, title, cure]) => el("p", { class: `notice ${kind}` }, el("b", {}, title), " ", code(cure))),
     rest > 0 && el("p", { class: "notice warn" }, calls(rest, "further notice")),
   );
+  const fresh = texts.map(([, title]) => title).filter((title) => !known.has(title));
+  if (fresh.length) document.getElementById("announcer").textContent = fresh.join(". ");
+  known = new Set(texts.map(([, title]) => title));
 }
 
 /** Text with `names` between backticks. */
 function code(text) {
   return text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
-}
-
-const DEFAULT_PORT = 8080;
-const CA = "~/.mitmproxy/mitmproxy-ca-cert.pem";
-
-export function drawEmpty(usage) {
-  const port = usage.proxy?.port ?? DEFAULT_PORT;
-  const host = usage.proxy?.host || "127.0.0.1";
-  const lines = [
-    `export HTTPS_PROXY=http://${host}:${port}`,
-    `export SSL_CERT_FILE=${usage.proxy?.ca ?? CA}`,
-    `export NODE_EXTRA_CA_CERTS=${usage.proxy?.ca ?? CA}`,
-  ].join("\n");
-  put(
-    document.getElementById("empty"),
-    el("h2", { id: "empty-title" }, "Nothing has passed yet"),
-    el("p", {}, "Lead a client through the proxy: in the terminal where it runs,"),
-    el("div", { class: "snippet" }, el("pre", { tabindex: "0" }, el("code", {}, lines)), copyButton(lines)),
-    el(
-      "dl",
-      {},
-      entry("Claude Code, Codex CLI, Python SDKs", "read ", el("code", {}, "SSL_CERT_FILE"), "; Codex also ", el("code", {}, "CODEX_CA_CERTIFICATE"), ", boto3 ", el("code", {}, "AWS_CA_BUNDLE")),
-      entry("Gemini CLI and all on Node", "read ", el("code", {}, "NODE_EXTRA_CA_CERTS")),
-      entry("A client with a base URL of its own", "needs no certificate: start with ", el("code", {}, "--mode reverse:https://api.anthropic.com"), ", then ", el("code", {}, `ANTHROPIC_BASE_URL=http://${host}:${port}`)),
-    ),
-    el("p", { class: "hint" }, "The first call appears here by itself."),
-  );
-}
-
-function entry(term, ...text) {
-  return [el("dt", {}, term), el("dd", {}, text)];
-}
-
-export function copyButton(text) {
-  const button = el("button", { class: "quiet", type: "button" }, "Copy");
-  button.addEventListener("click", async () => {
-    try {
-      await navigator.clipboard.writeText(text);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "Press Ctrl+C"; // no clipboard without a secure context
-      getSelection().selectAllChildren(button.parentElement.querySelector("pre"));
-    }
-  });
-  return button;
 }

@@ -3,6 +3,9 @@
  */
 
 const RECONNECT_MS = 1_500;
+/** The proxy tells how things stand every 15 seconds. Silence for longer is a lost connection, even if nothing has closed it. */
+const SILENCE_MS = 40_000;
+const LOOK_MS = 1_000;
 
 /** The proxy wants a login. */
 export class Locked extends Error {}
@@ -23,13 +26,20 @@ export async function ask(path, query = {}) {
  */
 export function follow(handlers) {
   const source = new EventSource("api/events");
-  source.addEventListener("open", () => handlers.open());
-  for (const name of ["record", "usage", "reset"]) {
-    source.addEventListener(name, (event) => handlers[name](JSON.parse(event.data)));
-  }
-  source.addEventListener("error", () => {
+  let heardAt = Date.now();
+  const lose = () => {
+    clearInterval(watch);
     source.close();
     handlers.lost();
     setTimeout(follow, RECONNECT_MS, handlers);
-  });
+  };
+  const watch = setInterval(() => Date.now() - heardAt > SILENCE_MS && lose(), LOOK_MS);
+  source.addEventListener("error", lose);
+  source.addEventListener("open", () => handlers.open());
+  for (const name of ["record", "usage", "reset"]) {
+    source.addEventListener(name, (event) => {
+      heardAt = Date.now();
+      handlers[name](JSON.parse(event.data));
+    });
+  }
 }

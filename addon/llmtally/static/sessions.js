@@ -1,10 +1,12 @@
 /**
- * The most expensive sessions.
+ * The most expensive sessions, or the latest: one that is at work now may not be among the week's dearest yet.
  */
 
+import { Choice } from "./choice.js";
 import { el, put, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { slotOfName } from "./models.js";
+import { ask } from "./server.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
@@ -17,10 +19,22 @@ const COLUMNS = [
   { title: "Active", kind: "n c1" },
 ];
 
+const RANKS = [
+  ["cost", "Dearest", "most expensive first"],
+  ["updated_at", "Latest", "latest first"],
+];
+const LATEST = 50;
+/** Between two questions for the latest. */
+const ASK_MS = 3_000;
+
 export class Sessions {
-  constructor() {
+  /** `failed` is told what went wrong when asking. */
+  constructor(failed) {
+    this.failed = failed;
     this.host = document.getElementById("sessions-body");
-    this.table = new Table("Most expensive sessions of the last 7 days", COLUMNS, {
+    this.rank = new Choice(document.getElementById("rank"), "rank", RANKS, () => this.choose());
+    this.askedAt = 0;
+    this.table = new Table("Sessions of the last 7 days", COLUMNS, {
       key: (row) => `${row.account_key} ${row.session_id}`,
       version: (row) => JSON.stringify([row.updated_at, row.calls, row.cost_usd, row.total_tokens]),
       row: cells,
@@ -28,8 +42,29 @@ export class Sessions {
   }
 
   draw(usage) {
-    const rows = usage.top_sessions;
-    put(document.getElementById("sessions-aside"), aside(usage));
+    this.usage = usage;
+    if (this.rank.value === "cost") this.show(usage.top_sessions);
+    else if (Date.now() - this.askedAt > ASK_MS) this.loadLatest(usage);
+  }
+
+  choose() {
+    this.askedAt = 0;
+    this.host.scrollTop = 0;
+    this.draw(this.usage);
+  }
+
+  async loadLatest({ account }) {
+    this.askedAt = Date.now();
+    try {
+      const { sessions } = await ask("api/sessions", { rank: "updated_at", limit: LATEST, account });
+      if (this.rank.value === "updated_at" && account === this.usage.account) this.show(sessions);
+    } catch (problem) {
+      this.failed(problem);
+    }
+  }
+
+  show(rows) {
+    document.getElementById("sessions-aside").textContent = aside(this.usage.sessions.known, rows.length);
     if (!rows.length) {
       put(this.host, el("p", { class: "hint" }, "No call has named its session yet."));
       return;
@@ -39,9 +74,8 @@ export class Sessions {
   }
 }
 
-function aside({ sessions, top_sessions: top }) {
-  const more = sessions.known - top.length;
-  return more > 0 ? `last 7 days, ${format.compact(top.length)} of ${format.compact(sessions.known)}` : "last 7 days";
+function aside(known, shown) {
+  return known > shown ? `last 7 days, ${format.compact(shown)} of ${format.compact(known)}` : "last 7 days";
 }
 
 function cells(row) {
@@ -79,5 +113,5 @@ function sessionLink(row) {
 }
 
 export function sessionHash(id, account) {
-  return `#session/${encodeURIComponent(id)}${account ? `/${encodeURIComponent(account)}` : ""}`;
+  return `#/session/${encodeURIComponent(id)}${account ? `/${encodeURIComponent(account)}` : ""}`;
 }

@@ -5,50 +5,63 @@
 import { el, put } from "./dom.js";
 
 export class Sheet {
-  /** `routes`: name to `async (parameters) => {title, content, after}`. */
-  constructor(routes) {
+  /**
+   * `routes`: name to `async (parameters) => {title, aside, content, refresh}`; what cannot change has no `refresh`.
+   * `failed` is told what went wrong when asking.
+   */
+  constructor(routes, failed) {
     this.routes = routes;
+    this.failed = failed;
     this.dialog = document.getElementById("sheet");
-    this.depth = 0;
+    /** What was open before, the place in it and the focus, to come back to. */
+    this.trail = [];
     this.dialog.addEventListener("close", () => this.leave());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
     addEventListener("hashchange", () => this.route());
   }
 
   get path() {
-    return location.hash.slice(1).split("/").map(decoded);
+    return location.hash.slice(2).split("/").map(decoded);
   }
 
   route() {
     const [name, ...parameters] = this.path;
-    if (!this.routes[name]) {
-      this.depth = 0;
-      if (this.dialog.open) this.dialog.close();
-      return;
+    if (!Object.hasOwn(this.routes, name)) this.dialog.close();
+    else if (this.trail.at(-1)?.hash === location.hash) this.comeBack(this.trail.pop());
+    else {
+      if (this.dialog.open) this.trail.push({ hash: this.hash, page: this.page, scrollTop: this.dialog.scrollTop, focused: document.activeElement });
+      this.show(name, parameters);
     }
-    this.depth = this.dialog.open ? this.depth + 1 : 1;
-    this.show(name, parameters);
   }
 
   async show(name, parameters) {
     const turn = (this.turn = Symbol(name));
-    const page = await this.routes[name](parameters);
+    this.style ??= loadStyle();
+    const [page] = await Promise.all([this.routes[name](parameters), this.style]);
     if (turn !== this.turn || !page) return;
-    this.page = page;
-    this.paint();
+    this.paint(page);
     if (!this.dialog.open) this.dialog.showModal();
     this.dialog.scrollTop = 0;
     this.dialog.querySelector("h2").focus();
-    page.after?.();
   }
 
-  paint() {
-    const { title, aside, content } = this.page;
-    const back = this.depth > 1 && el("button", { class: "quiet", type: "button", onclick: () => history.back() }, "‹ Back");
+  comeBack({ page, scrollTop, focused }) {
+    this.turn = undefined;
+    this.paint(page);
+    this.dialog.scrollTop = scrollTop;
+    focused.focus({ preventScroll: true });
+    if (!this.dialog.contains(document.activeElement)) this.dialog.querySelector("h2").focus({ preventScroll: true });
+    this.refresh();
+  }
+
+  paint(page) {
+    this.page = page;
+    this.hash = location.hash;
+    const back = this.trail.length > 0 && el("button", { class: "quiet", type: "button", onclick: () => history.back() }, "‹ Back");
     put(
       this.dialog,
-      el("div", { class: "sheet-head" }, back, el("h2", { id: "sheet-title", tabindex: "-1" }, title), el("p", { class: "aside" }, aside ?? ""), this.closeButton()),
-      el("div", { class: "sheet-body" }, content),
+      el("div", { class: "sheet-head" }, back, el("h2", { id: "sheet-title", tabindex: "-1" }, page.title), el("p", { class: "aside" }, page.aside ?? ""), this.closeButton()),
+      el("div", { class: "sheet-body" }, page.content),
     );
   }
 
@@ -56,31 +69,26 @@ export class Sheet {
     return el("button", { class: "quiet close", type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "Close ", el("kbd", { "aria-hidden": "true" }, "Esc"));
   }
 
-  /** Draw what is open anew, because it changed; the place in it and the focus stay. */
+  /** Have what is open change in place, if it can. */
   async refresh() {
-    const [name, ...parameters] = this.path;
-    if (!this.dialog.open || !this.routes[name]) return;
-    const turn = this.turn;
-    const page = await this.routes[name](parameters);
-    if (turn !== this.turn || !page || !this.dialog.open) return;
-    const { scrollTop } = this.dialog;
-    const focused = document.activeElement;
-    const key = focused?.dataset.key;
-    const wasTitle = focused?.id === "sheet-title";
-    this.page = page;
-    this.paint();
-    page.after?.();
-    this.dialog.scrollTop = scrollTop;
-    const again = wasTitle ? this.dialog.querySelector("h2") : [...this.dialog.querySelectorAll("[data-key]")].find((each) => each.dataset.key === key);
-    (again ?? this.dialog.querySelector(".close")).focus({ preventScroll: true });
+    try {
+      if (this.dialog.open) await this.page.refresh?.();
+    } catch (problem) {
+      this.failed(problem);
+    }
   }
 
   leave() {
     this.turn = undefined;
-    this.depth = 0;
+    this.trail = [];
     put(this.dialog);
-    if (this.routes[this.path[0]]) history.pushState(null, "", location.pathname + location.search);
+    if (Object.hasOwn(this.routes, this.path[0])) history.pushState(null, "", location.pathname + location.search);
   }
+}
+
+/** Settles when the sheet's own style is there. */
+function loadStyle() {
+  return new Promise((settle) => document.head.append(el("link", { rel: "stylesheet", href: "sheet.css", onload: settle, onerror: settle })));
 }
 
 function decoded(part) {

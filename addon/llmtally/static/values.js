@@ -48,7 +48,8 @@ export function liveTime(time, kind) {
 
 export function clock(time) {
   if (!time) return unknown();
-  return el("time", { datetime: time, title: format.exactTime(time) }, format.clock(time));
+  const [before, seconds, after] = format.clockParts(time);
+  return el("time", { datetime: time, title: format.exactTime(time) }, before, seconds && el("span", { class: "seconds" }, seconds), after);
 }
 
 /** Tell all live times anew. */
