@@ -84,7 +84,7 @@ def directory(tmp_path: Path) -> Path:
 
 def test_every_command_is_found() -> None:
     """The table of commands names modules that exist, and the help lists all with what they do."""
-    listed = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "options", "progress"}
+    listed = {path.stem for path in (PACKAGE / "commands").glob("*.py")} - {"__init__", "options", "progress", "rows", "sums"}
     said = run("--help")
 
     assert set(cli.COMMANDS) == listed
@@ -96,6 +96,22 @@ def test_every_command_is_found() -> None:
 def test_help_teaches(name: str) -> None:
     """Each command's help has a line to copy."""
     assert f"llmtally {name} " in run(name, "--help").stdout
+
+
+@pytest.mark.parametrize("name", ["", *cli.COMMANDS, "addon-path"])
+def test_help_fits(name: str) -> None:
+    """In 80 columns no line is broken in the middle of a word."""
+    said = CliRunner().invoke(cli.main, [*name.split(), "--help"], terminal_width=80, prog_name="llmtally")
+
+    assert [line for line in said.output.splitlines() if len(line) > 80] == []
+
+
+def test_a_slip_of_the_pen() -> None:
+    """The command that was meant is named."""
+    said = run("rapport")
+
+    assert (said.exit_code, said.stderr.splitlines()[-1]) == (2, "Error: No such command 'rapport'. Did you mean 'report'?")
+    assert run("xyzzy").stderr.splitlines()[-1] == "Error: No such command 'xyzzy'."
 
 
 @pytest.mark.parametrize("name", ["report", "sql", "tail", "reconcile"])
@@ -116,8 +132,8 @@ def test_report(directory: Path) -> None:
 
     assert said.exit_code == 0
     assert ["2026-11-19", "1", "10", "0", "30", "75.0%", "5", "$1.2500", "$0.0000", "0"] in rows
-    assert rows[-1] == ["Total", "3", "30", "0", "90", "75.0%", "15", "$1.2500", "$4.0000", "1"]
-    assert "1 call has no price: anthropic/new-model" in said.stderr
+    assert rows[-1] == ["Total", "3", "30", "0", "90", "75.0%", "15", "≥$1.2500", "≥$4.0000", "1"]
+    assert "1 call has no price, missing in the sums:\n  anthropic/new-model\n" in said.stderr
     assert "1 warm-up" in said.stderr
     assert "usage-2026-11-20.jsonl line 4: not JSON" in said.stderr
 
@@ -131,6 +147,54 @@ def test_report_json(directory: Path) -> None:
     assert said["unpriced_models"] == ["anthropic/new-model"]
     assert said["damaged"] == {"count": 1, "lines": [{"file": "usage-2026-11-20.jsonl", "line": 4, "reason": "not JSON"}]}
     assert said["warmups"] == 1
+
+
+def test_what_is_unknown_is_not_nothing(directory: Path) -> None:
+    """Calls without a known cost are no free ones, and where some have one their sum is no whole."""
+    said = run("report", "model", "--dir", str(directory), "--timezone", "UTC")
+    rows = {line.split()[1]: line.split()[-3:] for line in said.stdout.splitlines() if line.startswith("anthropic")}
+
+    assert rows["new-model"] == ["-", "-", "1"]
+    assert rows["claude-opus-4-8"] == ["$1.2500", "$0.0000", "0"]
+
+
+def test_a_session_is_told_from_others(tmp_path: Path) -> None:
+    """By where it was, and when; what said no session is called so."""
+    directory = write(
+        tmp_path / "journal", [a_call(), a_call(NOON + 60, attribution=Attribution(session="0b1c2d3e", client="codex"))]
+    )
+    said = run("report", "session", "--dir", str(directory), "--timezone", "Asia/Tokyo", "--sort", "name")
+
+    assert said.stdout.splitlines()[2].split()[:6] == ["0b1c2d3e", "codex", "-", "11-20", "21:01", "1"]
+    assert said.stdout.splitlines()[3].split()[:6] == ["s-1", "claude-code", "/home/me/shop", "11-20", "21:00", "1"]
+
+
+def test_a_block_is_called_by_its_minute(tmp_path: Path) -> None:
+    """On the clock of the zone that was asked for."""
+    said = run("report", "blocks", "--dir", str(write(tmp_path / "journal", [a_call(NOON + 59)])), "--timezone", "Asia/Tokyo")
+
+    assert said.stdout.splitlines()[2].split()[:2] == ["2026-11-20", "21:00"]
+
+
+def test_names_in_notes_are_harmless(tmp_path: Path) -> None:
+    """What has no price is named by whoever answered; a terminal obeys nothing of it. A few names are enough."""
+    calls = [a_call(model=f"\x1b]0;owned\x07{number}", coverage="unpriced", cost_usd=None) for number in range(7)]
+    said = run("report", "--dir", str(write(tmp_path / "journal", calls)))
+
+    assert said.stderr.splitlines() == [
+        "7 calls have no price, missing in the sums:",
+        *(f"  anthropic/\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}{number}" for number in range(5)),
+        "  and more",
+    ]
+
+
+def test_csv_has_the_same_columns_whatever_was_found(directory: Path, tmp_path: Path) -> None:
+    """A script can rely on them; they are the fields of `--json`."""
+    found = run("report", "--dir", str(directory), "--csv").stdout
+    nothing = run("report", "--dir", str(tmp_path / "none"), "--csv").stdout
+    row = json.loads(run("report", "--dir", str(directory), "--json").stdout)["rows"][0]
+
+    assert found.splitlines()[0] == nothing.strip() == ",".join(row)
 
 
 def test_report_csv_and_markdown(directory: Path) -> None:
@@ -162,6 +226,7 @@ def test_report_filters(directory: Path) -> None:
         ["sql"],
         ["sql", "select nonsense from calls"],
         ["sql", "select"],
+        ["sql", " "],
         ["sql", "select 1; select nonsense"],
         ["tail", "-n", "-1"],
         ["reconcile", "--claude-dir", "/does/not/exist"],
@@ -208,6 +273,15 @@ def test_sql(directory: Path) -> None:
     assert "damaged" in said.stderr
     assert "claude-haiku-4-5" in run("sql", query, "--dir", str(directory)).stdout
     assert run("sql", "SELECT 1 WHERE false", "--dir", str(directory)).exit_code == 1
+
+
+@pytest.mark.parametrize("command", [["sql", "select 1"], ["report"], ["reconcile"]], ids=" ".join)
+def test_nothing_is_json_too(command: list[str], tmp_path: Path) -> None:
+    """What is piped into a JSON reader can be read."""
+    said = run(*command, "--json", "--dir", str(tmp_path / "none"))
+
+    assert said.exit_code == 1
+    json.loads(said.stdout)
 
 
 def test_sql_from_standard_input(directory: Path) -> None:
@@ -260,7 +334,14 @@ def test_a_closed_pipe_is_no_error(directory: Path) -> None:
     assert "Traceback" not in said.stderr
 
 
-def in_terminal(width: int, *arguments: str, patience: float = 60, **env: str) -> str:
+def without_colour(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+
+
+DOCTOR = ("doctor", "--no-probe", "--confdir", "/does/not/exist")
+
+
+def in_terminal(width: int, *arguments: str, patience: float = 60, ends: tuple[int, ...] = (0,), **env: str) -> str:
     """What the command prints on a terminal; a busy machine does not make the progress bar appear."""
     import fcntl
     import pty
@@ -281,7 +362,7 @@ def in_terminal(width: int, *arguments: str, patience: float = 60, **env: str) -
             while chunk := os.read(main, 65536):
                 said += chunk
         os.close(main)
-    assert process.returncode == 0
+    assert process.returncode in ends
     return said.decode()
 
 
@@ -292,14 +373,58 @@ def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
     write(directory, [a_call(usage=Usage(10**9, 10**10, 10**8, output_tokens=10**8), cost_usd=98765.4321, billing="api")])
     coloured = in_terminal(width, "report", "session", "--dir", str(directory))
     plain = in_terminal(width, "report", "session", "--dir", str(directory), NO_COLOR="1")
-    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", coloured)
+    text = without_colour(coloured)
     table = [line for line in text.splitlines() if "│" not in line and "call" not in line and "line" not in line]
 
-    assert "\x1b[36m" in coloured
+    assert "\x1b[35m" in coloured
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", plain)
     assert max(map(len, table)) <= width
-    assert "Hit" in text
-    assert "$98,766.68" in text
+    assert "/home/me/shop" in text
+    assert "≥$98,766.68" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_text_breaks_between_words(directory: Path) -> None:
+    """Of notes, and of doctor's findings, which stay in their column; a command is left whole, to be copied."""
+    notes = in_terminal(30, "report", "--dir", str(directory)).splitlines()
+    findings = without_colour(in_terminal(60, *DOCTOR, "--dir", str(directory), ends=(0, 1))).splitlines()[:-1]
+
+    assert "1 warm-up has been left out:" in notes
+    assert {line[:8].strip() for line in findings} <= {"ok", "note", "BROKEN", ""}
+    assert [line for line in findings if len(line) > 60 and not line.startswith("        $ ")] == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_a_terminal_for_nothing_but_text(directory: Path) -> None:
+    """`TERM=dumb` gets no colour from any command."""
+    assert "\x1b" not in in_terminal(80, "report", "--dir", str(directory), TERM="dumb")
+    assert "\x1b" not in in_terminal(80, "tail", "--no-follow", "--dir", str(directory), TERM="dumb")
+    assert "\x1b" not in in_terminal(80, *DOCTOR, "--dir", str(directory), ends=(0, 1), TERM="dumb")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_calls_are_rows_of_a_terminal(directory: Path, width: int) -> None:
+    """Of its width, with as much as it has room for; a day that is another one is said."""
+    write(directory, [a_call(model="m" * 90, cost_usd=12345.5, attribution=Attribution(project="/a" * 90, client="c" * 90))])
+    said = in_terminal(width, "tail", "--no-follow", "--timezone", "UTC", "--dir", str(directory))
+    lines = without_colour(said).splitlines()[:-1]
+
+    assert max(map(len, lines)) <= width
+    assert lines[0].split()[:6] == ["Time", "Model", "Input", "Cached", "Output", "Cost"]
+    assert ("Took" in lines[0], "Project" in lines[0]) == (width >= 100, width >= 160)
+    assert lines[1] == "2026-11-19"
+    assert lines[2].split()[:6] == ["12:00:00", "claude-opus-4-8", "40", "75%", "5", "$1.25"]
+    assert lines[-1].split()[-1].endswith("a/a") == (width >= 160)
+    assert "$12,345.50" in lines[-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
+def test_all_fields_of_a_record_on_a_terminal(directory: Path) -> None:
+    """Fifty columns are printed below each other, not squeezed into nothing."""
+    lines = in_terminal(80, "sql", "select * from calls limit 1", "--dir", str(directory), TERM="dumb").splitlines()
+
+    assert ["provider", "anthropic"] in [line.split() for line in lines]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
@@ -312,9 +437,63 @@ def test_a_bar_for_what_takes_long(directory: Path) -> None:
     assert "reading the journal" not in in_terminal(80, "sql", slow, "--dir", str(directory))
 
 
+def test_a_terminal_of_another_encoding(tmp_path: Path) -> None:
+    """A name in a script it lacks is no stack trace."""
+    directory = write(tmp_path / "journal", [a_call(model="模型" * 30)])
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+
+    for arguments in (["report", "model"], ["report", "model", "--csv"], ["report", "--json"], ["tail", "--no-follow"]):
+        said = started(*arguments, "--dir", str(directory), env=env)
+        assert (said.returncode, said.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+@pytest.mark.parametrize("arguments", [["report"], ["--help"], ["tail", "--no-follow"]], ids=" ".join)
+def test_a_full_disk_is_one_line(directory: Path, arguments: list[str]) -> None:
+    """Wherever the answer was to go."""
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "llmtally", *arguments]
+        env = {**os.environ, "LLMTALLY_DIR": str(directory)}
+        said = subprocess.run(command, cwd=PACKAGE.parent, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert (said.returncode, said.stderr) == (2, "Error: standard output: No space left on device.\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no shell")
+def test_a_closed_output_is_no_error(directory: Path) -> None:
+    """Some close it to be rid of it."""
+    shell = f"'{sys.executable}' -m llmtally report --dir '{directory}' >&-"
+    said = subprocess.run(["bash", "-c", shell], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+
+    assert said.returncode == 0
+    assert "Traceback" not in said.stderr
+
+
+def test_ctrl_c_is_what_shells_take_it_for(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """130, and neither a stack trace nor a word."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(progress, "watched", interrupted)
+    said = run("report", "--dir", str(directory))
+
+    assert (said.exit_code, said.output) == (130, "")
+
+
 def test_starting_stays_quick() -> None:
     """`--version`, as every prompt and status line will call us, loads no table, no database, no parser."""
     script = "import sys; from llmtally.cli import main; main(['--version'], standalone_mode=False); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
 
     assert {"rich", "duckdb", "orjson", "llmtally.record", "llmtally.commands"} & set(loaded.stdout.split()) == set()
+
+
+def test_help_stays_quick() -> None:
+    """The help of all commands loads their options alone: none of what they are made of, nor what makes random names."""
+    script = "import sys; from llmtally.cli import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    ours = {name for name in loaded.stdout.splitlines()[-1].split() if name.startswith("llmtally.")}
+
+    assert {"rich", "duckdb", "orjson", "secrets", "asyncio", "ssl"} & set(loaded.stdout.splitlines()[-1].split()) == set()
+    assert {name for name in ours if not name.startswith("llmtally.commands")} == {"llmtally.cli"}

@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from calls import a_call, write
 from llmtally import cli
 from llmtally.doctor import Setting, programs
+from llmtally.journal import utc_day
 from llmtally_run import PROXY_VARIABLES
 from upstream.handler import DEADLINE
 from upstream.proxy import ROOT, Proxy
@@ -381,7 +382,30 @@ def test_calls_without_a_price(patient: Patient) -> None:
 
     assert (code, finding["level"]) == (0, "note")
     assert "anthropic/new-model" in finding["text"]
-    assert json.loads((patient.home / "prices.json").read_text()).keys() == {"anthropic/new-model"}
+    assert json.loads((patient.home / "llmtally-prices.json").read_text()).keys() == {"anthropic/new-model"}
+
+
+def test_a_model_with_a_name_that_is_a_command(patient: Patient) -> None:
+    """Whoever answers a call can name its model as he likes: the cure that is copied into a shell quotes it, whole."""
+    model = "x'; touch owned; echo '" + "y" * 60
+    write(patient.directory, [a_call(time.time(), coverage="unpriced", cost_usd=None, model=model)])
+
+    patient.shell(patient.examined()[1]["unpriced"][0]["cure"])
+
+    assert not (patient.home / "owned").exists()
+    assert json.loads((patient.home / "llmtally-prices.json").read_text()).keys() == {f"anthropic/{model}"}
+
+
+def test_lines_are_looked_at_though_others_can_read_them(patient: Patient) -> None:
+    """What is a note about the directory keeps nothing else from being found."""
+    patient.directory.mkdir(exist_ok=True)
+    (patient.directory / f"usage-{utc_day(time.time())}.jsonl").write_text("garbage\n")
+    patient.directory.chmod(0o755)
+
+    found = patient.examined()[1]
+
+    assert found["directory"][0]["level"] == "note"
+    assert found["lines"][0]["text"].startswith("A line cannot be read: usage-")
 
 
 def test_clients_that_go_past(led: Led, shared_proxy: Proxy) -> None:
@@ -390,11 +414,12 @@ def test_clients_that_go_past(led: Led, shared_proxy: Proxy) -> None:
     environment = {name: value for name, value in led.environment.items() if not name.startswith("SSL")}
     assert subprocess.run(ask, env=environment, capture_output=True, check=False).returncode == 60
     deadline = time.monotonic() + DEADLINE
-    while json.loads((led.directory / "status.json").read_text())["coverage"].get("bypassed") != 1:
+    status = led.directory / "status.json"
+    while not status.exists() or json.loads(status.read_text())["coverage"].get("bypassed") != 1:
         assert time.monotonic() < deadline
         time.sleep(0.1)
 
-    assert "1 connection" in led.broken("bypassed")["text"]
+    assert "A connection to an LLM host" in led.broken("bypassed")["text"]
 
 
 def test_a_proxy_that_was_killed(patient: Patient) -> None:
@@ -426,7 +451,7 @@ def test_as_people_read_it(patient: Patient, a_free_port: int) -> None:
 
 def test_help() -> None:
     """It says where to type it, which matters: the environment is that shell's."""
-    assert "in the shell in which the client is started" in CliRunner().invoke(cli.main, ["doctor", "--help"]).output
+    assert "in the shell that starts the client" in CliRunner().invoke(cli.main, ["doctor", "--help"]).output
 
 
 def _write_authority(path: Path, *, days: int) -> None:

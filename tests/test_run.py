@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import select
 import shutil
 import signal
@@ -14,15 +15,17 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
-from calls import a_call
+from calls import NOON, a_call, write
 from llmtally import runs
+from llmtally.commands import run as run_command
 from llmtally.launch.environment import Route, client_environment, covering_loopback
 from llmtally.launch.proxy import ProxyError, upstream_mode
-from llmtally.launch.spent import summary
-from llmtally.record import TEXT_CAP, Attribution, Usage
+from llmtally.launch.spent import calls_of
+from llmtally.record import TEXT_CAP, Attribution, Call, Usage
 from llmtally.runs import Run, Runs, with_run
 from llmtally_run import Runner
 from upstream.answers import anthropic_events, json_answer, sse_answer
@@ -126,10 +129,10 @@ def test_a_shell_and_what_it_starts(runner: Runner, upstream: Upstream) -> None:
 
     assert done.returncode == 7
     said = done.stderr.splitlines()
-    assert "2 calls | in 2000, out 5050 | 50 % from cache" in said[0]
-    assert said[1].split()[:2] == ["anthropic", "claude-opus-4-8"]
-    assert said[2].split()[:2] == ["openai", "gpt-5.4"]
-    assert said[3].startswith("  most expensive call: anthropic claude-opus-4-8 | in 5 |")
+    assert "2 calls | in 2000, out 5050 | 50% cached" in said[0]
+    assert said[3].split()[:7] == ["anthropic", "claude-opus-4-8", "1", "5", "0", "995", "99.5%"]
+    assert said[4].split()[:3] == ["openai", "gpt-5.4", "1"]
+    assert re.fullmatch(r"most expensive: \$0\.12\d+ \| anthropic claude-opus-4-8 \| in 1000, out 5000 \| \S+", said[5])
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)])
@@ -176,23 +179,51 @@ def test_a_name_that_cannot_stand_in_a_url(runner: Runner) -> None:
     assert runner.run("true", options=["--name", "a/b@c"]).returncode == 2
 
 
-def test_what_is_not_known_is_said() -> None:
-    """Prices that are missing are counted, failures too; a warm-up is no call; models beyond ten are one line."""
+def test_what_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    """Prices that are missing are counted, and failures; a sum without them is called what it is."""
+    unpriced = a_call(model="new-model", cost_usd=None, coverage="unpriced")
+    refused = a_call(coverage="error", outcome="error", usage=Usage(), cost_usd=None)
+
+    assert said(capsys, unpriced, refused) == [
+        "llmtally: r: cost unknown | 2 calls | in 40, out 5 | 75% cached | 1 unpriced | 1 failed",
+        ANY,
+        ANY,
+        "anthropic new-model            1     10            0          30   75.0%       5        -         1",
+        "anthropic claude-opus-4-8      1      0            0           0       -       0  $0.0000         0",
+    ]
+    assert said(capsys, a_call(), unpriced)[0].startswith("llmtally: r: at least $0.2500 | 2 calls |")
+    assert said(capsys, a_call(), a_call(billing="subscription"))[0].startswith(
+        "llmtally: r: $0.2500 + $0.2500 API value | 2 calls |"
+    )
+    assert said(capsys)[0].startswith("llmtally: r made no calls")
+
+
+def said(capsys: pytest.CaptureFixture[str], *calls: Call) -> list[str]:
+    """The lines at the end of a run."""
+    run_command._say("r", calls)
+    return capsys.readouterr().err.splitlines()
+
+
+def test_many_models_share_a_row(capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that tries them all does not fill the screen; one call of one model is one line."""
+    lines = said(capsys, *(a_call(model=f"m{number}", cost_usd=0.25) for number in range(13)))
+
+    assert lines[0].startswith("llmtally: r: $3.2500 | 13 calls")
+    assert (lines[13].split()[:2], lines[13].split()[-1]) == (["others", "3"], "$0.7500")
+    assert len(said(capsys, a_call())) == 1
+
+
+def test_a_warm_up_is_no_call(tmp_path: Path) -> None:
+    """It is not billed. Other runs and what was before are not this run's either."""
+    mine = Attribution(run="r")
     calls = [
-        a_call(model="new-model", cost_usd=None, coverage="unpriced"),
-        a_call(coverage="error", outcome="error", usage=Usage(), cost_usd=None),
-        a_call(attribution=Attribution(request_class="warmup")),
+        a_call(NOON, request_id="mine", attribution=mine),
+        a_call(NOON, attribution=mine._replace(request_class="warmup")),
+        a_call(NOON, attribution=Attribution(run="other")),
+        a_call(NOON - 60, attribution=mine),
     ]
 
-    said = summary("r", calls).splitlines()
-
-    assert said[0].startswith("r: cost unknown | 2 calls |")
-    assert said[0].endswith("| 1 unpriced | 1 failed")
-    assert any(line.startswith("  anthropic new-model") and line.endswith("| 1 unpriced") for line in said)
-    assert summary("r", []).startswith("r made no calls")
-    many = summary("r", [a_call(model=f"m{number}", cost_usd=0.25) for number in range(13)]).splitlines()
-    assert many[0].startswith("r: $3.2500 | 13 calls")
-    assert many[11].split()[:3] == ["others", "$0.7500", "|"]
+    assert [call.request_id for call in calls_of(write(tmp_path / "journal", calls), "r", NOON - 1)] == ["mine"]
 
 
 # Signals

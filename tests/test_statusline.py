@@ -70,6 +70,14 @@ def test_a_subscription(tmp_path: Path) -> None:
     assert said(put(tmp_path, status(today=totals, windows=[]))) == "today $1.50 + $4.50 API value | $72.00/h"
 
 
+def test_what_has_no_price(tmp_path: Path) -> None:
+    """A sum in which a price is missing is not shown as whole, and no sum at all not as nothing."""
+    totals = {**status()["today"], "spent_usd": 1234.5, "api_value_usd": 0.0, "unpriced": 1}
+
+    assert said(put(tmp_path, status(today=totals))).startswith("today ≥$1,234.50 | ")
+    assert said(put(tmp_path, status(today={**totals, "spent_usd": 0.0}))).startswith("today cost unknown | ")
+
+
 def test_a_window_that_is_nearly_full_is_marked(tmp_path: Path) -> None:
     """Above the threshold of the page."""
     window = {"key": "7d\x1b[31m", "utilization": 81.0, "reset_in_ms": None}
@@ -82,6 +90,7 @@ def test_a_window_that_has_ended_is_not_shown(tmp_path: Path) -> None:
     directory = put(tmp_path, status())
 
     assert "5h 42% 1h 10m left" in said(directory, NOW + 100)
+    assert "5h 42% <1m left" in said(directory, NOW + 4300)
     assert "7d 12%" in said(directory, NOW + 4321)
 
 
@@ -192,6 +201,40 @@ def test_it_loads_next_to_nothing(tmp_path: Path) -> None:
     assert "json" in loaded
 
 
+def run_to(output: int, directory: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "llmtally", "statusline"],
+        cwd=ROOT / "addon",
+        env={**os.environ, "LLMTALLY_DIR": str(directory)},
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+
+def test_nobody_reads_it(tmp_path: Path) -> None:
+    """A prompt that did not wait is no reason for a stack trace."""
+    put(tmp_path, status(), time.time())
+    read, write = os.pipe()
+    os.close(read)
+    done = run_to(write, tmp_path)
+    os.close(write)
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
+def test_it_cannot_be_written(tmp_path: Path) -> None:
+    """A full disk is one line, and an exit code of its own."""
+    put(tmp_path, status(), time.time())
+    with Path("/dev/full").open("wb") as full:
+        done = run_to(full.fileno(), tmp_path)
+
+    assert (done.returncode, done.stderr) == (2, "Error: standard output: No space left on device.\n")
+
+
 # What the addon writes
 
 
@@ -225,4 +268,4 @@ def test_a_real_proxy_keeps_the_file(upstream: Upstream, start_proxy: Callable[.
     assert "5h 42%" in line
     assert (proxy.usage_dir / "status.json").stat().st_mode & 0o777 == 0o600
     proxy.stop()
-    assert said(directory, time.time()).endswith("proxy stopped 0m ago")
+    assert said(directory, time.time()).endswith("proxy stopped <1m ago")

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from . import __version__
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+EXAMPLES = """
+\b
+Examples:
+  llmtally run -- claude -p "hello"     run a client, print what it spent
+  llmtally tail                         calls as they happen
+  llmtally report                       what each day cost
+  llmtally doctor                       why nothing is counted
+"""
 
 COMMANDS = ("run", "report", "statusline", "doctor", "sql", "tail", "reconcile", "completion")
 """In the order of the help. Each is `command` in the module of its name in `commands/`."""
@@ -25,13 +38,28 @@ class _Commands(click.Group):
         command: click.Command = import_module(f".commands.{cmd_name}", __package__).command
         return command
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
 
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+            close = get_close_matches(args[0], self.list_commands(ctx), 1)
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) if close else error from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__)
 def main() -> None:
     """Reads the token spend of any LLM client off the wire.
 
-    The addon writes a journal; these commands read it. Start with `llmtally report`.
+    A proxy with the addon keeps a journal of all calls; `run` starts one, the others read what it has written.
     """
 
 

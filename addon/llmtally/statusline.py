@@ -36,7 +36,7 @@ def main(as_json: bool = False, directory: str | None = None) -> int:
     """Print the line; the exit code."""
     directory = directory or os.environ.get("LLMTALLY_DIR") or "~/.llmtally"
     answer = look(os.path.expanduser(directory), _asked(), time.time())  # noqa: PTH111  pathlib takes as long as all the rest
-    print(json.dumps(answer) if as_json else line(answer))
+    print(json.dumps(answer) if as_json else line(answer), flush=True)
     return 1 if answer["state"] == "absent" else 0
 
 
@@ -124,9 +124,12 @@ def _is_alive(pid: int) -> bool:
 
 
 def _money(totals: Json) -> str:
-    """What is billed, and what a subscription's calls would have cost."""
+    """What is billed, and what a subscription's calls would have cost; at least so much, where a price is missing."""
     amounts = [(totals["spent_usd"], ""), (totals["api_value_usd"], " API value")]
-    return " + ".join(f"${amount:.2f}{label}" for amount, label in amounts if amount) or "$0.00"
+    known = " + ".join(f"${amount:,.2f}{label}" for amount, label in amounts if amount)
+    if totals.get("unpriced"):
+        return f"≥{known}" if known else "cost unknown"
+    return known or "$0.00"
 
 
 def _cached(session: Json) -> str:
@@ -135,6 +138,8 @@ def _cached(session: Json) -> str:
 
 def _time(seconds: float) -> str:
     minutes = int(seconds // 60)
+    if not minutes:
+        return "<1m"
     if minutes >= 2 * 24 * 60:
         return f"{minutes // (24 * 60)}d"
     return f"{minutes // 60}h {minutes % 60}m" if minutes >= 60 else f"{minutes}m"

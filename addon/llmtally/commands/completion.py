@@ -7,9 +7,16 @@ from click.shell_completion import get_completion_class
 
 EXAMPLES = """
 \b
-  bash   llmtally completion bash > ~/.local/share/bash-completion/completions/llmtally
-  zsh    llmtally completion zsh > ~/.zfunc/_llmtally     (with fpath+=~/.zfunc before compinit in ~/.zshrc)
-  fish   llmtally completion fish > ~/.config/fish/completions/llmtally.fish
+Examples:
+  bash, if bash-completion is installed:
+    mkdir -p ~/.local/share/bash-completion/completions
+    llmtally completion bash \\
+      > ~/.local/share/bash-completion/completions/llmtally
+  zsh, with fpath+=~/.zfunc before compinit in ~/.zshrc:
+    mkdir -p ~/.zfunc
+    llmtally completion zsh > ~/.zfunc/_llmtally
+  fish:
+    llmtally completion fish > ~/.config/fish/completions/llmtally.fish
 """
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from functools import reduce
@@ -30,6 +32,10 @@ class Failure(click.ClickException):
     """Ends the command with a message."""
 
     exit_code = FAILED
+
+    def format_message(self) -> str:
+        """It may quote what stands in the journal."""
+        return _safe(self.message)
 
 
 def _all(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -93,8 +99,28 @@ def chosen(since: str | None, until: str | None, timezone: str | None, **pattern
 
 
 def note(text: str) -> None:
-    """Say something beside the answer: on standard error, so that the answer can be piped."""
+    """Say something beside the answer: on standard error, so that the answer can be piped. Wraps between words on a terminal."""
+    text = _safe(text)
+    if sys.stderr.isatty():
+        text = "\n".join(_wrapped(line) for line in text.splitlines())
     click.echo(text, err=True)
+
+
+def _safe(text: str) -> str:
+    from ..terminal import visible
+
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
+def _wrapped(line: str) -> str:
+    import textwrap
+
+    text = line.lstrip()
+    indent = " " * (len(line) - len(text))
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(
+        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def note_damage(damage: DamageReport) -> None:

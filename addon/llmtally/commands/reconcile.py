@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EXAMPLES = """
 \b
 Examples:
-  llmtally reconcile                               everything since the journal began
+  llmtally reconcile                            since the journal began
   llmtally reconcile --since today --client claude-code
   llmtally reconcile --json | jq .agreement_pct
 
@@ -44,7 +44,9 @@ def _directories(option: str, text: str) -> Callable[[Command], Command]:
 @click.option("--client", type=click.Choice(["claude-code", "codex"]), help="Only this client.")
 @_directories("--claude-dir", "Holds Claude Code's projects/. By default CLAUDE_CONFIG_DIR, or ~/.claude and ~/.config/claude.")
 @_directories("--codex-dir", "Holds Codex's sessions/. By default CODEX_HOME, or ~/.codex.")
-@click.option("--limit", type=click.IntRange(0), default=20, show_default=True, help="Single calls shown in each table.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=20, metavar="N", show_default=True, help="Single calls shown in each table."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every call that is not equal.")
 @journal_option
 def command(
@@ -68,6 +70,8 @@ def command(
     wires = list(_wires(directory, asked.since, damage))
     note_damage(damage)
     if not wires:
+        if as_json:
+            _print(reconcile.Comparison(), zone, limit, as_json=True)
         nothing(f"No calls in {directory} to compare.")
     log = [
         *client_logs.read_claude(claude_dir or client_logs.claude_directories()),
@@ -78,9 +82,10 @@ def command(
     comparison = reconcile.compare(wires, near).between(since, asked.until or math.inf)
     if client is not None:
         comparison = comparison.of(client)
+    if comparison.calls or as_json:
+        _print(comparison, zone, limit, as_json=as_json)
     if not comparison.calls:
         nothing("No calls of Claude Code or Codex to compare.")
-    _print(comparison, zone, limit, as_json=as_json)
     click.get_current_context().exit(0 if len(comparison.equal) == comparison.calls else NOTHING)
 
 
@@ -160,8 +165,8 @@ def _differences(comparison: Comparison, zone: Zone, limit: int) -> Sheet:
             _time(pair.wire.at, zone),
             pair.wire.response_id or pair.wire.request_id,
             each.field,
-            each.wire,
-            each.log,
+            _value(each.wire),
+            _value(each.log),
             _off(each.wire, each.log),
         )
         for pair in comparison.different
@@ -170,6 +175,10 @@ def _differences(comparison: Comparison, zone: Zone, limit: int) -> Sheet:
     rows.sort(key=lambda row: -abs(row[-1] or 0))
     shown = [(*row[:-1], None if row[-1] is None else f"{row[-1]:+,}") for row in rows[:limit]]
     return Sheet(columns, shown, title=_title("Different", len(rows), limit, "field"))
+
+
+def _value(value: int | str | None) -> str | None:
+    return f"{value:,}" if isinstance(value, int) else value
 
 
 def _off(wire: int | str | None, log: int | str | None) -> int | None:
@@ -185,16 +194,26 @@ def _unlogged(comparison: Comparison) -> Sheet:
         Column("request_class", "Kind", "fixed"),
         Column("calls", "Calls", "count"),
         Column("tokens", "Tokens", "count"),
-        Column("cost_usd", "API value", "money"),
+        Column("cost_usd", "Cost", "money"),
     ]
     kinds: dict[tuple[str, str], list[Wire]] = defaultdict(list)
     for wire in comparison.wire_only:
         kinds[wire.client or "unknown", wire.request_class or "unknown"].append(wire)
     rows = [
-        (*kind, len(wires), sum(wire.usage.total_tokens or 0 for wire in wires), sum(wire.cost_usd or 0 for wire in wires))
+        (*kind, len(wires), sum(wire.usage.total_tokens or 0 for wire in wires), _cost(wires))
         for kind, wires in sorted(kinds.items())
     ]
     return Sheet(columns, rows, title="Wire only: not in the client's log")
+
+
+def _cost(wires: list[Wire]) -> float | None:
+    """What the calls cost together; at least so much, where it is not known of all."""
+    from ..tables import AtLeast
+
+    known = [wire.cost_usd for wire in wires if wire.cost_usd is not None]
+    if not known:
+        return None
+    return sum(known) if len(known) == len(wires) else AtLeast(sum(known))
 
 
 def _bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Sheet:

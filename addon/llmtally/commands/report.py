@@ -10,41 +10,49 @@ import click
 from .options import EXIT_CODES, Failure, chosen, filter_options, format_options, journal_option, note, note_damage, nothing
 
 if TYPE_CHECKING:
-    from ..report import Report
-    from ..tables import Sheet
-    from ..tracker.totals import Totals
+    from ..filters import Filter
+    from ..local_time import Zone
+    from ..report import Report, Row
+    from ..tables import Column, Kind, Sheet
 
 NAMES = ("daily", "weekly", "monthly", "session", "model", "client", "project", "blocks")
+
+UNPRICED_NAMED = 5
+"""Of models without a price: enough to see what is missing; `--json` has more."""
+
+ID_COLUMNS = 9
+"""The first 8 characters of a session's id, which tell it from others, and a mark that there are more."""
 
 EXAMPLES = f"""
 \b
 Examples:
-  llmtally report                                  what each day cost
-  llmtally report model --since 7d                 which models the last week went to
+  llmtally report                           what each day cost
+  llmtally report model --since 7d          what the last week went to
   llmtally report session --project shop --limit 10
-  llmtally report blocks --since today             5-hour windows
+  llmtally report blocks --since today      windows of 5 hours
   llmtally report daily --csv > spend.csv
 
-"API value" is what a subscription's calls would have cost at the API's prices: not a bill, and never added to "Spent".
-"Hit" is the share of the input that was read from a cache. A dash is unknown; a dash in a name: the client did not say.
+"API value" is what a subscription's calls would have cost at the API's prices: not a bill, and never added to "Spent". "Cached" is
+the share of the input that was read from a cache. A dash is unknown; ≥ stands before a sum in which something unknown is missing. A
+narrow terminal is spared the less important columns; --json and --csv have all.
 
 {EXIT_CODES}
 """
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("by", type=click.Choice(NAMES), default="daily")
+@click.argument("by", type=click.Choice(NAMES), default="daily", metavar="[BY]")
 @filter_options
 @click.option("--sort", type=click.Choice(["cost", "tokens", "calls", "name"]), help="Time reports by name, others by cost.")
-@click.option("--limit", type=click.IntRange(1), help="Only so many rows; the total stays that of all.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only so many rows; the total stays that of all.")
 @format_options
 @journal_option
 def command(by: str, sort: str | None, limit: int | None, form: str | None, directory: Path, **filters: Any) -> None:
     """What was spent, by day, model, session...
 
-    Also by week, month, client, project, or block of 5 hours.
+    BY is daily (if nothing is said), weekly, monthly, session, model, client, project, or blocks (of 5 hours).
     """
-    from ..report import Database, ReportError, as_json
+    from ..report import Database, ReportError
     from .progress import watched
 
     asked, zone = chosen(**filters)
@@ -53,10 +61,7 @@ def command(by: str, sort: str | None, limit: int | None, form: str | None, dire
             report = watched(database, lambda: database.report(by, asked, zone)).arranged(sort, limit)
     except ReportError as error:
         raise Failure(str(error)) from error
-    if form == "json":
-        click.echo(_json(as_json(report, zone, asked)))
-    elif report.rows:
-        _print(_sheet(report), form)
+    _print(report, form, zone, asked)
     _note(report)
     if not report.rows:
         nothing(f"No calls in {directory} {'match' if _any(filters) else 'yet'}.")
@@ -66,61 +71,78 @@ def _any(filters: dict[str, Any]) -> bool:
     return any(value for name, value in filters.items() if name != "timezone")
 
 
-def _json(document: object) -> str:
-    import orjson
-
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2).decode()
-
-
-def _print(sheet: Sheet, form: str | None) -> None:
+def _print(report: Report, form: str | None, zone: Zone, asked: Filter) -> None:
     from .. import tables
+    from ..report import as_json
 
-    if form == "csv":
-        click.echo(tables.as_csv(sheet), nl=False)
-    elif form == "markdown":
-        click.echo(tables.as_markdown(sheet))
-    else:
-        tables.show(sheet, tables.console())
+    if form == "json":
+        import orjson
+
+        click.echo(orjson.dumps(as_json(report, zone, asked), option=orjson.OPT_INDENT_2))
+    elif form == "csv":
+        rows = [row.values() for row in as_json(report, zone, asked)["rows"]]
+        click.echo(tables.as_csv(_field_names(report), [list(row) for row in rows]), nl=False)
+    elif report.rows:
+        sheet = _sheet(report, zone)
+        if form == "markdown":
+            click.echo(tables.as_markdown(sheet))
+        else:
+            tables.show(sheet, tables.console())
 
 
-def _sheet(report: Report) -> Sheet:
-    """What a person looks at first stands nearest to the name; money stands last, as in a bill."""
+def _field_names(report: Report) -> list[str]:
+    """The same whatever was found, so that a script can rely on them."""
     from ..report import GROUPINGS
-    from ..tables import Column, Sheet
+    from ..tracker.totals import ZERO, to_json
 
-    grouping, totals = GROUPINGS[report.name], report.totals
-    columns = [Column(name, name.capitalize(), "fixed" if grouping.by_time else "text") for name in grouping.keys]
-    columns += [Column(name, name.capitalize(), "text", dispensable=7) for name in grouping.details]
-    columns += [
-        Column("calls", "Calls", "count"),
-        Column("input_tokens", "Input", "count", dispensable=2),
-        Column("cache_write_tokens", "Cache write", "count", dispensable=5),
-        Column("cache_read_tokens", "Cache read", "count", dispensable=4),
-        Column("cache_hit_pct", "Hit", "percent", dispensable=3),
-        Column("output_tokens", "Output", "count", dispensable=1),
-        Column("spent_usd", "Spent", "money"),
-    ]
-    if totals.api_value:
-        columns.append(Column("api_value_usd", "API value", "money"))
-    if totals.unpriced:
-        columns.append(Column("unpriced", "Unpriced", "count", dispensable=6))
-    names = [column.name for column in columns[len(grouping.keys) + len(grouping.details) :]]
-    rows = [[*row.key, *row.details, *_cells(row.totals, names)] for row in report.rows]
-    blank = [""] * (len(grouping.keys) + len(grouping.details) - 1)
-    return Sheet(columns, rows, ["Total", *blank, *_cells(totals, names)])
+    grouping = GROUPINGS[report.name]
+    return [*grouping.keys, *grouping.details, *to_json(ZERO), "first_call", "last_call"]
 
 
-def _cells(totals: Totals, names: list[str]) -> list[Any]:
-    from ..tracker.totals import to_json
+def _sheet(report: Report, zone: Zone) -> Sheet:
+    from ..tables import Sheet
+    from . import sums
 
-    said = to_json(totals)
-    return [said[name] for name in names]
+    names = _names(report)
+    figures = sums.columns(report.totals)
+    rows = [[*_named(report, row, zone), *sums.cells(row.totals, figures)] for row in report.rows]
+    total = ["Total", *[""] * (len(names) - 1), *sums.cells(report.totals, figures)]
+    return Sheet([*names, *figures], rows, total)
+
+
+def _names(report: Report) -> list[Column]:
+    """What a row is about."""
+    from ..report import GROUPINGS
+    from ..tables import Column
+
+    if report.name == "session":
+        return [
+            Column("session", "Session", least=ID_COLUMNS),
+            Column("client", "Client", dispensable=6),
+            Column("project", "Project", "path", dispensable=1),
+            Column("last_call", "Last call", "fixed", dispensable=2),
+        ]
+    grouping = GROUPINGS[report.name]
+    kind: Kind = "fixed" if grouping.by_time else "path" if report.name == "project" else "text"
+    return [Column(name, name.capitalize(), kind) for name in grouping.keys]
+
+
+def _named(report: Report, row: Row, zone: Zone) -> list[str | None]:
+    from ..local_time import localised
+
+    if report.name == "session":
+        return [*(part or "unknown" for part in row.key), *row.details, f"{localised(row.last, zone):%m-%d %H:%M}"]
+    if report.name == "blocks":
+        return [f"{localised(row.first, zone):%Y-%m-%d %H:%M}"]
+    return [part or "unknown" for part in row.key]
 
 
 def _note(report: Report) -> None:
-    totals = report.totals
+    totals, models = report.totals, report.unpriced_models
     if totals.unpriced:
-        note(f"{_counted(totals.unpriced, 'call')} no price: {', '.join(report.unpriced_models)}")
+        note(f"{_counted(totals.unpriced, 'call')} no price, missing in the sums:")
+        for model in [*models[:UNPRICED_NAMED], *(["and more"] if len(models) > UNPRICED_NAMED else [])]:
+            note(f"  {model}")
     if totals.uncounted:
         note(f"{_counted(totals.uncounted, 'call')} unknown tokens.")
     if report.warmups:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import secrets
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from .options import Failure, journal_option, note
 if TYPE_CHECKING:
     from ..launch.proxy import OwnProxy
     from ..presence import Presence
+    from ..record import Call
     from ..runs import Run
 
 REFUSED = 125
@@ -41,23 +42,32 @@ Examples:
   llmtally run -- gemini -p "hello"
   llmtally run -- python my_script.py
   llmtally run --name nightly -- ./evaluate.sh
-  llmtally run -- bash                            everything started in that shell
-  llmtally run -- env                             shows what a client is given
+  llmtally run -- bash              everything started in that shell
+  llmtally run -- env               shows what a client is given
 
 It starts a proxy of its own on a free port and ends it with the client, or joins one that works on the same directory.
 Only TLS connections to LLM hosts are opened, all others pass as they are. The client is given HTTPS_PROXY and its like,
 NO_PROXY for loopback, and files with this machine's certificates and mitmproxy's for every variable that names such files.
 
 \b
-Other ways to lead a client here, with `mitmdump -s "$(llmtally addon-path)"` (or scripts/run) and:
-  (nothing)                                 regular: the client is given HTTPS_PROXY, as `llmtally run` does
-  --mode reverse:https://api.anthropic.com  the client is given a base URL: ANTHROPIC_BASE_URL=http://127.0.0.1:8080
-  --mode local:claude                       macOS, Windows, Linux 6.8+ as root: that program's connections, no variables
-  --mode wireguard                          a phone or another machine, through a tunnel
-  --mode transparent                        a router or container host, with rules in its packet filter
-  --mode upstream:http://proxy:3128         behind another proxy; `llmtally run` does it by itself if HTTPS_PROXY is set
-All but reverse need the client to trust mitmproxy's certificate. One that pins its provider's certificate cannot be read;
-give it a base URL (reverse) if it has such a setting.
+Other ways to lead a client here, with a proxy started by hand:
+  mitmdump -s "$(llmtally addon-path)" MODE            or: scripts/run MODE
+where MODE is
+  (nothing)                the client is given HTTPS_PROXY, as by `run`
+  --mode reverse:https://api.anthropic.com
+                           the client is given a base URL:
+                           ANTHROPIC_BASE_URL=http://127.0.0.1:8080
+  --mode local:claude      that program's connections, without variables;
+                           macOS, Windows, Linux 6.8+ as root
+  --mode wireguard         a phone or another machine, through a tunnel
+  --mode transparent       a router or container host, with rules in its
+                           packet filter
+  --mode upstream:http://proxy:3128
+                           behind another proxy; `llmtally run` does it by
+                           itself if HTTPS_PROXY is set
+
+All but reverse need the client to trust mitmproxy's certificate. One that pins its provider's certificate cannot be read; give it a
+base URL (reverse) if it has such a setting.
 
 Exit code: the client's, 128 + N if signal N ended it; 125 no proxy, 126 not executable, 127 not found.
 """
@@ -97,8 +107,10 @@ def command(
     directory: Path,
 ) -> None:
     """Run a client through llmtally, and print what it spent."""
+    import secrets  # half as slow to load as all of click
+
     from ..launch.foreground import CannotStartError, run
-    from ..launch.spent import calls_of, summary
+    from ..launch.spent import calls_of
     from ..runs import NAME, Run
 
     name = name or f"{_short(client[0])}-{secrets.token_hex(3)}"
@@ -121,8 +133,29 @@ def command(
     if not quiet:
         for line in log.splitlines()[-LOG_LINES:]:
             note(line)
-        note(f"llmtally: {summary(name, calls_of(directory, name, started))}")
+        _say(name, calls_of(directory, name, started))
     context.exit(code)
+
+
+def _say(name: str, calls: Sequence[Call]) -> None:
+    """What the run spent."""
+    from .. import tables
+    from ..launch import spent
+    from ..tracker.totals import summed
+    from . import sums
+
+    if not calls:
+        note(f"llmtally: {name} made no calls that llmtally saw. Should it have? `llmtally doctor` finds out why.")
+        return
+    models = spent.by_model(calls)
+    totals = summed(each for _, each in models)
+    note(f"llmtally: {name}: {spent.in_a_line(totals)}")
+    if len(models) > 1:
+        figures = sums.columns(totals)
+        rows = [[model, *sums.cells(each, figures)] for model, each in models]
+        tables.show(tables.Sheet([tables.Column("model", "Model"), *figures], rows), tables.console(stderr=True))
+    if line := spent.most_expensive(calls):
+        note(f"most expensive: {line}")
 
 
 def _short(program: str) -> str:

@@ -15,17 +15,19 @@ from .options import Failure, format_options, journal_option, note_damage, nothi
 
 if TYPE_CHECKING:
     from ..report import Answer
+    from ..tables import Kind
 
 EXAMPLES = """
 \b
 Examples:
-  llmtally sql "select model, count(*), sum(cost_usd) from calls group by all order by 3 desc"
-  llmtally sql "select * from calls order by cost_usd desc limit 5" --json
+  llmtally sql "select model, sum(cost_usd) from calls group by 1"
+  llmtally sql "select * from calls order by cost_usd desc limit 5"
   llmtally sql "describe calls"
-  llmtally sql - < question.sql
+  llmtally sql - --json < question.sql
   llmtally sql "copy calls to 'calls.parquet'"
 
-The view `calls` has every field of a record as a column; times are UTC. The language is DuckDB's.
+The view `calls` has every field of a record as a column; times are UTC. The language is DuckDB's. What is too wide for the terminal
+is printed row by row.
 
 Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal that cannot be read.
 """
@@ -44,9 +46,13 @@ def command(query: str, form: str | None, directory: Path) -> None:
     from .progress import watched
 
     text = sys.stdin.read() if query == "-" else query
+    if not text.strip():
+        raise click.BadParameter("there is no question in it", param_hint="QUERY")
     try:
         with Database(directory) as database:
             if database.is_empty:
+                if form == "json":
+                    click.echo("[]")
                 nothing(f"No calls in {directory} yet.")
             answer = watched(database, lambda: database.sql(text))
     except ReportError as error:
@@ -64,18 +70,21 @@ def _print(answer: Answer, form: str | None) -> None:
         return
     from .. import tables
 
-    kinds: list[tables.Kind] = [
-        "number" if answer.rows and isinstance(answer.rows[0][at], (int, float, Decimal)) else "text"
-        for at in range(len(answer.columns))
-    ]
-    columns = [tables.Column(name, name, kind) for name, kind in zip(answer.columns, kinds, strict=True)]
-    sheet = tables.Sheet(columns, answer.rows)
     if form == "csv":
-        click.echo(tables.as_csv(sheet), nl=False)
-    elif form == "markdown":
+        click.echo(tables.as_csv(answer.columns, answer.rows), nl=False)
+        return
+    columns = [tables.Column(name, name, _kind(answer, at)) for at, name in enumerate(answer.columns)]
+    sheet = tables.Sheet(columns, answer.rows)
+    if form == "markdown":
         click.echo(tables.as_markdown(sheet))
     elif answer.rows:
         tables.show(sheet, tables.console())
+
+
+def _kind(answer: Answer, at: int) -> Kind:
+    """Of the column: as its first value that is known."""
+    value = next((row[at] for row in answer.rows if row[at] is not None), None)
+    return "number" if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) else "text"
 
 
 def _plain(value: Any) -> Any:

@@ -11,17 +11,20 @@ from .options import journal_option
 EXAMPLES = """
 \b
 Examples:
-  llmtally statusline --json | jq .today.cost_usd
   llmtally statusline
     session $0.41, 91% cached | today $4.12 | $1.20/h | 5h 42% 1h 12m left
+  llmtally statusline --json | jq .today.spent_usd
 
 \b
-Claude Code, ~/.claude/settings.json:   {"statusLine": {"type": "command", "command": "llmtally statusline"}}
-bash, ~/.bashrc:                        PS1='$(llmtally statusline) \\$ '
-tmux, ~/.tmux.conf:                     set -g status-right '#(llmtally statusline)'
+Claude Code, in ~/.claude/settings.json:
+  {"statusLine": {"type": "command", "command": "llmtally statusline"}}
+bash, in ~/.bashrc:
+  PS1='$(llmtally statusline) \\$ '
+tmux, in ~/.tmux.conf:
+  set -g status-right '#(llmtally statusline)'
 
 Amounts are USD. A subscription's calls are shown at the API's prices, as `API value`. Days are UTC. The line speaks of the
-proxy that counted last; `session not seen` means that the session's calls do not pass llmtally.
+proxy that counted last; `session not seen` means that the session's calls do not pass llmtally. A window fuller than 80% has a `!`.
 
 Exit codes: 0 printed, 1 nothing was ever counted here.
 """

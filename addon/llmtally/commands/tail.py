@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,10 +26,13 @@ POLL_SECONDS = 0.2
 EXAMPLES = """
 \b
 Examples:
-  llmtally tail                                    the last 10 calls, then each as it ends
+  llmtally tail                          the last 10, then each as it ends
   llmtally tail --client claude-code --project shop
-  llmtally tail -n 100 --no-follow                 the last 100 calls
-  llmtally tail --json | jq .cost_usd              records as they stand in the journal
+  llmtally tail -n 100 --no-follow       the last 100 calls
+  llmtally tail --json | jq .cost_usd    records, as they are in the journal
+
+On a terminal calls are rows of a table, the more columns the wider it is; elsewhere each is a line of text. "Input" is all of it,
+and "Cached" the share that was read from a cache. ~ stands before an estimate, `?` for what is unknown.
 
 Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mistake in the command.
 """
@@ -37,7 +40,15 @@ Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mis
 
 @click.command(epilog=EXAMPLES)
 @filter_options
-@click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True, help="Begin with so many of the last two days.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(0),
+    default=10,
+    metavar="N",
+    show_default=True,
+    help="Begin with so many of the last two days.",
+)
 @click.option("--follow/--no-follow", default=True, show_default=True, help="Go on with what comes.")
 @click.option("--json", "as_json", is_flag=True, help="Print whole records, one a line.")
 @journal_option
@@ -46,39 +57,45 @@ def command(count: int, follow: bool, as_json: bool, directory: Path, **filters:
     from ..tail import Follower
 
     asked, zone = chosen(**filters)
+    printer = _printer(zone, as_json=as_json)
     follower = Follower(directory)
     with suppress(KeyboardInterrupt):  # the way to end it
-        shown = _show(deque(_matching(follower, asked), maxlen=count), zone, as_json=as_json)
-        if follower.damaged:
-            note(f"{follower.damaged:,} damaged lines were skipped; `llmtally report` names them.")
-        if not follow and not shown:
+        last = deque(_matching(follower, asked), maxlen=count)
+        for line, call in last:
+            printer(line, call)
+        _note(follower)
+        if not follow and not last:
             nothing(f"No calls in {directory} match.")
-        if follow and not shown and sys.stderr.isatty():
+        if follow and not last and sys.stderr.isatty():
             note(f"Waiting for calls in {directory}.")
         while follow:
             time.sleep(POLL_SECONDS)
-            _show(_matching(follower, asked), zone, as_json=as_json)
-
-
-def _show(calls: Iterable[tuple[bytes, Call]], zone: Zone, *, as_json: bool) -> bool:
-    """Print them; whether there were any."""
-    any_shown = False
-    for line, call in calls:
-        _print(line, call, zone, as_json=as_json)
-        any_shown = True
-    return any_shown
+            for line, call in _matching(follower, asked):
+                printer(line, call)
 
 
 def _matching(follower: Follower, asked: Filter) -> Iterator[tuple[bytes, Call]]:
     return ((line, call) for line, call in follower.poll() if asked.accepts(call))
 
 
-def _print(line: bytes, call: Call, zone: Zone, *, as_json: bool) -> None:
+def _note(follower: Follower) -> None:
+    if follower.damaged:
+        note(f"{follower.damaged:,} damaged lines were skipped; `llmtally report` names them.")
+    for path, reason in follower.unreadable.items():
+        note(f"{path}: {reason}.")
+
+
+def _printer(zone: Zone, *, as_json: bool) -> Callable[[bytes, Call], None]:
+    """What prints a call: given its line, and what that says."""
+    if as_json:
+        return lambda line, _: click.echo(line, nl=False)
+    if sys.stdout.isatty():
+        from .. import tables
+        from .rows import Rows
+
+        rows = Rows(tables.console(), zone, time.time())
+        return lambda _, call: rows.show(call)
     from ..local_time import localised
     from ..terminal import one_line
 
-    if as_json:
-        click.echo(line, nl=False)
-    else:
-        click.echo(f"{localised(call.ended, zone):%H:%M:%S} {one_line(call)}")
-    sys.stdout.flush()
+    return lambda _, call: click.echo(f"{localised(call.ended, zone):%Y-%m-%d %H:%M:%S} {one_line(call)}")

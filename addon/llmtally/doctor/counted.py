@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 
@@ -23,7 +24,7 @@ def examine(setting: Setting) -> Iterator[Finding]:
         coverage = str(record.get("coverage"))
         calls[coverage] += 1
         if coverage == "unpriced":
-            unpriced[printable(f"{record.get('provider')}/{record.get('model') or record.get('request_model')}")] += 1
+            unpriced[f"{record.get('provider')}/{record.get('model') or record.get('request_model')}"] += 1
     yield _unparsed(calls["unparsed"])
     yield _unpriced(unpriced)
 
@@ -35,23 +36,30 @@ def _bypassed(setting: Setting) -> Finding:
         count = 0
     if not count:
         return Finding("bypassed", "ok", "No client has refused a connection today.")
-    text = f"{count:,} connections to LLM hosts were refused today: their clients do not trust mitmproxy's authority."
+    text = (
+        "A connection to an LLM host was refused today: its client does not trust mitmproxy's authority."
+        if count == 1
+        else f"{count:,} connections to LLM hosts were refused today: their clients do not trust mitmproxy's authority."
+    )
     return Finding("bypassed", "broken", text, "llmtally run -- CLIENT")
 
 
 def _unparsed(count: int) -> Finding:
     if not count:
         return Finding("unparsed", "ok", "Every answer of today could be read.")
-    text = (
-        f"{count:,} answers of today could not be read: a format has changed, or llmtally has a bug. Their tokens are not counted."
-    )
+    answers = "An answer of today" if count == 1 else f"{count:,} answers of today"
+    text = f"{answers} could not be read: a format has changed, or llmtally has a bug. Tokens are missing in what is counted."
     return Finding("unparsed", "broken", text, "llmtally sql \"select host, path, error from calls where coverage = 'unparsed'\"")
 
 
 def _unpriced(models: Counter[str]) -> Finding:
     if not models:
         return Finding("unpriced", "ok", "Every call of today has a price.")
-    named = ", ".join(name for name, _ in models.most_common(NAMES_SHOWN))
-    text = f"{models.total():,} calls of today have no price: {named}. Give one in a file and name it to the proxy."
-    first = json.dumps({models.most_common(1)[0][0]: {"input": 1.0, "output": 2.0}})
-    return Finding("unpriced", "note", text, f"echo '{first}' > prices.json && export RUNTIME_USAGE_PRICING_FILE=$PWD/prices.json")
+    commonest = models.most_common(NAMES_SHOWN)
+    named = ", ".join(printable(name) for name, _ in commonest)
+    calls = "A call of today has" if models.total() == 1 else f"{models.total():,} calls of today have"
+    text = f"{calls} no price: {named}. Give one in a file, and start the proxy where the variable names it."
+    prices = json.dumps({commonest[0][0]: {"input": 1.0, "output": 2.0}})
+    # Quoted: whoever answers a call can name its model as he likes.
+    cure = f"echo {shlex.quote(prices)} > llmtally-prices.json && export RUNTIME_USAGE_PRICING_FILE=$PWD/llmtally-prices.json"
+    return Finding("unpriced", "note", text, cure)

@@ -25,7 +25,7 @@ def examine(setting: Setting) -> Iterator[Finding]:
     """From the directory to its lines."""
     directory = _directory(setting.directory)
     yield directory
-    if directory.level == "ok" and setting.directory.is_dir():
+    if directory.level != "broken" and setting.directory.is_dir():
         yield from _lines(setting)
 
 
@@ -54,7 +54,8 @@ def _lines(setting: Setting) -> Iterator[Finding]:
     since = journal.utc_day(setting.now) - LOOKED_AT
     newest = max((call.ended for call in journal.read(setting.directory, since=since, damage=damage)), default=None)
     if damage.count:
-        yield Finding("lines", "broken", f"{damage.count:,} lines cannot be read, the first: {damage.first[0]}.", _without(damage))
+        lines = "A line cannot be read" if damage.count == 1 else f"{damage.count:,} lines cannot be read, the first"
+        yield Finding("lines", "broken", f"{lines}: {damage.first[0]}.", _without(damage))
     elif newest is None:
         yield Finding("lines", "note", f"No call was recorded in the last {LOOKED_AT.days} days.", "llmtally run -- CLIENT")
     else:
