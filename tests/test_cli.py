@@ -159,14 +159,15 @@ def test_what_is_unknown_is_not_nothing(directory: Path) -> None:
 
 
 def test_a_session_is_told_from_others(tmp_path: Path) -> None:
-    """By where it was, and when; what said no session is called so."""
-    directory = write(
-        tmp_path / "journal", [a_call(), a_call(NOON + 60, attribution=Attribution(session="0b1c2d3e", client="codex"))]
-    )
+    """By who and where it was, and when. Calls without a session are of many, so none of them is named."""
+    codex = a_call(NOON + 60, attribution=Attribution(session="0b1c2d3e", client="codex"))
+    nobody = a_call(attribution=Attribution(client="gemini-cli", project="/home/me/notes"))
+    directory = write(tmp_path / "journal", [a_call(), codex, nobody])
     said = run("report", "session", "--dir", str(directory), "--timezone", "Asia/Tokyo", "--sort", "name")
 
-    assert said.stdout.splitlines()[2].split()[:6] == ["0b1c2d3e", "codex", "-", "11-20", "21:01", "1"]
-    assert said.stdout.splitlines()[3].split()[:6] == ["s-1", "claude-code", "/home/me/shop", "11-20", "21:00", "1"]
+    assert said.stdout.splitlines()[3].split()[:6] == ["0b1c2d3e", "codex", "-", "11-20", "21:01", "1"]
+    assert said.stdout.splitlines()[4].split()[:6] == ["s-1", "claude-code", "/home/me/shop", "11-20", "21:00", "1"]
+    assert [line.split()[:3] for line in said.stdout.splitlines() if line.startswith("unknown")] == [["unknown", "-", "-"]]
 
 
 def test_a_block_is_called_by_its_minute(tmp_path: Path) -> None:
@@ -227,6 +228,8 @@ def test_report_filters(directory: Path) -> None:
         ["sql", "select nonsense from calls"],
         ["sql", "select"],
         ["sql", " "],
+        ["sql", "-- nothing"],
+        ["sql", "select now()"],
         ["sql", "select 1; select nonsense"],
         ["tail", "-n", "-1"],
         ["reconcile", "--claude-dir", "/does/not/exist"],

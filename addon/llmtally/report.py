@@ -148,7 +148,10 @@ GROUPINGS = {
     "daily": Grouping({"day": "CAST(local AS DATE)"}, by_time=True),
     "weekly": Grouping({"week": "CAST(date_trunc('week', local) AS DATE)"}, by_time=True),
     "monthly": Grouping({"month": "CAST(date_trunc('month', local) AS DATE)"}, by_time=True, name=lambda day: str(day)[:7]),
-    "session": Grouping({"session": "session"}, {"client": "arg_max(client, ended)", "project": "arg_max(project, ended)"}),
+    "session": Grouping(
+        {"session": "session"},
+        {name: f"CASE WHEN session IS NOT NULL THEN arg_max({name}, ended) END" for name in ("client", "project")},
+    ),
     "model": Grouping({"provider": "provider", "model": _MODEL}),
     "client": Grouping({"client": "client"}),
     "project": Grouping({"project": "project"}),
@@ -294,7 +297,12 @@ class Database:
     def sql(self, query: str) -> Answer:
         """The rows of one statement."""
         result = self._execute(query)
-        columns = [column[0] for column in result.description or ()]
+        if result is None:  # what DuckDB makes of a comment alone, whatever its types say
+            raise ReportError("There is no statement in it.")
+        described = result.description or ()
+        if any("WITH TIME ZONE" in str(kind) for _, kind, *_ in described):
+            raise ReportError("Times with a zone can't be shown, only those without: now()::TIMESTAMP. Times of calls are UTC.")
+        columns = [column[0] for column in described]
         rows = self._fetch(result)
         (damaged,) = self._fetch(self._execute("SELECT count(*) FROM lines WHERE ended IS NULL"))[0]
         return Answer(columns, rows, self._damage(damaged))
