@@ -17,6 +17,7 @@ from mitmproxy.test import taddons, tflow
 from llmtally.addon import UsageAddon
 from llmtally.addon.commands import Commands
 from llmtally.addon.flows import ending_of, host_of, lower_headers
+from llmtally.addon.following import HEAVY
 from llmtally.exchange import Exchange
 from llmtally.journal import account_key
 
@@ -117,6 +118,30 @@ def test_client_replay_is_counted(tmp_path: Path) -> None:
     run(test)
 
     assert len(records(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("padding", [0, HEAVY])
+def test_a_stream_is_read_to_its_end_however_large_its_request(tmp_path: Path, padding: int) -> None:
+    """A request that is read in a thread, as agents send them, does not cut off what was still to be read of the answer."""
+    passing = flow()
+    passing.request.raw_content = b'{"model":"gpt-5.4","input":"%s"}' % (b"x" * padding)
+    assert passing.response is not None
+    passing.response.headers = http.Headers(content_type="text/event-stream")
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            addon.requestheaders(passing)
+            addon.responseheaders(passing)
+            assert passing.response is not None
+            stream = passing.response.stream
+            assert callable(stream)
+            for event in (b'{"id":"chatcmpl-1","choices":[{"delta":{"content":"Hi"}}]}', BODY, b"[DONE]"):
+                stream(b"data: " + event + b"\n\n")
+            addon.response(passing)
+
+    run(test)
+
+    assert [(record["outcome"], record["total_tokens"]) for record in records(tmp_path)] == [("complete", 7)]
 
 
 def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(

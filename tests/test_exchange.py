@@ -216,6 +216,17 @@ class TestEndings:
 
         assert ahead.end("complete", 102.0) == plain.end("complete", 102.0)
 
+    def test_read_ahead_of_a_stream(self) -> None:
+        """A request that is read in advance does not end the reading of the answer: its last chunks may still wait."""
+        opened = exchange(request={"model": "m"})
+        opened.feed(sse(START, DELTA), 101.0)
+        opened.read_ahead(None, 101.5)
+        opened.feed(sse(END, STOP), 102.0)
+
+        call = one(opened.end("complete", 102.0))
+
+        assert (call.outcome, call.usage.output_tokens, call.request_model) == ("complete", 40, "m")
+
 
 class TestRepeats:
     """A response is counted once, however often it is seen."""

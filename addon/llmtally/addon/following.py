@@ -178,7 +178,7 @@ class Follower:
         sent = self._request_sent(followed)
         settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
         if sent + len(body or b"") > (HEAVY if not is_coded(flow) else HEAVY_CODED):
-            self._later.in_thread(functools.partial(followed.exchange.read_ahead, body or b"", at), settle)
+            self._later.in_thread(functools.partial(followed.exchange.read_ahead, body, at), settle)
         elif options.saves_flows():
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         elif (looking := self._processes.pending(flow.client_conn.id)) is not None:

@@ -133,12 +133,16 @@ class Exchange:
         self._turn(value, len(data), at, calls, from_client=from_client)
         return calls
 
-    def read_ahead(self, body: bytes, at: float) -> None:
-        """Read a whole body, and the request's, before `end` is called. Touches nothing shared, so any thread may do it."""
+    def read_ahead(self, body: bytes | None, at: float) -> None:
+        """Read the request, and a whole body if there is one, before `end` is called.
+
+        Touches nothing shared, so any thread may do it. None: the body was fed, or is going to be; there may be more of it.
+        """
         if self._format.multiple:
             return
-        self.feed(body, at)
-        self._flush(at, [])
+        if body is not None:
+            self.feed(body, at)
+            self._flush(at, [])
         self._read_request()
 
     def end(self, ending: Ending, at: float, error: ApiError | None = None) -> list[Call]:
