@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtally.redact import LOOKED_AT, holds_known_key, looks_like_key, redact
+from llmtally.redact import LOOKED_AT, REQUEST_LOOKED_AT, holds_known_key, looks_like_key, redact, without_echo
 
 LONG = "My password is hunter2 and my dog is called Rex, so fire Bob"
 
@@ -25,6 +25,9 @@ SECRETS = {
     "key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY refused": "key […] refused",
     "key 5f0c3a528a534c0e9d0e0b6f6f3f9a11 refused": "key […] refused",
     "https://me:pw@host/v1 failed": "https://[…]@host/v1 failed",
+    "url 'https://host/v1/chat?key=hunter2&x=1' failed": "url 'https://host/v1/chat?[…]' failed",
+    "POST /v1/chat?api_key=hunter2 failed": "POST /v1/chat?[…] failed",
+    "key 5f0c3a528a534c0e9d0e0b6f6f3f9a11.AbCdEf123456 refused": "key […] refused",
     "1 error [type=string, input_value={'role':'user','content':'My SSN'}]": "1 error [type=string, input_value=[…]",
     "Expected str, got: My SSN is 1": "Expected str, got:[…]",
     "bad body {'role': 'user', 'content': 'My SSN'}": "bad body {'role': 'user', 'content':[…]",
@@ -44,6 +47,7 @@ KEPT = [
     "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
     "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0 denied",
     "publishers/anthropic/models/claude-3-5-sonnet-v2@20241022 is not servable in region us-central1",
+    "Is claude-9 a model? It may be in https://example.com/docs, see there.",
     "generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 20",
     "Unexpected 'a' or 'b', and a 'c' where nobody would have thought of a 'd'",
 ]
@@ -79,6 +83,58 @@ def test_keys_are_known(text: str) -> None:
 def test_names_are_no_keys(text: str) -> None:
     """Names of programs are none."""
     assert not looks_like_key(text)
+
+
+REQUEST = {"model": "gpt-9", "messages": [{"role": "user", "content": f"Tell me: {LONG}\nPlease"}], "max_tokens": 10}
+
+
+@pytest.mark.parametrize(
+    ("message", "left"),
+    [
+        (f"prompt: {LONG}", "prompt: […]"),
+        (f"cannot read «password is hunter2 and» in {LONG[10:40]}", "cannot read «[…]» in […]"),
+        ("too long: dog is called Rex, so fire Bob Please", "too long: […]"),
+        ("model gpt-9 not found, max_tokens is fine", "model gpt-9 not found, max_tokens is fine"),
+        ("My dog is not allowed", "My dog is not allowed"),
+        ("overloaded", "overloaded"),
+        ("bad hunter2key.", "bad […]."),
+        ("it was hunter2k", "it was […]"),
+    ],
+)
+def test_what_the_request_said_goes(message: str, left: str) -> None:
+    """Its credential, whole or cut off, and phrases of several words; names stay."""
+    assert without_echo(message, REQUEST, "hunter2key") == left
+
+
+def test_the_longer_a_request_the_longer_an_echo() -> None:
+    """A codebase has some phrases of any error in it: only long ones are no coincidence."""
+    message = "Rate limit reached, please try again in 1.5 seconds"
+    request = {"input": ["please try again in", "limit reached", "word " * 2000]}
+
+    assert without_echo(message, request, "") == message
+    assert without_echo(message, {"input": [message, "word " * 2000]}, "") == "[…]"
+
+
+def test_a_secret_that_is_a_word_stays() -> None:
+    """Local servers take `none` for a key."""
+    assert without_echo("There is none left", None, "none") == "There is none left"
+
+
+@given(st.text(), st.recursive(st.text() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), st.text())
+def test_an_echo_is_looked_for_in_anything(message: str, request: object, secret: str) -> None:
+    """Whatever was asked and answered."""
+    without_echo(redact(message), request, secret)
+
+
+def test_looking_for_an_echo_is_bounded() -> None:
+    """Neither a long request nor a deep one holds anything up."""
+    deep: list[object] = []
+    for _ in range(100_000):
+        deep = [deep]
+    began = time.process_time()
+    without_echo("a b c d e f " * 16, [deep, ["a b c d " * REQUEST_LOOKED_AT] * 100], "x")
+
+    assert time.process_time() - began < 0.5
 
 
 @given(st.text())

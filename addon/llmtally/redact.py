@@ -1,12 +1,15 @@
 """What others wrote, without what is nobody's business: errors echo keys (`Invalid API key: sk-..`) and prompts (`input_value=..`).
 
-Nothing here can know a secret when it sees one. So it takes out what looks like a credential, what validators repeat of the
-request, and long quotations; what is left still tells one error from another.
+Nothing here knows a secret when it sees one. So `redact` takes out what looks like a credential, queries of URLs, what validators
+repeat of the request, and long quotations; and `without_echo`, where the request is at hand, what the request itself said. What is
+left still tells one error from another.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import Any
 
 GONE = "[…]"
 """Stands where something was taken out."""
@@ -20,6 +23,19 @@ KEY_LENGTH = 20
 QUOTE_LENGTH = 32
 """Longest quotation that is kept: names of models and parameters are shorter, or have no blanks."""
 
+ECHO_LENGTH = 32
+"""Characters that an error and a long request have in common by more than chance: `Please try again in` is shorter."""
+SHORT_ECHO_LENGTH = 12
+"""The same for a short request."""
+SHORT_REQUEST = 4096
+"""Characters of a short request: a question, not a codebase."""
+REQUEST_LOOKED_AT = 256 * 1024
+"""Characters of a request that are searched for what an error repeats; a phrase takes some 20 microseconds there."""
+REQUEST_NODES = 16_384
+"""JSON values of a request that are looked at for its texts: a long session has some thousands."""
+SECRET_LENGTH = 6
+"""Shorter credentials (`none`, `dummy`) are words; longer ones are taken out wherever they stand."""
+
 _KNOWN_KEY = re.compile(
     r"\b(?=[abcefghknprstxy])"  # the letters that these begin with: most places in a text are passed over at once
     r"(?:Bearer\s+\S+"
@@ -30,7 +46,9 @@ _KNOWN_KEY = re.compile(
     r"|(?:AIza|AKIA|ASIA|ya29\.)[\w.-]{8,})",
     re.IGNORECASE,
 )
-_RUN = re.compile(rf"[A-Za-z0-9_+/=-]{{{KEY_LENGTH},}}")
+_RUN = re.compile(rf"[A-Za-z0-9_+/=-]{{{KEY_LENGTH},}}(?:\.[A-Za-z0-9_+/=-]+)*")
+"""What a key may be; some are an id, a dot and the secret."""
+_QUERY = re.compile(r"(/[^\s?'\"`]*)\?[^\s'\"`]+")
 _WORD = re.compile(r"[A-Za-z]{0,14}|\d{1,8}|[A-Za-z]{0,8}\d{1,3}[A-Za-z]{0,2}|\d{1,2}x\d{1,3}[A-Za-z]")
 """What names are made of, between their hyphens and slashes: `Instruct`, `20250929`, `llama3`, `70B`, `8x22b`."""
 _USER_IN_URL = re.compile(r"://[^/\s@]+@")
@@ -40,6 +58,7 @@ _ECHO = re.compile(
 """Where validators begin to repeat what they were given (pydantic, FastAPI, zod), or a request begins that was repeated whole."""
 _QUOTATION = re.compile(r"(?<!\w)(?:(['\"`]).*?(?:\1(?!\w)|$)|[\u201c\u2018\xab][^\u201d\u2019\xbb]*[\u201d\u2019\xbb]?)")
 """An apostrophe opens none; what is not closed goes to the end."""
+_WORD_START = re.compile(r"(?<!\w)\w")
 _CLOSING = "'\"`\u201d\u2019\xbb"
 
 
@@ -52,8 +71,62 @@ def redact(message: str) -> str:
     if echo := _ECHO.search(line):
         line = line[: echo.end()] + GONE
     line = _QUOTATION.sub(_shorten, line)
-    line = _USER_IN_URL.sub(f"://{GONE}@", line)
+    line = _QUERY.sub(rf"\1?{GONE}", _USER_IN_URL.sub(f"://{GONE}@", line))
     return _RUN.sub(lambda run: GONE if _is_mixed(run[0]) else run[0], _KNOWN_KEY.sub(GONE, line))
+
+
+def without_echo(message: str, request: Any, secret: str) -> str:
+    """A redacted message without the credential of the request it answers, and without phrases of that request's JSON body."""
+    if len(secret) >= SECRET_LENGTH:
+        message = message.replace(secret, GONE)
+        cut = next((n for n in range(len(secret) - 1, SECRET_LENGTH - 1, -1) if message.endswith(secret[:n])), 0)
+        message = message[: len(message) - cut] + GONE if cut else message
+    if len(message) < SHORT_ECHO_LENGTH:
+        return message
+    said = " ".join(_texts(request).split())
+    kept, copied = [], 0
+    for start, end in _echoes(message, said, SHORT_ECHO_LENGTH if len(said) < SHORT_REQUEST else ECHO_LENGTH):
+        kept += [message[copied:start], GONE]
+        copied = end
+    return "".join([*kept, message[copied:]])
+
+
+def _texts(value: Any) -> str:
+    """All strings within a JSON value, the last ones first: an error is about what is new."""
+    texts: list[str] = []
+    stack, size = [value], 0
+    for _ in range(REQUEST_NODES):
+        if not stack or size > REQUEST_LOOKED_AT:
+            break
+        node = stack.pop()
+        if isinstance(node, str):
+            texts.append(node[: REQUEST_LOOKED_AT - size])
+            size += len(node)
+        elif isinstance(node, dict | list):
+            stack.extend(node.values() if isinstance(node, dict) else node)
+    return "\n".join(texts)
+
+
+def _echoes(message: str, request: str, least: int) -> Iterator[tuple[int, int]]:
+    """Where phrases of at least two words stand in the message that stand in the request too, each as long as possible."""
+    end = 0
+    for word in _WORD_START.finditer(message):
+        start = word.start()
+        blank = message.find(" ", start)
+        if blank < 0 or start + least > len(message):
+            return
+        least_end = max(start + least, blank + 2)
+        if start < end or message[start:least_end] not in request:
+            continue
+        end = least_end
+        while end < len(message) and message[start : end + 1] in request:
+            end += 1
+        yield start, end
+
+
+def without_known_keys(text: str) -> str:
+    """Without what begins as keys of a known kind do."""
+    return _KNOWN_KEY.sub(GONE, text)
 
 
 def holds_known_key(text: str) -> bool:
@@ -75,7 +148,11 @@ def _shorten(quotation: re.Match[str]) -> str:
 
 
 def _is_mixed(run: str) -> bool:
-    """Whether a long run is no chain of words and numbers, as names of models are, but letters and digits as they fall."""
-    if run.isalpha() or run.isdigit():
+    """Whether part of a long run is no chain of words and numbers, as names of models are, but letters and digits as they fall."""
+    return any(_is_as_it_falls(part) for part in run.split(".") if len(part) >= KEY_LENGTH)
+
+
+def _is_as_it_falls(part: str) -> bool:
+    if part.isalpha() or part.isdigit():
         return False
-    return not all(_WORD.fullmatch(word) for word in re.split(r"[-_+/=]", run))
+    return not all(_WORD.fullmatch(word) for word in re.split(r"[-_+/=]", part))

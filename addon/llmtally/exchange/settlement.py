@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 
 from ..attribution import RequestView
+from ..attribution.credentials import read_credential
 from ..providers import Route
-from ..record import TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
+from ..record import ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
+from ..redact import without_echo, without_known_keys
 from .memory import Memory
 from .values import Ending, Lane, RequestHead, Response
 
@@ -55,6 +57,7 @@ class Settlement:
         if request.method == "POST" and reading.pending and reading.response_id is not None:
             self._memory.remember_background(reading.response_id, lane, attribution)
         self._settled += 1
+        asked = lane.request.model or self._route.model
         return Call(
             timestamp=lane.timestamp,
             started=lane.started,
@@ -65,16 +68,16 @@ class Settlement:
             provider=self._route.provider.name,
             api=format_.name,
             host=request.host[:TEXT_CAP],
-            path=request.path[:TEXT_CAP],
+            path=without_known_keys(request.path)[:TEXT_CAP],
             transport=response.transport,
             outcome=outcome,
             coverage=coverage,
             streaming=response.transport not in ("json", "binary"),
             model=reading.model,
-            request_model=lane.request.model or self._route.model,
+            request_model=asked if reading.error is None or asked is None else without_known_keys(asked),  # the wrong variable
             status=response.status,
             stop_reason=reading.stop_reason,
-            error=reading.error or error,
+            error=self._unechoed(reading.error or error, lane),
             usage=usage,
             parts=reading.parts,
             estimated=estimated,
@@ -104,7 +107,11 @@ class Settlement:
                 asked, attribution = behind
                 asked = dataclasses.replace(asked, reading=reading, limits=lane.limits, response_bytes=lane.response_bytes)
                 return attribution, asked
-        view = RequestView(
+        return self._memory.attributor.attribute(self._view(lane), now=at), lane
+
+    def _view(self, lane: Lane) -> RequestView:
+        request = self._request
+        return RequestView(
             provider=self._route.provider.name,
             host=request.host,
             path=request.path,
@@ -113,7 +120,14 @@ class Settlement:
             query=request.query,
             peer=request.peer,
         )
-        return self._memory.attributor.attribute(view, now=at), lane
+
+    def _unechoed(self, error: ApiError | None, lane: Lane) -> ApiError | None:
+        """The error without what it repeats of the request."""
+        if error is None or not error.message:
+            return error
+        credential = read_credential(self._view(lane))
+        message = without_echo(error.message, lane.body, credential.secret if credential else "")
+        return dataclasses.replace(error, message=message[:ERROR_MESSAGE_CAP])
 
     def _outcome(self, reading: Reading, response: Response, ending: Ending) -> Outcome:
         if reading.error is not None:
