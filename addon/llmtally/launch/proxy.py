@@ -94,8 +94,8 @@ class OwnProxy:
                 code = self._process.wait(POLL)
             except subprocess.TimeoutExpired:
                 continue
-            raise ProxyError(f"mitmdump ended with exit code {code}:\n{self.log[-LOG_SHOWN:]}")
-        raise ProxyError(f"mitmdump did not start within {START_SECONDS:.0f} s:\n{self.log[-LOG_SHOWN:]}")
+            raise ProxyError(f"mitmdump ended with exit code {code}:\n{reason(self.log)}")
+        raise ProxyError(f"mitmdump did not start within {START_SECONDS:.0f} s:\n{reason(self.log)}")
 
     @property
     def log(self) -> str:
@@ -115,6 +115,12 @@ class OwnProxy:
         log = self.log
         self._log.close()
         return log
+
+
+def reason(log: str) -> str:
+    """What mitmdump says at its end, without the stack traces that it prints for a mistake in an option, too."""
+    said = [line for line in log.splitlines() if line.strip() and not line.startswith((" ", "Traceback (", "During handling of "))]
+    return "\n".join(dict.fromkeys(said))[-LOG_SHOWN:]
 
 
 def upstream_mode(environment: Mapping[str, str]) -> list[str]:
