@@ -27,7 +27,7 @@ Examples:
   llmtally reconcile --json | jq .agreement_pct
 
 "Wire only": the client left the call out of its log, as it does with title calls and probes. "Log only": the call went past the
-proxy. Codex logs no ids: its calls are joined by thread, counts and time. Calls that used no tokens are left out.
+proxy. Codex logged no ids before 0.155: such calls are joined by thread, counts and time. Calls that used no tokens are left out.
 
 Exit codes: 0 both sides agree, 1 they differ or there is nothing to compare, 2 a mistake in the command.
 """
