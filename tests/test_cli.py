@@ -251,20 +251,17 @@ def test_mistakes(arguments: list[str], directory: Path) -> None:
 
 def test_a_mistake_in_an_option_of_the_proxy() -> None:
     """mitmproxy prints a stack trace for it; what is to be read is the line that names the option."""
-    log = "\n".join(
-        [
-            "[22:48:04.416] error in script addon/usage.py",
-            "Traceback (most recent call last):",
-            '  File "hooks.py", line 105, in configure',
-            "    self._live.set_limits(options.limits())",
-            "mitmproxy.exceptions.OptionsError: usage_limits: 'nonsense': no such limit.",
-            "",
-            "During handling of the above exception, another exception occurred:",
-            "",
-            "mitmproxy.exceptions.OptionsError: usage_limits: 'nonsense': no such limit.",
-            "Error logged during startup, exiting...",
-        ]
-    )
+    log = """[22:48:04.416] error in script addon/usage.py
+Traceback (most recent call last):
+  File "hooks.py", line 105, in configure
+    self._live.set_limits(options.limits())
+mitmproxy.exceptions.OptionsError: usage_limits: 'nonsense': no such limit.
+
+During handling of the above exception, another exception occurred:
+
+mitmproxy.exceptions.OptionsError: usage_limits: 'nonsense': no such limit.
+Error logged during startup, exiting...
+"""
 
     assert reason(log).splitlines() == [
         "[22:48:04.416] error in script addon/usage.py",

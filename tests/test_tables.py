@@ -53,7 +53,7 @@ def test_narrower_step_by_step() -> None:
     assert shown(82) == ["opus-4-8-20260601", "opus-4", "12,345,678,901", "94.7%", "1,234,567", "$1,234.50"]
     assert shown(70) == ["opus-4", "12,345,678,901", "94.7%", "1,234,567", "$1,234.50"]
     assert shown(66) == ["opus-4", "12.3G", "94.7%", "1.2M", "$1,234.50"]
-    assert shown(54) == ["opus-4", "12.3G", "1.2M", "$1,234.50"]
+    assert shown(55) == ["opus-4", "12.3G", "1.2M", "$1,234.50"]
     assert shown(42) == ["opus-4", "1.2M", "$1,234.50"]
     assert shown(34) == ["1.2M", "$1,234.50"]
     assert shown(33) == ["opus-4-8-20260601", "opus-4", "12,345,678,901", "94.7%", "1,234,567", "$1,234.50"]
@@ -73,7 +73,7 @@ def test_the_beginning_of_an_id_is_enough() -> None:
     columns = [Column("session", "Session", least=9), Column("project", "Project", "path"), Column("calls", "Calls", "count")]
     sheet = Sheet(columns, [["0b1c2d3e-91af-4c0d", "/home/me/work/backend-service", 1]])
 
-    assert drawn(sheet, 42).splitlines()[-1] == "0b1c2d3e…  …me/work/backend-service      1"
+    assert drawn(sheet, 43).splitlines()[-1] == "0b1c2d3e…  …/me/work/backend-service      1"
     assert "0b1c2d3e-91af-4c0d" in drawn(sheet, 80)
 
 

@@ -24,8 +24,8 @@ from .terminal import humanised, visible
 PIPE_WIDTH = 10_000
 """Columns of what is no terminal: nothing is cut."""
 
-COMFORT = 24
-"""Columns a name keeps while there are figures to leave out instead: with two of these, calls and money still fit in 80."""
+COMFORT = 25
+"""Columns a name keeps while there are figures to leave out instead: `claude-haiku-4-5-20251001`."""
 
 TEXT_MIN = 16
 """Columns a name keeps in any case: enough to tell two models apart."""
