@@ -319,6 +319,28 @@ def test_where_a_credential_is(headers: dict[str, str], identity: str | None) ->
     assert (found and found.identity) == identity
 
 
+@pytest.mark.parametrize(
+    ("url", "headers", "billing"),
+    [
+        ("https://api.anthropic.com/v1/messages", {"authorization": "Bearer sk-ant-oat01-x"}, "subscription"),
+        ("https://api.anthropic.com/v1/messages", {"authorization": "Bearer sk-ant-api03-x"}, None),
+        ("https://proxy.example.com/v1/responses", {"chatgpt-account-id": "acct"}, "subscription"),
+        ("https://chatgpt.com/backend-api/codex/responses", {}, "subscription"),
+        ("https://cloudcode-pa.googleapis.com/v1internal:generateContent", {}, "subscription"),
+        ("https://api.business.githubcopilot.com/chat/completions", {}, "subscription"),
+        ("https://coding-intl.dashscope.aliyuncs.com/v1/chat/completions", {}, "subscription"),
+        ("https://api.z.ai/api/coding/paas/v4/chat/completions", {}, "subscription"),
+        ("https://api.z.ai/api/paas/v4/chat/completions", {}, None),
+        ("https://api.kimi.com/coding/v1/messages", {}, "subscription"),
+        ("https://api.kimi.com/v1/chat/completions", {}, None),
+        ("https://api.openai.com/api/coding/v1/chat/completions", {}, None),
+    ],
+)
+def test_whether_a_plan_pays(url: str, headers: dict[str, str], billing: str | None) -> None:
+    """A plan's token, account, host or path says so; else the provider's row decides."""
+    assert Attributor(KEY).attribute(view(url, headers), now=NOW).billing == billing
+
+
 def test_no_credential_and_no_text_is_kept() -> None:
     """Neither the result nor the memory holds a credential or a prompt, in full or in part."""
     attributor = Attributor(KEY)

@@ -20,7 +20,14 @@ _PLANS = ("sk-ant-oat",)
 """How the tokens of subscriptions begin."""
 _ROTATING = (*_PLANS, "ya29.", "eyJ")
 """OAuth access tokens of Anthropic and Google, and JWTs: replaced every few hours."""
-_PLAN_HOSTS = frozenset({"chatgpt.com", "cloudcode-pa.googleapis.com", "copilot-proxy.githubusercontent.com"})
+_PLAN_HOSTS = frozenset(
+    {
+        *("chatgpt.com", "cloudcode-pa.googleapis.com", "copilot-proxy.githubusercontent.com"),
+        *("coding.dashscope.aliyuncs.com", "coding-intl.dashscope.aliyuncs.com"),
+    }
+)
+_PLAN_PATHS = {"api.z.ai": "/api/coding/", "open.bigmodel.cn": "/api/coding/", "api.kimi.com": "/coding/"}
+"""Where a host sells both, how the paths of its coding plan begin."""
 _SCHEMES = frozenset({"bearer", "basic", "token"})
 """What may stand in `Authorization` without a credential behind it, which then is in another header."""
 _AWS_KEY_ID = re.compile(r"Credential=([^/,\s]+)")
@@ -82,5 +89,7 @@ def billing_of(view: RequestView, credential: Credential | None) -> Billing | No
     if credential is not None and credential.secret.startswith(_PLANS):
         return "subscription"
     if view.host in _PLAN_HOSTS or "chatgpt-account-id" in view.headers or view.host.endswith(".githubcopilot.com"):
+        return "subscription"
+    if (path := _PLAN_PATHS.get(view.host)) is not None and view.path.startswith(path):
         return "subscription"
     return None
