@@ -26,6 +26,9 @@ HEADER_CAP = 16_384
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a run may be called: it has to stand in a URL as it is."""
 
+OWN_RUN = "LLMTALLY_OWN_RUN"
+"""Environment variable that tells a run's own proxy whose all calls are that name no run: a client with a base URL can't."""
+
 _PREFIX = "llmtally."
 
 
@@ -48,7 +51,15 @@ def read(header: str) -> Run | None:
     if scheme.lower() != "basic":
         return None
     try:
-        user, _, password = base64.b64decode(credentials).decode().partition(":")
+        return parse(base64.b64decode(credentials).decode())
+    except (binascii.Error, ValueError):
+        return None
+
+
+def parse(user_info: str) -> Run | None:
+    """The run in what stands before the `@`."""
+    user, _, password = user_info.partition(":")
+    try:
         directory = base64.urlsafe_b64decode(password + "=" * (-len(password) % 4)).decode(errors="replace")
     except (binascii.Error, ValueError):
         return None
@@ -61,7 +72,9 @@ def read(header: str) -> Run | None:
 class Runs:
     """The runs behind client connections."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: Run | None = None) -> None:
+        """`own` is the run of connections that name none."""
+        self._own = own
         self._runs: OrderedDict[str, Run] = OrderedDict()
 
     def authorised(self, connection: str, header: str | None) -> bool:
@@ -76,7 +89,7 @@ class Runs:
 
     def of(self, connection: str) -> Run | None:
         """The run, if the connection belongs to one."""
-        return self._runs.get(connection)
+        return self._runs.get(connection, self._own)
 
 
 def with_run(attribution: Attribution, run: Run | None) -> Attribution:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 import time
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from ..journal import account_key
 from ..later import Later
 from ..live import Live
 from ..providers import Directory
-from ..runs import Runs
+from ..runs import OWN_RUN, Runs, parse
 from ..terminal import totals_line
 from . import options
 from .announcer import Announcer
@@ -44,7 +45,7 @@ class UsageAddon:
     name = "llmtally"
 
     def __init__(self) -> None:
-        runs = Runs()
+        runs = Runs(parse(os.environ.get(OWN_RUN, "")))
         self._later = Later()
         self._processes = Processes(self._later.pool.submit, lambda delay, work: self._loop.call_later(delay, work))
         self._recorder = Recorder(runs, self._processes, self._later.soon)

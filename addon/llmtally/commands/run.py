@@ -13,6 +13,7 @@ import click
 from .options import Failure, journal_option, note
 
 if TYPE_CHECKING:
+    from ..launch.base_urls import BaseUrls
     from ..launch.proxy import OwnProxy
     from ..presence import Presence
     from ..record import Call
@@ -26,6 +27,9 @@ LOG_LINES = 20
 
 JOINED_SECONDS = 0.3
 """A proxy that goes on writes a call within some tens of milliseconds of its end."""
+
+
+DOCTOR = "Should it have? `llmtally doctor` finds out why."
 
 
 class Refusal(Failure):
@@ -43,6 +47,8 @@ Examples:
   llmtally run -- python my_script.py
   llmtally run --name nightly -- ./evaluate.sh
   llmtally run -- bash              everything started in that shell
+  llmtally run --base-urls -- node script.mjs
+                                    Node before 22.21, which knows no proxy
   llmtally run -- env               shows what a client is given
 
 It starts a proxy of its own on a free port and ends it with the client, or joins one that works on the same directory.
@@ -83,6 +89,13 @@ Exit code: the client's, 128 + N if signal N ended it; 125 no proxy, 126 not exe
     "--name", metavar="NAME", help="What to call this run in the records. By default the client's name and a random number."
 )
 @click.option("--own-proxy", is_flag=True, help="Start a proxy even if there is one to join.")
+@click.option(
+    "--base-urls",
+    "by_base_url",
+    is_flag=True,
+    help="Give the client OPENAI_BASE_URL, ANTHROPIC_BASE_URL and GOOGLE_GEMINI_BASE_URL, too: for those that follow no proxy, "
+    "or trust no certificate but their provider's.",
+)
 @click.option("--intercept", type=click.Choice(["llm", "all"]), default="llm", show_default=True, help="TLS connections to open.")
 @click.option(
     "--confdir",
@@ -100,6 +113,7 @@ def command(
     client: tuple[str, ...],
     name: str | None,
     own_proxy: bool,
+    by_base_url: bool,
     intercept: str,
     confdir: Path,
     arguments: tuple[str, ...],
@@ -110,18 +124,22 @@ def command(
     import secrets  # half as slow to load as all of click
 
     from ..launch.foreground import CannotStartError, run
+    from ..launch.node import going_past
     from ..launch.spent import calls_of
     from ..runs import NAME, Run
 
     name = name or f"{_short(client[0])}-{secrets.token_hex(3)}"
     if not NAME.fullmatch(name):
         raise click.BadParameter("use letters, digits, `.`, `_` and `-`, at most 64 of them", param_hint="--name")
+    this = Run(name, str(Path.cwd()))
     started = time.time()
-    joined, own = _proxy(directory, confdir.expanduser(), intercept, arguments, may_join=not (own_proxy or arguments))
+    detour = _detour(by_base_url)
+    arguments = (*detour.arguments, *arguments)
+    joined, own = _proxy(directory, confdir.expanduser(), intercept, arguments, this, may_join=not (own_proxy or arguments))
     log = ""
     try:
-        environment = _environment(directory, joined if own is None else own.presence, Run(name, str(Path.cwd())))
-        code = run(client, environment)
+        environment = _environment(directory, joined if own is None else own.presence, this)
+        code = run(client, {**environment, **detour.environment})
     except CannotStartError as error:
         note(f"llmtally: {error}")
         context.exit(error.code)
@@ -133,7 +151,11 @@ def command(
     if not quiet:
         for line in log.splitlines()[-LOG_LINES:]:
             note(line)
-        _say(name, calls_of(directory, name, started))
+        if calls := calls_of(directory, name, started):
+            _say(name, calls)
+        else:
+            past = None if by_base_url else going_past(client, os.environ)
+            note(f"llmtally: {name} made no calls that llmtally saw. {past or DOCTOR}")
     context.exit(code)
 
 
@@ -144,9 +166,6 @@ def _say(name: str, calls: Sequence[Call]) -> None:
     from ..tracker.totals import summed
     from . import sums
 
-    if not calls:
-        note(f"llmtally: {name} made no calls that llmtally saw. Should it have? `llmtally doctor` finds out why.")
-        return
     models = spent.by_model(calls)
     totals = summed(each for _, each in models)
     note(f"llmtally: {name}: {spent.in_a_line(totals)}")
@@ -166,14 +185,25 @@ def _short(program: str) -> str:
     )
 
 
+def _detour(by_base_url: bool) -> BaseUrls:
+    from ..launch.base_urls import BaseUrls, base_urls
+    from ..launch.proxy import ProxyError
+
+    try:
+        return base_urls(os.environ) if by_base_url else BaseUrls([], {})
+    except ProxyError as error:
+        raise Refusal(str(error)) from error
+
+
 def _proxy(
-    directory: Path, confdir: Path, intercept: str, arguments: tuple[str, ...], *, may_join: bool
+    directory: Path, confdir: Path, intercept: str, arguments: tuple[str, ...], run: Run, *, may_join: bool
 ) -> tuple[Presence | None, OwnProxy | None]:
     """The proxy that is joined, or the one that is started."""
     from ..cli import find_addon
     from ..journal import make_directory
     from ..launch.proxy import OwnProxy, ProxyError, to_join, upstream_mode
     from ..launch.trust import machine_roots
+    from ..runs import OWN_RUN, user_info
 
     try:
         make_directory(directory)
@@ -184,7 +214,10 @@ def _proxy(
         if roots := os.environ.get("SSL_CERT_FILE") or machine_roots():
             options["ssl_verify_upstream_trusted_ca"] = str(roots)
         arguments = (*upstream_mode(os.environ), *arguments)
-        return None, OwnProxy(directory, find_addon(), confdir=confdir, options=options, arguments=arguments)
+        environment = {**os.environ, OWN_RUN: user_info(run)}
+        return None, OwnProxy(
+            directory, find_addon(), confdir=confdir, options=options, arguments=arguments, environment=environment
+        )
     except ProxyError as error:
         raise Refusal(str(error)) from error
     except OSError as error:

@@ -1,0 +1,33 @@
+"""Packages from the Node registry, for tests with real clients. They stay in `.cache`."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from upstream.proxy import ROOT
+
+SECONDS = 300
+"""Once; the agents have 900 MB, half a minute on a fast line."""
+
+SYSTEM = f"{platform.system().lower()}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
+"""This machine, as packages with programs for it are named."""
+
+
+def installed(name: str, packages: Mapping[str, str]) -> Path:
+    """Where the `node_modules` with these versions are. No script of theirs is run."""
+    directory = ROOT / ".cache" / name
+    stamp = directory / "installed.json"
+    if not stamp.exists() or json.loads(stamp.read_text()) != packages:
+        directory.mkdir(parents=True, exist_ok=True)
+        npm = shutil.which("npm")
+        assert npm, "these tests need Node 20 or newer and its npm"
+        named = [f"{package}@{version}" for package, version in packages.items()]
+        install = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix", str(directory), *named]
+        subprocess.run(install, check=True, capture_output=True, timeout=SECONDS, cwd=directory)
+        stamp.write_text(json.dumps(packages))
+    return directory / "node_modules"
