@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
@@ -13,16 +12,14 @@ from typing import Any
 import pytest
 
 from llmtally_run import Runner
+from node_packages import SYSTEM, installed
 from upstream.answers import anthropic_events, json_answer, sse_answer
-from upstream.handler import Reply, Request, Socket
-from upstream.proxy import ROOT
+from upstream.handler import DEADLINE, Reply, Request, Socket
 from upstream.server import Upstream
 
-PACKAGES = {"@anthropic-ai/claude-code": "2.1.197", "@openai/codex": "0.169.0", "@google/gemini-cli": "0.61.0"}
+OPENCODE = f"opencode-{SYSTEM}"
+PACKAGES = {"@anthropic-ai/claude-code": "2.1.197", "@openai/codex": "0.169.0", "@google/gemini-cli": "0.61.0", OPENCODE: "1.18.33"}
 """The versions whose traffic was studied."""
-
-INSTALL_SECONDS = 300
-"""Once: 700 MB, half a minute on a fast line. They stay in `.cache`."""
 
 _numbers = itertools.count(1)
 
@@ -30,20 +27,11 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """Where the clients are."""
-    directory = ROOT / ".cache" / "clients"
-    stamp = directory / "installed.json"
-    if not stamp.exists() or json.loads(stamp.read_text()) != PACKAGES:
-        directory.mkdir(parents=True, exist_ok=True)
-        npm = shutil.which("npm")
-        assert npm, "these tests need Node 20 or newer and its npm"
-        named = [f"{package}@{version}" for package, version in PACKAGES.items()]
-        install = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix", str(directory), *named]
-        subprocess.run(install, check=True, capture_output=True, timeout=INSTALL_SECONDS, cwd=directory)
-        # What the one script that matters does: the package's own program takes the place of a stub.
-        claude = directory / "node_modules" / "@anthropic-ai" / "claude-code"
-        subprocess.run(["node", str(claude / "install.cjs")], check=True, capture_output=True, timeout=INSTALL_SECONDS)
-        stamp.write_text(json.dumps(PACKAGES))
-    return directory / "node_modules" / ".bin"
+    modules = installed("clients", PACKAGES)
+    # What the one script that matters does: the package's own program takes the place of a stub.
+    install = str(modules / "@anthropic-ai" / "claude-code" / "install.cjs")
+    subprocess.run(["node", install], check=True, capture_output=True, timeout=DEADLINE)
+    return modules / ".bin"
 
 
 @pytest.fixture
@@ -218,3 +206,37 @@ def test_gemini_cli(runner: Runner, upstream: Upstream, programs: Path) -> None:
     }
     assert buckets(records) == stated
     assert {(record["client"], record["run"][:7]) for record in records} == {("gemini-cli", "gemini-")}
+
+
+def test_opencode(runner: Runner, upstream: Upstream, programs: Path) -> None:
+    """A step's tokens and cost are opencode's own; its title call, which it does not report, is counted beside them."""
+
+    async def messages(request: Request, reply: Reply) -> None:
+        usage = {"input_tokens": 1000, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 300}
+        model = request.json()["model"]
+        await sse_answer(*anthropic_events(f"msg_{next(_numbers)}", model, usage, 50, ("Hello.",)))(request, reply)
+
+    for host in ("models.opencode.ai", "registry.npmjs.org"):  # where it looks for news
+        upstream.route(host, ".*", json_answer({}, status=404))
+    upstream.route("api.anthropic.com", "/v1/messages", messages)
+
+    done = runner.run(
+        *(str(programs.parent / OPENCODE / "bin" / "opencode"), "run", "--model", "anthropic/claude-opus-4-8"),
+        *("--format", "json", "hello"),
+        environment={"ANTHROPIC_API_KEY": "sk-ant-api03-test", "OPENCODE_DISABLE_AUTOUPDATE": "1", "PWD": str(runner.home)},
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    [own] = [event["part"] for event in events if event["type"] == "step_finish"]
+    title, main = sorted(runner.records(), key=lambda record: record["request_class"])
+    assert (title["request_class"], main["request_class"]) == ("auxiliary", "main")
+    assert (main["input_tokens"], main["output_tokens"]) == (own["tokens"]["input"], own["tokens"]["output"]) == (1000, 50)
+    assert main["cache_read_tokens"] == own["tokens"]["cache"]["read"] == 2000
+    assert main["cache_write_tokens"] == own["tokens"]["cache"]["write"] == 300
+    assert main["cost_usd"] == pytest.approx(own["cost"])
+    assert main["project"] == str(runner.home)
+    session = next(event["sessionID"] for event in events)
+    assert {(record["client"], record["session"], record["run"][:9]) for record in (title, main)} == {
+        ("opencode", session, "opencode-")
+    }
