@@ -343,15 +343,15 @@ def test_mitmproxy_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "level"), [("v18.20.0", "note"), ("v22.20.9", "note"), ("v22.21.0", "ok"), ("v24.4.0", "note"), ("v26.0.0", "ok")]
+    ("version", "told", "level"),
+    [("v22.20.9", {}, "note"), ("v24.0.0", {}, "note"), ("v24.0.0", {"NODE_USE_ENV_PROXY": "1"}, "ok"), ("", {}, "note")],
 )
-def test_node_that_knows_no_proxy(tmp_path: Path, version: str, level: str) -> None:
-    """Its own fetch would go past."""
+def test_node_goes_past(tmp_path: Path, version: str, told: dict[str, str], level: str) -> None:
+    """Its own fetch does so if it is old, and if nobody tells it not to; `llmtally run` does."""
     (tmp_path / "node").write_text(f"#!/bin/sh\necho {version}\n")
     (tmp_path / "node").chmod(0o755)
-    setting = Setting(
-        Path("/nowhere"), Path("/nowhere"), {"PATH": f"{tmp_path}:{os.environ['PATH']}"}, time.time(), Path("/nowhere")
-    )
+    led = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HTTPS_PROXY": "http://127.0.0.1:8080"}
+    setting = Setting(Path("/nowhere"), Path("/nowhere"), {**led, **told}, time.time(), Path("/nowhere"))
 
     assert [each.level for each in programs.examine(setting) if each.check == "node"] == [level]
 

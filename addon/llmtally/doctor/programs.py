@@ -5,21 +5,16 @@ from __future__ import annotations
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+from ..launch import node
 from ..launch.proxy import ProxyError, mitmdump
 from .finding import Finding, Setting
 
 OLDEST_MITMPROXY = (11, 0, 2)
 """The last one for Python 3.11, as pyproject.toml has it."""
-
-NODE_WITH_PROXIES = {22: (22, 21, 0), 23: (24, 5, 0), 24: (24, 5, 0)}
-"""Where `NODE_USE_ENV_PROXY` begins, by major version. https://nodejs.org/api/cli.html#node_use_env_proxy1"""
-
-ANSWER_SECONDS = 10.0
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
@@ -47,25 +42,17 @@ def _mitmproxy() -> Finding:
 def _node(setting: Setting) -> Iterator[Finding]:
     if (program := shutil.which("node", path=setting.environment.get("PATH"))) is None:
         return
-    try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True)  # noqa: S603
-    except (OSError, subprocess.SubprocessError):
+    if (version := node.version(program)) is None:
         yield Finding("node", "note", f"{program} does not say its version.")
-        return
-    version = done.stdout.strip()
-    numbers = _numbers(version)
-    if not numbers or numbers >= NODE_WITH_PROXIES.get(numbers[0], (22, 21, 0) if numbers[0] < 22 else (0,)):
-        yield Finding(
-            "node", "ok", f"Node {version}: its own fetch follows HTTPS_PROXY with NODE_USE_ENV_PROXY=1, which `llmtally run` sets."
-        )
-        return
-    yield Finding(
-        "node",
-        "note",
-        f"Node {version}: its own fetch knows no proxy before 22.21 and 24.5. Agents bring their own way; scripts need a newer "
-        "Node, or a base URL and a reverse proxy.",
-        'mitmdump --mode reverse:https://api.openai.com -s "$(llmtally addon-path)"',
-    )
+    elif not node.follows_proxies(version):
+        text = f"Node {version}: its own fetch goes past every proxy before {node.SINCE}. Agents have a way of their own."
+        yield Finding("node", "note", text, "llmtally run --base-urls -- node SCRIPT")
+    elif setting.environment.get("HTTPS_PROXY") and setting.environment.get("NODE_USE_ENV_PROXY") != "1":
+        text = f"Node {version}: its own fetch does not look at this shell's HTTPS_PROXY unless it is told to."
+        yield Finding("node", "note", text, "export NODE_USE_ENV_PROXY=1")
+    else:
+        text = f"Node {version}: its own fetch follows HTTPS_PROXY with NODE_USE_ENV_PROXY=1, which `llmtally run` sets."
+        yield Finding("node", "ok", text)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
