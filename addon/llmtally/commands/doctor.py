@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +65,8 @@ MARK_COLUMNS = 8
 @click.pass_context
 def command(context: click.Context, as_json: bool, probe: bool, confdir: Path, directory: Path) -> None:
     """Find out why nothing is counted."""
+    from dataclasses import asdict
+
     from .. import tables
     from ..cli import find_addon
     from ..doctor import Setting, examine

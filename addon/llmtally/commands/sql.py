@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +82,16 @@ def _print(answer: Answer, form: str | None) -> None:
 
 def _kind(answer: Answer, at: int) -> Kind:
     """Of the column: as its first value that is known."""
+    from numbers import Number
+
     value = next((row[at] for row in answer.rows if row[at] is not None), None)
-    return "number" if isinstance(value, (int, float, Decimal)) and not isinstance(value, bool) else "text"
+    return "number" if isinstance(value, Number) and not isinstance(value, bool) else "text"
 
 
 def _plain(value: Any) -> Any:
     """As JSON has it: no NaN, no decimals."""
+    from decimal import Decimal
+
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, float) and not math.isfinite(value):
