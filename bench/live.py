@@ -22,6 +22,7 @@ from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339
 from llmtally.schema import to_line
 from llmtally.tracker import Tracker
 
+from .calls import claude_code_call
 from .report import Cell, Goal, Plan, Section
 
 NOW = 1_790_000_000.0
@@ -42,32 +43,16 @@ def calls(count: int, per_session: int) -> Iterator[Call]:
             LimitReading("5h", "provider_native", (number % 1_000) / 10, resets_at=ended - ended % 18_000 + 18_000),
             LimitReading("7d", "provider_native", 40.0, resets_at=NOW + 86_400),
         )
-        yield Call(
-            timestamp=ended - 4,
-            started=ended - 4,
-            ended=ended,
+        yield claude_code_call(
+            ended,
+            MODELS[number % len(MODELS)],
+            Usage(12 + number % 90, 20_000 + number % 7_000, 1_800, None, 1_500, None, 410 + number % 100, 250),
             request_id=f"flow-{number}",
             response_id=f"msg-{number}",
-            provider="anthropic",
-            api="anthropic_messages",
-            host="api.anthropic.com",
-            path="/v1/messages",
-            transport="sse",
-            outcome="complete",
-            coverage="priced",
-            streaming=True,
-            model=MODELS[number % len(MODELS)],
-            status=200,
-            usage=Usage(12 + number % 90, 20_000 + number % 7_000, 1_800, None, 1_500, None, 410 + number % 100, 250),
             cost_usd=0.01 + number % 100 / 10_000,
-            cost_source="prices",
             billing="subscription" if number % 2 else "api",
-            ttft_ms=800.0,
-            duration_ms=4_000.0,
             attribution=Attribution(
-                client="claude-code",
                 session=session,
-                session_source="client_header",
                 agent=f"agent-{number % 5}" if number % 3 else None,
                 request_class="subagent" if number % 3 else "main",
                 project=f"/home/me/project-{number // per_session % 40}",

@@ -26,6 +26,7 @@ from llmtally.journal import utc_day
 from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339
 from llmtally.schema import to_line
 
+from .calls import claude_code_call
 from .report import FULL, Goal, Plan, Section
 
 CCUSAGE = "ccusage@20.0.24"
@@ -177,42 +178,20 @@ def _by_day(chance: random.Random, count: int) -> Iterator[tuple[str, Iterator[C
 def _call(chance: random.Random, number: int, ended: float, session: str) -> Call:
     """As Claude Code makes them, most of the input from the cache."""
     model = chance.choice(("claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5-20251001"))
-    return Call(
-        timestamp=ended - 4.3,
-        started=ended - 4.2,
-        ended=ended,
+    return claude_code_call(
+        ended,
+        model,
+        Usage(chance.randrange(2000), chance.randrange(200_000), chance.randrange(9000), output_tokens=chance.randrange(1, 3000)),
         request_id=f"{chance.getrandbits(128):032x}",
         response_id=f"msg_{number:024x}",
-        provider="anthropic",
-        api="anthropic_messages",
-        host="api.anthropic.com",
-        path="/v1/messages",
-        transport="sse",
-        outcome="complete",
-        coverage="priced",
-        streaming=True,
-        status=200,
-        model=model,
         request_model=model,
         stop_reason="tool_use",
-        usage=Usage(
-            chance.randrange(2000), chance.randrange(200_000), chance.randrange(9000), output_tokens=chance.randrange(1, 3000)
-        ),
         cost_usd=round(chance.random(), 7),
-        cost_source="prices",
         service_tier="standard",
-        ttft_ms=812.0,
-        duration_ms=4210.5,
         request_bytes=61022,
         response_bytes=18233,
         attribution=Attribution(
-            client="claude-code",
-            client_version="2.1.197",
-            session=session,
-            session_source="client_header",
-            request_class="main",
-            project="/home/me/shop",
-            account="a1b2c3d4e5f6",
+            client_version="2.1.197", session=session, request_class="main", project="/home/me/shop", account="a1b2c3d4e5f6"
         ),
         limits=tuple(
             LimitReading(key=key, source="provider_native", utilization=31.0, resets_at=1785182400.0) for key in ("5h", "7d")
