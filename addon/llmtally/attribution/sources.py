@@ -91,9 +91,8 @@ def in_prompt(marker: str, end: str = "\n") -> Source:
                 at = text.rfind(marker, 0, at)
                 if at < 0:
                     break
-                if _MARKER_LEAD.fullmatch(text, text.rfind("\n", 0, at) + 1, at) and (
-                    path := _path_at(text, at + len(marker), end)
-                ):
+                line = text.rfind("\n", 0, at) + 1
+                if _MARKER_LEAD.fullmatch(text, line, at) and (path := _path_at(text, at + len(marker), end)):
                     return path
         return None
 
