@@ -171,6 +171,14 @@ def test_a_session_is_told_from_others(tmp_path: Path) -> None:
     assert [line.split()[:3] for line in said.stdout.splitlines() if line.startswith("unknown")] == [["unknown", "-", "-"]]
 
 
+def test_failures_are_told_of(tmp_path: Path) -> None:
+    """A day of nothing but refusals is not one that was free."""
+    refused = a_call(coverage="error", outcome="error", usage=Usage(), cost_usd=None)
+    said = run("report", "--dir", str(write(tmp_path / "journal", [refused, refused])))
+
+    assert said.stderr == "2 calls ended in an error.\n"
+
+
 def test_a_block_is_called_by_its_minute(tmp_path: Path) -> None:
     """On the clock of the zone that was asked for."""
     said = run("report", "blocks", "--dir", str(write(tmp_path / "journal", [a_call(NOON + 59)])), "--timezone", "Asia/Tokyo")

@@ -145,6 +145,8 @@ def _note(report: Report) -> None:
             note(f"  {model}")
     if totals.uncounted:
         note(f"{_counted(totals.uncounted, 'call')} unknown tokens.")
+    if totals.errors:
+        note(f"{totals.errors:,} call{'s' if totals.errors != 1 else ''} ended in an error.")
     if report.warmups:
         note(f"{_counted(report.warmups, 'warm-up')} been left out: not billed.")
     note_damage(report.damage)
