@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.shell_completion import CompletionItem
 
 from .options import Failure, journal_option, note
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 REFUSED = 125
 """Exit code where the client was not started for a reason of ours, as `env` and `timeout` have it."""
+
+INTERRUPTED = 130
+"""Exit code of a client that Ctrl-C has ended."""
 
 LOG_LINES = 20
 """Of the proxy's warnings, the last so many: a client that does not trust us says the same again and again."""
@@ -62,16 +67,21 @@ where MODE is
   (nothing)                the client is given HTTPS_PROXY, as by `run`
   --mode reverse:https://api.anthropic.com
                            the client is given a base URL:
-                           ANTHROPIC_BASE_URL=http://127.0.0.1:8080
-  --mode local:claude      that program's connections, without variables;
-                           macOS, Windows, Linux 6.8+ as root
-  --mode wireguard         a phone or another machine, through a tunnel
-  --mode transparent       a router or container host, with rules in its
-                           packet filter
+                           ANTHROPIC_BASE_URL=http://127.0.0.1:8080;
+                           `run --base-urls` does it
   --mode upstream:http://proxy:3128
                            behind another proxy; `llmtally run` does it by
                            itself if HTTPS_PROXY is set
+  --mode socks5            the client is given ALL_PROXY=socks5h://...
+  --mode transparent       a router or container host, with rules in its
+                           packet filter
+  --mode wireguard         a phone or another machine, through a tunnel
+  --mode local:claude      that program's connections, without variables;
+                           macOS, Windows, Linux 6.8+ with sudo. On Linux
+                           the name is a thread's, so name the process:
+                           --mode local:PID
 
+All were tried with mitmproxy 12.2.3, all but local are in the tests: in each a call has its provider's name, tokens and price.
 All but reverse need the client to trust mitmproxy's certificate. One that pins its provider's certificate cannot be read; give it a
 base URL (reverse) if it has such a setting.
 
@@ -84,7 +94,15 @@ Exit code: the client's, 128 + N if signal N ended it; 125 no proxy, 126 not exe
     context_settings={"allow_interspersed_args": False},
     options_metavar="[OPTIONS] --",
 )
-@click.argument("client", nargs=-1, required=True, type=click.UNPROCESSED, metavar="CLIENT [ARGS]...")
+@click.argument(
+    "client",
+    nargs=-1,
+    required=True,
+    type=click.UNPROCESSED,
+    metavar="CLIENT [ARGS]...",
+    # Files, as the shell completes them: its own way to complete the client's arguments is not to be had.
+    shell_complete=lambda _context, _argument, begun: [CompletionItem(begun, type="file")],
+)
 @click.option(
     "--name", metavar="NAME", help="What to call this run in the records. By default the client's name and a random number."
 )
@@ -149,6 +167,8 @@ def command(
     if own is None:
         time.sleep(JOINED_SECONDS)
     if not quiet:
+        if code == INTERRUPTED and sys.stderr.isatty():
+            note("")  # the terminal has written ^C where the client stopped
         for line in log.splitlines()[-LOG_LINES:]:
             note(line)
         if calls := calls_of(directory, name, started):
