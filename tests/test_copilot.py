@@ -31,6 +31,16 @@ def test_split_goes_before_the_lumped_prompt() -> None:
     assert not read_split({"token_details": []})
 
 
+@pytest.mark.parametrize("damage", [{"token_type": None}, {"token_count": "many"}, {"token_count": None}])
+def test_half_a_split_is_none(damage: dict[str, Any]) -> None:
+    """What was written to the cache must not be counted there and in the lumped prompt."""
+    first, *rest = SPLIT["token_details"]
+    reading = with_copilot_usage(LUMPED, {"token_details": [{**first, **damage}, *rest]})
+
+    assert reading.usage == LUMPED.usage
+    assert reading.cost_approximate
+
+
 def test_parts_keep_their_sum() -> None:
     """A split is not told by model, so where a call has parts they stay its sum."""
     whole = Usage(input_tokens=90, output_tokens=8)

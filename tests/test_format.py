@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from llmtally.formats.format import SERVER_TOOLS_CAP, api_error, described_error, server_tools
+from llmtally.formats.format import SERVER_TOOLS_CAP, api_error, count, described_error, miscounted, server_tools
 from llmtally.record import ERROR_MESSAGE_CAP, ApiError
 
 
@@ -45,6 +45,59 @@ def test_errors_are_fit_for_a_record(value: Any, error: ApiError | None) -> None
 def test_no_type_is_an_error_all_the_same() -> None:
     """What has no type is called an error."""
     assert described_error(None, "m") == described_error("", "m") == ApiError("error", "m")
+
+
+@pytest.mark.parametrize(
+    ("value", "counted"),
+    [(7, 7), (7.0, 7), ("7", 7), (0, 0), (2**53 - 1, 2**53 - 1)]
+    + [
+        (bad, None)
+        for bad in (2**53, -1, 7.5, True, "7.0", "-7", " 7", "7" * 17, "\u0667", "", None, [], {}, float("nan"), float("inf"))
+    ],
+)
+def test_counts_are_whole_numbers(value: Any, counted: int | None) -> None:
+    """A number that is not whole, negative, or larger than any response is no count."""
+    assert count(value) == counted
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"prompt_tokens": "many"},
+        {"inputTokens": -1},
+        {"promptTokenCount": 1.5},
+        {"prompt_tokens_details": {"cached_tokens": True}},
+        {"prompt_tokens_details": 5},
+        {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": "x"}]},
+        {"iterations": [{"cache_creation": {"ephemeral_1h_input_tokens": []}}]},
+        {"iterations": ["message"]},
+        {"output_tokens_by_modality": [5]},
+        {"output_tokens": {}},
+        "gone",
+    ],
+)
+def test_what_is_no_count_is_noticed(usage: Any) -> None:
+    """Wherever in a usage object it stands."""
+    assert miscounted(usage)
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {},
+        None,
+        [],
+        "",
+        {"prompt_tokens": 5, "completion_tokens": None, "prompt_tokens_details": None},
+        {"tokens": {"input_tokens": 5.0}, "billed_units": {"images": 1}},
+        {"cost": "x", "iterations": [], "cache_creation": {}, "search_queries": ["a"], "tokens_per_second": 1.5},
+        {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 3}], "trafficType": "ON_DEMAND"},
+        nested(200),
+    ],
+)
+def test_counts_and_other_things_are_fine(usage: Any) -> None:
+    """Absent is fine, and what is not named as a count may be anything."""
+    assert not miscounted({"usage": usage})
 
 
 def test_names_of_tools_are_words() -> None:

@@ -38,6 +38,8 @@ class Settlement:
             return None
         if request.method == "GET" and reading.response_id is None and not format_.multiple:
             return None  # a poll that showed nothing: not found, not modified
+        if response.status is not None and 300 <= response.status < 400:
+            return None  # a redirect: the call is where it leads
         if response.status is not None and response.status >= 400 and reading.error is None:
             reading = reading._replace(error=ApiError(f"http_{response.status}"))
         found_limits = _limits(lane, response)
@@ -84,7 +86,7 @@ class Settlement:
             reported_output_tokens=reported,
             cost_usd=None if warmup else reading.cost_usd,
             cost_source="provider" if reading.cost_usd is not None and not warmup else None,
-            cost_approximate=reading.cost_approximate,
+            cost_approximate=reading.cost_approximate or self._has_gap(reading, response),
             billing=attribution.billing or self._route.provider.billing,
             service_tier=reading.service_tier,
             request_service_tier=lane.request.service_tier,
@@ -128,6 +130,12 @@ class Settlement:
         credential = read_credential(self._view(lane))
         message = without_echo(error.message, lane.body, credential.secret if credential else "")
         return dataclasses.replace(error, message=message[:ERROR_MESSAGE_CAP])
+
+    def _has_gap(self, reading: Reading, response: Response) -> bool:
+        """Whether a message could not be read that may have said more of the counts. Of what follows each other on a socket or
+        in a batch it is not known whose that message was."""
+        many = response.status == 101 or self._route.format.multiple
+        return response.faults > 0 and not many and reading.usage is not None and reading.cost_usd is None
 
     def _outcome(self, reading: Reading, response: Response, ending: Ending) -> Outcome:
         if reading.error is not None:

@@ -15,7 +15,20 @@ from typing import Any
 from ..record import ApiError, Part, Reading, Usage
 from .copilot import with_copilot_usage
 from .cost import read_cost_header, stated_cost
-from .format import Format, Turn, api_error, count, described_error, items, mapping, miscounted, server_tools, text, utf8_len
+from .format import (
+    MAX_ENTRIES,
+    Format,
+    Turn,
+    api_error,
+    count,
+    described_error,
+    items,
+    mapping,
+    miscounted,
+    server_tools,
+    text,
+    utf8_len,
+)
 
 STOPPED_EARLY = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 
@@ -42,8 +55,6 @@ _EVENTS = frozenset(
 
 _MAX_PARTS = 16
 """Models and kinds told apart within one call: real ones have up to four; what is beyond goes to the last."""
-_MAX_ITERATIONS = 256
-"""Iterations that are added up: loops of server tools end after tens. The sum of so many counts still fits 64 bits."""
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
@@ -101,16 +112,16 @@ def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> 
         model=text(body.get("model")) or reading.model,
         finished=finished or reading.finished,
     )
-    reading = _with_usage(_with_stop(reading, body), mapping(body.get("usage")))
+    reading = _with_usage(_with_stop(reading, body), body.get("usage"))
     return _with_cost(reading, body) if finished else reading
 
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
-    usage = mapping(message.get("usage"))
-    if message.get("type") == "message_stop" and not usage.get("output_tokens"):
-        usage = {name: value for name, value in usage.items() if name != "output_tokens"}  # a 0 for what a delta has counted
+    usage = message.get("usage")
+    if message.get("type") == "message_stop" and not mapping(usage).get("output_tokens"):
+        usage = {**mapping(usage), "output_tokens": None}  # a 0 for what a delta has counted
     reading = _with_usage(reading, usage)
-    if count(usage.get("output_tokens")) is not None:
+    if count(mapping(usage).get("output_tokens")) is not None:
         reading = reading._replace(output_provisional=False)
     return _with_cost(reading, message)
 
@@ -139,9 +150,12 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
-def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
+def _with_usage(reading: Reading, usage: Any) -> Reading:
     if not usage:
         return reading
+    if miscounted(usage):
+        reading = reading._replace(cost_approximate=True)
+    usage = mapping(usage)
     old = reading.usage or Usage()
     new = read_usage(usage)
     merged = old.updated(new)
@@ -150,8 +164,6 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
     }
     if grown:
         merged = merged._replace(**grown)
-    if miscounted(usage):
-        reading = reading._replace(cost_approximate=True)
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
         parts, exact = _with_long_writes(parts, merged)
@@ -172,11 +184,8 @@ def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
 def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part, ...]:
     """Entries of `iterations` summed by kind and model, in order of first appearance."""
     sums: dict[tuple[str, str | None], Usage] = {}
-    for entry in items(usage.get("iterations"))[:_MAX_ITERATIONS]:
-        entry = mapping(entry)
-        kind = text(entry.get("type"))
-        if kind is None:
-            continue
+    for entry in map(mapping, items(usage.get("iterations"))[:MAX_ENTRIES]):
+        kind = text(entry.get("type")) or "message"
         key = (_KINDS.get(kind, kind), text(entry.get("model")) or model)
         if key not in sums and len(sums) == _MAX_PARTS:
             key = next(reversed(sums))

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..record import ApiError, Reading
 from .anthropic_messages import read_usage
-from .format import Format, Turn, mapping, text
+from .format import Format, Turn, mapping, miscounted, text
 
 REQUEST_END = "span.model_request_end"
 
@@ -31,6 +31,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     return reading._replace(
         response_id=text(message.get("id")) or reading.response_id,
         usage=counted or reading.usage,
+        cost_approximate=miscounted(message.get("model_usage")),
         speed=text(usage.get("speed")) or reading.speed,
         error=ApiError("error") if message.get("is_error") is True else reading.error,
         finished=True,

@@ -68,12 +68,11 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
 
 def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
     router = mapping(mapping(body.get("trace")).get("promptRouter"))
-    reported = mapping(body.get("usage"))
-    usage = (reading.usage or Usage()).updated(read_usage(reported))
+    usage = (reading.usage or Usage()).updated(read_usage(mapping(body.get("usage"))))
     return reading._replace(
         model=text(router.get("invokedModelId")) or reading.model,
         usage=usage or reading.usage,
-        cost_approximate=reading.cost_approximate or miscounted(reported),
+        cost_approximate=reading.cost_approximate or miscounted(body.get("usage")),
         service_tier=text(mapping(body.get("serviceTier")).get("type")) or reading.service_tier,
         finished=True,
     )

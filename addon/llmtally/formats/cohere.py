@@ -42,12 +42,10 @@ def _read_body(body: Mapping[str, Any], reading: Reading) -> Reading:
         error=api_error(body.get("error")) or reading.error,
         finished=True,
     )
-    spent = mapping(body.get("usage")) or mapping(body.get("meta"))
-    usage, consistent = read_usage(spent)
-    return reading._replace(
-        usage=usage or reading.usage,
-        cost_approximate=reading.cost_approximate or not (consistent and _billed_as_counted(spent)),
-    )
+    spent = body.get("usage") or body.get("meta")
+    usage, consistent = read_usage(mapping(spent))
+    inexact = miscounted(spent) or not (consistent and _billed_as_counted(mapping(spent)))
+    return reading._replace(usage=usage or reading.usage, cost_approximate=reading.cost_approximate or inexact)
 
 
 def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
@@ -74,7 +72,7 @@ def read_usage(spent: Mapping[str, Any]) -> tuple[Usage, bool]:
         output_tokens=count(counted.get("output_tokens")),
         input_image_tokens=images,
         server_tools={"search_unit": searches} if searches else None,
-    ), (fresh is None or fresh >= 0) and not miscounted(spent)
+    ), fresh is None or fresh >= 0
 
 
 def _billed_as_counted(spent: Mapping[str, Any]) -> bool:

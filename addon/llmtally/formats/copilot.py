@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import Reading, Usage
-from .format import count, items, mapping, number, text
+from .format import count, items, mapping, miscounted, number, text
 
 NANO_AIU_PER_USD = 1e11
 """1e9 nano-AIU are one AI credit, which is $0.01: https://docs.github.com/billing/concepts/product-billing/github-copilot-billing"""
@@ -18,18 +18,21 @@ NANO_AIU_PER_USD = 1e11
 def with_copilot_usage(reading: Reading, copilot: Any) -> Reading:
     """Lay the split and the credits over what `usage` said; they are exact."""
     split, cost = read_split(copilot), _read_cost(copilot)
+    if miscounted(copilot):
+        reading = reading._replace(cost_approximate=True)
     if split and not reading.parts:
         reading = reading._replace(usage=(reading.usage or Usage()).updated(split), cost_approximate=False)
     return reading if cost is None else reading._replace(cost_usd=cost, cost_approximate=False)
 
 
 def read_split(copilot: Any) -> Usage:
-    """The counts in buckets."""
+    """The counts in buckets; nothing if one of them cannot be read, for half a split laid over `usage` counts twice."""
     sums: dict[str, int] = {}
     for entry in items(mapping(copilot).get("token_details")):
         kind, n = text(mapping(entry).get("token_type")), count(mapping(entry).get("token_count"))
-        if kind is not None and n is not None:
-            sums[kind] = sums.get(kind, 0) + n
+        if kind is None or n is None:
+            return Usage()
+        sums[kind] = sums.get(kind, 0) + n
     return Usage(
         input_tokens=count(sums.get("input")),
         cache_read_tokens=count(sums.get("cache_read")),

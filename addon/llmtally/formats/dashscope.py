@@ -26,7 +26,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
         response_id=text(body.get("request_id")) or text(header.get("task_id")) or reading.response_id,
         finished=reading.finished or header.get("event") == "task-finished",
     )
-    return _with_usage(_with_stop(reading, mapping(body.get("output"))), mapping(body.get("usage")))
+    return _with_usage(_with_stop(reading, mapping(body.get("output"))), body.get("usage"))
 
 
 def _read_error(header: Mapping[str, Any], body: Mapping[str, Any]) -> ApiError | None:
@@ -44,11 +44,12 @@ def _with_stop(reading: Reading, output: Mapping[str, Any]) -> Reading:
     return reading._replace(stop_reason=reasons[0], stopped_early=reasons[0] in STOPPED_EARLY, finished=True)
 
 
-def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
+def _with_usage(reading: Reading, usage: Any) -> Reading:
     known = reading.usage or Usage()
-    newer, consistent = read_usage(usage, known)
+    newer, consistent = read_usage(mapping(usage), known)
     return reading._replace(
-        usage=known.updated(newer) if newer else reading.usage, cost_approximate=reading.cost_approximate or not consistent
+        usage=known.updated(newer) if newer else reading.usage,
+        cost_approximate=reading.cost_approximate or miscounted(usage) or not consistent,
     )
 
 
@@ -78,7 +79,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage) -> tuple[Usage, bool]:
         input_audio_tokens=count(inputs.get("audio_tokens")),
         output_audio_tokens=count(outputs.get("audio_tokens")),
         input_image_tokens=images if images is not None else count(usage.get("image_tokens")),
-    ), (fresh is None or fresh >= 0) and not miscounted(usage)
+    ), fresh is None or fresh >= 0
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:

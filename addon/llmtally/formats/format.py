@@ -25,8 +25,12 @@ SERVER_TOOLS_CAP = 32
 COUNT_DIGITS = len(str(COUNT_CAP))
 """Digits of the largest count."""
 
-_COUNT_NAMES = ("_tokens", "Tokens", "TokenCount", "eval_count", "cached_count")
-"""How names of counts end, in every format."""
+MAX_ENTRIES = 256
+"""Entries read of a list within a usage object: iterations, models, modalities. The sum of so many counts still fits 64 bits."""
+
+_COUNT_NAMES = ("_tokens", "Tokens", "tokenCount", "TokenCount", "token_count", "eval_count", "cached_count")
+_HOLDER_NAMES = ("_details", "Details", "cache_creation", "iterations", "_by_modality")
+"""How names of counts, and of what holds them, end in every format."""
 
 _SERVER_TOOL = re.compile(r"[a-z0-9_]{1,64}")
 _NOT_IN_A_TYPE = re.compile(r"[^\w .,:/#-]+")
@@ -112,17 +116,26 @@ def count(value: Any) -> int | None:
     return int(value)
 
 
-def miscounted(usage: Mapping[str, Any]) -> bool:
-    """Whether anything in a usage object, or in its details, is named as a count of tokens and is none.
+def miscounted(usage: Any, depth: int = 3) -> bool:
+    """Whether anything in a usage object, its details or its entries is not what its name says: counts, or holders of counts.
 
-    What was read of such an object stands, but what is derived from it (input without its cache) may be wrong.
+    What could be read of such an object stands, but what is derived from it (input without its cache, a sum) may be wrong.
     """
-    details = (inner for inner in usage.values() if isinstance(inner, dict))
-    return any(
-        value is not None and name.endswith(_COUNT_NAMES) and count(value) is None
-        for holder in (usage, *details)
-        for name, value in holder.items()
-    )
+    if not isinstance(usage, dict):
+        return bool(usage)  # some servers say "nothing" with an empty list or string
+    for name, value in usage.items():
+        if value is None:
+            continue
+        held = name.endswith(_HOLDER_NAMES)
+        if isinstance(value, dict | list) and depth:
+            entries = value[:MAX_ENTRIES] if isinstance(value, list) else [value]
+            if any(miscounted(entry, depth - 1) if isinstance(entry, dict) else held for entry in entries):
+                return True
+        elif held:
+            return True
+        if name.endswith(_COUNT_NAMES) and count(value) is None:
+            return True
+    return False
 
 
 def number(value: Any) -> float | None:

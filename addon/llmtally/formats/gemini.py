@@ -29,7 +29,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
         return reading._replace(error=error)
-    metadata = mapping(message.get("usageMetadata"))
+    metadata = message.get("usageMetadata")
     if not metadata and count(message.get("totalTokens")) is not None:
         return reading._replace(counting_only=True)
     reading = reading._replace(
@@ -66,10 +66,11 @@ def _web_searches(message: Mapping[str, Any]) -> int:
     return len(queries)
 
 
-def with_usage(reading: Reading, metadata: Mapping[str, Any], web_searches: int = 0) -> Reading:
+def with_usage(reading: Reading, metadata: Any, web_searches: int = 0) -> Reading:
     """Lay one `usageMetadata` (and the searches seen beside it) over what is known."""
     if not metadata and not web_searches:
         return reading
+    inexact, metadata = miscounted(metadata), mapping(metadata)
     before = reading.usage or Usage()
     newer, consistent = read_usage(metadata, before, ended=reading.finished)
     searches = max(web_searches, (before.server_tools or {}).get("web_search", 0))
@@ -81,7 +82,7 @@ def with_usage(reading: Reading, metadata: Mapping[str, Any], web_searches: int 
     return reading._replace(
         usage=usage or reading.usage,
         service_tier=text(metadata.get("serviceTier")) or text(metadata.get("trafficType")) or reading.service_tier,
-        cost_approximate=reading.cost_approximate or free_tool_use or not consistent,
+        cost_approximate=reading.cost_approximate or free_tool_use or inexact or not consistent,
     )
 
 
@@ -109,7 +110,7 @@ def read_usage(metadata: Mapping[str, Any], before: Usage, *, ended: bool) -> tu
         input_image_tokens=prompts.get("IMAGE"),
         output_image_tokens=outputs.get("IMAGE"),
     )
-    return usage, (fresh is None or fresh >= 0) and not miscounted(metadata)
+    return usage, fresh is None or fresh >= 0
 
 
 def _output(metadata: Mapping[str, Any], prompt: int | None, tool_use: int, before: Usage, *, ended: bool) -> int | None:

@@ -36,8 +36,8 @@ def read_message(message: Any, reading: Reading) -> Reading:
     return _with_status(reading, message)
 
 
-def _running_totals(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [mapping(event.get("usage")), mapping(mapping(event.get("metadata")).get("total_usage"))]
+def _running_totals(event: Mapping[str, Any]) -> list[Any]:
+    return [event.get("usage"), mapping(event.get("metadata")).get("total_usage")]
 
 
 def _read_interaction(interaction: Mapping[str, Any], reading: Reading) -> Reading:
@@ -46,7 +46,7 @@ def _read_interaction(interaction: Mapping[str, Any], reading: Reading) -> Readi
         model=text(interaction.get("model")) or reading.model,
         service_tier=text(interaction.get("service_tier")) or reading.service_tier,
     )
-    return _with_status(_with_usage(reading, mapping(interaction.get("usage"))), interaction)
+    return _with_status(_with_usage(reading, interaction.get("usage")), interaction)
 
 
 def _with_status(reading: Reading, holder: Mapping[str, Any]) -> Reading:
@@ -56,14 +56,14 @@ def _with_status(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     return reading._replace(stop_reason=status, stopped_early=status in STOPPED_EARLY, finished=True)
 
 
-def _with_usage(reading: Reading, usage: Mapping[str, Any]) -> Reading:
+def _with_usage(reading: Reading, usage: Any) -> Reading:
     if not usage:
         return reading
-    newer, consistent = read_usage(usage)
+    newer, consistent = read_usage(mapping(usage))
     merged = (reading.usage or Usage()).updated(newer)
     return reading._replace(
         usage=merged or reading.usage,
-        cost_approximate=reading.cost_approximate or not consistent,
+        cost_approximate=reading.cost_approximate or miscounted(usage) or not consistent,
     )
 
 
@@ -88,7 +88,7 @@ def read_usage(usage: Mapping[str, Any]) -> tuple[Usage, bool]:
         input_image_tokens=inputs.get("image"),
         output_image_tokens=outputs.get("image"),
         server_tools=_server_tools(usage),
-    ), (fresh is None or fresh >= 0) and not miscounted(usage)
+    ), fresh is None or fresh >= 0
 
 
 def _outside(given: int | None, output: int | None, thought: int, tool_use: int, total: int | None) -> tuple[int, int]:

@@ -27,7 +27,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return reading._replace(error=error)
     if _ends_turn(message):
         reading = reading._replace(finished=True)
-    return with_usage(reading, mapping(message.get("usageMetadata")), _web_searches(mapping(message.get("serverContent"))))
+    return with_usage(reading, message.get("usageMetadata"), _web_searches(mapping(message.get("serverContent"))))
 
 
 def _ends_turn(message: Mapping[str, Any]) -> bool:

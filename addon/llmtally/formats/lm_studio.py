@@ -27,8 +27,8 @@ def read_message(message: Any, reading: Reading) -> Reading:
         model=text(body.get("model_instance_id")) or reading.model,
         finished=reading.finished or kind in (None, "chat.end"),
     )
-    stats = mapping(body.get("stats"))
-    usage = read_usage(stats)
+    stats = body.get("stats")
+    usage = read_usage(mapping(stats))
     return reading._replace(
         usage=usage or reading.usage,
         cost_approximate=reading.cost_approximate or miscounted(stats),

@@ -47,7 +47,7 @@ def read_usage(message: Mapping[str, Any]) -> tuple[Usage, bool]:
         input_tokens=max(fresh, 0) if fresh is not None else None,
         cache_read_tokens=cached if prompt is not None else None,
         output_tokens=count(message.get("eval_count")),
-    ), (fresh is None or fresh >= 0) and not miscounted(message)
+    ), (fresh is None or fresh >= 0) and not miscounted(message, depth=0)
 
 
 def content_length(message: Any) -> int:

@@ -42,8 +42,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
         error=failed or reading.error,
         finished=True,
     )
-    usage = mapping(message.get("usage")) or mapping(turn.get("usage"))
-    return with_usage(reading, usage) if usage else reading
+    return with_usage(reading, message.get("usage") or turn.get("usage"))
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:

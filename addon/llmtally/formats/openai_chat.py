@@ -15,7 +15,7 @@ from ..record import Part, Reading
 from . import anthropic_messages
 from .copilot import with_copilot_usage
 from .cost import read_cost_header
-from .format import Format, count, items, mapping, text, utf8_len
+from .format import MAX_ENTRIES, Format, count, items, mapping, text, utf8_len
 from .openai_usage import read_error, read_usage, with_usage
 
 STOPPED_EARLY = frozenset({"length", "content_filter", "error", "model_length", "max_tokens", "insufficient_system_resource"})
@@ -23,8 +23,6 @@ STOPPED_EARLY = frozenset({"length", "content_filter", "error", "model_length", 
 
 _MAX_PARTS = 16
 """Models told apart within one call: real ones have up to four; what is beyond goes to the last."""
-_MAX_BREAKDOWN = 256
-"""Entries of a breakdown that are read. The sum of so many counts still fits 64 bits."""
 
 _ANTHROPIC_EVENTS = frozenset({"message", "message_start", "message_delta", "message_stop", "content_block_start"})
 
@@ -64,11 +62,9 @@ def _with_counts(reading: Reading, message: Mapping[str, Any], choices: list[Map
         _fireworks_usage(mapping(message.get("perf_metrics")), prefix=""),
         groq.get("usage"),
         *(choice.get("usage") for choice in choices),
+        message.get("usage"),
     ]
     for usage in usages:
-        if usage:
-            reading = with_usage(reading, usage)
-    if usage := mapping(message.get("usage")):
         reading = with_usage(reading, usage)
     reading = with_copilot_usage(reading, message.get("copilot_usage"))
     breakdown = mapping(message.get("usage_breakdown")) or mapping(groq.get("usage_breakdown"))
@@ -78,7 +74,7 @@ def _with_counts(reading: Reading, message: Mapping[str, Any], choices: list[Map
 def _read_breakdown(breakdown: Mapping[str, Any]) -> tuple[Part, ...]:
     """Groq's compound systems: which model did which part of the whole."""
     parts: list[Part] = []
-    for entry in map(mapping, items(breakdown.get("models"))[:_MAX_BREAKDOWN]):
+    for entry in map(mapping, items(breakdown.get("models"))[:MAX_ENTRIES]):
         usage, _ = read_usage(mapping(entry.get("usage")))
         if len(parts) < _MAX_PARTS:
             parts.append(Part("message", text(entry.get("model")), usage))

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..record import Part, Reading, Usage
 from .cost import read_cost_header
-from .format import Format, mapping, text, utf8_len
+from .format import Format, mapping, miscounted, text, utf8_len
 from .openai_usage import read_body, read_usage
 
 
@@ -22,7 +22,9 @@ def read_images(message: Any, reading: Reading) -> Reading:
         return reading
     reading = read_body(message, reading)
     svg = mapping(message.get("svg_usage"))
-    author, written = text(svg.get("model")), read_usage(svg)[0]
+    author, (written, doubtful) = text(svg.get("model")), read_usage(svg)
+    if doubtful or miscounted(message.get("svg_usage")):
+        reading = reading._replace(cost_approximate=True)
     if not written:
         return reading
     if reading.usage is None:

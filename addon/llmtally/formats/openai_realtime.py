@@ -38,8 +38,7 @@ def read_realtime(message: Any, reading: Reading) -> Reading:
         finished=message.get("type") == "response.done",
         error=error or reading.error,
     )
-    usage = mapping(response.get("usage"))
-    return with_usage(reading, usage) if usage else reading
+    return with_usage(reading, response.get("usage"))
 
 
 def read_session(message: Any) -> Mapping[str, RequestReading]:

@@ -14,7 +14,7 @@ from typing import Any
 from ..record import ApiError, Part, Reading, Usage
 from .copilot import with_copilot_usage
 from .cost import read_cost_header
-from .format import Format, RequestReading, Turn, api_error, count, items, mapping, read_json_request, text, utf8_len
+from .format import Format, RequestReading, Turn, api_error, count, items, mapping, miscounted, read_json_request, text, utf8_len
 from .openai_usage import read_usage, with_usage
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"})
@@ -58,13 +58,12 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
         stopped_early=reason is not None or status == "incomplete" or reading.stopped_early,
         error=error or reading.error,
     )
-    usage, copilot = mapping(response.get("usage")), response.get("copilot_usage") or copilot
+    usage, copilot = response.get("usage"), response.get("copilot_usage") or copilot
     if not usage and not copilot:
         return reading
     if reading.parts:
         reading = reading._replace(usage=reading.parts[0].usage, parts=())
-    reading = with_usage(reading, usage) if usage else reading
-    return _with_tools(with_copilot_usage(reading, copilot), response)
+    return _with_tools(with_copilot_usage(with_usage(reading, usage), copilot), response)
 
 
 def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:
@@ -75,7 +74,9 @@ def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:
         searches = sum(_is_search(mapping(item)) for item in items(response.get("output")))
     if searches:
         base = base._replace(server_tools={**(base.server_tools or {}), "web_search": searches})
-    image, _ = read_usage(mapping(tool_usage.get("image_gen")))
+    image, doubtful = read_usage(mapping(tool_usage.get("image_gen")))
+    if doubtful or miscounted(tool_usage.get("image_gen")):
+        reading = reading._replace(cost_approximate=True)
     if not image.total_tokens:
         return reading._replace(usage=base or None)
     parts = (

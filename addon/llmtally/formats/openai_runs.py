@@ -34,8 +34,7 @@ def read_run(message: Any, reading: Reading) -> Reading:
         stopped_early=status in _STOPPED_EARLY,
         error=api_error(message.get("last_error")),
     )
-    usage = mapping(message.get("usage"))
-    return with_usage(reading, usage) if usage else reading
+    return with_usage(reading, message.get("usage"))
 
 
 def content_length(message: Any) -> int:

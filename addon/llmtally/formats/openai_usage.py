@@ -38,8 +38,7 @@ def read_body(message: Any, reading: Reading) -> Reading:
         model=text(message.get("model")) or reading.model,
         finished=True,
     )
-    usage = mapping(message.get("usage"))
-    return with_usage(reading, usage) if usage else reading
+    return with_usage(reading, message.get("usage"))
 
 
 def read_error(message: Mapping[str, Any]) -> ApiError | None:
@@ -63,18 +62,19 @@ def read_error(message: Mapping[str, Any]) -> ApiError | None:
 
 
 def with_usage(reading: Reading, usage: Any) -> Reading:
-    """Fold one usage object."""
-    usage = mapping(usage)
+    """Fold one usage object; a null or an empty one says nothing."""
+    if not usage:
+        return reading
+    inexact, usage = miscounted(usage), mapping(usage)
     known = reading.usage or Usage()
     counted, doubtful = read_usage(usage, known)
     cost, cost_partial = stated_cost(usage)
     if cost is None:
         cost = reading.cost_usd
-    inexact = doubtful or miscounted(usage)
     return reading._replace(
         usage=known.updated(counted) if counted else reading.usage,
         cost_usd=cost,
-        cost_approximate=cost_partial or (inexact and cost is None),
+        cost_approximate=cost_partial or ((doubtful or inexact) and cost is None),
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
     )
 

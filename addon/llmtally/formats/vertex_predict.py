@@ -20,11 +20,12 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return reading._replace(error=error)
     if "predictions" not in message:
         return reading
-    embeddings = (mapping(mapping(prediction).get("embeddings")) for prediction in items(message.get("predictions")))
+    embeddings = [mapping(mapping(prediction).get("embeddings")) for prediction in items(message.get("predictions"))]
     counts = [n for each in embeddings if (n := count(mapping(each.get("statistics")).get("token_count"))) is not None]
     return reading._replace(
         model=text(message.get("modelDisplayName")) or reading.model,
         usage=Usage(input_tokens=count(sum(counts))) if counts else reading.usage,
+        cost_approximate=0 < len(counts) < len(embeddings),
         finished=True,
     )
 

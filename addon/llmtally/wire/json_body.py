@@ -11,6 +11,7 @@ these before it parses, because nothing that is read here is that long.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +35,9 @@ inside is always found if it is twice as long. Base64 has none."""
 MAX_LENIENT = 2**20
 """Bytes of a text that strict JSON does not allow and that is parsed all the same, slowly. Stream messages are far shorter."""
 
+MAX_DIGITS = 20
+"""Digits of a whole number that is read as one: those of 64 bits."""
+
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
 _QUOTE = b'"'
@@ -55,12 +59,23 @@ def load(data: bytes) -> Any:
 
 def _load_leniently(text: bytes) -> Any:
     """What servers send that strict JSON forbids: half a surrogate pair (an emoji cut between two deltas), NaN, raw control
-    characters, broken UTF-8. The second pass leaves only values that can be written as UTF-8 again."""
+    characters, broken UTF-8. The second pass leaves only values that can be written as UTF-8 again. What is no finite number
+    stays the text it is, which is neither a count nor absent."""
     try:
-        value = json.loads(text.decode("utf-8", "replace"), strict=False, parse_constant=lambda _: None)
+        value = json.loads(
+            text.decode("utf-8", "replace"), strict=False, parse_constant=str, parse_float=_finite, parse_int=_of_sane_length
+        )
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"not JSON: {error}") from error
+
+
+def _finite(number: str) -> float | str:
+    return value if math.isfinite(value := float(number)) else number
+
+
+def _of_sane_length(number: str) -> int | str:
+    return int(number) if len(number) <= MAX_DIGITS else number
 
 
 def prune(text: bytes) -> bytes:
