@@ -15,7 +15,6 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
 from llmtally.addon import UsageAddon
-from llmtally.addon.commands import Commands
 from llmtally.addon.flows import ending_of, host_of, lower_headers
 from llmtally.addon.following import HEAVY
 from llmtally.exchange import Exchange
@@ -231,7 +230,7 @@ def test_host(mode: str, host_header: str, host: str) -> None:
     passing.client_conn.proxy_mode = ProxyMode.parse(mode)
     passing.request.headers["host"] = host_header
 
-    assert host_of(passing) == host
+    assert host_of(passing, lower_headers(passing.request.headers)) == host
 
 
 OPEN, CLOSED = connection.ConnectionState.OPEN, connection.ConnectionState.CLOSED
@@ -279,7 +278,7 @@ def test_commands(tmp_path: Path) -> None:
         async with running(tmp_path) as (addon, _):
             pass_through(addon, flow())
             addon._later.finish()
-            commands = next(each for each in addon.addons if isinstance(each, Commands))
+            commands = addon.commands
             assert commands.summary().startswith("today $")
             assert "7 tokens in 1 call\n" in commands.summary()
             commands.reset_view()

@@ -27,6 +27,7 @@ from wire_capture import (
     load_http,
     load_socket,
     run,
+    run_buffered,
     split,
 )
 
@@ -51,6 +52,16 @@ http_captures = pytest.mark.parametrize("path", HTTP_CAPTURES, ids=name)
 def test_whole(path: Path) -> None:
     """A body fed whole gives the expected records."""
     assert comparable(run(load_http(path))) == RECORDS[path]
+
+
+@http_captures
+def test_buffered(path: Path) -> None:
+    """A body that was not streamed gives the same records, whatever its label says."""
+    capture = load_http(path)
+    mislabelled = dataclasses.replace(capture, response_headers={**capture.response_headers, "content-type": "application/json"})
+
+    assert comparable(run_buffered(capture)) == RECORDS[path]
+    assert comparable(run_buffered(mislabelled)) == comparable(run(mislabelled))
 
 
 @pytest.mark.parametrize("path", SOCKET_CAPTURES, ids=name)

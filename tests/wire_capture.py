@@ -141,6 +141,12 @@ def run(capture: Capture, pieces: Iterable[bytes] | None = None, memory: Memory 
     return calls + exchange.end(capture.ending, START + 1_000)
 
 
+def run_buffered(capture: Capture) -> list[Call]:
+    """Hand a capture's body over as mitmproxy does where it was not streamed, and give its calls."""
+    exchange = open_exchange(capture)
+    return exchange.whole(capture.body, START + 1) + exchange.end(capture.ending, START + 1_000)
+
+
 def comparable(calls: Iterable[Call]) -> list[dict[str, Any]]:
     """The records without what depends on the moment or is tested elsewhere, as JSON gives them back."""
     records = (to_record(call) for call in calls if call.coverage != "duplicate" and not call.pending)

@@ -27,8 +27,6 @@ RUNNING = 1.0
 class Announcer:
     """Keeps the file true."""
 
-    name = "llmtally-announcer"
-
     def __init__(self, live: Callable[[], Live | None]) -> None:
         self._live = live
         self._said: tuple[Path, Presence] | None = None

@@ -19,8 +19,6 @@ logger = logging.getLogger(__name__)
 class Commands:
     """What a person can ask the addon from within mitmproxy."""
 
-    name = "llmtally-commands"
-
     def __init__(self, live: Callable[[], Live | None], in_thread: Callable[[Callable[[], None]], object]) -> None:
         """`live` gives what is open at the moment; `in_thread` runs what would hold the loop."""
         self._live = live

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable, Mapping
 from urllib.parse import parse_qsl
 
 from mitmproxy import connection, http
@@ -10,7 +11,7 @@ from mitmproxy.flow import Error
 from mitmproxy.net.http import url
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from ..exchange import Ending, RequestHead
+from ..exchange import NO_QUERY, Ending, RequestHead
 from ..providers import Method
 
 MAX_QUERY = 32
@@ -21,16 +22,17 @@ KILLED = Error.KILLED_MESSAGE
 
 def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
     """What is known of a request before its body."""
+    headers = lower_headers(flow.request.headers)
     # A path may be any bytes; a record is UTF-8.
     path, _, query = flow.request.path.encode("utf-8", "replace").decode().partition("?")
     return RequestHead(
         id=flow.id,
         method=method,
-        host=host_of(flow),
+        host=host_of(flow, headers),
         path=path,
-        headers=lower_headers(flow.request.headers),
+        headers=headers,
         timestamp=flow.request.timestamp_start,
-        query=dict(parse_qsl(query)[:MAX_QUERY]),
+        query=dict(parse_qsl(query)[:MAX_QUERY]) if query else NO_QUERY,
         peer=flow.client_conn.id,
     )
 
@@ -44,14 +46,15 @@ def method_of(request: http.Request) -> Method | None:
     return "SOCKET" if request.headers.get("upgrade", "").lower() == "websocket" else "GET"
 
 
-def host_of(flow: http.HTTPFlow) -> str:
+def host_of(flow: http.HTTPFlow, headers: Mapping[str, str]) -> str:
     """The host the client meant, lower case. In reverse mode that is the target: the client only knows the proxy."""
-    mode = flow.client_conn.proxy_mode
+    request, mode = flow.request, flow.client_conn.proxy_mode
     if isinstance(mode, ReverseMode):
         return mode.address[0].lower().rstrip(".")
-    if authority := flow.request.host_header:
+    authority = request.authority if request.is_http2 or request.is_http3 else ""
+    if authority := authority or headers.get("host", ""):
         return _host_in(authority)
-    return (flow.request.host or flow.client_conn.sni or "").lower().rstrip(".")
+    return (request.host or flow.client_conn.sni or "").lower().rstrip(".")
 
 
 @functools.lru_cache(maxsize=1024)
@@ -70,15 +73,16 @@ def ending_of(flow: http.HTTPFlow) -> Ending:
     return "client_aborted" if "CANCEL" in message or message == KILLED else "upstream_aborted"
 
 
-def is_coded(flow: http.HTTPFlow) -> bool:
-    """Whether the request or the response has a content coding."""
-    return "content-encoding" in flow.request.headers or (flow.response is not None and "content-encoding" in flow.response.headers)
-
-
 def lower_headers(headers: http.Headers) -> dict[str, str]:
     """Header names in lower case; repeated ones joined as RFC 9110 section 5.3 says."""
+    fields = headers.fields
+    lowered = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in fields}
+    return lowered if len(lowered) == len(fields) else _joined(fields)
+
+
+def _joined(fields: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     joined: dict[str, str] = {}
-    for raw_name, raw_value in headers.fields:
+    for raw_name, raw_value in fields:
         name, value = raw_name.lower().decode("latin-1"), raw_value.decode("latin-1")
         joined[name] = f"{joined[name]}, {value}" if name in joined else value
     return joined

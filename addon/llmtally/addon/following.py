@@ -23,9 +23,9 @@ from ..later import Later
 from ..providers import Directory
 from ..tap import RequestTap, Tap, tap_of
 from ..wire.framing import is_streaming
-from . import options
-from .flows import ending_of, head_of, is_coded, lower_headers, method_of
+from .flows import ending_of, head_of, lower_headers, method_of
 from .guard import Guard
+from .options import Switches
 from .quotas import Quotas
 from .recorder import Recorder
 
@@ -54,9 +54,12 @@ class Followed:
 class Follower:
     """The hooks of flows."""
 
-    def __init__(self, recorder: Recorder, quotas: Quotas, processes: Processes, guard: Guard, later: Later) -> None:
+    def __init__(
+        self, switches: Switches, recorder: Recorder, quotas: Quotas, processes: Processes, guard: Guard, later: Later
+    ) -> None:
         self.directory = Directory()
         """Who answers LLM calls."""
+        self._switches = switches
         self._recorder = recorder
         self._quotas = quotas
         self._processes = processes
@@ -117,7 +120,6 @@ class Follower:
     def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
         assert flow.response is not None
         exchange = followed.exchange
-        self._request_sent(followed)
         exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
         if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
             self._attach(flow.response, followed, flow)
@@ -141,7 +143,7 @@ class Follower:
             clock=time.time,
             later=self._later.soon,
             settle=functools.partial(self._recorder.record, flow),
-            keep=ctx.options.usage_keep_bodies,
+            keep=self._switches.keep_bodies,
         )
         response.stream = followed.tap.stream
 
@@ -177,9 +179,9 @@ class Follower:
                 self._release(response, followed.tap)
         sent = self._request_sent(followed)
         settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
-        if sent + len(body or b"") > (HEAVY if not is_coded(flow) else HEAVY_CODED):
+        if sent + len(body or b"") > (HEAVY_CODED if followed.exchange.coded else HEAVY):
             self._later.in_thread(functools.partial(followed.exchange.read_ahead, body, at), settle)
-        elif options.saves_flows():
+        elif self._switches.saves_flows:
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         elif (looking := self._processes.pending(flow.client_conn.id)) is not None:
             self._later.after(looking, settle)
@@ -225,7 +227,7 @@ class Follower:
         messages = flow.websocket.messages
         if messages and not messages[-1].injected and not messages[-1].dropped:
             self._later.soon(functools.partial(self._guarded, followed, self._frame, followed, messages[-1], time.time()))
-        others_keep = options.saves_flows() or ctx.master.addons.get("view") is not None
+        others_keep = self._switches.saves_flows or ctx.master.addons.get("view") is not None
         if len(messages) > KEPT_FRAMES and followed.exchange.route.confirmed and not others_keep:
             del messages[:-1]
 
@@ -249,7 +251,7 @@ class Follower:
         error = None
         if flow.error is not None and ending == "upstream_aborted":
             error = described_error("connection", flow.error.msg)
-        calls = exchange.feed(body, at) if body and not exchange.read else []
+        calls = exchange.whole(body, at) if body else []
         if flow.response is not None and flow.response.trailers:
             exchange.trailed(lower_headers(flow.response.trailers))
         self._recorder.record(flow, calls + exchange.end(ending, at, error))

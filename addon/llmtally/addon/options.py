@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mitmproxy import ctx, exceptions
@@ -139,6 +140,19 @@ def unknown() -> list[str]:
     return sorted(key for key in ctx.options.deferred if key.startswith("usage_"))
 
 
-def saves_flows() -> bool:
-    """Whether mitmproxy writes flows to a file as they end (`-w`)."""
-    return bool(getattr(ctx.options, "save_stream_file", None))
+@dataclass(slots=True)
+class Switches:
+    """Options that are looked at for every call. mitmproxy copies a value each time it is asked for it, which takes longer."""
+
+    quiet: bool = False
+    keep_bodies: bool = False
+    poll_anthropic: bool = False
+    saves_flows: bool = False
+    """mitmproxy writes flows to a file as they end (`-w`)."""
+
+    def read(self) -> None:
+        """Note how they stand."""
+        self.quiet = ctx.options.usage_quiet
+        self.keep_bodies = ctx.options.usage_keep_bodies
+        self.poll_anthropic = ctx.options.usage_poll_anthropic
+        self.saves_flows = bool(getattr(ctx.options, "save_stream_file", None))

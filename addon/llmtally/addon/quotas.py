@@ -6,7 +6,7 @@ import functools
 import time
 from collections.abc import Callable, Mapping
 
-from mitmproxy import ctx, http
+from mitmproxy import http
 
 from .. import limits, quota
 from ..attribution import RequestView
@@ -14,14 +14,23 @@ from ..exchange import RequestHead
 from ..later import Later
 from .flows import lower_headers
 from .guard import Guard
+from .options import Switches
 from .recorder import Recorder
 
 
 class Quotas:
     """Reads the answers."""
 
-    def __init__(self, recorder: Recorder, guard: Guard, later: Later, on_loop: Callable[[Callable[[], object]], object]) -> None:
+    def __init__(
+        self,
+        switches: Switches,
+        recorder: Recorder,
+        guard: Guard,
+        later: Later,
+        on_loop: Callable[[Callable[[], object]], object],
+    ) -> None:
         """`on_loop` takes work from any thread to mitmproxy's loop."""
+        self._switches = switches
         self._recorder = recorder
         self._guard = guard
         self._later = later
@@ -37,7 +46,7 @@ class Quotas:
 
     def passes(self, head: RequestHead) -> None:
         """An LLM call has begun: with its token the same can be asked, if a person wants that."""
-        if ctx.options.usage_poll_anthropic and head.host == quota.HOST and (token := quota.oauth_token(head.headers)) is not None:
+        if self._switches.poll_anthropic and head.host == quota.HOST and (token := quota.oauth_token(head.headers)) is not None:
             self._poll.seen(token, time.monotonic())
 
     def answered(self, flow: http.HTTPFlow) -> bool:

@@ -20,6 +20,7 @@ from ..providers import PRICE_IDS
 from ..record import Call, Cost
 from ..runs import Runs, with_run
 from ..terminal import one_line
+from .options import Switches
 
 logger = logging.getLogger(__name__)
 
@@ -32,13 +33,14 @@ COMMENT_MARK = "llmtally: "
 class Recorder:
     """Takes calls in."""
 
-    def __init__(self, runs: Runs, processes: Processes, later: Callable[[Callable[[], object]], None]) -> None:
+    def __init__(self, switches: Switches, runs: Runs, processes: Processes, later: Callable[[Callable[[], object]], None]) -> None:
         self.live: Live | None = None
         """Where they go, once a directory is open."""
         self.memory: Memory | None = None
         """What calls must know of each other."""
         self.coverage: Counter[str] = Counter()
         """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
+        self._switches = switches
         self._runs = runs
         self._processes = processes
         self._later = later
@@ -81,7 +83,7 @@ class Recorder:
         if call.coverage == "duplicate" or call.pending:
             return
         line = one_line(call)
-        if not ctx.options.usage_quiet:
+        if not self._switches.quiet:
             self._lines.append(line)
             if len(self._lines) == 1:
                 self._later(self._print_lines)

@@ -21,8 +21,6 @@ MAX_BYPASSED = 256
 class Tunnels:
     """Leaves closed what holds no calls."""
 
-    name = "llmtally-tunnels"
-
     def __init__(self, provider: Callable[[str], Provider | None], count: Callable[[str], None]) -> None:
         """`provider` finds the row of a host, the user's own among them; `count` takes the bucket of coverage."""
         self._provider = provider

@@ -8,6 +8,6 @@ If a method in here raises anything, that is a bug; what peers send ends in `err
 
 from .exchange import Exchange
 from .memory import Memory
-from .values import Ending, Lane, RequestHead
+from .values import NO_QUERY, Ending, Lane, RequestHead
 
-__all__ = ["Ending", "Exchange", "Lane", "Memory", "RequestHead"]
+__all__ = ["NO_QUERY", "Ending", "Exchange", "Lane", "Memory", "RequestHead"]

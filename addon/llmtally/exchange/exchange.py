@@ -13,14 +13,14 @@ from typing import Any
 from .. import limits
 from ..formats.format import RequestReading, mapping, no_content
 from ..providers import Route
-from ..record import ApiError, Call, Reading, Transport, WireError
+from ..record import ApiError, Call, Transport, WireError
 from ..wire import framing, json_body
 from ..wire.content_coding import ContentDecoder, content_decoder
 from . import request_body
 from .lanes import Lanes
 from .memory import Memory
 from .settlement import MAX_LIMITS, Settlement
-from .values import Ending, Lane, RequestHead, Response
+from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 
 EAGER_MESSAGES = 1_024
 """Messages parsed in the hope of content. Real streams begin within a dozen; small empty events compress a thousand to one."""
@@ -62,6 +62,11 @@ class Exchange:
         self._watch_limits = route.provider.limit_events or route.format.name == "openai_realtime"
 
     @property
+    def coded(self) -> bool:
+        """Whether a content coding is around the request's body or the response's: what is in there may be much larger."""
+        return self._coding is not None or "content-encoding" in self.request.headers
+
+    @property
     def awaits_content(self) -> bool:
         """Whether the time of the next bytes matters: they may hold the first content."""
         return self._framing is not None and self._format.content is not no_content and not self._quiet
@@ -76,9 +81,8 @@ class Exchange:
         """The response head came; header names in lower case."""
         response = self._response
         response.status = status
-        response.base = Reading()
         if self._format.read_headers is not None:
-            response.base = self._format.read_headers(headers, response.base)
+            response.base = self._format.read_headers(headers, NOTHING_READ)
         response.limits = limits.read_headers(headers, provider=self.route.provider.name, now=at, status=status)
         if status == 101:
             return
@@ -104,6 +108,22 @@ class Exchange:
                     self._message(message, at, calls)
         except WireError:
             self._give_up()
+        return calls
+
+    def whole(self, body: bytes, at: float) -> list[Call]:
+        """The response body, all of it, unless it has been read ahead. Gives the calls that ended within it."""
+        if self.read:
+            return []
+        if not self._is_one_json_text or len(body) > json_body.MAX_BODY:
+            return self.feed(body, at)
+        try:
+            value = self._parse(body)
+        except WireError:
+            return self.feed(body, at)  # the label was wrong
+        self.read = True
+        self._response.size = len(body)
+        calls: list[Call] = []
+        self._read(value, len(body), at, calls)
         return calls
 
     def fail(self) -> None:
@@ -141,7 +161,7 @@ class Exchange:
         if self._format.multiple:
             return
         if body is not None:
-            self.feed(body, at)
+            self.whole(body, at)
             self._flush(at, [])
         self._read_request()
 
@@ -166,6 +186,11 @@ class Exchange:
     def _holds_many(self) -> bool:
         """Whether the body holds many responses, each of which ends within it. What refuses them is one."""
         return self._format.multiple and self._response.status == 200
+
+    @property
+    def _is_one_json_text(self) -> bool:
+        """Whether the body is labelled as such, so that none of it is awaited in pieces."""
+        return self._response.transport == "json" and isinstance(self._framing, framing.Sniffing) and self._coding is None
 
     def _flush(self, at: float, calls: list[Call]) -> None:
         if self._framing is None or self.read:
@@ -200,15 +225,18 @@ class Exchange:
             # Events that are no JSON and no fault: an empty one, `[DONE]`, and a last one that was cut off in its middle.
             if data not in (b"", b"[DONE]") and not last:
                 self._response.faults += 1
-            return
+        else:
+            self._read(value, len(data), at, calls)
+
+    def _read(self, value: Any, size: int, at: float, calls: list[Call]) -> None:
         self.messages += 1
         if self.messages == EAGER_MESSAGES:
             self._go_quiet()
         for each in value if isinstance(value, list) else (value,):
             if self._holds_many:
-                self._turn(each, len(data), at, calls, from_client=False)
+                self._turn(each, size, at, calls, from_client=False)
             else:
-                self._fold(self._single(), each, len(data), at)
+                self._fold(self._single(), each, size, at)
 
     def _fold(self, lane: Lane, value: Any, size: int, at: float) -> None:
         if length := self._format.content(value):

@@ -6,8 +6,8 @@ import dataclasses
 from collections import OrderedDict
 
 from ..attribution import Attributor
-from ..record import Attribution, Call, Reading, Usage
-from .values import Lane
+from ..record import Attribution, Call, Usage
+from .values import NOTHING_READ, Lane
 
 SEEN_IDS = 65_536
 """Response ids remembered to recognise repeats: days of heavy use, about 10 MB."""
@@ -45,7 +45,7 @@ class Memory:
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
         """Keep who asked for a response whose end a later poll will show."""
-        self._background[response_id] = (dataclasses.replace(lane, body=None, reading=Reading(), limits=[]), attribution)
+        self._background[response_id] = (dataclasses.replace(lane, body=None, reading=NOTHING_READ, limits=[]), attribution)
         if len(self._background) > BACKGROUND:
             self._background.popitem(last=False)
 

@@ -10,7 +10,7 @@ from ..providers import Route
 from ..record import ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
 from ..redact import without_echo, without_known_keys
 from .memory import Memory
-from .values import Ending, Lane, RequestHead, Response
+from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 
 BYTES_PER_TOKEN = 4
 """UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose and code: 3 to 5."""
@@ -33,7 +33,7 @@ class Settlement:
     def call(self, lane: Lane, response: Response, ending: Ending, at: float, error: ApiError | None = None) -> Call | None:
         """The call of a lane that ended at `at`; `error` is why a connection broke. None: nothing to count."""
         request, format_ = self._request, self._route.format
-        reading = Reading() if response.failed else lane.reading
+        reading = NOTHING_READ if response.failed else lane.reading
         if reading.counting_only or not (self._route.confirmed or _is_llm(lane)):
             return None
         if request.method == "GET" and reading.response_id is None and not format_.multiple:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from ..formats.format import RequestReading
 from ..providers import Method
@@ -13,8 +14,10 @@ from ..record import LimitReading, Reading, Transport
 Ending = Literal["complete", "client_aborted", "upstream_aborted"]
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+NO_QUERY: Mapping[str, str] = MappingProxyType({})
+
+
+class RequestHead(NamedTuple):
     """What is known of a request before its body."""
 
     id: str
@@ -27,9 +30,12 @@ class RequestHead:
     """Names in lower case."""
     timestamp: float
     """Epoch seconds when the request began."""
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = NO_QUERY
     peer: str | None = None
     """The client connection."""
+
+
+NOTHING_READ = Reading()
 
 
 @dataclass(slots=True)
@@ -39,7 +45,7 @@ class Response:
     transport: Transport
     status: int | None = None
     """None until the head came."""
-    base: Reading = field(default_factory=Reading)
+    base: Reading = NOTHING_READ
     """What the head says."""
     limits: tuple[LimitReading, ...] = ()
     """Limits that no call has been given yet: those of the head, and those between two responses on a socket."""
@@ -60,7 +66,7 @@ class Lane:
     """The parsed request; held until the response is settled, for attribution."""
     timestamp: float
     started: float
-    reading: Reading = field(default_factory=Reading)
+    reading: Reading = NOTHING_READ
     first_content: float | None = None
     delivered: int = 0
     """Bytes of generated text."""

@@ -5,6 +5,7 @@ A framing takes the decoded bytes of a body as they come and gives whole message
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Protocol
 
@@ -95,6 +96,7 @@ def is_streaming(content_type: str) -> bool:
     return _transport(content_type) in _STREAMING
 
 
+@functools.lru_cache(maxsize=64)
 def _transport(content_type: str) -> Transport | None:
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type.startswith(("application/grpc", "application/connect+")):  # Connect's streams have gRPC's frames
