@@ -1,6 +1,8 @@
 """Base URLs: the way to the proxy for clients that follow no proxy, or trust no authority but their own.
 
-Each variable that SDKs read gets a reverse proxy on loopback, before the provider it named or else the SDK's own.
+Each variable that SDKs read gets a reverse proxy on loopback, before the provider it named or else the SDK's own. A preload in
+NODE_OPTIONS could make an old Node follow proxies, too, but it is code of ours in every Node that a client starts, and one that may
+not read the file (a sandbox) does not start at all. A base URL is a setting.
 """
 
 from __future__ import annotations
