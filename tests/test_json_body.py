@@ -1,4 +1,4 @@
-"""`wire/json_body.py`: whole documents, arrays element by element, and pruning that changes nothing but long strings."""
+"""`wire/json_body.py`: whole documents, arrays element by element, and pruning that changes nothing but long strings and arrays."""
 
 from __future__ import annotations
 
@@ -43,21 +43,32 @@ def dump(value: Any, *, ascii_only: bool, indent: int | None) -> bytes:
 
 def pruned(text: bytes, *, above: int = 0) -> bytes:
     """`prune` with small limits."""
-    with patch.object(json_body, "PRUNE_ABOVE", above), patch.object(json_body, "STRIDE", STRIDE):
+    limits = {"PRUNE_ABOVE": above, "STRIDE": STRIDE, "LONG_STRING": STRIDE}
+    with patch.multiple(json_body, **limits):
         return prune(text)
 
 
-def assert_same_but_for_long_strings(before: Any, after: Any) -> None:
-    """The same shape, keys, numbers and short strings; strings without quotes and escapes are whole or empty."""
+def is_plain_array(value: list[Any], *, longer_than: int) -> bool:
+    """Whether a list holds no strings and no lists, and is longer than that in one line."""
+    plain = all(each == {} or not isinstance(each, str | list | dict) for each in value)
+    return plain and len(dump(value, ascii_only=True, indent=None)) > longer_than
+
+
+def assert_same_but_for_long_values(before: Any, after: Any) -> None:
+    """The same shape, keys, numbers and short strings; strings without quotes and escapes, and arrays without strings, are whole
+    or empty."""
     assert type(before) is type(after)
     if isinstance(before, dict):
         assert list(before) == list(after)
         for key, value in before.items():
-            assert_same_but_for_long_strings(value, after[key])
+            assert_same_but_for_long_values(value, after[key])
+    elif isinstance(before, list) and before and not after:
+        assert is_plain_array(before, longer_than=0)
     elif isinstance(before, list):
         assert len(before) == len(after)
+        assert not is_plain_array(before, longer_than=2 * STRIDE + 2)
         for one, other in zip(before, after, strict=True):
-            assert_same_but_for_long_strings(one, other)
+            assert_same_but_for_long_values(one, other)
     elif isinstance(before, str) and len(json.dumps(before)) > STRIDE:
         plain = json.dumps(before) == f'"{before}"'
         if plain and len(before) >= 2 * STRIDE:
@@ -68,11 +79,11 @@ def assert_same_but_for_long_strings(before: Any, after: Any) -> None:
 
 
 @given(containers, st.booleans(), st.sampled_from([None, 1, 12]))
-def test_prune_changes_nothing_but_long_strings(value: Any, ascii_only: bool, indent: int | None) -> None:
-    """Quotes, backslashes, whitespace and nesting never make pruning touch anything but a long string."""
+def test_prune_changes_nothing_but_long_values(value: Any, ascii_only: bool, indent: int | None) -> None:
+    """Quotes, backslashes, brackets, whitespace and nesting never make pruning touch anything but a long string or array."""
     text = dump([value, "end"], ascii_only=ascii_only, indent=indent)
 
-    assert_same_but_for_long_strings([value, "end"], orjson.loads(pruned(text)))
+    assert_same_but_for_long_values([value, "end"], orjson.loads(pruned(text)))
 
 
 @pytest.mark.parametrize(
@@ -82,6 +93,11 @@ def test_prune_changes_nothing_but_long_strings(value: Any, ascii_only: bool, in
         (b'["' + b"A" * 40 + rb'\\","x"]', rb'["\\","x"]'),
         (b'["' + b"A" * 40 + rb"\"" + b"B" * 40 + b'","x"]', rb'["\"","x"]'),
         (b"[" + b"1," * 40 + b'1,"x"]', b"[" + b"1," * 40 + b'1,"x"]'),
+        (b'{"a":[' + b"1," * 40 + b'1],"x":2}', b'{"a":[],"x":2}'),
+        (b"[[" + b"1," * 40 + b"1],[2],[" + b"3, " * 40 + b"4]]", b"[[],[2],[]]"),
+        (b"[[1],[2],[3],[4],[5],[" + b"1," * 40 + b"{},null]]", b"[[1],[2],[3],[4],[5],[]]"),
+        (b'["' + b"[1,2]" * 20 + b'",[' + b"1," * 20 + b'1],"]"]', b'["",[],"]"]'),
+        (b"[1],[" + b"2," * 40, b"[1],[" + b"2," * 40),
         (b'["' + b"\\\\" * 40 + b'","x"]', b'["' + b"\\\\" * 40 + b'","x"]'),
         (b'{"a":' + b" " * 40 + b'"x"}', b'{"a":' + b" " * 40 + b'"x"}'),
     ],
@@ -103,6 +119,35 @@ def test_short_texts_are_not_pruned() -> None:
 
     assert prune(text) is text
     assert prune(text + b" ") != text
+
+
+def test_strings_of_middling_length_are_kept() -> None:
+    """What a prompt of some pages says stays readable; of arrays of numbers nothing is read."""
+    filler = b'"",' * json_body.PRUNE_ABOVE
+    prompt, image = b"a" * (json_body.LONG_STRING - 1), b"a" * (json_body.LONG_STRING + 1)
+
+    assert prune(b'[%s"%s","%s",[%s]]' % (filler, prompt, image, b"1," * json_body.STRIDE)) == b'[%s"%s","",[]]' % (filler, prompt)
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_megabytes_of_embeddings_cost_milliseconds(indent: int | None) -> None:
+    """20 MB of vectors are not parsed, and what stands around them is kept."""
+    vector = [round(random.Random(1).uniform(-1, 1), 8) for _ in range(1536)]
+    data = [{"index": n, "embedding": vector} for n in range(400)]
+    text = dump({"data": data, "nested": [vector] * 400, "usage": {"prompt_tokens": 5}}, ascii_only=True, indent=indent)
+    tracemalloc.start()
+    try:
+        value = load(text)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert value == {
+        "data": [{"index": n, "embedding": []} for n in range(400)],
+        "nested": [[]] * 400,
+        "usage": {"prompt_tokens": 5},
+    }
+    assert peak < 2**20
 
 
 def test_megabytes_of_base64_cost_milliseconds() -> None:
@@ -128,10 +173,17 @@ def test_megabytes_of_base64_cost_milliseconds() -> None:
         b'["' + b'\\"' * 2**21 + b'"]',
         b'["' + (b"x" * 2**17 + b'","') * 50 + b'"]',
         b'"' + b" " * 2**22,
+        b"[" * 2**22,
+        b"[]" * 2**21,
+        b"]" * 2**22,
+        b"0" * 2**22,
+        (b"[" + b"0" * 2**11) * 2**11,
+        (b"0" * 2**11 + b"]") * 2**11,
+        (b'[""' + b"0," * 2**11 + b"]") * 2**10,
     ],
 )
 def test_hostile_texts_are_pruned_in_linear_time(text: bytes) -> None:
-    """Runs of backslashes and quotes cost no more than reading them: a quadratic walk takes minutes."""
+    """Runs of backslashes, quotes and brackets cost no more than reading them: a quadratic walk takes minutes."""
     began = time.process_time()
     prune(text)
     messages(JsonArray(), [text[at : at + 4096] for at in range(0, len(text), 4096)])

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtally.formats import FORMATS
+from llmtally.formats import FORMATS, OPENAI_IMAGES
 from llmtally.formats.format import Format
 from llmtally.record import Reading
+from llmtally.wire import json_body
 from openai_json import objects, values
 from wire_capture import WIRE
 
@@ -68,3 +69,11 @@ def test_needles_miss_nothing_that_matters() -> None:
                     assert folded == reading, (path.name, line)
                 reading, quiet = folded, quiet or fmt.content(message) > 0
     assert tried > 10
+
+
+def test_a_large_partial_image_is_content() -> None:
+    """That its megabytes are not parsed does not make an event empty."""
+    event = b'{"type":"image_generation.partial_image","b64_json":"%s"}' % (b"A" * 2 * json_body.PRUNE_ABOVE)
+
+    assert OPENAI_IMAGES.content(json_body.load(event)) > 0
+    assert OPENAI_IMAGES.content({"type": "image_generation.completed"}) == 0

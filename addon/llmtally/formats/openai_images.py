@@ -34,8 +34,9 @@ def read_images(message: Any, reading: Reading) -> Reading:
 
 
 def content_length(message: Any) -> int:
-    """Bytes of one partial image, base64 as it is."""
-    return utf8_len(mapping(message).get("b64_json"))
+    """Bytes of one partial image, base64 as it is; 1 for one so large that it was not parsed."""
+    image = mapping(message).get("b64_json")
+    return max(utf8_len(image), isinstance(image, str))
 
 
 OPENAI_IMAGES = Format(

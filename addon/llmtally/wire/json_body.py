@@ -4,8 +4,8 @@
     ,
     {"candidates": [...], "usageMetadata": {...}}]
 
-is how Gemini streams without `alt=sse`. Images and audio ride in JSON as base64 strings of many megabytes; `load` empties
-these before it parses, because nothing that is read here is that long.
+is how Gemini streams without `alt=sse`. Images and audio ride in JSON as base64 strings of many megabytes, embeddings as arrays of
+numbers; `load` empties these before it parses, because nothing that is read here is that long.
 """
 
 from __future__ import annotations
@@ -25,12 +25,15 @@ MAX_BODY = 64 * 2**20
 MAX_ELEMENT = 32 * 2**20
 """Bytes of one element of a streamed array: as much as one event of an event stream."""
 
-PRUNE_ABOVE = 256 * 2**10
-"""Shorter texts are parsed as they are, which takes under 3 ms whatever they hold."""
+PRUNE_ABOVE = 64 * 2**10
+"""Shorter texts are parsed as they are, which takes under 1 ms whatever they hold."""
 
-STRIDE = 32 * 2**10
-"""Long strings are found by looking for a stretch of this length, at multiples of it, that has no quote. A string without quotes
-inside is always found if it is twice as long. Base64 has none."""
+STRIDE = 2**10
+"""Long values are found by looking for a stretch of this length, at multiples of it, that has no quote. An array of numbers is
+always found if it is twice as long, and so is a string without quotes inside: embeddings and base64 have none, and are longer."""
+
+LONG_STRING = 32 * 2**10
+"""Bytes from which a string is emptied. Shorter ones cost little, and may say who asked, and how much text came."""
 
 MAX_LENIENT = 2**20
 """Bytes of a text that strict JSON does not allow and that is parsed all the same, slowly. Stream messages are far shorter."""
@@ -47,7 +50,7 @@ _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _OPENING + _CLO
 
 
 def load(data: bytes) -> Any:
-    """The value of one JSON text, strings beyond `STRIDE` perhaps emptied. Raises WireError."""
+    """The value of one JSON text; of a long one, long strings and arrays of numbers may be empty. Raises WireError."""
     text = prune(data.strip(_BLANKS).removeprefix(_BOM))
     try:
         return orjson.loads(text)
@@ -79,30 +82,54 @@ def _of_sane_length(number: str) -> int | str:
 
 
 def prune(text: bytes) -> bytes:
-    """The same JSON with long strings emptied, if `text` is longer than `PRUNE_ABOVE`; milliseconds for megabytes of base64.
+    """The same JSON with long strings and long arrays of numbers emptied, if `text` is longer than `PRUNE_ABOVE`.
 
-    Whether a stretch without quotes is inside a string shows in the number of quotes before it: no byte is looked at in Python.
+    Takes milliseconds for megabytes of base64 or of embeddings: no byte is looked at in Python. Parsing those would take half a
+    second in which no other thread runs.
     """
     if len(text) <= PRUNE_ABOVE:
         return text
     kept = []
-    copied = known = quote = 0
+    copied = 0
+    for begin, end in _long_values(text):
+        kept.append(text[copied:begin])
+        copied = end
+    kept.append(text[copied:])
+    return b"".join(kept)
+
+
+def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
+    """Where the insides of long strings, and of long arrays without strings, begin and end.
+
+    Whether a stretch without quotes is inside a string shows in the number of quotes before it.
+    """
+    known = quote = 0
     inside = False  # whether `known` is inside a string
     for stretch in range(0, len(text) - STRIDE, STRIDE):
         if stretch < quote or text.find(_QUOTE, stretch, stretch + STRIDE) >= 0:
             continue
-        quote = text.find(_QUOTE, stretch)
-        if quote < 0:
-            break
         inside ^= _is_odd_number_of_quotes(text[known:stretch])
-        start = max(text.rfind(_QUOTE, known, stretch) + 1, known)
+        begin = max(text.rfind(_QUOTE, known, stretch) + 1, known)
+        if (quote := text.find(_QUOTE, stretch)) < 0:
+            quote = len(text)
         known = quote
-        if inside:
+        if not inside:
+            yield from _long_arrays(text, begin, quote)
+        elif quote < len(text):
             known -= _backslashes_before(text, quote)  # they may escape it
-            kept.append(text[copied:start])
-            copied = known
-    kept.append(text[copied:])
-    return b"".join(kept)
+            if known - begin >= LONG_STRING:
+                yield begin, known
+
+
+def _long_arrays(text: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+    """The same for the innermost arrays between `begin` and `end`, where no string is. One that is long ends no earlier than a
+    stride after where the last one ended."""
+    at = begin
+    while (closing := text.find(b"]", at + STRIDE, end)) >= 0:
+        opening = text.rfind(b"[", at, closing) + 1
+        if opening and closing - opening > STRIDE and text.find(b"]", opening, closing) < 0:
+            yield opening, closing
+        at = closing
 
 
 def _is_odd_number_of_quotes(text: bytes) -> bool:
