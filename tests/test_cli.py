@@ -347,6 +347,7 @@ def test_completion_completes(tmp_path: Path) -> None:
     assert "reconcile" in completed("llmtally re", 1)
     assert "monthly" in completed("llmtally report m", 2)
     assert "--timezone" in completed("llmtally report --t", 2)
+    assert "./evaluate" in completed("llmtally run -- ./evaluate", 3)  # with which the shell completes names of files
 
 
 def test_no_colour_in_a_pipe(directory: Path) -> None:

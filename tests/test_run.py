@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from unittest.mock import ANY
 
@@ -22,6 +22,7 @@ import pytest
 from calls import NOON, a_call, write
 from llmtally import runs
 from llmtally.commands import run as run_command
+from llmtally.launch import foreground
 from llmtally.launch.environment import Route, client_environment, covering_loopback
 from llmtally.launch.proxy import ProxyError, upstream_mode
 from llmtally.launch.spent import calls_of
@@ -252,6 +253,22 @@ def test_a_signal_is_handed_on(runner: Runner, number: signal.Signals) -> None:
 
     assert process.returncode == 9
     assert list((runner.usage_dir / "proxies").iterdir()) == []
+
+
+def test_a_signal_while_the_client_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is handed on, too, however short the time is between a program's start and our knowing of it."""
+    start = foreground._start
+
+    def signalled(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        client = start(command, environment)
+        wait_for(tmp_path / "ready")
+        os.kill(os.getpid(), signal.SIGTERM)
+        return client
+
+    monkeypatch.setattr(foreground, "_start", signalled)
+    script = f"trap 'exit 9' TERM; touch '{tmp_path}/ready'; for _ in $(seq 200); do sleep 0.05; done"
+
+    assert foreground.run(["sh", "-c", script], os.environ) == 9
 
 
 class Terminal:

@@ -43,9 +43,12 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run it to its end and give the exit code. Raises CannotStartError."""
     handlers = {}
     client: subprocess.Popen[bytes] | None = None
+    early: list[int] = []  # came while the program was being started
 
     def hand_on(number: int, _: FrameType | None) -> None:
-        if client is not None and client.returncode is None and not (number in from_terminal and _has_terminal()):
+        if client is None:
+            early.append(number)
+        elif client.returncode is None and not (number in from_terminal and _has_terminal()):
             with suppress(ProcessLookupError):
                 os.kill(client.pid, number)
 
@@ -55,6 +58,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         handlers[number] = signal.signal(number, hand_on)
     try:
         client = _start(command, environment)
+        for number in early:
+            hand_on(number, None)
         return _wait(client)
     finally:
         _take_terminal_back()
