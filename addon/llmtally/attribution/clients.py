@@ -64,7 +64,7 @@ def _claude_code_class(view: RequestView) -> RequestClass | None:
     if "x-claude-code-agent-id" in view.headers or _is_claude_code_subagent(body.get("system")):
         return "subagent"
     answer = mapping(mapping(body.get("output_config")).get("format"))
-    if body.get("tools") == [] and answer.get("type") == "json_schema":
+    if answer.get("type") == "json_schema" and body.get("tools") == []:
         return "auxiliary"  # the title of the conversation, by a small model
     return None
 

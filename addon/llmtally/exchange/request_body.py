@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import WireError
-from ..wire import json_body, multipart
+from ..wire import json_members, multipart
 from ..wire.content_coding import ContentDecoder, content_decoder
 
 MAX_REQUEST_BODY = 64 * 2**20
@@ -14,7 +14,7 @@ MAX_REQUEST_BODY = 64 * 2**20
 
 
 def read(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The fields of a body; None where it is missing or no object. `headers` have names in lower case."""
+    """The fields of a body, parsed when they are asked for; None where it is missing or no object. `headers`: in lower case."""
     if not raw:
         return None
     content_type = headers.get("content-type", "")
@@ -23,7 +23,7 @@ def read(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | N
             raw = _joined(content_decoder(encoding), raw)
         if content_type.startswith("multipart/"):
             return multipart.text_fields(raw, content_type)
-        body = json_body.load(raw)
+        body = json_members.load(raw)
     except WireError:
         return None
     return body if isinstance(body, dict) else None
