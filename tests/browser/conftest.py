@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -144,14 +145,19 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
-    """Opens a window, logged in by the address that mitmdump printed; options as for Playwright's contexts."""
+    """Opens a window, logged in by the address that mitmdump printed; options as for Playwright's contexts.
+
+    `at` is what its clock says; the test may then move it on.
+    """
     windows: list[Window] = []
 
-    def open_(site: HasPage, **options: Any) -> Window:
+    def open_(site: HasPage, *, at: datetime | None = None, **options: Any) -> Window:
         settings = {"viewport": LAPTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
         window = Window(chromium.new_context(**settings).new_page())
         windows.append(window)
         window.watch()
+        if at is not None:
+            window.page.clock.install(time=at)
         window.page.goto(site.login_url)
         window.page.wait_for_selector("body[data-ready]")
         window.page.wait_for_selector("#connection[data-state=live]")

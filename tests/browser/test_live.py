@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,7 +14,7 @@ from browser.conftest import OPTIONS, OpenPage, Serve
 from browser.traffic import ANTHROPIC, MESSAGES, OPUS, Traffic
 from conftest import StartProxy
 from llmtally.metrics import Runtime
-from llmtally.record import Usage
+from llmtally.record import ApiError, Attribution, LimitReading, Usage
 from llmtally.tracker import ConfiguredLimits, Tracker
 from upstream.client import post
 from upstream.handler import Answer
@@ -46,6 +47,7 @@ def test_nothing_has_passed_yet(site: Traffic, open_page: OpenPage) -> None:
     expect(empty).to_contain_text(f"HTTPS_PROXY=http://127.0.0.1:{site.proxy.port}")
     expect(empty).to_contain_text("SSL_CERT_FILE=/")
     expect(empty).to_contain_text("NODE_EXTRA_CA_CERTS=")
+    expect(empty).to_contain_text("llmtally run -- claude")
     window.shot("empty")
     window.assert_accessible()
 
@@ -107,6 +109,30 @@ def test_what_needs_a_person_is_said(site: Traffic, open_page: OpenPage) -> None
     window.assert_accessible()
 
 
+def test_a_notice_is_said_once(serve: Serve, open_page: OpenPage) -> None:
+    """A window that fills is spoken of when it gets serious, not with every call."""
+    tracker = Tracker()
+    made_up = serve(tracker)
+    site, call = made_up.site, next(call for call in made_up_calls(9, time.time(), 9) if call.limits)
+
+    def fill(percent: float) -> None:
+        limit = call.limits[0]._replace(utilization=percent, resets_at=time.time() + 7_200)
+        site.add(call._replace(request_id=f"at-{percent}", ended=time.time(), limits=(limit,)))
+
+    fill(81.0)
+    page = open_page(made_up).page
+    announcer = page.locator("#announcer")
+    expect(announcer).to_have_text("5-hour window (anthropic): over 80% used")
+    page.evaluate("document.getElementById('announcer').textContent = ''")
+    fill(84.0)
+    expect(page.locator(".window-used").first).to_contain_text("84%")
+    expect(announcer).to_have_text("")
+    fill(90.5)
+    expect(announcer).to_have_text("5-hour window (anthropic): over 90% used")
+    fill(100.0)
+    expect(announcer).to_have_text("5-hour window (anthropic) is used up")
+
+
 def test_a_stopped_proxy_is_shown_at_once(start_proxy: StartProxy, upstream: Upstream, open_page: OpenPage, tmp_path: Path) -> None:
     """When the proxy is gone the page says so; when it is back, the page goes on by itself."""
     kept = {**OPTIONS, "usage_dir": str(tmp_path / "usage")}
@@ -139,8 +165,10 @@ def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
     page.get_by_role("button", name="Older").click()
     expect(rows).to_have_count(5)
 
+    page.evaluate("window.kept = [...document.querySelectorAll('#calls-footer button')]")
     site.openai()
     expect(page.get_by_role("button", name="Newest (1 new)")).to_be_visible()
+    assert page.evaluate("window.kept.every(button => button.isConnected)"), "what is about to be clicked stays"
     expect(rows).to_have_count(5)
     page.get_by_role("button", name="Newest").click()
     expect(rows).to_have_count(ROWS_CAP)
@@ -183,6 +211,47 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
     assert len(page.content()) < MEGABYTE
 
 
+def test_whatever_a_peer_says_of_itself_is_text(serve: Serve, open_page: OpenPage) -> None:
+    """Sessions, projects, clients, agents, limits and errors with markup, escapes or direction marks do no harm anywhere."""
+    hostile = "<b onclick=alert(1)>\x1b]0;owned\x07\u202e\u2066\u200bgnp.\u0000" + "w" * 5_000
+    who = Attribution(
+        client=hostile,
+        client_version=hostile,
+        session=hostile,
+        session_source=hostile,
+        agent=hostile,
+        agent_type=hostile,
+        request_class=hostile,
+        project=f"/home/{hostile}",
+        account=hostile,
+    )
+    tracker = Tracker()
+    made_up = serve(tracker)
+    for number, call in enumerate(made_up_calls(6, time.time(), 6)):
+        limit = LimitReading(hostile, "provider_native", name=hostile, utilization=90.0, status=hostile, resets_at=time.time() + 60)
+        error = ApiError(hostile, hostile)
+        made_up.site.call(
+            tracker.add, call._replace(provider=hostile, model=hostile, error=error, limits=(limit,), attribution=who)
+        )
+        made_up.site.call(tracker.add, call._replace(request_id=f"{hostile}{number}", attribution=who._replace(account=None)))
+    window = open_page(made_up)
+    page = window.page
+    expect(page.locator(ROWS)).to_have_count(12)
+    for opener in (f"{ROWS} a", "#sessions-body tbody a", "a[href='#/tables']"):
+        page.locator(opener).first.click()
+        expect(page.locator("dialog .sheet-body")).to_be_visible()
+        assert page.evaluate("document.querySelector('dialog').scrollWidth <= innerWidth")
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog")).not_to_be_visible()
+    window.shot("hostile-peer")
+
+    assert page.locator("b[onclick]").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1440
+    told = "[...document.querySelectorAll('[title], [aria-label]')].map(each => each.title + each.ariaLabel).join('')"
+    shown = page.evaluate(f"document.body.textContent + {told}")
+    assert not {"\x1b", "\x07", "\u202e", "\u2066", "\x00"} & set(shown)
+
+
 def test_still_reading_the_journal(serve: Serve, open_page: OpenPage) -> None:
     """While the journal is read back the page says so, and a page without a call does not pass for an empty one."""
     tracker = Tracker()
@@ -208,10 +277,16 @@ def test_a_broken_journal_and_bypassing_clients(serve: Serve, open_page: OpenPag
     made_up = serve(tracker)
     site = made_up.site
     site.runtime[0] = Runtime("1", journal_healthy=False, journal_lost=3)
-    notices = open_page(made_up).page.locator("#notices")
+    page = open_page(made_up).page
+    notices = page.locator("#notices")
 
     expect(notices).to_contain_text("The journal cannot be written 3 records lost")
-    expect(notices).to_contain_text("1 connection went past the proxy")
+    expect(notices).to_contain_text("A client goes past the proxy 1 connection today")
+    page.evaluate("window.kept = [...document.querySelectorAll('#empty *, #notices *')]")
+    site.call(partial(tracker.count_coverage, "bypassed", at=time.time()))
+    site.call(site.server.changed)
+    expect(notices).to_contain_text("2 connections today")
+    assert page.evaluate("window.kept.length > 20 && window.kept.every(element => element.isConnected)")
 
 
 def test_limits_of_ones_own(serve: Serve, open_page: OpenPage) -> None:

@@ -39,7 +39,7 @@ const view = {
 
 const byId = (id) => document.getElementById(id);
 
-const calls = new Calls(failed);
+const calls = new Calls(paint, failed);
 const sessions = new Sessions(failed);
 const timeline = new Timeline(loadSeries);
 const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables }, failed);
@@ -206,7 +206,7 @@ byId("account").addEventListener("change", (event) => {
 
 /** Now and then, and only if something was spent meanwhile, say how things stand. */
 function announce({ today }) {
-  const text = `${format.compact(today.calls)} calls today, ${format.money(today.spent_usd)} spent${today.api_value_usd ? `, API value ${format.money(today.api_value_usd)}` : ""}`;
+  const text = `${format.counted(today.calls, "call")} today, ${format.money(today.spent_usd)} spent${today.api_value_usd ? `, API value ${format.money(today.api_value_usd)}` : ""}`;
   if (text === view.announced || Date.now() - view.announcedAt < ANNOUNCE_MS) return;
   const isFirst = !view.announcedAt;
   view.announced = text;
@@ -220,6 +220,7 @@ setInterval(() => {
   if (byId("connection").dataset.state !== "live") return;
   const seriesAge = Date.now() - view.seriesAt;
   if (seriesAge > (view.isStale.series ? SERIES_MS : MINUTE_MS)) loadSeries();
+  sessions.tick();
   if (view.isStale.sheet && Date.now() - view.sheetAt > SHEET_MS) refreshSheet();
 }, TICK_MS);
 

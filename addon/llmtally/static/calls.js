@@ -41,8 +41,9 @@ const OUTCOMES = {
 const COVERAGE = { unpriced: ["unpriced", "warn"], unparsed: ["unparsed", "bad"], no_usage: ["no usage", "plain"] };
 
 export class Calls {
-  /** `failed` is told what went wrong when asking. */
-  constructor(failed) {
+  /** `changed` is called when there is something to be drawn; `failed` is told what went wrong when asking. */
+  constructor(changed, failed) {
+    this.changed = changed;
     this.failed = failed;
     this.records = [];
     this.filters = {};
@@ -76,7 +77,7 @@ export class Calls {
     this.oldest = answer.calls.length < PAGE ? null : answer.calls.at(-1).request_id;
     this.isNewest = !before;
     this.waiting = 0;
-    this.draw();
+    this.changed();
     if (before) document.getElementById("calls-body").scrollTop = 0;
   }
 

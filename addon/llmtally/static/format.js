@@ -24,6 +24,11 @@ export function exact(count) {
   return isUnknown(count) ? "unknown" : precise.format(count);
 }
 
+/** `1 call`, `41.2K calls` */
+export function counted(count, word) {
+  return `${compact(count)} ${word}${count === 1 ? "" : "s"}`;
+}
+
 /** `41,234` for 41,234.4 */
 export function rounded(count) {
   return isUnknown(count) ? UNKNOWN : whole.format(count);

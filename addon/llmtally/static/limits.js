@@ -7,6 +7,8 @@ import * as format from "./format.js";
 import * as values from "./values.js";
 
 const SHOWN = 4;
+/** Letters of a name, which comes off the wire. */
+const NAME = 80;
 
 const SOURCES = {
   provider_native: "provider's figure",
@@ -26,14 +28,14 @@ const UNITS = { m: "minute", h: "hour", d: "day" };
 /** `5h` as `5-hour window`, `7d_sonnet` as `7-day window, sonnet`. Every plan has one of 5 hours: whose it is stands behind. */
 export function windowName({ key, name, provider }) {
   const title = windowTitle(key, name);
-  return provider ? `${title} (${values.plain(provider)})` : title;
+  return provider ? `${title} (${values.plain(provider).slice(0, NAME)})` : title;
 }
 
 function windowTitle(key, name) {
   const length = /^(\d+)([mhd])(?:_(.+))?$/.exec(key);
   const base = length ? `${length[1]}-${UNITS[length[2]]} window` : sentence(key);
   const detail = name || length?.[3]?.replaceAll("_", " ");
-  return values.plain(detail ? `${base}, ${detail}` : base);
+  return values.plain(detail ? `${base}, ${detail}` : base).slice(0, NAME);
 }
 
 function sentence(key) {
@@ -151,7 +153,7 @@ function row(limit) {
   return el(
     "li",
     { class: `window ${severity(limit)}` },
-    el("div", { class: "window-name" }, el("b", { title: name }, name), el("small", {}, details.filter(Boolean).map(values.plain).join(" · "))),
+    el("div", { class: "window-name" }, el("b", { title: name }, name), el("small", {}, details.filter(Boolean).map((detail) => values.plain(detail).slice(0, NAME)).join(" · "))),
     isKnown ? gauge(limit) : el("small", { class: "window-seen" }, limit.status ? [values.plain(limit.status), " · "] : null, seenText(limit)),
     el("p", { class: "window-used" }, isKnown ? values.percent(used) : null),
     el(

@@ -9,18 +9,15 @@ import { plain } from "./values.js";
 
 const SHOWN = 6;
 
+/** How serious, what, which is said once and so holds no number that grows, and the cure. */
 const TEXTS = {
-  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${calls(count)} today without a cost. Put a price into the file that \`usage_prices\` names.`],
-  unparsed: ({ count }) => ["bad", `${calls(count, "response")} could not be read`, "Their tokens are in no sum. The proxy's log says why; please report it."],
-  bypassed: ({ count }) => ["warn", `${calls(count, "connection")} went past the proxy`, "The client does not trust the proxy's certificate. The log names the hosts."],
+  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${format.counted(count, "call")} today without a cost. Put a price into the file that \`usage_prices\` names.`],
+  unparsed: ({ count }) => ["bad", "A response could not be read", `${format.counted(count, "response")} today, whose tokens are in no sum. The proxy's log says why; please report it.`],
+  bypassed: ({ count }) => ["warn", "A client goes past the proxy", `${format.counted(count, "connection")} today: it does not trust the proxy's certificate. The log names the hosts.`],
   window: ({ window, pct }) => [...fullness(windowName(window), pct), ""],
   configured_limit: ({ subject, pct }) => [...fullness(`Your limit on ${subject}`, pct), ""],
-  journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${calls(count, "record")} lost. ` : ""}Counting goes on in memory. Check the space and the rights in \`usage_dir\`.`],
+  journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${format.counted(count, "record")} lost. ` : ""}Counting goes on in memory. Check the space and the rights in \`usage_dir\`.`],
 };
-
-function calls(count, word = "call") {
-  return `${format.compact(count)} ${word}${count === 1 ? "" : "s"}`;
-}
 
 function textOf(problem) {
   const known = TEXTS[problem.kind];
@@ -65,7 +62,7 @@ export function drawNotices({ problems, windows }) {
   morph(
     host,
     texts.map(([kind, title, cure]) => el("p", { class: `notice ${kind}` }, el("b", {}, title), " ", code(cure))),
-    rest > 0 && el("p", { class: "notice warn" }, calls(rest, "further notice")),
+    rest > 0 && el("p", { class: "notice warn" }, format.counted(rest, "further notice")),
   );
   const fresh = texts.map(([, title]) => title).filter((title) => !known.has(title));
   if (fresh.length) document.getElementById("announcer").textContent = fresh.join(". ");

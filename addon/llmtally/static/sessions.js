@@ -34,6 +34,7 @@ export class Sessions {
     this.host = document.getElementById("sessions-body");
     this.rank = new Choice(document.getElementById("rank"), "rank", RANKS, () => this.choose());
     this.askedAt = 0;
+    this.isStale = false;
     this.table = new Table("Sessions of the last 7 days", COLUMNS, {
       key: (row) => `${row.account_key} ${row.session_id}`,
       version: (row) => JSON.stringify([row.updated_at, row.calls, row.cost_usd, row.total_tokens]),
@@ -43,8 +44,14 @@ export class Sessions {
 
   draw(usage) {
     this.usage = usage;
-    if (this.rank.value === "cost") this.show(usage.top_sessions);
-    else if (Date.now() - this.askedAt > ASK_MS) this.loadLatest(usage);
+    this.isStale = this.rank.value === "updated_at";
+    if (!this.isStale) this.show(usage.top_sessions);
+    this.tick();
+  }
+
+  /** Ask for the latest if there is news, and if it is time. */
+  tick() {
+    if (this.isStale && Date.now() - this.askedAt > ASK_MS) this.loadLatest(this.usage);
   }
 
   choose() {
@@ -55,6 +62,7 @@ export class Sessions {
 
   async loadLatest({ account }) {
     this.askedAt = Date.now();
+    this.isStale = false;
     try {
       const { sessions } = await ask("api/sessions", { rank: "updated_at", limit: LATEST, account });
       if (this.rank.value === "updated_at" && account === this.usage.account) this.show(sessions);

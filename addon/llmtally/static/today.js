@@ -28,7 +28,7 @@ const HOUR = 60;
 export function drawToday(usage) {
   const { today, burn_rate: burn, coverage } = usage;
   const since = new Date(`${usage.generated_at.slice(0, 10)}T00:00:00Z`);
-  morph(document.getElementById("today-since"), el("span", { title: "Days are UTC days." }, `since ${format.hour(since)}, ${format.compact(today.calls)} calls`));
+  morph(document.getElementById("today-since"), el("span", { title: "Days are UTC days." }, `since ${format.hour(since)}, ${format.counted(today.calls, "call")}`));
   morph(
     document.getElementById("today-body"),
     el("dl", { class: "figures-row" }, moneyFigures(today), burnFigure(burn, usage.last_hour)),
@@ -46,7 +46,7 @@ function moneyFigures(today) {
   const both = [];
   const missing = today.unpriced + today.uncounted;
   const why = `${format.exact(today.unpriced)} without a price, ${format.exact(today.uncounted)} without token counts`;
-  const without = missing > 0 && el("span", { class: "warn", title: why }, `${format.compact(missing)} call${missing > 1 ? "s" : ""} not included`);
+  const without = missing > 0 && el("span", { class: "warn", title: why }, `${format.counted(missing, "call")} not included`);
   if (!today.api_value_usd || today.spent_usd) {
     both.push(figure("Spent", isUnknown(today) ? values.unknown() : values.money(today.spent_usd), without || "billed by the call"));
   }
