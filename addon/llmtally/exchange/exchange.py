@@ -89,7 +89,9 @@ class Exchange:
         content_type = headers.get("content-type", "")
         hint: Transport | None = "json_array" if self.route.streams_json else None
         response.transport, self._framing = framing.choose(content_type, hint=hint)
-        self.streaming = framing.is_streaming(content_type) or (self.route.streams_json and response.transport == "json_array")
+        array = self.route.streams_json and response.transport == "json_array"
+        # A file of many responses is read as it passes: to settle thousands at its end would hold up the loop for seconds.
+        self.streaming = framing.is_streaming(content_type) or array or self._holds_many
         try:
             self._coding = content_decoder(encoding) if (encoding := headers.get("content-encoding", "")) else None
         except WireError:
