@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,8 @@ from llmtally.attribution.clients import CLIENTS
 from llmtally.attribution.conversation import PREFIX_MESSAGES, conversation_hashes
 from llmtally.attribution.credentials import read_credential
 from llmtally.record import TEXT_CAP, Attribution
+from llmtally.wire import json_members
+from llmtally.wire.json_members import WORTHWHILE
 
 KEY = b"a test's key"
 FIXTURES = sorted(Path(__file__).with_name("attribution").glob("*.json"))
@@ -339,6 +342,21 @@ def test_where_a_credential_is(headers: dict[str, str], identity: str | None) ->
 def test_whether_a_plan_pays(url: str, headers: dict[str, str], billing: str | None) -> None:
     """A plan's token, account, host or path says so; else the provider's row decides."""
     assert Attributor(KEY).attribute(view(url, headers), now=NOW).billing == billing
+
+
+@pytest.mark.parametrize("name", ["claude-code-main", "codex-chatgpt_review"])
+def test_an_agents_messages_need_not_be_parsed(name: str) -> None:
+    """They are nearly all of its request; who it is stands in the small fields."""
+    case = json.loads((Path(__file__).with_name("attribution") / f"{name}.json").read_text())
+    case["body"]["tools"] = [{"description": "x" * WORTHWHILE}]
+    case["body"].setdefault("metadata", {})
+    case["headers"] |= {"x-codex-turn-metadata": '{"workspaces": {"/home/ana/shop": {}}}'}
+    body = json_members.load(json.dumps(case["body"]).encode())
+    found = Attributor(KEY).attribute(view(case["url"], case["headers"], body), now=NOW)
+
+    assert found.session == case["expect"]["session"]
+    asked = {name for name in body if not isinstance(dict.__getitem__(body, name), msgspec.Raw)}
+    assert asked.isdisjoint({"messages", "input", "tools"})
 
 
 def test_no_credential_and_no_text_is_kept() -> None:
