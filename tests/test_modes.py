@@ -105,7 +105,7 @@ def transparent(network: Network, beyond: Upstream, confdir: Path, tmp_path: Pat
     proxy = Proxy(beyond, confdir, tmp_path / "proxy", options={**INTERCEPT, "mode": "transparent"}, within=in_the(network.router))
     network.redirect(proxy.port)
     yield Way(proxy, beyond, [*in_the(network.client), *at_the_provider("curl")])
-    end(proxy)
+    proxy.kill()
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def wireguard(network: Network, beyond: Upstream, confdir: Path, tmp_path: Path)
     proxy.wait_for_log("Endpoint = ")
     with network.tunnel(proxy.log, tmp_path):
         yield Way(proxy, beyond, [*in_the(network.client), *at_the_provider("curl")])
-    end(proxy)
+    proxy.kill()
 
 
 def in_the(machine: str) -> list[str]:
@@ -127,12 +127,6 @@ def in_the(machine: str) -> list[str]:
 def at_the_provider(curl: str) -> list[str]:
     """What stands in for a name server."""
     return [curl, "--resolve", f"{HOST}:443:{PROVIDER}", "--resolve", f"example.com:443:{PROVIDER}"]
-
-
-def end(proxy: Proxy) -> None:
-    """A test that failed has not stopped it."""
-    if proxy.process.poll() is None:
-        proxy.kill()
 
 
 def fetch(way: Way, url: str, authority: Path, *arguments: str) -> str:
@@ -154,7 +148,7 @@ def test_a_call_is_the_providers(mode: str, request: pytest.FixtureRequest) -> N
     record = way.proxy.record()
     assert (record["host"], record["provider"], record["model"], record["client"]) == (HOST, "openai", "gpt-5.4", "curl")
     assert (record["input_tokens"], record["output_tokens"], record["coverage"]) == (1000, 50, "priced")
-    way.proxy.stop()
+    assert way.proxy.faults() == []
 
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "reverse"])
@@ -166,4 +160,4 @@ def test_other_hosts_stay_closed(mode: str, request: pytest.FixtureRequest) -> N
     assert "chatcmpl-1" in fetch(way, "https://example.com/v1/chat/completions", way.upstream.authority.path, "--data", "{}")
 
     assert way.proxy.journal() == []
-    way.proxy.stop()
+    assert way.proxy.faults() == []

@@ -157,9 +157,13 @@ class Proxy:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(DEADLINE)
-        log = self.log
-        assert code == 0, log
-        assert not [fault for fault in faults if fault in QUIRK.sub("", log)], log
+        assert code == 0, self.log
+        assert self.faults(faults) == [], self.log
+
+    def faults(self, faults: Sequence[str] = FAULTS) -> list[str]:
+        """Which of these its log tells of."""
+        log = QUIRK.sub("", self.log)
+        return [fault for fault in faults if fault in log]
 
     def kill(self) -> None:
         """End it as a power cut would."""
