@@ -216,6 +216,26 @@ def test_a_write_that_lacks_only_the_newline_is_not_repeated(
     assert ids(read(directory)) == numbered(2)
 
 
+@pytest.mark.parametrize("missing", [0, 1, 2, 150, 10_000])
+def test_a_disk_that_fills_up_in_the_middle_of_several_records(
+    writing: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """What comes together is written together; where the disk takes only a part of it, no record is lost or counted twice."""
+    write, sizes = os.write, list[int]()
+
+    def fills_up_once(fd: int, lines: bytes) -> int:
+        sizes.append(len(lines))
+        return write(fd, lines[:-missing] if missing and len(sizes) == 1 else lines)
+
+    monkeypatch.setattr(os, "write", fills_up_once)
+    for number in range(4):
+        writing.append(a_call(number))
+
+    assert writing.flush(5)
+    assert ids(read(directory)) == numbered(4)
+    assert len(sizes) == (1 if missing < 2 else 2)
+
+
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
