@@ -195,8 +195,7 @@ class Attribution(NamedTuple):
     """Only where the credential or host tells (a subscription token); None leaves it to the provider row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """What a call cost."""
 
     cost_usd: float | None = None
