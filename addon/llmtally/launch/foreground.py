@@ -58,8 +58,8 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         handlers[number] = signal.signal(number, hand_on)
     try:
         client = _start(command, environment)
-        for number in early:
-            hand_on(number, None)
+        for signalled in early:
+            hand_on(signalled, None)
         return _wait(client)
     finally:
         _take_terminal_back()
