@@ -31,7 +31,7 @@ def test_split_goes_before_the_lumped_prompt() -> None:
     assert not read_split({"token_details": []})
 
 
-@pytest.mark.parametrize("damage", [{"token_type": None}, {"token_count": "many"}, {"token_count": None}])
+@pytest.mark.parametrize("damage", [{"token_type": None}, {"token_type": "video"}, {"token_count": "many"}, {"token_count": None}])
 def test_half_a_split_is_none(damage: dict[str, Any]) -> None:
     """What was written to the cache must not be counted there and in the lumped prompt."""
     first, *rest = SPLIT["token_details"]

@@ -14,6 +14,8 @@ from .format import count, items, mapping, miscounted, number, text
 NANO_AIU_PER_USD = 1e11
 """1e9 nano-AIU are one AI credit, which is $0.01: https://docs.github.com/billing/concepts/product-billing/github-copilot-billing"""
 
+_BUCKETS = {kind: f"{kind}_tokens" for kind in ("input", "cache_read", "cache_write", "output")}
+
 
 def with_copilot_usage(reading: Reading, copilot: Any) -> Reading:
     """Lay the split and the credits over what `usage` said; they are exact."""
@@ -29,16 +31,11 @@ def read_split(copilot: Any) -> Usage:
     """The counts in buckets; nothing if one of them cannot be read, for half a split laid over `usage` counts twice."""
     sums: dict[str, int] = {}
     for entry in items(mapping(copilot).get("token_details")):
-        kind, n = text(mapping(entry).get("token_type")), count(mapping(entry).get("token_count"))
-        if kind is None or n is None:
+        bucket, n = _BUCKETS.get(text(mapping(entry).get("token_type")) or ""), count(mapping(entry).get("token_count"))
+        if bucket is None or n is None:
             return Usage()
-        sums[kind] = sums.get(kind, 0) + n
-    return Usage(
-        input_tokens=count(sums.get("input")),
-        cache_read_tokens=count(sums.get("cache_read")),
-        cache_write_tokens=count(sums.get("cache_write")),
-        output_tokens=count(sums.get("output")),
-    )
+        sums[bucket] = sums.get(bucket, 0) + n
+    return Usage(**{bucket: count(n) for bucket, n in sums.items()})
 
 
 def _read_cost(copilot: Any) -> float | None:

@@ -28,7 +28,7 @@ COUNT_DIGITS = len(str(COUNT_CAP))
 MAX_ENTRIES = 256
 """Entries read of a list within a usage object: iterations, models, modalities. The sum of so many counts still fits 64 bits."""
 
-_COUNT_NAMES = ("_tokens", "Tokens", "tokenCount", "TokenCount", "token_count", "eval_count", "cached_count")
+COUNT_NAMES = ("_tokens", "Tokens", "tokenCount", "TokenCount", "token_count", "eval_count", "cached_count")
 _HOLDER_NAMES = ("_details", "Details", "cache_creation", "iterations", "_by_modality")
 """How names of counts, and of what holds them, end in every format."""
 
@@ -133,7 +133,7 @@ def miscounted(usage: Any, depth: int = 3) -> bool:
                 return True
         elif held:
             return True
-        if name.endswith(_COUNT_NAMES) and count(value) is None:
+        if name.endswith(COUNT_NAMES) and count(value) is None:
             return True
     return False
 

@@ -74,7 +74,7 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
     return reading._replace(
         usage=known.updated(counted) if counted else reading.usage,
         cost_usd=cost,
-        cost_approximate=cost_partial or ((doubtful or inexact) and cost is None),
+        cost_approximate=cost_partial or ((doubtful or inexact or reading.cost_approximate) and cost is None),
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
     )
 
