@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, TypeVar
 from urllib.parse import parse_qsl, unquote
@@ -254,7 +254,7 @@ class App:
         if not found:
             return error(404, "no such call")
         cost = self._explain(from_record(found[0]))
-        return _json(request, to_json({"call": found[0], "cost": asdict(cost)}))
+        return _json(request, to_json({"call": found[0], "cost": cost._asdict()}))
 
     def _sessions(self, request: Request) -> Answer:
         query = request.query
