@@ -70,14 +70,12 @@ class Usage(NamedTuple):
     @property
     def total_tokens(self) -> int | None:
         """The sum of the four disjoint buckets; None where none of them is known."""
-        known = [
-            n for n in (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens) if n is not None
-        ]
-        return sum(known) if known else None
+        buckets = (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens)
+        return sum(filter(None, buckets)) if buckets.count(None) < len(buckets) else None
 
     def __bool__(self) -> bool:
         """Whether anything at all is known."""
-        return any(value is not None for value in tuple(self))
+        return self.count(None) < len(self)
 
     def __add__(self, other: Usage) -> Usage:  # type: ignore[override]  # counts add up, tuples would be joined
         """Add what two different responses (or parts of one) were billed; unknown plus unknown stays unknown."""
@@ -85,7 +83,7 @@ class Usage(NamedTuple):
 
     def updated(self, newer: Usage) -> Usage:
         """Lay a later report of the *same* response over this one: counts are cumulative, the last known value wins."""
-        return Usage._make(old if new is None else new for old, new in zip(self, newer, strict=True))
+        return Usage._make(old if new is None else new for old, new in zip(self, newer, strict=True)) if self else newer
 
 
 USAGE_FIELDS = Usage._fields

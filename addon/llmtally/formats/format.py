@@ -107,6 +107,10 @@ def text(value: Any, cap: int = TEXT_CAP) -> str | None:
 def count(value: Any) -> int | None:
     """A token count: a non-negative whole number. Floats occur (Cohere types them so), and digits in strings (headers, and
     what protobuf makes of 64 bits in JSON). Anything else is None."""
+    if type(value) is int:  # as nearly all are
+        return value if 0 <= value <= COUNT_CAP else None
+    if value is None:
+        return None
     if isinstance(value, str):
         value = int(value) if value.isascii() and value.isdigit() and len(value) <= COUNT_DIGITS else None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -140,16 +144,14 @@ def miscounted(usage: Any, depth: int = 3) -> bool:
 
 def number(value: Any) -> float | None:
     """A finite, non-negative amount, also as a decimal string; anything else is None."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, str):
         try:
             value = float(value)
         except ValueError:
             return None
-    if not isinstance(value, int | float) or not 0 <= value <= COUNT_CAP:
+    elif value is None or isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if 0 <= value <= COUNT_CAP else None  # also None for NaN
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
