@@ -46,7 +46,7 @@ def test_published_vectors_are_read() -> None:
     decoder = EventStreamDecoder()
 
     assert messages(decoder, [empty + without_headers + CHUNK]) == [b'{"chunk":{"bytes":"e30=","p":"ab"}}']
-    assert decoder.faults == 0
+    assert decoder.skim.faults == 0
 
 
 def test_event_is_named_by_its_type() -> None:
@@ -113,7 +113,7 @@ def test_damaged_headers_cost_one_message(headers: bytes) -> None:
     decoder = EventStreamDecoder()
 
     assert len(messages(decoder, [frame(b"{}", headers) + CHUNK])) == 1
-    assert decoder.faults == 1
+    assert decoder.skim.faults == 1
 
 
 def test_payload_that_is_no_json_costs_one_message() -> None:
@@ -121,7 +121,7 @@ def test_payload_that_is_no_json_costs_one_message() -> None:
     decoder = EventStreamDecoder()
 
     assert len(messages(decoder, [event("chunk", b'{"a":1}}') + CHUNK])) == 1
-    assert decoder.faults == 1
+    assert decoder.skim.faults == 1
 
 
 @pytest.mark.parametrize("at", [0, 5, 9, 20, len(CHUNK) - 20, len(CHUNK) - 1])
@@ -136,7 +136,7 @@ def test_damage_is_found_by_the_checksums(at: int) -> None:
         decoder.feed(CHUNK)
     assert decoder.feed(CHUNK) == []
     assert decoder.flush() == []
-    assert decoder.faults == 1
+    assert decoder.skim.faults == 1
 
 
 def test_damage_behind_the_last_message_is_said_at_the_end() -> None:

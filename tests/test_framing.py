@@ -158,25 +158,25 @@ def test_json_is_not_always_json(
 def test_needles_and_counts_pass_through() -> None:
     """Needles set before or after the recognition reach the framing, and its counts can be seen."""
     before = Sniffing()
-    before.needles = NEEDLES
+    before.skim.needles = NEEDLES
     after = Sniffing()
     after.feed(b": comment\n\n")
-    after.needles = NEEDLES
+    after.skim.needles = NEEDLES
     short = Sniffing()
-    short.envelope = 15
+    short.skim.envelope = 15
     short.feed(b": comment\n\n")
-    short.needles = NEEDLES
+    short.skim.needles = NEEDLES
 
     assert messages(short, [SSE]) == [b'{"usage":1}']
-    assert (short.envelope, short.skipped_bytes, short.skipped_events) == (15, 0, 0)
-    short.envelope = 14
+    assert (short.skim.envelope, short.skim.skipped_bytes, short.skim.skipped_events) == (15, 0, 0)
+    short.skim.envelope = 14
     short.feed(SSE)
-    assert (short.skipped_bytes, short.skipped_events) == (15, 1)
-    assert (before.faults, before.skipped_bytes, before.skipped_events) == (0, 0, 0)
+    assert (short.skim.skipped_bytes, short.skim.skipped_events) == (15, 1)
+    assert (before.skim.faults, before.skim.skipped_bytes, before.skim.skipped_events) == (0, 0, 0)
     for sniffing in (before, after):
         assert messages(sniffing, [SSE]) == [b'{"usage":1}']
-        assert sniffing.needles == NEEDLES
-        assert (sniffing.faults, sniffing.skipped_bytes, sniffing.skipped_events) == (0, 15, 1)
+        assert sniffing.skim.needles == NEEDLES
+        assert (sniffing.skim.faults, sniffing.skim.skipped_bytes, sniffing.skim.skipped_events) == (0, 15, 1)
 
 
 def test_opaque_bodies_have_no_messages() -> None:
@@ -193,4 +193,4 @@ def test_any_split_gives_the_same_messages(content_type: str, body: bytes, at: l
     whole, cut = choose(content_type)[1], choose(content_type)[1]
 
     assert messages(whole, [body]) == messages(cut, split(body, at))
-    assert whole.faults == cut.faults
+    assert whole.skim.faults == cut.skim.faults

@@ -254,7 +254,7 @@ def test_document_beyond_the_cap_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> 
         tracemalloc.stop()
 
     assert decoder.flush() == []
-    assert decoder.faults == 1
+    assert decoder.skim.faults == 1
     assert peak < 3 * 2**20
 
 
@@ -318,7 +318,7 @@ def test_element_beyond_the_cap_is_dropped_alone(monkeypatch: pytest.MonkeyPatch
     decoder = JsonArray()
 
     assert messages(decoder, [body[at : at + width] for at in range(0, len(body), width)]) == [b'{"a":1}', b'{"d":2}']
-    assert decoder.faults == 1
+    assert decoder.skim.faults == 1
 
 
 @pytest.mark.parametrize("piece", [b"[", b'{"a":"', b'\\"', b" ", b'"', b'{"":['])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from llmtally.wire import ndjson
 from llmtally.wire.ndjson import NdjsonDecoder
+from llmtally.wire.skim import Skim
 from splits import cuts, every_byte, messages, split
 
 NEEDLES = (b'"done":true', b"error")
@@ -57,16 +58,16 @@ def test_any_split_gives_the_same_lines(stream: bytes, at: list[int]) -> None:
 @given(streams, cuts)
 def test_needles_select_among_the_same_lines(stream: bytes, at: list[int]) -> None:
     """With needles the lines are exactly those that hold one of them."""
-    assert reference(stream, NEEDLES) == messages(NdjsonDecoder(NEEDLES), split(stream, at))
+    assert reference(stream, NEEDLES) == messages(NdjsonDecoder(Skim(NEEDLES)), split(stream, at))
 
 
 def test_skipped_is_counted() -> None:
     """Skipped lines are counted with their ends."""
     decoder = NdjsonDecoder()
-    decoder.needles = NEEDLES
+    decoder.skim.needles = NEEDLES
     decoder.feed(b'{"a":1}\n' * 5 + b'{"done":true}\n')
 
-    assert (decoder.skipped_bytes, decoder.skipped_events) == (40, 5)
+    assert (decoder.skim.skipped_bytes, decoder.skim.skipped_events) == (40, 5)
 
 
 def test_endless_line_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,4 +85,4 @@ def test_endless_line_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert peak < 3 * 2**20
     assert decoder.feed(b"x\n{}\n") == [b"{}"]
-    assert decoder.faults == 1
+    assert decoder.skim.faults == 1

@@ -207,7 +207,7 @@ class Exchange:
         except WireError:
             self._give_up()
         if self._framing is not None:
-            self._response.faults += self._framing.faults
+            self._response.faults += self._framing.skim.faults
             if isinstance(self._framing, framing.Sniffing):
                 self._response.transport = self._framing.transport
 
@@ -244,10 +244,10 @@ class Exchange:
         if length := self._format.content(value):
             if lane.first_content is None:
                 lane.first_content = at
-                overhead = self._framing.overhead if self._framing is not None else 0
+                overhead = self._framing.skim.overhead if self._framing is not None else 0
                 lane.envelope = max(0, size + overhead - length)
                 if self._framing is not None:
-                    self._framing.envelope = lane.envelope
+                    self._framing.skim.envelope = lane.envelope
                 self._go_quiet()
             lane.delivered += length
         if self._watch_limits and self.request.method != "SOCKET" and (found := limits.read_event(value, now=at)):
@@ -264,7 +264,7 @@ class Exchange:
         """From the first content on, only messages that can matter are taken out of the stream."""
         self._quiet = self.request.method != "SOCKET"
         if self._format.needles and self._framing is not None:
-            self._framing.needles = self._needles()
+            self._framing.skim.needles = self._needles()
 
     def _needles(self) -> tuple[bytes, ...]:
         return (*self._format.needles, *limits.EVENT_NEEDLES) if self._watch_limits else self._format.needles
@@ -291,7 +291,7 @@ class Exchange:
             lane.request, lane.body = self._read_request()
             lane.started, lane.request_bytes = self._started, self._request_bytes
         if self._framing is not None:
-            lane.delivered += max(0, self._framing.skipped_bytes - self._framing.skipped_events * lane.envelope)
+            lane.delivered += max(0, self._framing.skim.skipped_bytes - self._framing.skim.skipped_events * lane.envelope)
         if (call := self._settlement.call(lane, self._response, ending, at, error)) is not None:
             calls.append(call)
 

@@ -6,25 +6,20 @@ found by searching for the needles over everything that was received, so that a 
 
 from __future__ import annotations
 
+from .skim import Skim
+
 SAMPLE = 4 * 2**10
 """Bytes of a feed in which skipped blocks are counted: counting costs as much as searching, and the count serves an estimate."""
 
 
 class Blocks:
-    """Blocks of a stream that hold any of `needles` (all of them, if there are none), in order, without their separator."""
+    """Blocks of a stream that hold any of the needles (all of them, if there are none), in order, without their separator.
 
-    def __init__(self, separator: bytes, limit: int, needles: tuple[bytes, ...] = ()) -> None:
-        self.needles = needles
-        """May be changed between feeds. A needle holds no part of the separator."""
-        self.envelope = 0
-        """May be changed between feeds. Blocks no longer than this, separator included, have nothing in them and are not counted
-        as skipped: pings, comments."""
-        self.faults = 0
-        """Blocks dropped because they were longer than the limit."""
-        self.skipped_bytes = 0
-        """Bytes, separators included, of blocks without a needle."""
-        self.skipped_blocks = 0
-        """Blocks without a needle. Both are extrapolated from `SAMPLE` bytes of each feed, and exact below that."""
+    No needle holds a part of the separator. What is skipped is counted with separators, over `SAMPLE` bytes of each feed exactly.
+    """
+
+    def __init__(self, separator: bytes, limit: int, skim: Skim) -> None:
+        self._skim = skim
         self._separator = separator
         self._limit = limit
         self._tail = bytearray()
@@ -45,10 +40,11 @@ class Blocks:
         self._dropping = False
         if not rest:
             return []
-        if self.needles and not any(needle in rest for needle in self.needles):
-            if len(rest) > self.envelope:
-                self.skipped_bytes += len(rest)
-                self.skipped_blocks += 1
+        skim = self._skim
+        if skim.needles and not any(needle in rest for needle in skim.needles):
+            if len(rest) > skim.envelope:
+                skim.skipped_bytes += len(rest)
+                skim.skipped_events += 1
             return []
         return [rest]
 
@@ -70,7 +66,7 @@ class Blocks:
                 del tail[:end]
                 return region
         if len(tail) >= self._limit + width:
-            self.faults += 1
+            self._skim.faults += 1
             self._dropping = True
             self._forget()
         return b""
@@ -91,20 +87,20 @@ class Blocks:
         del self._tail[: len(self._tail) - len(self._separator) + 1]
 
     def _select(self, region: bytes) -> list[bytes]:
-        if not self.needles:
+        if not self._skim.needles:
             blocks = [block for block in region.split(self._separator) if block]
         else:
             blocks = self._find(region)
             self._count_skipped(region, blocks)
         if len(region) > self._limit:
             whole = [block for block in blocks if len(block) <= self._limit]
-            self.faults += len(blocks) - len(whole)
+            self._skim.faults += len(blocks) - len(whole)
             blocks = whole
         return blocks
 
     def _find(self, region: bytes) -> list[bytes]:
         """The blocks that hold a needle. Each needle searches each byte once."""
-        hits = [(at, needle) for needle in self.needles if (at := region.find(needle)) >= 0]
+        hits = [(at, needle) for needle in self._skim.needles if (at := region.find(needle)) >= 0]
         separator, width = self._separator, len(self._separator)
         blocks = []
         position = 0
@@ -119,7 +115,7 @@ class Blocks:
 
     def _count_skipped(self, region: bytes, blocks: list[bytes]) -> None:
         size = sample = len(region)
-        width, envelope = len(self._separator), self.envelope
+        width, envelope = len(self._separator), self._skim.envelope
         if size > SAMPLE and (end := region.rfind(self._separator, 0, SAMPLE)) >= 0:
             sample = end + width
         number, length = region.count(self._separator, 0, sample), sample
@@ -132,5 +128,5 @@ class Blocks:
             if len(block) + width > envelope:
                 number -= 1
                 length -= len(block) + width
-        self.skipped_blocks += max(number, 0)
-        self.skipped_bytes += max(length, 0)
+        self._skim.skipped_events += max(number, 0)
+        self._skim.skipped_bytes += max(length, 0)

@@ -15,6 +15,7 @@ from zlib import crc32
 import orjson
 
 from ..record import WireError
+from .skim import Skim
 
 MAX_HEADERS = 128 * 2**10
 MAX_PAYLOAD = 24 * 2**20
@@ -34,15 +35,8 @@ _COUNTED = (6, _STRING)
 class EventStreamDecoder:
     """Messages as `{"<event type>": <payload>}`, exceptions and errors as `{":exception": {"type", "message"}}`."""
 
-    def __init__(self) -> None:
-        self.needles: tuple[bytes, ...] = ()
-        """Of no effect: the payloads are base64."""
-        self.envelope = 0
-        self.skipped_bytes = 0
-        self.skipped_events = 0
-        self.overhead = 0
-        self.faults = 0
-        """Messages whose headers or payload could not be read, and the damage that ended the stream."""
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
         self._buffer = bytearray()
         self._damage: WireError | None = None
         self._dead = False
@@ -59,7 +53,7 @@ class EventStreamDecoder:
                 if (message := self._read(frame)) is not None:
                     messages.append(message)
         except WireError as error:
-            self.faults += 1
+            self.skim.faults += 1
             self._buffer.clear()
             self._damage = error
             if not messages:
@@ -103,7 +97,7 @@ class EventStreamDecoder:
             headers = read_headers(frame[0])
             return _as_json(headers, frame[1])
         except ValueError:
-            self.faults += 1
+            self.skim.faults += 1
             return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Callable
 from typing import Protocol
 
 from ..record import Transport, WireError
@@ -15,6 +16,7 @@ from .eventstream import EventStreamDecoder
 from .grpc import GrpcDecoder
 from .json_body import JsonArray, JsonBody
 from .ndjson import NdjsonDecoder
+from .skim import Skim
 from .sse import SseDecoder
 
 MAX_FIRST_LINE = 2**20
@@ -31,27 +33,7 @@ _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 class Framing(Protocol):
     """Cuts a body into messages. Raises WireError where the rest of the body cannot be cut any more; ignores it from then on."""
 
-    needles: tuple[bytes, ...]
-    """If any: messages that hold none of them may be skipped. Framings that cannot skip cheaply ignore this."""
-
-    envelope: int
-    """Bytes that a message has around its content: what is skipped and no longer than this is not counted."""
-
-    @property
-    def faults(self) -> int:
-        """Messages dropped because they were too long or damaged."""
-
-    @property
-    def skipped_bytes(self) -> int:
-        """Bytes of the messages skipped for want of a needle."""
-
-    @property
-    def skipped_events(self) -> int:
-        """About how many messages were skipped."""
-
-    @property
-    def overhead(self) -> int:
-        """Bytes that stood around the last message given."""
+    skim: Skim
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes, in order."""
@@ -74,6 +56,14 @@ _BY_MEDIA_TYPE: dict[str, Transport] = {
     "application/json": "json",
     "text/json": "json",
 }
+_FRAMINGS: dict[Transport, Callable[[Skim], Framing]] = {
+    "sse": SseDecoder,
+    "ndjson": NdjsonDecoder,
+    "eventstream": EventStreamDecoder,
+    "grpc": GrpcDecoder,
+    "json_array": JsonArray,
+    "json": JsonBody,
+}
 _STREAMING: frozenset[Transport] = frozenset({"sse", "ndjson", "eventstream", "grpc"})
 
 
@@ -88,7 +78,7 @@ def choose(content_type: str, *, hint: Transport | None = None) -> tuple[Transpo
     if transport in (None, "json", "json_array"):
         sniffing = Sniffing(transport)
         return sniffing.transport, sniffing
-    return transport, _framing(transport)
+    return transport, _framing(transport, Skim())
 
 
 def is_streaming(content_type: str) -> bool:
@@ -108,33 +98,15 @@ def _transport(content_type: str) -> Transport | None:
     return _BY_MEDIA_TYPE.get(media_type)
 
 
-def _framing(transport: Transport) -> Framing:
-    match transport:
-        case "sse":
-            return SseDecoder()
-        case "ndjson":
-            return NdjsonDecoder()
-        case "eventstream":
-            return EventStreamDecoder()
-        case "grpc":
-            return GrpcDecoder()
-        case "json_array":
-            return JsonArray()
-        case "json":
-            return JsonBody()
-    return Opaque()
+def _framing(transport: Transport, skim: Skim) -> Framing:
+    return _FRAMINGS.get(transport, Opaque)(skim)
 
 
 class Opaque:
     """A body without messages: audio, pictures, a web page."""
 
-    def __init__(self) -> None:
-        self.needles: tuple[bytes, ...] = ()
-        self.envelope = 0
-        self.faults = 0
-        self.skipped_bytes = 0
-        self.skipped_events = 0
-        self.overhead = 0
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
 
     def feed(self, data: bytes) -> list[bytes]:  # noqa: ARG002
         """Nothing."""
@@ -154,54 +126,11 @@ class Sniffing:
     def __init__(self, label: Transport | None = None) -> None:
         self.transport: Transport = label or "json"
         """What the body turned out to be; until then its label."""
+        self.skim = Skim()
         self._label = label
-        self._needles: tuple[bytes, ...] = ()
-        self._envelope = 0
         self._head = bytearray()
         """What came before it was decided."""
         self._framing: Framing | None = None
-
-    @property
-    def needles(self) -> tuple[bytes, ...]:
-        """As `Framing.needles`."""
-        return self._needles
-
-    @needles.setter
-    def needles(self, needles: tuple[bytes, ...]) -> None:
-        self._needles = needles
-        if self._framing is not None:
-            self._framing.needles = needles
-
-    @property
-    def envelope(self) -> int:
-        """As `Framing.envelope`."""
-        return self._envelope
-
-    @envelope.setter
-    def envelope(self, envelope: int) -> None:
-        self._envelope = envelope
-        if self._framing is not None:
-            self._framing.envelope = envelope
-
-    @property
-    def faults(self) -> int:
-        """As `Framing.faults`."""
-        return self._framing.faults if self._framing is not None else 0
-
-    @property
-    def skipped_bytes(self) -> int:
-        """As `Framing.skipped_bytes`."""
-        return self._framing.skipped_bytes if self._framing is not None else 0
-
-    @property
-    def skipped_events(self) -> int:
-        """As `Framing.skipped_events`."""
-        return self._framing.skipped_events if self._framing is not None else 0
-
-    @property
-    def overhead(self) -> int:
-        """As `Framing.overhead`."""
-        return self._framing.overhead if self._framing is not None else 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes; none until the framing is known."""
@@ -222,9 +151,7 @@ class Sniffing:
 
     def _become(self, transport: Transport) -> list[bytes]:
         self.transport = transport
-        self._framing = _framing(transport)
-        self._framing.needles = self._needles
-        self._framing.envelope = self._envelope
+        self._framing = _framing(transport, self.skim)
         head, self._head = bytes(self._head), bytearray()
         return self._framing.feed(head)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 from ..record import WireError
 from .content_coding import content_decoder
+from .skim import Skim
 
 MAX_MESSAGE = 32 * 2**20
 """Bytes of one message, decompressed: as much as one event of an event stream. gRPC's own default is 4 MiB."""
@@ -26,15 +27,8 @@ _MAX_VARINT = 10
 class GrpcDecoder:
     """The messages, as protobuf bytes."""
 
-    def __init__(self) -> None:
-        self.needles: tuple[bytes, ...] = ()
-        """Of no effect: messages are found by their length."""
-        self.envelope = 0
-        self.skipped_bytes = 0
-        self.skipped_events = 0
-        self.overhead = 0
-        self.faults = 0
-        """Messages dropped: longer than `MAX_MESSAGE`, or compressed in a way that cannot be undone."""
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
         self._buffer = bytearray()
         self._passing = 0
         """Bytes left of a message that is being dropped."""
@@ -62,11 +56,11 @@ class GrpcDecoder:
                 return
             flags, length = buffer[0], int.from_bytes(buffer[1:_HEAD], "big")
             if flags & ~(_COMPRESSED | _TRAILERS):
-                self.faults += 1
+                self.skim.faults += 1
                 self._dead = True
                 buffer.clear()
             elif length > MAX_MESSAGE:
-                self.faults += 1
+                self.skim.faults += 1
                 self._passing = _HEAD + length
             elif len(buffer) < _HEAD + length:
                 return
@@ -80,7 +74,7 @@ class GrpcDecoder:
         try:
             yield _decompress(message) if compressed else message
         except WireError:
-            self.faults += 1
+            self.skim.faults += 1
 
 
 def _decompress(message: bytes) -> bytes:

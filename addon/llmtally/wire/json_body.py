@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 
 from ..record import WireError
+from .skim import Skim
 
 MAX_BODY = 64 * 2**20
 """Bytes of one document. Answers with ten generated images, as base64, are the largest: a few megabytes each."""
@@ -162,21 +163,14 @@ def _backslashes_before(text: bytes | bytearray, end: int) -> int:
 class JsonBody:
     """One document, delivered at its end."""
 
-    def __init__(self) -> None:
-        self.needles: tuple[bytes, ...] = ()
-        """Of no effect: a document is one message."""
-        self.envelope = 0
-        self.skipped_bytes = 0
-        self.skipped_events = 0
-        self.overhead = 0
-        self.faults = 0
-        """1 if the body was longer than `MAX_BODY` and was dropped."""
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
         self._body: bytes | bytearray = b""
         """A body that comes whole, as most do, is never copied: for tens of megabytes that holds all other work for long."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Nothing yet."""
-        if self.faults:
+        if self.skim.faults:
             return []
         if not self._body:
             self._body = data
@@ -184,7 +178,7 @@ class JsonBody:
             self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
             self._body += data
         if len(self._body) > MAX_BODY:
-            self.faults = 1
+            self.skim.faults = 1
             self._body = b""
         return []
 
@@ -200,15 +194,8 @@ class JsonArray:
     Elements are objects or arrays; numbers and strings are passed over, and so is an element that never ends.
     """
 
-    def __init__(self) -> None:
-        self.needles: tuple[bytes, ...] = ()
-        """Of no effect: the end of an element is only found by reading it."""
-        self.envelope = 0
-        self.skipped_bytes = 0
-        self.skipped_events = 0
-        self.overhead = 0
-        self.faults = 0
-        """Elements dropped because they were longer than `MAX_ELEMENT`."""
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
         self._buffer = bytearray()
         self._at = 0
         """Where in the buffer the scan goes on."""
@@ -225,7 +212,7 @@ class JsonArray:
         self._buffer += data
         elements = list(self._scan())
         if self._start is not None and len(self._buffer) - self._start > MAX_ELEMENT and not self._dropping:
-            self.faults += 1
+            self.skim.faults += 1
             self._dropping = True
         self._forget()
         return elements
@@ -285,7 +272,7 @@ class JsonArray:
             self._dropping = False
             return None
         if at + 1 - start > MAX_ELEMENT:
-            self.faults += 1
+            self.skim.faults += 1
             return None
         return bytes(self._buffer[start : at + 1])
 

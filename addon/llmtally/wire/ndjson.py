@@ -9,6 +9,7 @@ Lines end in LF or CRLF; blank ones are ignored; the last one may lack its end.
 from __future__ import annotations
 
 from .blocks import Blocks
+from .skim import Skim
 
 MAX_LINE = 32 * 2**20
 """Bytes of one line. A line of batch results is a whole response, which may hold images as base64."""
@@ -17,44 +18,10 @@ MAX_LINE = 32 * 2**20
 class NdjsonDecoder:
     """The lines; with needles, those that hold one of them."""
 
-    def __init__(self, needles: tuple[bytes, ...] = ()) -> None:
-        self._blocks = Blocks(b"\n", MAX_LINE, needles)
-
-    @property
-    def needles(self) -> tuple[bytes, ...]:
-        """Lines that hold none of these are skipped; may be changed between feeds. They hold no line ends."""
-        return self._blocks.needles
-
-    @needles.setter
-    def needles(self, needles: tuple[bytes, ...]) -> None:
-        self._blocks.needles = needles
-
-    @property
-    def envelope(self) -> int:
-        """As `Framing.envelope`."""
-        return self._blocks.envelope
-
-    @envelope.setter
-    def envelope(self, envelope: int) -> None:
-        self._blocks.envelope = envelope
-
-    @property
-    def faults(self) -> int:
-        """Lines dropped because they were longer than `MAX_LINE`."""
-        return self._blocks.faults
-
-    @property
-    def skipped_bytes(self) -> int:
-        """Bytes of the skipped lines that are longer than the envelope, with their ends."""
-        return self._blocks.skipped_bytes
-
-    overhead = 1
-    """Bytes that stood around the last line given: its end."""
-
-    @property
-    def skipped_events(self) -> int:
-        """About how many lines longer than the envelope were skipped. See `Blocks.skipped_blocks`."""
-        return self._blocks.skipped_blocks
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
+        self.skim.overhead = 1  # the end of the line
+        self._blocks = Blocks(b"\n", MAX_LINE, self.skim)
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes."""

@@ -12,6 +12,7 @@ block without `data` that begins like JSON is delivered as it stands (Gemini's e
 from __future__ import annotations
 
 from .blocks import Blocks
+from .skim import Skim
 
 MAX_EVENT = 32 * 2**20
 """Bytes of one event. Generated images ride in events as base64, and the usage follows at the end of the same event."""
@@ -23,46 +24,12 @@ _SEPARATOR = b"\n\n"
 class SseDecoder:
     """Data buffers of the dispatched events; with needles, of those whose raw text holds one of them."""
 
-    def __init__(self, needles: tuple[bytes, ...] = ()) -> None:
-        self._blocks = Blocks(_SEPARATOR, MAX_EVENT, needles)
+    def __init__(self, skim: Skim | None = None) -> None:
+        self.skim = skim or Skim()
+        self._blocks = Blocks(_SEPARATOR, MAX_EVENT, self.skim)
         self._head: bytes | None = b""
         """What may become a byte order mark; None once that is decided."""
         self._after_cr = False
-        self.overhead = 0
-        """Bytes that stood around the data of the last event given: field names, line ends, the event's name."""
-
-    @property
-    def needles(self) -> tuple[bytes, ...]:
-        """Events that hold none of these are skipped; may be changed between feeds. They hold no line ends."""
-        return self._blocks.needles
-
-    @needles.setter
-    def needles(self, needles: tuple[bytes, ...]) -> None:
-        self._blocks.needles = needles
-
-    @property
-    def envelope(self) -> int:
-        """As `Framing.envelope`."""
-        return self._blocks.envelope
-
-    @envelope.setter
-    def envelope(self, envelope: int) -> None:
-        self._blocks.envelope = envelope
-
-    @property
-    def faults(self) -> int:
-        """Events dropped because they were longer than `MAX_EVENT`."""
-        return self._blocks.faults
-
-    @property
-    def skipped_bytes(self) -> int:
-        """Bytes of the skipped events that are longer than the envelope, with every line end counted as one."""
-        return self._blocks.skipped_bytes
-
-    @property
-    def skipped_events(self) -> int:
-        """About how many events longer than the envelope were skipped. See `Blocks.skipped_blocks`."""
-        return self._blocks.skipped_blocks
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data buffers of the events that `data` completes."""
@@ -93,7 +60,7 @@ class SseDecoder:
         for block in blocks:
             if (data := _data_buffer(block)) is not None:
                 buffers.append(data)
-                self.overhead = len(block) + len(_SEPARATOR) - len(data)
+                self.skim.overhead = len(block) + len(_SEPARATOR) - len(data)
         return buffers
 
 
