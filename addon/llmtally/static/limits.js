@@ -103,7 +103,7 @@ function ofWindow(window, usage) {
   const several = usage.accounts.length > 1;
   return {
     name: windowTitle(window.key, window.name),
-    details: [window.provider, several && accountName(window.account_key)],
+    details: [window.provider, several && accountKey(window.account_key)],
     source: `${SOURCES[window.source]}, ${window.confidence} confidence`,
     used,
     projected: window.projected_utilization,
@@ -115,7 +115,11 @@ function ofWindow(window, usage) {
 }
 
 export function accountName(key) {
-  return key ? `account ${values.plain(key).slice(0, 6)}` : "no account";
+  return key ? `account ${accountKey(key)}` : "no account";
+}
+
+function accountKey(key) {
+  return key ? values.plain(key).slice(0, 6) : "no account";
 }
 
 function configuredRows(usage) {
@@ -210,7 +214,7 @@ function gauge(limit) {
       el("span", { class: "gauge-used" }),
       point !== null && el("span", { class: `gauge-point${ahead >= 100 ? " over" : ""}` }),
     ),
-    el("small", { class: "window-seen" }, seenText(limit)),
+    el("small", { class: "window-seen", title: limit.source }, seenText(limit)),
   );
 }
 
