@@ -37,7 +37,7 @@ class User:
     shared: int = 12_000
     """Tokens of instructions and tools."""
     talkative: float = 1.0
-    daily_sessions: int = 3
+    daily_sessions: int = 9
 
     @property
     def directory(self) -> str:
@@ -100,7 +100,7 @@ EVALS = User(
     client="openai-python",
     shared=1_100,
     talkative=0.5,
-    daily_sessions=4,
+    daily_sessions=12,
 )
 SUMMARIES = User(
     "gemini",
