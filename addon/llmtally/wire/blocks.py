@@ -120,8 +120,8 @@ class Blocks:
             sample = end + width
         number, length = region.count(self._separator, 0, sample), sample
         if envelope and (number > 1 or size <= envelope):
-            lengths = [n for block in region[: sample - width].split(self._separator) if (n := len(block) + width) > envelope]
-            number, length = len(lengths), sum(lengths)
+            lengths = [n for n in map(len, region[: sample - width].split(self._separator)) if n + width > envelope]
+            number, length = len(lengths), sum(lengths) + len(lengths) * width
         if sample < size:
             number, length = round(number * size / sample), round(length * size / sample)
         for block in blocks:
