@@ -177,7 +177,7 @@ class Exchange:
         if self.request.method == "SOCKET" and self._response.status == 101:
             for lane in self._lanes.clear():
                 self._settle(lane, ending, at, calls)
-        elif not self._holds_many:
+        elif not self._holds_many or self._response.faults:  # what could not be read of many is one call more, unparsed
             self._settle(self._single(), ending, at, calls, error)
         self._request_body = None
         return calls
@@ -208,8 +208,6 @@ class Exchange:
             self._give_up()
         if self._framing is not None:
             self._response.faults += self._framing.skim.faults
-            if isinstance(self._framing, framing.Sniffing):
-                self._response.transport = self._framing.transport
 
     def _give_up(self) -> None:
         """The rest of a damaged body can't be read; what was read before stands."""
@@ -290,6 +288,8 @@ class Exchange:
         if self._response.status != 101:
             lane.request, lane.body = self._read_request()
             lane.started, lane.request_bytes = self._started, self._request_bytes
+        if isinstance(self._framing, framing.Sniffing):
+            self._response.transport = self._framing.transport
         if self._framing is not None:
             lane.delivered += max(0, self._framing.skim.skipped_bytes - self._framing.skim.skipped_events * lane.envelope)
         if (call := self._settlement.call(lane, self._response, ending, at, error)) is not None:
