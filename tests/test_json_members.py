@@ -57,6 +57,7 @@ def test_a_member_is_parsed_once() -> None:
         (b'{"a": 1, "a": 2, %b}', 2),  # the last one counts
         (b'{"a": "\\ud83d", %b}', "?"),  # half an emoji
         (b'{"a": "\xff", %b}', "\ufffd"),
+        (b'{"\xff": 0, "a": 1, %b}', 1),
         (b'{"a": NaN, %b}', "NaN"),
         (b'{"a": "b\nc", %b}', "b\nc"),
         (b'\xef\xbb\xbf {"a": 1, %b} ', 1),

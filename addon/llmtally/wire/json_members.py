@@ -56,7 +56,7 @@ def load(data: bytes) -> Any:
     if WORTHWHILE <= len(data) <= ON_DEMAND:
         try:
             return Members(_decoder.decode(data))
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # no object, or nothing that strict JSON allows
     return json_body.load(data)
 
