@@ -267,8 +267,9 @@ class TestRepeats:
         assert not shared.counted_before("0", "h", Usage(), poll=False)
         assert shared.counted_before(str(SEEN_IDS), "h", Usage(), poll=False)
 
-    def test_background(self) -> None:
-        """A background response is one call: its end, seen by a poll, with the request that began it."""
+    @pytest.mark.parametrize("so_far", [None, {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}])
+    def test_background(self, so_far: dict[str, int] | None) -> None:
+        """A background response is one call: its end, seen by a poll, with the request that began it, whatever was used before."""
         shared = memory()
         path, request = "/v1/responses", {"model": "gpt-5.6-sol", "background": True}
         queued = {"id": "resp_1", "object": "response", "status": "queued", "model": "gpt-5.6-sol", "usage": None}
@@ -280,11 +281,12 @@ class TestRepeats:
             return one(opened.end("complete", 102.0))
 
         begun = ask("POST", path, queued, request)
-        underway = ask("GET", f"{path}/resp_1", {**queued, "status": "in_progress"})
+        underway = ask("GET", f"{path}/resp_1", {**queued, "status": "in_progress", "usage": so_far})
         ended = ask("GET", f"{path}/resp_1", done)
         again = ask("GET", f"{path}/resp_1", done)
 
         assert [call.pending for call in (begun, underway, ended, again)] == [True, True, False, False]
+        assert begun.coverage == underway.coverage == "no_usage"
         assert (ended.request_model, ended.usage.total_tokens, ended.coverage) == ("gpt-5.6-sol", 13, "unpriced")
         assert again.coverage == "duplicate"
 

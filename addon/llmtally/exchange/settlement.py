@@ -46,8 +46,9 @@ class Settlement:
         attribution, lane = self._attribution(lane, reading, at)
         usage, estimated, reported = _usage(lane, reading)
         outcome = self._outcome(reading, response, ending)
-        coverage = self._coverage(reading, response, outcome)
-        if reading.response_id is not None and reading.usage is not None:
+        pending = reading.pending and outcome == "complete"
+        coverage = "no_usage" if pending else self._coverage(reading, response, outcome)
+        if reading.response_id is not None and reading.usage is not None and not pending:
             polled = request.method == "GET"
             if self._memory.counted_before(reading.response_id, request.host, reading.usage, poll=polled):
                 coverage = "duplicate"
@@ -64,7 +65,7 @@ class Settlement:
             timestamp=lane.timestamp,
             started=lane.started,
             ended=at,
-            pending=reading.pending and outcome == "complete",
+            pending=pending,
             request_id=request.id if self._settled == 1 else f"{request.id}#{self._settled}",
             response_id=reading.response_id,
             provider=self._route.provider.name,
@@ -160,7 +161,7 @@ class Settlement:
             return "error"
         if reading.cost_approximate:  # there were counts, and not one of them could be read
             return "unparsed"
-        if not self._route.format.counts_tokens or outcome in ("client_aborted", "upstream_aborted") or reading.pending:
+        if not self._route.format.counts_tokens or outcome in ("client_aborted", "upstream_aborted"):
             return "no_usage"
         if response.faults or (reading == response.base and response.size):
             return "unparsed"
