@@ -57,12 +57,12 @@ export class Agents {
     if (this.shares.hidden) return;
     morph(
       this.shares,
-      el("div", { class: "mix-bar", "aria-hidden": "true" }, parts.map(({ cost }, slot) => el("span", { class: `bucket slot-${slot}`, "--share": (cost ?? 0) / whole.cost_usd }))),
+      el("div", { class: "mix-bar", "aria-hidden": "true" }, parts.map(({ cost }, slot) => el("span", { class: `bucket slot-${slot}`, "--share": cost / whole.cost_usd }))),
       el(
         "ul",
         { class: "mix-legend", "aria-label": "What kinds of work cost" },
         parts.map(({ name, agents, cost }, slot) =>
-          el("li", {}, swatch(slot), el("span", { class: "name" }, name), agents > 1 && ` ×${format.compact(agents)}`, " ", values.money(cost), el("small", {}, ` ${format.percent((100 * (cost ?? 0)) / whole.cost_usd)}`)),
+          el("li", {}, swatch(slot), el("span", { class: "name" }, name), agents > 1 && ` ×${format.compact(agents)}`, " ", values.money(cost), cost !== null && el("small", {}, ` ${format.percent((100 * cost) / whole.cost_usd)}`)),
         ),
       ),
     );
@@ -72,20 +72,17 @@ export class Agents {
 /** What the main agent did itself, by class, and all agents of a type together: `{name, agents, cost}`, the dearest first. */
 function kinds(root) {
   const parts = new Map();
-  const add = (name, { cost_usd: cost }, agents) => {
+  const add = (kind, { cost_usd: cost }, agents) => {
+    const name = values.plain(kind).replaceAll("_", " ").slice(0, 40);
     const part = parts.get(name) ?? { name, agents: 0, cost: null };
-    parts.set(name, { name, agents: part.agents + agents, cost: cost === null ? part.cost : (part.cost ?? 0) + cost });
+    parts.set(name, { name, agents: part.agents + agents, cost: cost === null ? part.cost : part.cost + cost });
   };
   for (const [kind, totals] of Object.entries(root.by_class)) add(kind === "unknown" ? "main" : kind, totals, 0);
   for (const { node, depth } of flat([root])) if (depth) add(node.type ?? "agents", node.own, 1);
-  const all = [...parts.values()].sort((one, other) => (other.cost ?? 0) - (one.cost ?? 0));
-  const rest = all.slice(KINDS);
-  if (!rest.length) return all.map(shown);
-  return [...all.slice(0, KINDS), rest.reduce((sum, { agents, cost }) => ({ name: "other", agents: sum.agents + agents, cost: sum.cost + (cost ?? 0) }), { agents: 0, cost: 0 })].map(shown);
-}
-
-function shown(part) {
-  return { ...part, name: values.plain(part.name).replaceAll("_", " ").slice(0, 40) };
+  const all = [...parts.values()].sort((one, other) => other.cost - one.cost);
+  const rest = all.splice(KINDS);
+  const sum = (field) => rest.reduce((total, part) => total + part[field], 0);
+  return rest.length ? [...all, { name: "other", agents: sum("agents"), cost: sum("cost") }] : all;
 }
 
 function flat(tree) {
