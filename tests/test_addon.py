@@ -143,6 +143,30 @@ def test_a_stream_is_read_to_its_end_however_large_its_request(tmp_path: Path, p
     assert [(record["outcome"], record["total_tokens"]) for record in records(tmp_path)] == [("complete", 7)]
 
 
+def test_a_stream_of_many_responses_belongs_to_its_request(tmp_path: Path) -> None:
+    """A turn of an agent's session is settled while the stream goes on: what was asked is known by then."""
+    passing = flow()
+    passing.request = http.Request.make("POST", "https://api.openai.com/v1/agents/sessions", b'{"agent":{"model":"gpt-5.4"}}')
+    assert passing.response is not None
+    passing.response.headers = http.Headers(content_type="text/event-stream")
+    turn = b'{"id":"turn_1","object":"agent.session.turn","status":"completed","usage":{"input_tokens":3,"output_tokens":4}}'
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            addon.requestheaders(passing)
+            addon.responseheaders(passing)
+            assert passing.response is not None
+            stream = passing.response.stream
+            assert callable(stream)
+            stream(b'data: {"turn":' + turn + b"}\n\n")
+            assert addon.coverage == {"priced": 1}
+            addon.response(passing)
+
+    run(test)
+
+    assert [(record["request_model"], record["coverage"]) for record in records(tmp_path)] == [("gpt-5.4", "priced")]
+
+
 def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -122,6 +122,7 @@ class Follower:
         exchange = followed.exchange
         exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
         if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
+            self._request_sent(followed)  # a stream of many responses settles them before its end
             self._attach(flow.response, followed, flow)
 
     def update(self, flows: Sequence[Flow]) -> None:
