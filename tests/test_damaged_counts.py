@@ -39,6 +39,11 @@ def looks_exact(record: dict[str, Any]) -> bool:
     return not doubted and record["outcome"] not in ("error", "upstream_aborted") and record["cost_usd"] is None
 
 
+def test_counts_are_found_to_be_damaged() -> None:
+    """The captures hold about a thousand."""
+    assert sum(len(names(load_http(path).body)) for path in HTTP_CAPTURES) > 900
+
+
 @pytest.mark.parametrize("path", HTTP_CAPTURES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_no_count_is_derived_from_what_is_none(path: Path) -> None:
     """Each count of a record is as it was, gone, or doubted."""

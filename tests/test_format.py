@@ -67,7 +67,7 @@ def test_counts_are_whole_numbers(value: Any, counted: int | None) -> None:
         {"inputTokens": -1},
         {"promptTokenCount": 1.5},
         {"prompt_tokens_details": {"cached_tokens": True}},
-        {"prompt_tokens_details": 5},
+        {"prompt_tokens_details": "x"},
         {"promptTokensDetails": [{"modality": "AUDIO", "tokenCount": "x"}]},
         {"iterations": [{"cache_creation": {"ephemeral_1h_input_tokens": []}}]},
         {"iterations": ["message"]},

@@ -128,7 +128,7 @@ def miscounted(usage: Any, depth: int = 3) -> bool:
     if not isinstance(usage, dict):
         return bool(usage)  # some servers say "nothing" with an empty list or string
     for name, value in usage.items():
-        if value is None:
+        if value is None or (type(value) is int and 0 <= value <= COUNT_CAP):
             continue
         held = name.endswith(_HOLDER_NAMES)
         if isinstance(value, dict | list) and depth:
