@@ -43,8 +43,7 @@ def dump(value: Any, *, ascii_only: bool, indent: int | None) -> bytes:
 
 def pruned(text: bytes, *, above: int = 0) -> bytes:
     """`prune` with small limits."""
-    limits = {"PRUNE_ABOVE": above, "STRIDE": STRIDE, "LONG_STRING": STRIDE}
-    with patch.multiple(json_body, **limits):
+    with patch.multiple(json_body, PRUNE_ABOVE=above, STRIDE=STRIDE, LONG_STRING=STRIDE):
         return prune(text)
 
 

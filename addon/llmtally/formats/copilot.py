@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..record import Reading, Usage
+from ..record import COUNT_CAP, Reading, Usage
 from .format import count, items, mapping, miscounted, number, text
 
 NANO_AIU_PER_USD = 1e11
@@ -29,13 +29,13 @@ def with_copilot_usage(reading: Reading, copilot: Any) -> Reading:
 
 def read_split(copilot: Any) -> Usage:
     """The counts in buckets; nothing if one of them cannot be read, for half a split laid over `usage` counts twice."""
-    sums: dict[str, int] = {}
+    sums: dict[str, Any] = {}
     for entry in items(mapping(copilot).get("token_details")):
         bucket, n = _BUCKETS.get(text(mapping(entry).get("token_type")) or ""), count(mapping(entry).get("token_count"))
         if bucket is None or n is None:
             return Usage()
-        sums[bucket] = sums.get(bucket, 0) + n
-    return Usage(**{bucket: count(n) for bucket, n in sums.items()})
+        sums[bucket] = min(sums.get(bucket, 0) + n, COUNT_CAP)
+    return Usage(**sums)
 
 
 def _read_cost(copilot: Any) -> float | None:
