@@ -71,7 +71,7 @@ class Settlement:
             provider=self._route.provider.name,
             api=format_.name,
             host=request.host[:TEXT_CAP],
-            path=without_known_keys(request.path)[:TEXT_CAP],
+            path=without_known_keys(request.path[: 2 * TEXT_CAP])[:TEXT_CAP],
             transport=response.transport,
             outcome=outcome,
             coverage=coverage,
