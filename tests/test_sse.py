@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 import tracemalloc
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtally.wire import sse
+from llmtally.wire import blocks, sse
 from llmtally.wire.skim import Skim
 from llmtally.wire.sse import SseDecoder
 from splits import cuts, every_byte, messages, split
@@ -144,6 +145,46 @@ def test_needles_may_change_in_the_middle() -> None:
 
     assert found == [b"a", b'"usage"', b"c"]
     assert decoder.skim.skipped_events == 1
+
+
+def with_endings(pieces: Iterable[bytes]) -> list[bytes]:
+    decoder = SseDecoder(Skim(NEEDLES, endings=(b"err",)))
+    found = [event for piece in pieces for event in decoder.feed(piece)]
+    decoder.skim.ended = True
+    return found + decoder.feed(b"") + decoder.flush()
+
+
+@pytest.mark.parametrize("feed", [7, 1_000, 60_000, 10**6])
+def test_endings_are_found_among_the_last_events(feed: int) -> None:
+    """Far from the end nothing is searched for them; what else is looked for is found anywhere, and all in order."""
+    events = [b'data: {"delta":%d}\n\n' % number for number in range(10_000)]
+    for number, found in ((10, b"err 1"), (20, b'"usage"1'), (9_980, b'"usage"2'), (9_990, b"err 2"), (9_995, b'"usage"3')):
+        events[number] = b"data: " + found + b"\n\n"
+    stream = b"".join(events)
+
+    assert with_endings(stream[at : at + feed] for at in range(0, len(stream), feed)) == [
+        *(b'"usage"1', b'"usage"2', b"err 2", b'"usage"3'),
+    ]
+
+
+@given(streams, cuts, st.sampled_from([0, 20, 1_000]))
+def test_endings_in_any_split(stream: bytes, at: list[int], last: int) -> None:
+    """However the stream is cut, all other needles are found, in order, and among the last events the endings, too."""
+    everything, certain = reference(stream, NEEDLES), reference(stream, NEEDLES[:1])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(blocks, "LAST", last)
+        patched.setattr(blocks, "HELD", last + 10)
+        found = with_endings(split(stream, at))
+
+    assert is_within(certain, found)
+    assert is_within(found, everything)
+    assert found == everything or len(stream) > last
+
+
+def is_within(few: list[bytes], many: list[bytes]) -> bool:
+    """Whether all of the few are among the many, in their order."""
+    rest = iter(many)
+    return all(event in rest for event in few)
 
 
 def test_skipped_is_counted() -> None:

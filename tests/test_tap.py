@@ -75,7 +75,7 @@ def test_empty_chunks_do_not_pile_up() -> None:
     for _ in range(3 * BATCH):
         tap.stream(b"")
 
-    assert len(tap._chunks) <= BATCH
+    assert tap._buffer.tell() == 0
 
 
 def test_early_chunks_keep_their_times() -> None:

@@ -1,12 +1,13 @@
 """The tap: a mitmproxy stream callable that hands on the very bytes it was given and lets an exchange read them later.
 
-It runs for every chunk of every stream, before the chunk goes on to the client, so it does no more than keep a reference.
+It runs for every chunk of every stream, before the chunk goes on to the client, so it does no more than copy it to a buffer.
 The bytes are read in batches: when `BATCH` of them wait, or when the flow ends. Only until the first content has been seen are
 chunks read soon after they came, each with its own time, because that time is the time to first token.
 """
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from typing import Any, cast
@@ -49,21 +50,21 @@ class Tap:
         """The whole body, for `usage_keep_bodies`."""
         self._clock = clock
         self._later = later
-        self._chunks: list[bytes] = []
-        self._times: list[float] = []
-        """When the first of `_chunks` came, as long as that matters."""
+        self._buffer = io.BytesIO()
+        """What waits to be read, up to the position."""
+        self._arrivals: list[tuple[int, float]] = []
+        """Where in the buffer the first chunks end, and when they came, as long as that matters."""
         self._early = exchange.awaits_content
         self.stream = self._make_stream()
 
     def _make_stream(self) -> Callable[[bytes], Any]:
         """A closure, because its variables cost half of what attributes do, and this is the one function that runs per event."""
-        append, take, chained = self._chunks.append, self._take, self.chained
+        write, take, chained = self._buffer.write, self._take, self.chained
         room = 0
 
         def stream(data: bytes) -> bytes:
             nonlocal room
-            append(data)
-            room -= len(data) + 1
+            room -= write(data)
             if room < 0:
                 room = take(data)
             return data
@@ -78,14 +79,14 @@ class Tap:
         return cast("Callable[[bytes], Any]", made)
 
     def _take(self, data: bytes) -> int:
-        """What is more than keeping a reference; gives how many bytes may come until it is needed again."""
+        """What is more than copying; gives how many bytes may come until it is needed again."""
         if self.kept is not None:
             self.kept.append(data)
         if self._early:
-            self._times.append(self._clock())
-            if len(self._times) == 1:
+            self._arrivals.append((self._buffer.tell(), self._clock()))
+            if len(self._arrivals) == 1:
                 self._later(self.drain)
-            elif len(self._times) >= EARLY:
+            elif len(self._arrivals) >= EARLY:
                 self.drain()
         else:
             self.drain()
@@ -93,13 +94,15 @@ class Tap:
 
     def drain(self) -> None:
         """Let the exchange read what waits."""
-        chunks, times = self._chunks[:], self._times
-        self._chunks.clear()
-        self._times = []
-        if not chunks or not self.active:
+        size, arrivals = self._buffer.tell(), self._arrivals
+        with self._buffer.getbuffer() as written:
+            data = bytes(written[:size])
+        self._buffer.seek(0)
+        self._arrivals = []
+        if not data or not self.active:
             return
         try:
-            calls = self._feed(chunks, times)
+            calls = self._feed(data, arrivals)
         except Exception:  # the traffic is not ours: an error here must not become an outage
             self.active = False
             self.exchange.fail()
@@ -107,15 +110,15 @@ class Tap:
         else:
             self.settle(calls)
 
-    def _feed(self, chunks: list[bytes], times: list[float]) -> list[Call]:
+    def _feed(self, data: bytes, arrivals: list[tuple[int, float]]) -> list[Call]:
         calls: list[Call] = []
-        alone = 0
-        for chunk, at in zip(chunks, times, strict=False):
-            calls += self.exchange.feed(chunk, at)
-            alone += 1
+        start = 0
+        for end, at in arrivals:
+            calls += self.exchange.feed(data[start:end], at)
+            start = end
             if not self.exchange.awaits_content:
                 break  # from here on nobody asks when a chunk came
-        if rest := b"".join(chunks[alone:]):
+        if rest := data[start:]:
             calls += self.exchange.feed(rest, self._clock())
         if self._early and (not self.exchange.awaits_content or self.exchange.pieces > EARLY):
             self._early = False

@@ -202,6 +202,9 @@ class Exchange:
             for piece in self._coding.flush() if self._coding is not None else ():
                 for message in self._framing.feed(piece):
                     self._message(message, at, calls)
+            self._framing.skim.ended = True
+            for message in self._framing.feed(b""):
+                self._message(message, at, calls)
             for message in self._framing.flush():
                 self._message(message, at, calls, last=True)
         except WireError:
@@ -263,6 +266,7 @@ class Exchange:
         self._quiet = self.request.method != "SOCKET"
         if self._format.needles and self._framing is not None:
             self._framing.skim.needles = self._needles()
+            self._framing.skim.endings = self._format.endings
 
     def _needles(self) -> tuple[bytes, ...]:
         return (*self._format.needles, *limits.EVENT_NEEDLES) if self._watch_limits else self._format.needles

@@ -265,6 +265,7 @@ ANTHROPIC_MESSAGES = Format(
     name="anthropic_messages",
     read=read_message,
     needles=(b'"message_delta"', b'"message_stop"', b'"error"', b'"fallback"'),
+    endings=(b'"message_stop"', b'"error"'),
     content=content_length,
     read_headers=read_cost_header,
     turn=find_turn,

@@ -79,6 +79,9 @@ class Format:
     """A message of a stream that holds none of these byte strings cannot change the reading, and is not parsed once content
     has been seen. Empty: every message is parsed. Choose needles that cannot stand inside a JSON string value (a quote in
     the needle is escaped there) and few of them: each costs a scan of the stream."""
+    endings: tuple[bytes, ...] = ()
+    """Those of the needles that matter only among the last messages of a stream: why it stopped, what went wrong. Only there it
+    is searched for them."""
     content: Callable[[Any], int] = no_content
     """Length in UTF-8 bytes of the generated text (thinking and tool arguments too) that one stream message delivers; 0: none."""
     read_request: Callable[[Mapping[str, Any]], RequestReading] = read_json_request

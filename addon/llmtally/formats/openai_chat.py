@@ -133,16 +133,18 @@ def _text_length(content: Any) -> int:
 
 
 # `error"` is the end of Mistral's event type `conversation.response.error` too.
-_NEEDLES = (b'_tokens"', b'error"', b'"finish_reason":"', b'"finish_reason": "')
+_ENDINGS = (b'error"', b'"finish_reason":"', b'"finish_reason": "')
+_NEEDLES = (b'_tokens"', *_ENDINGS)
 
 OPENAI_CHAT = Format(
     name="openai_chat",
     read=read_chat,
     read_headers=read_headers,
     needles=_NEEDLES,
+    endings=_ENDINGS,
     content=content_length,
     self_terminating=True,
 )
-OPENAI_CHAT_MINIMAX = dataclasses.replace(OPENAI_CHAT, needles=(*_NEEDLES, b'"base_resp"'))
-"""MiniMax says in `base_resp` what goes wrong in the middle of a stream. A needle more, which the others need not pay for."""
+OPENAI_CHAT_MINIMAX = dataclasses.replace(OPENAI_CHAT, needles=(*_NEEDLES, b'"base_resp"'), endings=(*_ENDINGS, b'"base_resp"'))
+"""MiniMax says in `base_resp` what goes wrong in the middle of a stream, which ends it. The others need not search for that."""
 OPENAI_COMPLETIONS = dataclasses.replace(OPENAI_CHAT, name="openai_completions")

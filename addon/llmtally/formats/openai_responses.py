@@ -134,6 +134,7 @@ OPENAI_RESPONSES = Format(
     read_headers=read_headers,
     # Every event that can hold usage, an error or a model has a `response` object or is an error.
     needles=(b'"response":', b'"error"'),
+    endings=(b'"error"',),
     content=content_length,
     turn=socket_turn,
     self_terminating=True,

@@ -6,10 +6,19 @@ found by searching for the needles over everything that was received, so that a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .skim import Skim
 
 SAMPLE = 4 * 2**10
 """Bytes of a feed in which skipped blocks are counted: counting costs as much as searching, and the count serves an estimate."""
+
+LAST = 32 * 2**10
+"""Bytes at the end of a stream that are searched for endings, at least: a hundred messages, or a long one with all sources of an
+answer. Two or three follow an ending."""
+
+HELD = 64 * 2**10
+"""Bytes that wait to become older than that: some times `LAST`, so that most are moved once."""
 
 
 class Blocks:
@@ -25,13 +34,19 @@ class Blocks:
         self._tail = bytearray()
         """The unfinished block; while dropping, only what may be the beginning of a separator."""
         self._dropping = False
+        self._held = bytearray()
+        """Whole blocks that may turn out to be the last ones."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The wanted blocks that `data` completes."""
         if self._dropping:
             data = self._drop(data)
         region = self._take_finished(data)
-        return self._select(region) if region else []
+        if not self._skim.endings:
+            return self._select(region, self._skim.needles)
+        self._held += region
+        blocks = self._select_older() if self._skim.ended or len(self._held) >= HELD else []
+        return blocks + self._select_last() if self._skim.ended else blocks
 
     def flush(self) -> list[bytes]:
         """The unfinished last block, if it is wanted."""
@@ -71,6 +86,21 @@ class Blocks:
             self._forget()
         return b""
 
+    def _select_older(self) -> list[bytes]:
+        """The wanted ones among the held blocks that are not among the last."""
+        held, width = self._held, len(self._separator)
+        end = held.rfind(self._separator, 0, max(len(held) - LAST, 0)) + width
+        if end < width:
+            return []
+        older = bytes(memoryview(held)[:end])
+        del held[:end]
+        return self._select(older, [needle for needle in self._skim.needles if needle not in self._skim.endings])
+
+    def _select_last(self) -> list[bytes]:
+        last = bytes(self._held)
+        self._held.clear()
+        return self._select(last, self._skim.needles)
+
     def _drop(self, data: bytes) -> bytes:
         """Pass over the rest of a block that is too long; returns what follows it."""
         self._tail += data
@@ -86,11 +116,13 @@ class Blocks:
     def _forget(self) -> None:
         del self._tail[: len(self._tail) - len(self._separator) + 1]
 
-    def _select(self, region: bytes) -> list[bytes]:
+    def _select(self, region: bytes, needles: Iterable[bytes]) -> list[bytes]:
+        if not region:
+            return []
         if not self._skim.needles:
             blocks = [block for block in region.split(self._separator) if block]
         else:
-            blocks = self._find(region)
+            blocks = self._find(region, needles)
             self._count_skipped(region, blocks)
         if len(region) > self._limit:
             whole = [block for block in blocks if len(block) <= self._limit]
@@ -98,9 +130,9 @@ class Blocks:
             blocks = whole
         return blocks
 
-    def _find(self, region: bytes) -> list[bytes]:
+    def _find(self, region: bytes, needles: Iterable[bytes]) -> list[bytes]:
         """The blocks that hold a needle. Each needle searches each byte once."""
-        hits = [(at, needle) for needle in self._skim.needles if (at := region.find(needle)) >= 0]
+        hits = [(at, needle) for needle in needles if (at := region.find(needle)) >= 0]
         separator, width = self._separator, len(self._separator)
         blocks = []
         position = 0

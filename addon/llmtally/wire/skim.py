@@ -11,6 +11,10 @@ class Skim:
 
     needles: tuple[bytes, ...] = ()
     """Told: messages that hold none of them may be skipped, if there are any. Framings that cannot skip cheaply ignore this."""
+    endings: tuple[bytes, ...] = ()
+    """Told: those of the needles that matter only among the last messages, so that no others need be searched for them."""
+    ended: bool = False
+    """Told: all has been fed. What was held back, because endings might be in it, is due with a last, empty feed."""
     envelope: int = 0
     """Told: bytes that a message has around its content. What is skipped and no longer than this (pings, comments) has nothing in
     it and is not counted."""
