@@ -30,8 +30,8 @@ INTERRUPTED = 130
 LOG_LINES = 20
 """Of the proxy's warnings, the last so many: a client that does not trust us says the same again and again."""
 
-JOINED_SECONDS = 0.3
-"""A proxy that goes on writes a call within some tens of milliseconds of its end."""
+JOINED_SECONDS = 0.5
+"""A proxy that goes on settles a call a tenth of a second after its end, and writes it half of that later; more where it is busy."""
 
 
 DOCTOR = "Should it have? `llmtally doctor` finds out why."
