@@ -54,7 +54,8 @@ def test_no_number_is_cut(busy_proxy: Traffic, open_page: OpenPage, width: int, 
     assert page.evaluate("document.documentElement.scrollWidth") == width
     for table in ("#calls-body", "#sessions-body"):
         assert page.evaluate(f"(at => at.scrollWidth - at.clientWidth)(document.querySelector('{table}'))") == 0, table
-    cut = """[...document.querySelectorAll('td.n, #calls-body tbody th')].filter(cell => cell.scrollWidth > cell.clientWidth + 1)
+    whole = "td.n, #calls-body tbody th, .window p, .window-reset"
+    cut = f"""[...document.querySelectorAll('{whole}')].filter(cell => cell.scrollWidth > cell.clientWidth + 1)
         .map(cell => cell.textContent)"""
     assert page.evaluate(cut) == []
     out = """[...document.querySelectorAll('.chart')].flatMap(chart => [...chart.querySelectorAll('text')].filter(text =>
