@@ -71,6 +71,27 @@ def test_a_call_is_recorded_and_noted_beside_its_flow(tmp_path: Path) -> None:
     assert passing.comment.startswith("llmtally: openai gpt-5.4 | in 3 | out 4 | $")
 
 
+@pytest.mark.parametrize(
+    ("options", "printed"),
+    [({}, True), ({"usage_quiet": True}, False), ({"termlog_verbosity": "error"}, False), ({"termlog_verbosity": "info"}, True)],
+)
+def test_a_line_is_printed_where_somebody_sees_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any], printed: bool
+) -> None:
+    """Every call is a line in the terminal, unless a person wants quiet of us or of mitmproxy."""
+    caplog.set_level("INFO")
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, context):
+            context.options.add_option("termlog_verbosity", str, "info", "")
+            context.configure(addon, **options)
+            pass_through(addon, flow())
+
+    run(test)
+
+    assert ("openai gpt-5.4 | in 3 | out 4" in caplog.text) is printed
+
+
 def test_a_comment_of_a_person_stays(tmp_path: Path) -> None:
     """What somebody wrote beside a flow is not written over."""
     passing = flow()

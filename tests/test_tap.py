@@ -9,7 +9,7 @@ import pytest
 
 from llmtally import tap as module
 from llmtally.record import Call
-from llmtally.tap import BATCH, EARLY, RequestTap, Tap, tap_of
+from llmtally.tap import BATCH, EARLY, EARLY_BATCH, RequestTap, Tap, tap_of
 
 CHUNK = b"data: {}\n\n"
 
@@ -89,6 +89,16 @@ def test_early_chunks_keep_their_times() -> None:
     assert (reader.fed, len(later)) == ([], 1)
     later.pop()()
     assert reader.fed == [(CHUNK, 0.0), (CHUNK, 1.0), (CHUNK, 2.0)]
+
+
+def test_early_chunks_do_not_wait_for_long() -> None:
+    """Where they come faster than the loop gets round to them, some are read at once: content is among them."""
+    reader = Reader(awaits_content=True)
+    tap = make(reader)
+    for _ in range(EARLY_BATCH):
+        tap.stream(CHUNK)
+
+    assert len(reader.fed) == EARLY_BATCH
 
 
 def test_content_that_never_comes_ends_the_timing() -> None:

@@ -23,6 +23,9 @@ BATCH = 64 * 2**10
 EARLY = 64
 """Chunks timed one by one at most; content that comes later than that gets the time of its batch."""
 
+EARLY_BATCH = 16
+"""Timed chunks that may wait, each for some microseconds: content begins within the first five or ten of nearly all streams."""
+
 MAX_REQUEST_COPY = 4 * 2**20
 """Bytes of a streamed request body that are kept, for its model and session; a larger one is only measured."""
 
@@ -86,7 +89,7 @@ class Tap:
             self._arrivals.append((self._buffer.tell(), self._clock()))
             if len(self._arrivals) == 1:
                 self._later(self.drain)
-            elif len(self._arrivals) >= EARLY:
+            elif len(self._arrivals) >= EARLY_BATCH:
                 self.drain()
         else:
             self.drain()

@@ -145,6 +145,7 @@ class Switches:
     """Options that are looked at for every call. mitmproxy copies a value each time it is asked for it, which takes longer."""
 
     quiet: bool = False
+    """Nobody sees a line for every call: that is an option of ours, or mitmproxy shows nothing below an error (`-q`)."""
     keep_bodies: bool = False
     poll_anthropic: bool = False
     saves_flows: bool = False
@@ -152,7 +153,9 @@ class Switches:
 
     def read(self) -> None:
         """Note how they stand."""
-        self.quiet = ctx.options.usage_quiet
+        # Where nobody sees a log entry it still passes through all of mitmproxy's addons, which takes longer than pricing a call.
+        unseen = getattr(ctx.options, "termlog_verbosity", "") in ("error", "warn") and ctx.master.addons.get("eventstore") is None
+        self.quiet = ctx.options.usage_quiet or unseen
         self.keep_bodies = ctx.options.usage_keep_bodies
         self.poll_anthropic = ctx.options.usage_poll_anthropic
         self.saves_flows = bool(getattr(ctx.options, "save_stream_file", None))
