@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..record import TEXT_CAP, Call
 from .ledger import OTHER
-from .timeline import MINUTES_PER_DAY
+from .timeline import MINUTES_PER_DAY, minute_of
 from .totals import Totals, cut, plus, summed
 
 SESSIONS_CAP = 10_000
@@ -175,6 +175,8 @@ class Session:
 
     def forget(self, day: int) -> None:
         """Drop the days before this one."""
+        if minute_of(self.started_at) >= day * MINUTES_PER_DAY:  # as of most, and there may be ten thousand
+            return
         self.slots.forget(day * MINUTES_PER_DAY // SLOT_MINUTES)
         for leaf, days in list(self.leaves.items()):
             days.forget(day)
