@@ -73,6 +73,7 @@ def test_unknown_is_absent() -> None:
         {"server_tools": {"web_search": "2"}},
         {"error": "x"},
         {"limits": 5},
+        {"limits": [{"key": "5h", "source": "provider_native", "resets_at": 1e308}]},
     ],
     ids=str,
 )

@@ -158,6 +158,16 @@ class Live:
 
     async def _read_back(self, restored: Callable[[Call], None]) -> None:
         damage = DamageReport()
+        try:
+            await self._read_files(restored, damage)
+        finally:
+            self._collect_again()
+        self._changed()
+        if damage.count:
+            first = "; ".join(str(each) for each in damage.first[:3])
+            self._alert(f"{damage.count} damaged lines of the journal were skipped: {first}")
+
+    async def _read_files(self, restored: Callable[[Call], None], damage: DamageReport) -> None:
         for _, path in journal.days(self.directory, since=Tracker.restore_since(self._opened)):
             await asyncio.to_thread(journal.read_ahead, path)
             calls = journal.read_file(path, damage)
@@ -168,11 +178,6 @@ class Live:
                         self.tracker.add(call, restored=True)
                         restored(call)
                 await asyncio.sleep(0)
-        self._collect_again()
-        self._changed()
-        if damage.count:
-            first = "; ".join(str(each) for each in damage.first[:3])
-            self._alert(f"{damage.count} damaged lines of the journal were skipped: {first}")
 
     def _collect_again(self) -> None:
         if self.tracker.restoring:

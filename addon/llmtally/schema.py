@@ -8,13 +8,16 @@ What is unknown is absent, never 0.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import msgspec
 
 from .record import USAGE_FIELDS, Attribution, Call, LimitReading, Part, Usage, epoch, rfc3339
 
 SCHEMA = 1
+
+LAST_SECOND = 62_135_596_800
+"""As many seconds as lie between the year 1 and 1970: calendars begin there."""
 
 
 class RecordError(ValueError):
@@ -32,6 +35,9 @@ _ALWAYS: dict[str, Callable[[], Any]] = {
 }
 """What is written even if it is the default: how a call was answered, billed and priced. A factory's value is not left out."""
 
+_CLOCK = Annotated[float, msgspec.Meta(ge=-LAST_SECOND, le=LAST_SECOND)] | None
+"""Seconds that a calendar can show: what is computed with others could not be shown."""
+
 _Field = tuple[str, Any] | tuple[str, Any, Any]
 
 
@@ -43,6 +49,7 @@ def _fields_of(kind: type[tuple[Any, ...]], names: tuple[str, ...], defaults: Ma
 def _field(name: str, hint: Any, defaults: Mapping[str, Any]) -> _Field:
     # A word that has a list of its own is any text here, so that a line of a later version is read.
     kind = str if name in _TIMES or get_origin(hint) is Literal else hint
+    kind = _CLOCK if name in ("resets_at", "window_seconds") else kind
     if name in _ALWAYS:
         return name, kind, msgspec.field(default_factory=_ALWAYS[name])
     return (name, kind, defaults[name]) if name in defaults else (name, kind)

@@ -137,13 +137,14 @@ class Session:
         """What this day and later ones added."""
         return summed(days.since(day) for days in self.leaves.values())
 
-    def add(self, call: Call, model: str, minute: int, row: Totals) -> None:
-        """Count one call that this model answered."""
+    def add(self, call: Call, model: str, ended: float, row: Totals) -> None:
+        """Count one call that this model answered; `ended` as the journal has it."""
+        minute = minute_of(ended)
         self.slots.add(minute // SLOT_MINUTES, row)
         if len(self.slots) > 2 * SLOTS_KEPT:
             self.slots.forget(self.slots.newest - SLOTS_KEPT)
         self.cost += row.spent + row.api_value
-        self._describe(call, model)
+        self._describe(call, model, ended)
         who = call.attribution
         leaf = Leaf(cut(who.agent), who.request_class, model)
         days = self.leaves.get(leaf)
@@ -155,19 +156,19 @@ class Session:
         agent = self.agents.get(leaf.agent)
         if agent is None:
             agent = self.agents[leaf.agent] = Agent()
-        if leaf.agent != OTHER and call.ended >= agent.updated_at:
+        if leaf.agent != OTHER and ended >= agent.updated_at:
             agent.parent = cut(who.parent_agent) or agent.parent
             agent.type = cut(who.agent_type) or agent.type
-        agent.updated_at = max(agent.updated_at, call.ended)
+        agent.updated_at = max(agent.updated_at, ended)
 
-    def _describe(self, call: Call, model: str) -> None:
+    def _describe(self, call: Call, model: str, ended: float) -> None:
         """The newest call that says something has the last word."""
         who = call.attribution
         client, project = cut(who.client), cut(who.project)
-        if call.ended >= self.updated_at:
+        if ended >= self.updated_at:
             self.client, self.project = client or self.client, project or self.project
             self.source, self.model = who.session_source or self.source, model
-            self.updated_at = call.ended
+            self.updated_at = ended
         else:
             self.client, self.project = self.client or client, self.project or project
             self.source = self.source or who.session_source
@@ -198,7 +199,7 @@ class Sessions:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def add(self, call: Call, account: str | None, model: str, minute: int, row: Totals) -> None:
+    def add(self, call: Call, account: str | None, model: str, ended: float, row: Totals) -> None:
         """Count one call of a session."""
         name = call.attribution.session
         if not name:
@@ -212,7 +213,7 @@ class Sessions:
                 self._fold(oldest, oldest.account)
         else:
             self._sessions.move_to_end(key)
-        session.add(call, model, minute, row)
+        session.add(call, model, ended, row)
 
     def find(self, session_id: str, account: str | None, *, every: bool) -> Session | None:
         """A session by its id; where several accounts have it, the one active last."""

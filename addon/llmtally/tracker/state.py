@@ -128,7 +128,7 @@ class State:
         who = call.attribution
         facet = FacetKey(account, cut(who.client), cut(who.project), who.request_class, call.outcome)
         self.facets.add(facet, minute, row)
-        self.sessions.add(call, account, shares[-1][0], minute, row)
+        self.sessions.add(call, account, shares[-1][0], ended, row)
         self._anchor(account, minute, ended)
         if self.first_call is None or ended < self.first_call:
             self.first_call = ended
