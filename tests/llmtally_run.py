@@ -56,4 +56,4 @@ class Runner:
 
     def records(self) -> list[dict[str, Any]]:
         """All records so far."""
-        return [json.loads(line) for path in sorted(self.usage_dir.glob("usage-*.jsonl")) for line in path.read_text().splitlines()]
+        return [json.loads(line) for path in sorted(self.usage_dir.glob("usage-*.jsonl")) for line in path.read_bytes().splitlines()]

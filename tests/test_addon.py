@@ -50,7 +50,7 @@ def pass_through(addon: UsageAddon, passing: http.HTTPFlow) -> None:
 
 
 def records(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for file in sorted(directory.glob("usage-*.jsonl")) for line in file.read_text().splitlines()]
+    return [json.loads(line) for file in sorted(directory.glob("usage-*.jsonl")) for line in file.read_bytes().splitlines()]
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -115,6 +115,13 @@ class Http2Client:
         self.bodies[number] = b""
         return number
 
+    def read_head(self, number: int) -> dict[str, str]:
+        """The headers of the stream's response, once they are there."""
+        while number not in self.headers:
+            assert number not in self.ended
+            self._receive()
+        return self.headers[number]
+
     def read_until(self, number: int, size: int) -> bytes:
         """The stream's body once it holds at least `size` bytes."""
         while len(self.bodies[number]) < size:
