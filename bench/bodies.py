@@ -17,6 +17,7 @@ from . import traffic
 from .load import Connection, Upstream, connect
 from .mitmdump import LOOP_HOLDS, STREAM_TRUE, USAGE, Mitmdump, make_authority, on_core, require_linux
 from .report import Goal, Plan, Section
+from .stats import spread
 
 SIZE = 20 * 10**6
 
@@ -46,7 +47,7 @@ def run(plan: Plan) -> Section:
             transfers = holds[exchange, name]
             longest = [max(transfer, default=0.0) for transfer in transfers]
             rows.append((exchange, name, median(longest), max(longest), median(map(sum, transfers))))
-        goals.append(Goal(f"added to the longest hold, {exchange}", rows[-1][2] - rows[-2][2], GOAL, "ms"))
+        goals.append(Goal(f"added to the longest hold, {exchange}", rows[-1][2] - rows[-2][2], GOAL, "ms", spread(longest)))
     return Section(
         "Bodies: ms for which the event loop is held",
         ("transfer", "mitmdump", "longest, median", "longest, worst", "all above 2 ms"),

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -24,12 +24,16 @@ from llmtally.addon import UsageAddon
 from . import traffic
 from .mitmdump import on_core
 from .report import Goal, Plan, Section
+from .stats import difference, spread
 
 CALLS = 300
 """Calls in one run: enough that what starts the work off costs nothing beside it."""
 
 GOAL = 42.0
 """Microseconds a short request: 3 % of 1.4 ms."""
+
+CLIENT = tflow.tclient_conn()
+"""Clients keep their connections open: which process is behind one is looked up once."""
 
 EVENTS = traffic.anthropic_stream(300).events
 """A stream as long as an ordinary answer."""
@@ -53,54 +57,60 @@ def ordinary_stream() -> Passing:
     return Passing(_flow(traffic.STREAM_HEAD, stream=True), [traffic.fresh(event) for event in EVENTS])
 
 
+SHORT, AGAIN = "short request (2 kB of JSON each way)", "the same again"
 KINDS: dict[str, Callable[[], Passing]] = {
-    "short request (2 kB of JSON each way)": short_request,
+    SHORT: short_request,
+    AGAIN: short_request,
     f"stream of {len(EVENTS)} events": ordinary_stream,
 }
 
+Times = list[tuple[float, float]]
+"""CPU seconds in the hooks and after them, for `CALLS` calls, run by run."""
+
 
 def run(plan: Plan) -> Section:
-    """Short requests and ordinary streams."""
-    rows = [_row(name, make, plan.repeats) for name, make in KINDS.items()]
+    """Short requests and ordinary streams, in turn."""
+    with on_core(1), tempfile.TemporaryDirectory() as directory:
+        times = asyncio.run(drive(KINDS, plan.repeats, Path(directory)))
+    in_all = {name: [1e6 / CALLS * sum(run) for run in runs] for name, runs in times.items()}
+    noise = difference(in_all[AGAIN], in_all[SHORT])
     return Section(
         "Hooks: CPU us a call",
-        ("call", "in the way", "afterwards", "in all"),
-        [tuple(row) for row in rows],
-        [Goal(f"hooks in all, {name}", in_all, GOAL, "us") for name, _, _, in_all in rows[:1]],
+        ("call", "in the way", "afterwards", "in all", "half IQR"),
+        [(*_row(name, times[name]), spread(in_all[name])) for name in KINDS],
+        [Goal(f"hooks in all, {SHORT}", median(in_all[SHORT]), GOAL, "us", spread(in_all[SHORT]))],
         (
-            f"{CALLS} calls a run; medians of {plan.repeats} runs.",
+            f"{CALLS} calls a run; medians of {plan.repeats} runs. `{AGAIN}` differs by {noise} %.",
             "in the way: what the traffic waits for. afterwards: reading and recording, with the journal's thread.",
         ),
     )
 
 
-def _row(name: str, make: Callable[[], Passing], repeats: int) -> tuple[str, float, float, float]:
-    with on_core(1), tempfile.TemporaryDirectory() as directory:
-        runs = asyncio.run(drive(make, repeats, Path(directory)))
+def _row(name: str, runs: Times) -> tuple[str, float, float, float]:
     in_the_way, afterwards = (median(times) * 1e6 / CALLS for times in zip(*runs, strict=True))
     return name, in_the_way, afterwards, in_the_way + afterwards
 
 
 async def drive(
-    make: Callable[[], Passing],
+    kinds: Mapping[str, Callable[[], Passing]],
     repeats: int,
     directory: Path,
     observed: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
-) -> list[tuple[float, float]]:
-    """CPU seconds in the hooks and after them, for `CALLS` calls, run by run."""
+) -> dict[str, Times]:
+    """All kinds in turn, so many times."""
     addon = UsageAddon()
-    runs = []
+    runs: dict[str, Times] = {name: [] for name in kinds}
     with taddons.context(save.Save(), addon) as context:
-        context.configure(addon, usage_dir=str(directory))
-        for number in range(1, repeats + 1):
+        context.configure(addon, usage_dir=str(directory), usage_quiet=True)
+        for name, make in [*kinds.items()] * repeats:
             calls = [make() for _ in range(CALLS)]
             with observed():
                 began = time.process_time()
                 for call in calls:
                     _pass_through(addon, call)
                 passed = time.process_time()
-                await _settled(addon, number * CALLS)
-                runs.append((passed - began, time.process_time() - passed))
+                await _settled(addon, CALLS * (1 + sum(map(len, runs.values()))))
+                runs[name].append((passed - began, time.process_time() - passed))
         addon.done()
     return runs
 
@@ -120,8 +130,8 @@ def _pass_through(addon: UsageAddon, call: Passing) -> None:
 async def _settled(addon: UsageAddon, calls: int) -> None:
     """Until so many calls are counted, and have had time to be written."""
     while addon.coverage.total() < calls:  # noqa: ASYNC110  # the addon has no event for it
-        await asyncio.sleep(0.02)
-    await asyncio.sleep(0.02)
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(0.15)
     assert set(addon.coverage) == {"priced"}, addon.coverage
 
 
@@ -132,6 +142,7 @@ def _flow(answer: bytes, *, stream: bool) -> http.HTTPFlow:
     request.timestamp_start = request.timestamp_end = time.time()
     headers, body = _split(answer)
     flow = tflow.tflow(req=request, resp=http.Response.make(200, body, headers))
+    flow.client_conn = CLIENT
     assert flow.response is not None
     flow.response.timestamp_end = None  # it is still coming
     flow.live = True

@@ -24,6 +24,7 @@ USAGE = ROOT / "addon" / "usage.py"
 REDIRECT = ROOT / "tests" / "upstream" / "redirect.py"
 ADDONS = Path(__file__).parent / "addons"
 STREAM_TRUE = ADDONS / "stream_true.py"
+IDLE_HOOKS = ADDONS / "idle_hooks.py"
 PARSE_EVERY_EVENT = ADDONS / "parse_every_event.py"
 LOOP_HOLDS = ADDONS / "loop_holds.py"
 

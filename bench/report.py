@@ -69,8 +69,12 @@ def as_text(section: Section) -> str:
         cells = [text.ljust(widths[at]) if at in texts else text.rjust(widths[at]) for at, text in enumerate(row)]
         lines.append("  " + "  ".join(cells).rstrip())
     lines += [f"  {note}" for note in section.notes]
-    lines += [f"  goal: {g.what} < {g.limit:g} {g.unit}: {_text(g.measured)} {g.unit}, {g.verdict}" for g in section.goals]
+    lines += [f"  goal: {g.what} < {g.limit:g} {g.unit}: {_measured(g)}, {g.verdict}" for g in section.goals]
     return "\n".join(lines)
+
+
+def _measured(goal: Goal) -> str:
+    return f"{_text(goal.measured)} {goal.unit}" + (f" (noise {_text(goal.noise)})" if goal.noise else "")
 
 
 def _text(cell: Cell) -> str:
@@ -94,7 +98,14 @@ def write_json(path: Path, sections: list[Section]) -> None:
                 "title": section.title,
                 "rows": [dict(zip(section.columns, row, strict=True)) for row in section.rows],
                 "goals": [
-                    {"what": g.what, "measured": g.measured, "limit": g.limit, "unit": g.unit, "verdict": g.verdict}
+                    {
+                        "what": g.what,
+                        "measured": g.measured,
+                        "limit": g.limit,
+                        "unit": g.unit,
+                        "noise": g.noise,
+                        "verdict": g.verdict,
+                    }
                     for g in section.goals
                 ],
             }

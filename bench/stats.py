@@ -13,6 +13,11 @@ def quantile(values: Sequence[float], q: float) -> float:
     return ordered[min(int(q * len(ordered)), len(ordered) - 1)]
 
 
+def spread(values: Sequence[float]) -> float:
+    """Half of the interquartile range: what one value says of the next."""
+    return (quantile(values, 0.75) - quantile(values, 0.25)) / 2
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """By how many percent one thing exceeds another, measured in pairs next to each other in time."""
@@ -29,4 +34,4 @@ class Difference:
 def difference(measured: Sequence[float], baseline: Sequence[float]) -> Difference:
     """Compare pair by pair, so that what slows the machine down for a while slows both."""
     percents = [100 * (one / other - 1) for one, other in zip(measured, baseline, strict=True)]
-    return Difference(median(percents), (quantile(percents, 0.75) - quantile(percents, 0.25)) / 2)
+    return Difference(median(percents), spread(percents))

@@ -27,6 +27,7 @@ from llmtally.terminal import one_line
 from . import traffic
 from .mitmdump import on_core
 from .report import Goal, Plan, Section
+from .stats import spread
 
 DELTAS = 2_000
 GOAL = 500.0
@@ -59,13 +60,14 @@ def run(plan: Plan) -> Section:
             for stream in STREAMS:
                 _measure(stream, times[stream.name], pricer)
     rows = [_row(stream, times[stream.name]) for stream in STREAMS]
+    noise = [spread(times[stream.name].in_all) * 1e9 / len(stream.events) for stream in STREAMS]
     return Section(
         "Tap: ns a chunk",
         ("stream", "identity", "tap, in the way", "tap, in all", "parse every event", "longest chunk us", "settlement us"),
         [tuple(row) for row in rows],
-        [Goal(f"tap in all, {name}", in_all, GOAL, "ns a chunk") for name, _, _, in_all, *_ in rows],
+        [Goal(f"tap in all, {row[0]}", row[3], GOAL, "ns a chunk", more) for row, more in zip(rows, noise, strict=True)],
         (
-            f"{DELTAS} chunks a stream; medians of {plan.repeats} runs.",
+            f"{DELTAS} chunks a stream; medians of {plan.repeats} runs; noise: half of the interquartile range.",
             "longest chunk: what one chunk of a stream waits at most. settlement: of a stream, its share is part of `in all`.",
         ),
     )

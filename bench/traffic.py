@@ -96,7 +96,7 @@ def responses_stream(deltas: int) -> Stream:
     usage = b'{"input_tokens":1500,"input_tokens_details":{"cached_tokens":1024},"output_tokens":2010,'
     usage += b'"output_tokens_details":{"reasoning_tokens":320},"total_tokens":3510}'
     delta = (
-        b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":9,"item_id":"msg_0a1b2c'
+        b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","sequence_number":%d,"item_id":"msg_0a1b2c'
     )
     delta += b'3d4e5f","output_index":0,"content_index":0,"delta":"%s","logprobs":[],"obfuscation":"h8Gk2Lw0"}\n\n'
     kinds = ((b"created", b"in_progress", b"null"), (b"completed", b"completed", usage))
@@ -104,7 +104,9 @@ def responses_stream(deltas: int) -> Stream:
         b'event: response.%b\ndata: {"type":"response.%b","sequence_number":0,' % (kind, kind) + answer % (status, spent) + b"}\n\n"
         for kind, status, spent in ((kind, status.replace(b"%", b"%%"), spent) for kind, status, spent in kinds)
     )
-    return Stream("OpenAI Responses", "api.openai.com", "/v1/responses", (first, *_repeat(delta, deltas), last))
+    words = itertools.islice(itertools.cycle(WORDS), deltas)
+    events = (delta % (number, word.encode()) for number, word in enumerate(words, 4))
+    return Stream("OpenAI Responses", "api.openai.com", "/v1/responses", (first, *events, last))
 
 
 def _repeat(delta: bytes, times: int) -> Iterable[bytes]:
