@@ -173,7 +173,6 @@ def test_endings_in_any_split(stream: bytes, at: list[int], last: int) -> None:
     everything, certain = reference(stream, NEEDLES), reference(stream, NEEDLES[:1])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(blocks, "LAST", last)
-        patched.setattr(blocks, "HELD", last + 10)
         found = with_endings(split(stream, at))
 
     assert is_within(certain, found)

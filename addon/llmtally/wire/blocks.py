@@ -6,6 +6,7 @@ found by searching for the needles over everything that was received, so that a 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from .skim import Skim
@@ -16,9 +17,6 @@ SAMPLE = 4 * 2**10
 LAST = 32 * 2**10
 """Bytes at the end of a stream that are searched for endings, at least: a hundred messages, or a long one with all sources of an
 answer. Two or three follow an ending."""
-
-HELD = 64 * 2**10
-"""Bytes that wait to become older than that: some times `LAST`, so that most are moved once."""
 
 
 class Blocks:
@@ -34,8 +32,9 @@ class Blocks:
         self._tail = bytearray()
         """The unfinished block; while dropping, only what may be the beginning of a separator."""
         self._dropping = False
-        self._held = bytearray()
+        self._held: deque[bytes] = deque()
         """Whole blocks that may turn out to be the last ones."""
+        self._held_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The wanted blocks that `data` completes."""
@@ -44,8 +43,7 @@ class Blocks:
         region = self._take_finished(data)
         if not self._skim.endings:
             return self._select(region, self._skim.needles)
-        self._held += region
-        blocks = self._select_older() if self._skim.ended or len(self._held) >= HELD else []
+        blocks = self._hold(region)
         return blocks + self._select_last() if self._skim.ended else blocks
 
     def flush(self) -> list[bytes]:
@@ -86,20 +84,29 @@ class Blocks:
             self._forget()
         return b""
 
-    def _select_older(self) -> list[bytes]:
-        """The wanted ones among the held blocks that are not among the last."""
-        held, width = self._held, len(self._separator)
-        end = held.rfind(self._separator, 0, max(len(held) - LAST, 0)) + width
-        if end < width:
-            return []
-        older = bytes(memoryview(held)[:end])
-        del held[:end]
-        return self._select(older, [needle for needle in self._skim.needles if needle not in self._skim.endings])
+    def _hold(self, region: bytes) -> list[bytes]:
+        """Hold back whole blocks; the wanted ones of those that are followed by so many that they are not the last."""
+        if region:
+            self._held.append(region)
+            self._held_bytes += len(region)
+        blocks = []
+        while self._held and self._held_bytes - len(self._held[0]) >= LAST:
+            older = self._held.popleft()
+            self._held_bytes -= len(older)
+            blocks += self._select_older(older)
+        return blocks
 
     def _select_last(self) -> list[bytes]:
-        last = bytes(self._held)
+        held = b"".join(self._held)
         self._held.clear()
-        return self._select(last, self._skim.needles)
+        self._held_bytes = 0
+        end = held.rfind(self._separator, 0, max(len(held) - LAST, 0)) + len(self._separator)
+        if end < len(self._separator):
+            return self._select(held, self._skim.needles)
+        return self._select_older(held[:end]) + self._select(held[end:], self._skim.needles)
+
+    def _select_older(self, region: bytes) -> list[bytes]:
+        return self._select(region, [needle for needle in self._skim.needles if needle not in self._skim.endings])
 
     def _drop(self, data: bytes) -> bytes:
         """Pass over the rest of a block that is too long; returns what follows it."""
