@@ -56,4 +56,5 @@ class Runner:
 
     def records(self) -> list[dict[str, Any]]:
         """All records so far."""
-        return [json.loads(line) for path in sorted(self.usage_dir.glob("usage-*.jsonl")) for line in path.read_bytes().splitlines()]
+        files = sorted(self.usage_dir.glob("usage-*.jsonl"))
+        return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]

@@ -31,7 +31,7 @@ LOG_LINES = 20
 """Of the proxy's warnings, the last so many: a client that does not trust us says the same again and again."""
 
 JOINED_SECONDS = 0.5
-"""A proxy that goes on settles a call a tenth of a second after its end, and writes it half of that later; more where it is busy."""
+"""A proxy that goes on settles a call a tenth of a second after its end and writes it half of that later; more if it is busy."""
 
 
 DOCTOR = "Should it have? `llmtally doctor` finds out why."
