@@ -336,7 +336,8 @@ def test_accounts(serve: Serve, open_page: OpenPage) -> None:
     tracker = Tracker()
     made_up = serve(tracker)
     site = made_up.site
-    calls = made_up_calls(60, time.time(), 600)
+    now = time.time()
+    calls = made_up_calls(60, now, min(600.0, now % 86_400))  # all of them of today, also after midnight
     for call in calls:
         site.call(tracker.add, call)
     named = [call for call in calls if call.attribution.account]
