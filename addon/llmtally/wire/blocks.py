@@ -157,8 +157,9 @@ class Blocks:
         width, envelope = len(self._separator), self._skim.envelope
         if size > SAMPLE and (end := region.rfind(self._separator, 0, SAMPLE)) >= 0:
             sample = end + width
-        number, length = region.count(self._separator, 0, sample), sample
-        if envelope and (number > 1 or size <= envelope):
+        if sample > SAMPLE:  # a long block: what is shorter beside it matters little
+            number, length = region.count(self._separator), size
+        else:
             lengths = [n for n in map(len, region[: sample - width].split(self._separator)) if n + width > envelope]
             number, length = len(lengths), sum(lengths) + len(lengths) * width
         if sample < size:
