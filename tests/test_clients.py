@@ -216,8 +216,7 @@ def test_opencode(runner: Runner, upstream: Upstream, programs: Path) -> None:
         model = request.json()["model"]
         await sse_answer(*anthropic_events(f"msg_{next(_numbers)}", model, usage, 50, ("Hello.",)))(request, reply)
 
-    for host in ("models.opencode.ai", "registry.npmjs.org"):  # where it looks for news
-        upstream.route(host, ".*", json_answer({}, status=404))
+    upstream.route("*", ".*", json_answer({}, status=404))  # where it looks for news
     upstream.route("api.anthropic.com", "/v1/messages", messages)
 
     done = runner.run(

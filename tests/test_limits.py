@@ -833,7 +833,7 @@ def test_reset_time(text: str, expected: float | None) -> None:
 @pytest.fixture
 def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This machine in a zone that is never UTC."""
-    monkeypatch.setenv("TZ", "XXX-9")
+    monkeypatch.setenv("TZ", "EAST-9")
     time.tzset()
     yield
     monkeypatch.undo()

@@ -55,7 +55,10 @@ class Upstream:
         self._loop.close()
 
     def route(self, host: str, path: str, handler: Handler) -> None:
-        """Answer requests for `host` whose path and query match the regular expression `path` in full; later routes win."""
+        """Answer requests for `host` (`*`: for any) whose path and query match the regular expression `path` in full.
+
+        Later routes win.
+        """
         self._routes.insert(0, (host, re.compile(path), handler))
 
     def route_socket(self, host: str, path: str, handler: SocketHandler) -> None:
@@ -95,7 +98,7 @@ class Upstream:
 
     def _find(self, request: Request) -> Handler | SocketHandler | None:
         for host, path, handler in self._routes:
-            if host == request.host and path.fullmatch(request.path):
+            if host in (request.host, "*") and path.fullmatch(request.path):
                 return handler
         self.unrouted.append(f"{request.method} {request.scheme}://{request.host}{request.path}")
         return None
