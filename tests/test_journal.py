@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import calls
 from llmtally import journal
 from llmtally.journal import LINE_CAP, DamageReport, Journal, read, read_records
 from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage
@@ -28,22 +29,7 @@ FILE = "usage-2026-11-20.jsonl"
 
 
 def a_call(number: int = 0, ended: float = NOON) -> Call:
-    return Call(
-        timestamp=ended - 3,
-        started=ended - 2,
-        ended=ended,
-        request_id=f"flow-{number}",
-        provider="anthropic",
-        api="anthropic_messages",
-        host="api.anthropic.com",
-        path="/v1/messages",
-        transport="sse",
-        outcome="complete",
-        coverage="priced",
-        usage=Usage(input_tokens=number, output_tokens=2 * number),
-        cost_usd=0.25,
-        cost_source="prices",
-    )
+    return calls.a_call(ended, request_id=f"flow-{number}", usage=Usage(input_tokens=number, output_tokens=2 * number))
 
 
 def ids(calls: Iterator[Call]) -> list[str]:

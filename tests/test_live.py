@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import calls
 from llmtally.journal import Journal
 from llmtally.live import Live
 from llmtally.pricing import Pricer
@@ -20,24 +21,8 @@ TOKEN = "a-token-for-the-tests-0123456789"
 
 
 def a_call(number: int, *, ended: float = NOW - 60) -> Call:
-    return Call(
-        timestamp=ended - 2,
-        request_id=f"flow-{number}",
-        response_id=f"msg-{number}",
-        provider="anthropic",
-        api="anthropic_messages",
-        host="api.anthropic.com",
-        path="/v1/messages",
-        transport="sse",
-        outcome="complete",
-        coverage="priced",
-        started=ended - 2,
-        ended=ended,
-        model="claude-opus-4-8",
-        usage=Usage(input_tokens=10, output_tokens=5),
-        cost_usd=0.25,
-        cost_source="prices",
-    )
+    ids = {"request_id": f"flow-{number}", "response_id": f"msg-{number}"}
+    return calls.a_call(ended, **ids, usage=Usage(input_tokens=10, output_tokens=5))
 
 
 def write(directory: Path, calls: list[Call]) -> None:
