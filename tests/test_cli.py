@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from llmtally.commands import report as report_command
 from llmtally.launch.proxy import reason
 from llmtally.record import Attribution, Usage
 from llmtally.report import GROUPINGS
+from terminals import in_terminal, without_colour
 
 PACKAGE = Path(cli.__file__).parent
 
@@ -368,36 +368,7 @@ def test_a_closed_pipe_is_no_error(directory: Path) -> None:
     assert "Traceback" not in said.stderr
 
 
-def without_colour(text: str) -> str:
-    return re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
-
-
 DOCTOR = ("doctor", "--no-probe", "--confdir", "/does/not/exist")
-
-
-def in_terminal(width: int, *arguments: str, patience: float = 60, ends: tuple[int, ...] = (0,), **env: str) -> str:
-    """What the command prints on a terminal; a busy machine does not make the progress bar appear."""
-    import fcntl
-    import pty
-    import struct
-    import termios
-
-    main, side = pty.openpty()
-    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-    plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "FORCE_COLOR")}
-    script = f"from llmtally import cli; from llmtally.commands import progress; progress.PATIENCE_SECONDS = {patience}; cli.main()"
-    command = [sys.executable, "-c", script, *arguments]
-    with subprocess.Popen(
-        command, cwd=PACKAGE.parent, stdin=side, stdout=side, stderr=side, env={**plain, "TERM": "xterm-256color", **env}
-    ) as process:
-        os.close(side)
-        said = b""
-        with suppress(OSError):  # Linux's way to say the other side is closed
-            while chunk := os.read(main, 65536):
-                said += chunk
-        os.close(main)
-    assert process.returncode in ends
-    return said.decode()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")

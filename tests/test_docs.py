@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from mitmproxy.test import taddons
 
+from calls import NOON, a_call
 from llmtally import formats
 from llmtally.addon import UsageAddon
 from llmtally.metrics import Runtime, render
@@ -20,7 +21,6 @@ from llmtally.schema import from_record
 from llmtally.terminal import one_line
 from llmtally.tracker import Tracker
 from provider_table import README, with_table
-from test_live import NOW, a_call
 
 ROOT = Path(__file__).parent.parent
 
@@ -64,9 +64,9 @@ def test_the_example() -> None:
 def test_metrics() -> None:
     """Every metric stands in the README, and no other does."""
     tracker = Tracker()
-    limits = (LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOW + 60),)
-    tracker.add(a_call(1)._replace(ttft_ms=10.0, duration_ms=100.0, limits=limits))
-    burn, windows = tracker.gauges(NOW)
+    limits = (LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOON + 60),)
+    tracker.add(a_call()._replace(ttft_ms=10.0, duration_ms=100.0, limits=limits))
+    burn, windows = tracker.gauges(NOON)
     shown = set(re.findall(r"# HELP (\w+)", render(tracker.counters, burn, windows, Runtime("1")).decode()))
 
     assert set(re.findall(r"`(llmtally_\w+)`", README.read_text())) == shown

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from calls import a_call
 from llmtally.export import export
 from llmtally.journal import Journal
 from llmtally.record import LimitReading
 from llmtally.schema import FIELDS
-from test_live import a_call
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     directory = tmp_path / "journal"
     writing = Journal(directory, on_trouble=lambda text: None)
-    writing.append(a_call(1)._replace(model="=HYPERLINK()", limits=(LimitReading("5h", "provider_native", utilization=1.5),)))
-    writing.append(a_call(2))
+    writing.append(a_call()._replace(model="=HYPERLINK()", limits=(LimitReading("5h", "provider_native", utilization=1.5),)))
+    writing.append(a_call())
     writing.close()
     return directory
 

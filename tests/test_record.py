@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calls import a_call
 from llmtally.record import Cost, Part, Usage, epoch, rfc3339
-from test_live import a_call
 
 
 def test_adding_and_updating() -> None:
@@ -25,7 +25,7 @@ def test_adding_and_updating() -> None:
 def test_pricing_a_call() -> None:
     """A price makes it priced, none makes it unpriced, and parts get theirs in their order."""
     parts = (Part("message", "m", Usage(input_tokens=1)), Part("advisor", None, Usage(output_tokens=2)))
-    counted = a_call(1)._replace(coverage="unpriced", cost_usd=None, cost_source=None, parts=parts)
+    counted = a_call()._replace(coverage="unpriced", cost_usd=None, cost_source=None, parts=parts)
 
     priced = counted.priced(Cost(2.0, "prices", approximate=True, parts=(1.5, 0.5)))
     unpriced = counted.priced(Cost())

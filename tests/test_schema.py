@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
+from calls import a_call
 from llmtally.record import USAGE_FIELDS, ApiError, Attribution, Call, LimitReading, Part, Usage
 from llmtally.schema import FIELDS, RecordError, from_line, from_record, to_line, to_record
-from test_live import a_call
 
-FULL = a_call(1)._replace(
+FULL = a_call(
+    response_id="msg_1",
     usage=Usage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, {"web_search": 2}),
     error=ApiError("overloaded_error", "Overloaded"),
     parts=(Part("message", "m", Usage(input_tokens=1), 0.5), Part("advisor", None, Usage(output_tokens=2))),
@@ -36,7 +37,7 @@ FULL = a_call(1)._replace(
 )
 
 
-@pytest.mark.parametrize("call", [a_call(1), FULL], ids=["few fields", "all fields"])
+@pytest.mark.parametrize("call", [a_call(), FULL], ids=["few fields", "all fields"])
 def test_there_and_back(call: Call) -> None:
     """A call is the same after it was written and read."""
     assert from_line(to_line(call)) == call
@@ -56,7 +57,7 @@ def test_the_fields() -> None:
 
 def test_unknown_is_absent() -> None:
     """What nobody said is not written as 0; only the cost is said to be unknown."""
-    record = to_record(a_call(1)._replace(usage=Usage(), cost_usd=None, cost_source=None))
+    record = to_record(a_call()._replace(usage=Usage(), cost_usd=None, cost_source=None))
 
     assert not [name for name in record if "tokens" in name]
     assert (record["cost_usd"], record["cost_source"]) == (None, None)
@@ -79,7 +80,7 @@ def test_unknown_is_absent() -> None:
 )
 def test_what_is_no_record(change: dict[str, Any]) -> None:
     """A line edited by hand is refused, not half believed."""
-    record = {**to_record(a_call(1)), **change}
+    record = {**to_record(a_call()), **change}
 
     with pytest.raises(RecordError):
         from_record(record)

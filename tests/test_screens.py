@@ -14,7 +14,7 @@ from llmtally import cli
 from llmtally.commands import run
 from llmtally.commands.rows import Rows
 from llmtally.record import Attribution, Call, Usage
-from test_cli import in_terminal, without_colour
+from terminals import in_terminal, without_colour
 
 README = (Path(cli.__file__).parent.parent.parent / "README.md").read_text()
 UTC = ZoneInfo("UTC")

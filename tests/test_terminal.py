@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from calls import a_call
 from llmtally.record import ApiError, Attribution, Usage
 from llmtally.terminal import WIDTH, dollars, humanised, lasted, one_line, printable, summary
-from test_live import a_call
 
-CALL = a_call(1)._replace(duration_ms=4210.0, usage=Usage(12, 20_000, 1_800, output_tokens=410), cost_usd=0.0345)
+CALL = a_call(duration_ms=4210.0, usage=Usage(12, 20_000, 1_800, output_tokens=410), cost_usd=0.0345, attribution=Attribution())
 
 
 def test_the_numbers_that_matter() -> None:
