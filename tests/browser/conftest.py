@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 from playwright.sync_api import Request as PageRequest
 
 from browser.traffic import Traffic
@@ -167,3 +167,10 @@ def open_page(chromium: Browser) -> Iterator[OpenPage]:
     for window in windows:
         window.page.context.close()
         window.check()
+
+
+def close_sheet(page: Page) -> None:
+    """Close what is open as one does, and wait until it says so: it is out of sight a little before."""
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda address: "#" not in address)
+    expect(page.locator("dialog")).not_to_be_visible()

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, expect
 
-from browser.conftest import OPTIONS, OpenPage, Serve
+from browser.conftest import OPTIONS, OpenPage, Serve, close_sheet
 from browser.traffic import ANTHROPIC, MESSAGES, OPUS, Traffic
 from conftest import StartProxy
 from llmtally.metrics import Runtime
@@ -191,14 +191,14 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
     for number in range(9):
         page.locator(ROWS).nth(number).click()
         expect(page.locator("dialog pre")).to_be_visible()
-        page.keyboard.press("Escape")
+        close_sheet(page)
     for link in page.locator("#sessions-body tbody a").all():
         link.click()
         expect(page.locator("table.agents")).to_be_visible()
-        page.keyboard.press("Escape")
+        close_sheet(page)
     page.get_by_role("link", name="As tables").click()
     expect(page.locator("dialog table").first).to_be_visible()
-    page.keyboard.press("Escape")
+    close_sheet(page)
     window.shot("hostile")
 
     shown = page.locator("body").inner_text()
@@ -241,8 +241,7 @@ def test_whatever_a_peer_says_of_itself_is_text(serve: Serve, open_page: OpenPag
         page.locator(opener).first.click()
         expect(page.locator("dialog .sheet-body")).to_be_visible()
         assert page.evaluate("document.querySelector('dialog').scrollWidth <= innerWidth")
-        page.keyboard.press("Escape")
-        expect(page.locator("dialog")).not_to_be_visible()
+        close_sheet(page)
     window.shot("hostile-peer")
 
     assert page.locator("b[onclick]").count() == 0

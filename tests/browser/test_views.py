@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, expect
 
-from browser.conftest import LAPTOP, LAPTOP_WITH_BARS, PHONE, SMALL_LAPTOP, OpenPage
+from browser.conftest import LAPTOP, LAPTOP_WITH_BARS, PHONE, SMALL_LAPTOP, OpenPage, close_sheet
 from browser.traffic import GPT, HAIKU, OPUS, Traffic
 
 ROWS = "#calls-body tbody tr"
@@ -179,8 +179,7 @@ def test_keyboard_alone(busy_proxy: Traffic, open_page: OpenPage) -> None:
     expect(links.nth(2)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("dialog h2")).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(page.locator("dialog")).not_to_be_visible()
+    close_sheet(page)
     expect(links.nth(2)).to_be_focused()
     page.keyboard.press("End")
     expect(links.last).to_be_focused()
