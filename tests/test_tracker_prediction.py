@@ -114,6 +114,8 @@ RISING = ((30, 40), (20, 50), (10, 60), (0, 70))
         pytest.param(window_read(*RISING, resets_at=NOON + 30 * MINUTE), (30 * 60_000, True, "5h"), id="at the reset"),
         pytest.param(window_read(*RISING[2:]), SILENT, id="two readings"),
         pytest.param(window_read((0.1, 60), (0.05, 65), (0, 70)), SILENT, id="readings of the same seconds are one"),
+        pytest.param(window_read((4, 60), (2, 65), (0, 70)), SILENT, id="a burst of four minutes"),
+        pytest.param(window_read((20, 41), (10, 41), (0, 42)), SILENT, id="a step that may be a rounding"),
         pytest.param(window_read((90, 10), (80, 20), (70, 30), (0, 40)), SILENT, id="readings older than an hour"),
         pytest.param(window_read((30, 70), (20, 70), (0, 70)), NEVER, id="standing still"),
         pytest.param(window_read((30, 90), (20, 80), (0, 70)), NEVER, id="falling"),
@@ -132,6 +134,26 @@ def test_provider_windows(tracker: Tracker, expected: tuple[Any, Any, Any]) -> N
     assert forecast(tracker) == ((pytest.approx(expected[0], abs=1), *expected[1:]) if expected[0] is not None else expected)
 
 
+def test_an_hours_work_is_not_a_weeks_pace() -> None:
+    """The last hour's slope holds for five hours; then a week's window goes on at its average since it began."""
+    tracker = window_read((40, 8), (20, 9), (0, 10), resets_at=NOON + 120 * HOUR, key="7d", window_seconds=168 * HOUR)
+    per_hour, average = 3, 10 / 48
+
+    assert forecast(tracker) == (pytest.approx((5 + (90 - 5 * per_hour) / average) * 3_600_000, abs=1), True, "7d")
+    [window] = tracker.usage(NOON)["windows"]
+    assert window["projected_utilization"] == pytest.approx(10 + 5 * per_hour + 115 * average)
+
+
+def test_a_pause_slows_the_pace() -> None:
+    """The time since the last reading counts as one without use."""
+    tracker = window_read((20, 10), (10, 30), (0, 50), resets_at=NOON + 4 * HOUR)
+    times = [forecast(tracker, NOON + idle * MINUTE)[0] for idle in (0, 10, 30)]
+
+    assert times[0] == pytest.approx(25 * 60_000, abs=1)
+    assert times == sorted(times)
+    assert times[2] > 2 * times[0]
+
+
 def test_an_expired_window_foretells_nothing() -> None:
     """Once it has ended, neither its slope nor that it was full says anything."""
     assert forecast(window_read(*RISING), NOON + HOUR) == SILENT
@@ -141,14 +163,14 @@ def test_an_expired_window_foretells_nothing() -> None:
 def test_a_reset_starts_a_new_slope() -> None:
     """The readings of the window before are not part of the new one's slope."""
     tracker = window_read(*RISING)
-    for age, utilization in ((3, 0), (2, 1), (1, 2)):
+    for age, utilization in ((12, 0), (6, 6), (0, 12)):
         tracker.add_limits(
             [five_hours(utilization, NOON + 5 * HOUR)], provider="anthropic", account="a", at=NOON + HOUR - age * MINUTE
         )
 
     [window] = tracker.usage(NOON + HOUR)["windows"]
-    assert window["projected_utilization"] == pytest.approx(2 + 4 * 60)
-    assert forecast(tracker, NOON + HOUR)[0] == pytest.approx(98 * 60_000, abs=1)
+    assert window["projected_utilization"] == pytest.approx(12 + 4 * 60)
+    assert forecast(tracker, NOON + HOUR)[0] == pytest.approx(88 * 60_000, abs=1)
 
 
 def test_the_first_of_all_limits_wins() -> None:

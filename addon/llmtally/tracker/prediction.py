@@ -1,8 +1,9 @@
 """How fast it goes, and when a limit will be reached.
 
 A configured limit is reached when what remains is used up at the burn rate of the same quantity; a provider's window when its
-utilization, along the slope of the last hour's readings, comes to 100 %. Too little to go on gives no figure: silence is better
-than a wrong alarm. A limit that has been reached needs no forecast.
+utilization, along the slope of the last hour's readings, comes to 100 %. That slope holds for the next hours: a window of days goes
+on at its own average, or every hour of work would foretell the worst. Too little to go on gives no figure: silence is better than a
+wrong alarm. A limit that has been reached needs no forecast.
 """
 
 from __future__ import annotations
@@ -26,6 +27,21 @@ MIN_ELAPSED = 0.03
 
 MIN_READINGS = 3
 """Readings of the utilization that make a slope."""
+
+MIN_SPAN = 300.0
+"""Seconds between the first and the last of them: less is a burst."""
+
+MIN_RISE = 2.0
+"""Percent between them: plans tell whole ones, so that a single step may be a rounding..."""
+
+SURE_SPAN = 1800.0
+"""...but not much of one over so many seconds."""
+
+PACE_SECONDS = 5 * 3600.0
+"""How far ahead the last hour's slope is believed: a stretch of work, and the length of the plans' short window."""
+
+SHORT_WINDOW = 86_400.0
+"""A window no longer than a day is filled at one pace; a longer one sees nights."""
 
 FAR_MS = 10 * 365 * 86_400_000
 """Ten years: a limit that is further away is never reached."""
@@ -94,37 +110,73 @@ def of_configured(kind: str, *, used: float, limit: float, per_minute: float, sp
     return _reached_in(kind, (limit - used) / per_minute * 60 if per_minute > 0 else math.inf, span.resets_at, now)
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a window fills, in percent per second."""
+
+    near: float
+    """For the next `PACE_SECONDS`."""
+    far: float
+    """After those."""
+
+    def seconds_to(self, rise: float) -> float:
+        """How long it takes to rise by so many percent; infinity: it never does."""
+        soon = self.near * PACE_SECONDS
+        if rise <= soon:
+            return rise / self.near
+        return PACE_SECONDS + (rise - soon) / self.far if self.far > 0 else math.inf
+
+    def rise_in(self, seconds: float) -> float:
+        """How many percent are added in so many seconds."""
+        return self.near * min(seconds, PACE_SECONDS) + self.far * max(0.0, seconds - PACE_SECONDS)
+
+
 def of_window(window: Window, now: float) -> Forecast:
     """The forecast for a provider's window that has not ended."""
     if window.key == PAUSE_KEY:
         return Forecast(window.key)
     if window.is_exhausted:
         return Forecast(window.key, 0, safe=False)
-    slope = utilization_slope(window, now)
-    if slope is None or window.utilization is None:
+    pace = pace_of(window, now)
+    if pace is None or window.utilization is None:
         return Forecast(window.key)
-    return _reached_in(window.key, (100 - window.utilization) / slope if slope > 0 else math.inf, window.resets_at, now)
+    return _reached_in(window.key, pace.seconds_to(100 - window.utilization), window.resets_at, now)
 
 
 def projected_utilization(window: Window, now: float) -> float | None:
     """Percent at the reset if it goes on like this; None where nothing is foretold."""
-    slope = utilization_slope(window, now)
-    if slope is None or window.utilization is None or window.resets_at is None:
+    pace = pace_of(window, now)
+    if pace is None or window.utilization is None or window.resets_at is None:
         return None
-    return window.utilization + max(0.0, slope) * max(0.0, window.resets_at - now)
+    return window.utilization + pace.rise_in(max(0.0, window.resets_at - now))
 
 
-def utilization_slope(window: Window, now: float) -> float | None:
-    """Percent per second over the last hour's readings, by least squares; None where there are too few or it is too early."""
-    if window.started_at is None or window.window_seconds is None:
+def pace_of(window: Window, now: float) -> Pace | None:
+    """How fast it fills; None where too little is known or it is too early to say."""
+    if window.started_at is None or window.window_seconds is None or window.utilization is None:
         return None
-    readings = window.recent_readings(now)
-    if len(readings) < MIN_READINGS or not _has_elapsed(window.started_at, window.window_seconds, now):
+    if not _has_elapsed(window.started_at, window.window_seconds, now):
         return None
+    slope = _slope(window.recent_readings(now), now)
+    if slope is None:
+        return None
+    near = max(0.0, slope)
+    return Pace(near, near if window.window_seconds <= SHORT_WINDOW else window.utilization / (now - window.started_at))
+
+
+def _slope(readings: list[tuple[float, float]], now: float) -> float | None:
+    """Percent per second by least squares, the time since the last reading being one without use; None: too few to tell."""
+    if len(readings) < MIN_READINGS:
+        return None
+    (first_at, first_used), (last_at, last_used) = readings[0], readings[-1]
+    span = last_at - first_at
+    if span < MIN_SPAN or (span < SURE_SPAN and abs(last_used - first_used) < MIN_RISE):
+        return None
+    readings = [*readings, (max(now, last_at), last_used)]
     mean_at = math.fsum(at for at, _ in readings) / len(readings)
     mean_used = math.fsum(used for _, used in readings) / len(readings)
     spread = math.fsum((at - mean_at) ** 2 for at, _ in readings)
-    return math.fsum((at - mean_at) * (used - mean_used) for at, used in readings) / spread if spread else None
+    return math.fsum((at - mean_at) * (used - mean_used) for at, used in readings) / spread
 
 
 def first(forecasts: Iterable[Forecast]) -> Forecast | None:
