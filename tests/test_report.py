@@ -339,7 +339,7 @@ def test_memory_and_time_stay_bounded(tmp_path: Path) -> None:
             file.write(day)
     said = subprocess.run(
         [sys.executable, "-c", PEAK, str(tmp_path)],
-        cwd=Path(report.__file__).parent.parent,
+        cwd=Path(report.__file__).parent.parent.parent,
         capture_output=True,
         check=True,
         timeout=120,

@@ -1,0 +1,39 @@
+"""What a report can be grouped by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .columns import MODEL
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """One kind of report."""
+
+    keys: dict[str, str]
+    """Names of what a row is about, and their SQL."""
+    details: dict[str, str] = field(default_factory=dict)
+    """What else is said of a row."""
+    by_time: bool = False
+    """Rows are in the order of time; otherwise the most expensive comes first."""
+    name: Callable[[Any], str] = str
+    """What DuckDB gave for a key, as a name: made once a row here, a million times there."""
+
+
+GROUPINGS = {
+    "daily": Grouping({"day": "CAST(local AS DATE)"}, by_time=True),
+    "weekly": Grouping({"week": "CAST(date_trunc('week', local) AS DATE)"}, by_time=True),
+    "monthly": Grouping({"month": "CAST(date_trunc('month', local) AS DATE)"}, by_time=True, name=lambda day: str(day)[:7]),
+    "session": Grouping(
+        {"session": "session"},
+        {name: f"CASE WHEN session IS NOT NULL THEN arg_max({name}, ended) END" for name in ("client", "project")},
+    ),
+    "model": Grouping({"provider": "provider", "model": MODEL}),
+    "client": Grouping({"client": "client"}),
+    "project": Grouping({"project": "project"}),
+    "blocks": Grouping({"block": "epoch(date_trunc('minute', ended))"}, by_time=True),
+}
+"""Weeks begin on Monday and are called by that day. Blocks are made of minutes, in `blocks_of`."""
