@@ -51,10 +51,13 @@ def exchange(
     content_type: str = "text/event-stream",
     request: Any = None,
     headers: dict[str, str] | None = None,
+    credential: str = "Bearer sk-ant-api03-x",
 ) -> Exchange:
     route = Directory().route(method, host, path)
     assert route is not None
-    opened = Exchange(route, RequestHead("flow", method, host, path, {}, timestamp=100.0), shared or memory())
+    opened = Exchange(
+        route, RequestHead("flow", method, host, path, {"authorization": credential}, timestamp=100.0), shared or memory()
+    )
     body = orjson.dumps(request) if request is not None else None
     opened.request_sent(body, len(body or b""), 100.5)
     opened.response_started(101 if method == "SOCKET" else status, {"content-type": content_type, **(headers or {})}, 101.0)
@@ -446,6 +449,16 @@ class TestSockets:
 
         assert [(limit.key, limit.utilization) for limit in call.limits] == [("5h", 31.0)]
         assert call.billing == "subscription"
+
+
+@pytest.mark.parametrize(("in_use", "billing"), [("true", "api"), ("false", "subscription")])
+def test_extra_usage_is_a_bill(in_use: str, billing: str) -> None:
+    """A call that credit beyond the plan pays for is billed by the call, though its credential is a plan's."""
+    said = {"anthropic-ratelimit-unified-overage-status": "allowed", "anthropic-ratelimit-unified-overage-in-use": in_use}
+    opened = exchange(headers=said, credential="Bearer sk-ant-oat01-x")
+    opened.feed(sse(START, END, STOP), 101.5)
+
+    assert one(opened.end("complete", 102.0)).billing == billing
 
 
 class TestUnknownHosts:

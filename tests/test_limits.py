@@ -138,7 +138,7 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "anthropic-ratelimit-unified-upgrade-paths": "max",
         },
         [
-            native("overage", 50.0, resets_at=1_785_500_000.0, status="allowed"),
+            native("overage", 50.0, resets_at=1_785_500_000.0, status="in_use"),
             native("overage-period-monthly", 12.5),
         ],
     ),

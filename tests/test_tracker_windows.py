@@ -248,6 +248,17 @@ def test_extra_usage_stands_beside() -> None:
     assert usage["predictions"]["time_to_limit_ms"] is None
 
 
+def test_extra_usage_that_pays_is_said() -> None:
+    """Once credit beyond the plan pays for calls, that is a bill, and needs a person; until the plan pays again."""
+    paying = LimitReading("overage", "provider_native", utilization=12.0, status="in_use")
+    tracker = tracked(a_call(limits=(five_hours(100), paying)))
+    told = {"kind": "extra_usage", "subject": "anthropic", "count": None, "pct": 12.0}
+
+    assert told in tracker.usage(NOON)["problems"]
+    tracker.add(a_call(limits=(five_hours(1), paying._replace(status="allowed"))))
+    assert told not in tracker.usage(NOON)["problems"]
+
+
 def test_windows_are_remembered_up_to_a_cap() -> None:
     """Beyond the cap the window not heard of for longest goes."""
     tracker = Tracker(windows_cap=3)

@@ -117,6 +117,10 @@ class ApiError:
     message: str = ""
 
 
+IN_USE = "in_use"
+"""Status of credit beyond a plan that paid for the call which told it."""
+
+
 class LimitReading(NamedTuple):
     """One limit window as one response reported it."""
 
@@ -135,7 +139,7 @@ class LimitReading(NamedTuple):
     window_seconds: float | None = None
     """Length of the window where the provider says it or the key is one."""
     status: str | None = None
-    """As on the wire: `allowed`, `allowed_warning`, `rejected`..."""
+    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `IN_USE`."""
     name: str | None = None
     """A further name the provider gives this window, e.g. the model it is for."""
     representative: bool = False

@@ -6,6 +6,7 @@ import dataclasses
 
 from ..attribution import RequestView
 from ..attribution.credentials import read_credential
+from ..limits import paid_beyond_plan
 from ..providers import Route
 from ..record import ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
 from ..redact import without_echo, without_known_keys
@@ -88,7 +89,7 @@ class Settlement:
             cost_usd=None if warmup else reading.cost_usd,
             cost_source="provider" if reading.cost_usd is not None and not warmup else None,
             cost_approximate=reading.cost_approximate or self._has_gap(reading, response),
-            billing=attribution.billing or self._route.provider.billing,
+            billing="api" if paid_beyond_plan(found_limits) else attribution.billing or self._route.provider.billing,
             service_tier=reading.service_tier,
             request_service_tier=lane.request.service_tier,
             speed=reading.speed,

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from typing import Any
 
 from ..formats.format import mapping
-from ..record import LimitReading
+from ..record import IN_USE, LimitReading
 from . import anthropic, codex, copilot, google, ratelimit
 from .headers import read_families
 from .values import inlined_headers, reset_time, retry_time
@@ -21,6 +21,7 @@ __all__ = [
     "EVENT_NEEDLES",
     "READINGS_CAP",
     "is_quota_path",
+    "paid_beyond_plan",
     "read_error",
     "read_event",
     "read_headers",
@@ -95,6 +96,11 @@ def _read_repeated_headers(body: Mapping[str, Any], provider: str, now: float) -
     """OpenRouter puts the headers of a refusal into its body too: `error.metadata.headers`."""
     metadata = mapping(mapping(body.get("error")).get("metadata"))
     return read_families(inlined_headers(metadata.get("headers")), provider, now)
+
+
+def paid_beyond_plan(readings: Iterable[LimitReading]) -> bool:
+    """Whether the call that told these was paid for with credit beyond its plan."""
+    return any(reading.key == "overage" and reading.status == IN_USE for reading in readings)
 
 
 def is_quota_path(host: str, path: str) -> bool:

@@ -3,7 +3,8 @@
 API keys: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}` (RFC 3339), with pools of
 their own under `anthropic-priority-` and `anthropic-fast-`.
 Subscriptions: `anthropic-ratelimit-unified-{5h,7d,7d_opus,overage...}-{status,reset,utilization}`; utilization is a fraction that
-may exceed 1, resets are epoch seconds. `GET /api/oauth/usage` says the same in percent and ISO 8601, and extra usage in cents.
+may exceed 1, resets are epoch seconds. `overage-in-use: true` on an answer says that extra usage, beyond the plan, pays for it.
+`GET /api/oauth/usage` says the same in percent and ISO 8601, and extra usage in cents.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..formats.format import items, mapping, number
-from ..record import LimitReading
+from ..record import IN_USE, LimitReading
 from .values import HOUR, WEEK, counted, label, percent, reset_time, reset_value, truth, window_length, word
 
 _COUNTED = re.compile(r"anthropic-(?:ratelimit-|(?=priority-|fast-))(.+)-(limit|remaining|reset)")
-_UNIFIED = re.compile(r"anthropic-ratelimit-unified-(?:(.+)-)?(status|reset|utilization|surpassed-threshold|representative-claim)")
+_UNIFIED = re.compile(
+    r"anthropic-ratelimit-unified-(?:(.+)-)?(status|reset|utilization|surpassed-threshold|representative-claim|in-use)"
+)
 
 # What headers call `5h`, bodies and claims call `five_hour`. Bodies also hold code names of things unreleased: not in this list.
 _WINDOW_KEYS = {
@@ -68,7 +71,7 @@ def read_unified(windows: Mapping[str, Mapping[str, str]], _provider: str, now: 
     for window, fields in named.items():
         key = word(window)
         used = number(fields.get("utilization"))
-        status = word(fields.get("status"))
+        status = IN_USE if truth(fields.get("in-use")) else word(fields.get("status"))
         if status is None and number(fields.get("surpassed-threshold")) is not None:
             status = "allowed_warning"
         if key is None or (used is None and status is None):

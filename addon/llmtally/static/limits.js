@@ -219,6 +219,7 @@ function gauge(limit) {
 }
 
 function credit(window) {
-  const amount = window.utilization !== null ? `${format.percent(window.utilization)} used` : (window.status ?? "on");
-  return el("p", { class: "hint" }, `Extra usage beside the plan: ${values.plain(amount)}`);
+  const state = window.status === "in_use" ? ", pays for calls now" : "";
+  const amount = window.utilization !== null ? `${format.percent(window.utilization)} used` : (state ? "on" : (window.status ?? "on"));
+  return el("p", { class: "hint" }, `Extra usage beside the plan: ${values.plain(amount)}${state}`);
 }

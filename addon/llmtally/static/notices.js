@@ -16,6 +16,7 @@ const TEXTS = {
   bypassed: ({ count }) => ["warn", "A client goes past the proxy", `${format.counted(count, "connection")} today: it does not trust the proxy's certificate. The log names the hosts.`],
   window: ({ window, pct }) => [...fullness(windowName(window), pct), ""],
   configured_limit: ({ subject, pct }) => [...fullness(`Your limit on ${subject}`, pct), ""],
+  extra_usage: ({ subject }) => ["warn", `Extra usage is being billed by ${subject}`, "Calls beyond the plan count as spent."],
   journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${format.counted(count, "record")} lost. ` : ""}Counting goes on in memory. Check the space and the rights in \`usage_dir\`.`],
 };
 

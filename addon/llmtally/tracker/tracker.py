@@ -118,7 +118,8 @@ class Tracker:
         - `today`, `last_hour`, `week` (the retained days): `{<totals>, per_model, per_client, per_project, per_class,
           per_outcome}`, each `{name: <totals>}` with the dearest first
         - `since_start: <totals>`: since the process began, whatever the account
-        - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`, `window`, `configured_limit`
+        - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`, `window`,
+          `configured_limit`, `extra_usage`
         """
         return usage_json(self._state, self.limits, now, account, restoring=self.restoring)
 

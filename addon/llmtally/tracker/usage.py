@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ..record import rfc3339
+from ..record import IN_USE, rfc3339
 from .breakdown import breakdown_json, per_model_json
 from .limits import SOURCE, ConfiguredLimits, percent_of
 from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window
@@ -41,6 +41,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
     current = _current_json(limits, in_window)
     coverage = coverage_since(state, scope, day_start(now))
     today = breakdown_json(state, scope, day_start(now))
+    credits = [window_json(state, window, now) for window in live if window.key in CREDIT_KEYS]
     return {
         "generated_at": rfc3339(now),
         "restoring": restoring,
@@ -48,7 +49,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
         "accounts": _accounts_json(state, now),
         "window": primary_json(primary, now),
         "windows": windows_json,
-        "extra_usage": [window_json(state, window, now) for window in live if window.key in CREDIT_KEYS],
+        "extra_usage": credits,
         "current": current,
         "burn_rate": burn.to_json(),
         "predictions": _predictions_json(forecasts),
@@ -63,7 +64,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
         "last_hour": breakdown_json(state, scope, first_minute_within(now, BURN_SECONDS)),
         "week": breakdown_json(state, scope, horizon_of(now)),
         "since_start": to_json(state.counters.totals),
-        "problems": _problems(today, coverage, windows_json, current),
+        "problems": [*_problems(today, coverage, windows_json, current), *_paid_extra(credits)],
     }
 
 
@@ -213,3 +214,11 @@ def _problems(
         if (current[field] or 0) > WARNING_PCT
     ]
     return problems
+
+
+def _paid_extra(credits: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Credit beyond a plan that pays for calls now: what was the plan's has become a bill."""
+    paying = [credit for credit in credits if credit["status"] == IN_USE]
+    return [
+        {"kind": "extra_usage", "subject": credit["provider"], "count": None, "pct": credit["utilization"]} for credit in paying
+    ]
