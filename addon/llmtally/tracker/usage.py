@@ -41,7 +41,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
     current = _current_json(limits, in_window)
     coverage = coverage_since(state, scope, day_start(now))
     today = breakdown_json(state, scope, day_start(now))
-    credits = [window_json(state, window, now) for window in live if window.key in CREDIT_KEYS]
+    beyond_plan = [window_json(state, window, now) for window in live if window.key in CREDIT_KEYS]
     return {
         "generated_at": rfc3339(now),
         "restoring": restoring,
@@ -49,7 +49,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
         "accounts": _accounts_json(state, now),
         "window": primary_json(primary, now),
         "windows": windows_json,
-        "extra_usage": credits,
+        "extra_usage": beyond_plan,
         "current": current,
         "burn_rate": burn.to_json(),
         "predictions": _predictions_json(forecasts),
@@ -64,7 +64,7 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
         "last_hour": breakdown_json(state, scope, first_minute_within(now, BURN_SECONDS)),
         "week": breakdown_json(state, scope, horizon_of(now)),
         "since_start": to_json(state.counters.totals),
-        "problems": [*_problems(today, coverage, windows_json, current), *_paid_extra(credits)],
+        "problems": [*_problems(today, coverage, windows_json, current), *_paid_extra(beyond_plan)],
     }
 
 
@@ -216,9 +216,10 @@ def _problems(
     return problems
 
 
-def _paid_extra(credits: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _paid_extra(beyond_plan: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Credit beyond a plan that pays for calls now: what was the plan's has become a bill."""
-    paying = [credit for credit in credits if credit["status"] == IN_USE]
     return [
-        {"kind": "extra_usage", "subject": credit["provider"], "count": None, "pct": credit["utilization"]} for credit in paying
+        {"kind": "extra_usage", "subject": credit["provider"], "count": None, "pct": credit["utilization"]}
+        for credit in beyond_plan
+        if credit["status"] == IN_USE
     ]
