@@ -94,6 +94,8 @@ def _varied(chance: random.Random, number: int, ended: float) -> Call:
             project=chance.choice(["/home/me/shop", "/home/me/work_shop", "C:\\code\\shop", None]),
             account=chance.choice(["a1b2c3d4e5f6", "ffffffffffff", None]),
             request_class=chance.choice(["main", "subagent", "warmup", None]),
+            agent_type=chance.choice(["Explore", None]),
+            run=chance.choice(["nightly", "claude-5f0a3c", None]),
             retry=chance.choice([None, 1]),
         ),
         limits=(LimitReading(key="5h", source="provider_native", utilization=31.0, resets_at=1785182400.0),),

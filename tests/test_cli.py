@@ -171,6 +171,22 @@ def test_a_session_is_told_from_others(tmp_path: Path) -> None:
     assert [line.split()[:3] for line in said.stdout.splitlines() if line.startswith("unknown")] == [["unknown", "-", "-"]]
 
 
+def test_a_run_is_told_from_calls_of_none(tmp_path: Path) -> None:
+    """A nightly evaluation is asked for by its name, and what went on beside it is no run of an unknown one."""
+    nightly = [
+        a_call(NOON + 60, attribution=Attribution(run="nightly", request_class="main")),
+        a_call(NOON + 90, attribution=Attribution(run="nightly", request_class="subagent", agent_type="Explore")),
+    ]
+    where = ["--dir", str(write(tmp_path / "journal", [a_call(), *nightly])), "--timezone", "UTC"]
+    by_run = run("report", "run", *where).stdout.splitlines()[2:4]
+    by_kind = run("report", "kind", "--run", "night*", *where, "--csv").stdout.splitlines()[1:]
+    tailed = run("tail", "--no-follow", "--run", "nightly", *where).stdout
+
+    assert [line.split()[:4] for line in by_run] == [["nightly", "11-20", "12:01", "2"], ["(none)", "11-20", "12:00", "1"]]
+    assert [line.split(",")[:2] for line in by_kind] == [["main", "1"], ["subagent Explore", "1"]]
+    assert len(tailed.splitlines()) == 2
+
+
 def test_failures_are_told_of(tmp_path: Path) -> None:
     """A day of nothing but refusals is not one that was free."""
     refused = a_call(coverage="error", outcome="error", usage=Usage(), cost_usd=None)
@@ -346,6 +362,8 @@ def test_completion_completes(tmp_path: Path) -> None:
 
     assert "reconcile" in completed("llmtally re", 1)
     assert "monthly" in completed("llmtally report m", 2)
+    assert "kind" in completed("llmtally report k", 2)
+    assert "--run" in completed("llmtally tail --r", 2)
     assert "--timezone" in completed("llmtally report --t", 2)
     assert "./evaluate" in completed("llmtally run -- ./evaluate", 3)  # with which the shell completes names of files
 

@@ -7,7 +7,7 @@ import pytest
 from calls import NOON, a_call
 from llmtally.filters import Filter
 
-CALL = a_call()
+CALL = a_call(attribution=a_call().attribution._replace(run="nightly"))
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,8 @@ CALL = a_call()
         Filter(project=("/home/*",)),
         Filter(session=("s-",)),
         Filter(account=("a1b2",)),
+        Filter(run=("nightly",)),
+        Filter(run=("night*",)),
         Filter(since=NOON, until=NOON + 0.001),
     ],
 )
@@ -40,6 +42,7 @@ def test_accepted(meant: Filter) -> None:
         Filter(project=("hop",)),
         Filter(project=("home",)),
         Filter(session=("1",)),
+        Filter(run=("night",)),
         Filter(client=("claude",)),
         Filter(client=("claude-code",), model=("gpt*",)),
         Filter(since=NOON + 0.001),

@@ -31,6 +31,7 @@ class Filter:
     """Patterns for how it begins."""
     account: tuple[str, ...] = ()
     """Patterns for how it begins."""
+    run: tuple[str, ...] = ()
 
     def patterns(self) -> dict[str, list[str]]:
         """By name of the filter, what a value of its has to match in full."""
@@ -40,6 +41,7 @@ class Filter:
             "project": [start + pattern for pattern in self.project for start in ("", "*/", "*\\")],
             "session": [pattern + "*" for pattern in self.session],
             "account": [pattern + "*" for pattern in self.account],
+            "run": list(self.run),
         }
         return {name: patterns for name, patterns in given.items() if patterns}
 

@@ -69,6 +69,7 @@ filter_options = _all(
     click.option("--project", multiple=True, metavar="PATTERN", help="Only this project: its path or the last parts of it."),
     click.option("--session", multiple=True, metavar="PATTERN", help="Only the session whose id begins so."),
     click.option("--account", multiple=True, metavar="PATTERN", help="Only the account whose id begins so."),
+    click.option("--run", multiple=True, metavar="PATTERN", help="Only this run: the name it was given by `llmtally run`."),
 )
 
 format_options = _all(

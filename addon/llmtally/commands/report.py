@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..report import Report, Row
     from ..tables import Column, Kind, Sheet
 
-NAMES = ("daily", "weekly", "monthly", "session", "model", "client", "project", "blocks")
+NAMES = ("daily", "weekly", "monthly", "session", "model", "client", "project", "account", "run", "kind", "outcome", "blocks")
 
 UNPRICED_NAMED = 5
 """Of models without a price: enough to see what is missing; `--json` has more."""
@@ -29,6 +29,7 @@ Examples:
   llmtally report                           what each day cost
   llmtally report model --since 7d          what the last week went to
   llmtally report session --project shop --limit 10
+  llmtally report kind --run nightly        what it went to in that run
   llmtally report blocks --since today      windows of 5 hours
   llmtally report daily --csv > spend.csv
 
@@ -50,7 +51,8 @@ narrow terminal is spared the less important columns; --json and --csv have all.
 def command(by: str, sort: str | None, limit: int | None, form: str | None, directory: Path, **filters: Any) -> None:
     """What was spent, by day, model, session...
 
-    BY is daily (if nothing is said), weekly, monthly, session, model, client, project, or blocks (of 5 hours).
+    BY is daily (if nothing is said), weekly, monthly, session, model, client, project, account, run (of `llmtally run`), kind (of
+    work: main, auxiliary, `subagent Explore`...), outcome, or blocks (of 5 hours).
     """
     from ..report import Database, ReportError
     from .progress import watched
@@ -122,6 +124,8 @@ def _names(report: Report) -> list[Column]:
             Column("project", "Project", "path", dispensable=1),
             Column("last_call", "Last call", "fixed", dispensable=2),
         ]
+    if report.name == "run":
+        return [Column("run", "Run"), Column("last_call", "Last call", "fixed", dispensable=2)]
     grouping = GROUPINGS[report.name]
     kind: Kind = "fixed" if grouping.by_time else "path" if report.name == "project" else "text"
     return [Column(name, name.capitalize(), kind) for name in grouping.keys]
@@ -129,12 +133,13 @@ def _names(report: Report) -> list[Column]:
 
 def _named(report: Report, row: Row, zone: Zone) -> list[str | None]:
     from ..local_time import localised
+    from ..report import GROUPINGS
 
-    if report.name == "session":
-        return [*(part or "unknown" for part in row.key), *row.details, f"{localised(row.last, zone):%m-%d %H:%M}"]
     if report.name == "blocks":
         return [f"{localised(row.first, zone):%Y-%m-%d %H:%M}"]
-    return [part or "unknown" for part in row.key]
+    names = [part or GROUPINGS[report.name].nameless for part in row.key]
+    when = [f"{localised(row.last, zone):%m-%d %H:%M}"] if report.name in ("session", "run") else []
+    return [*names, *row.details, *when]
 
 
 def _note(report: Report) -> None:

@@ -6,7 +6,7 @@ from ..filters import Filter
 from .columns import MODEL
 
 _FILTERED = {"model": (MODEL, f"provider || '/' || {MODEL}"), "client": ("client",), "project": ("project",)} | {
-    name: (name,) for name in ("session", "account")
+    name: (name,) for name in ("session", "account", "run")
 }
 """By name of a filter, the SQL of what its patterns may match."""
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .columns import MODEL
+from ..tracker.totals import UNKNOWN
+from .columns import KIND, MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Grouping:
     """Rows are in the order of time; otherwise the most expensive comes first."""
     name: Callable[[Any], str] = str
     """What DuckDB gave for a key, as a name: made once a row here, a million times there."""
+    nameless: str = UNKNOWN
+    """What people read where a key has no value."""
 
 
 GROUPINGS = {
@@ -34,6 +37,10 @@ GROUPINGS = {
     "model": Grouping({"provider": "provider", "model": MODEL}),
     "client": Grouping({"client": "client"}),
     "project": Grouping({"project": "project"}),
+    "account": Grouping({"account": "account"}),
+    "run": Grouping({"run": "run"}, nameless="(none)"),  # no run can be called that
+    "kind": Grouping({"kind": KIND}),
+    "outcome": Grouping({"outcome": "outcome"}),
     "blocks": Grouping({"block": "epoch(date_trunc('minute', ended))"}, by_time=True),
 }
 """Weeks begin on Monday and are called by that day. Blocks are made of minutes, in `blocks_of`."""
