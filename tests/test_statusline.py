@@ -51,15 +51,15 @@ def said(directory: str, now: float = NOW, **asked: Any) -> str:
 
 
 def test_the_line(tmp_path: Path) -> None:
-    """Today's cost, the rate of the last hour, the fullest window and its time left."""
-    assert said(put(tmp_path, status())) == "today $6.00 | $72.00/h | 5h 42% 1h 12m left"
+    """Today's cost, the rate of the last hour, the plan's windows and when the first is reset."""
+    assert said(put(tmp_path, status())) == "today $6.00 | $72.00/h | 5h 42% resets 1h 12m | 7d 12%"
 
 
 def test_a_session(tmp_path: Path) -> None:
     """Asked about a session, it begins with it; one that was never seen goes past us, and that is said."""
     directory = put(tmp_path, status())
 
-    assert said(directory, session_id="s1").startswith("session $4.00, 90% cached | today $6.00")
+    assert said(directory, session_id="s1").startswith("session $4.00 (90% cached) | today $6.00")
     assert said(directory, session_id="s3").startswith("session not seen | today $6.00")
 
 
@@ -70,6 +70,29 @@ def test_a_subscription(tmp_path: Path) -> None:
     assert said(put(tmp_path, status(today=totals, windows=[]))) == "today $1.50 + $4.50 API value | $72.00/h"
 
 
+def test_a_session_on_a_subscription(tmp_path: Path) -> None:
+    """That neither the session nor the day is billed is said once; that a session is, beside a day that is not, is seen."""
+    worth = {"spent_usd": 0.0, "api_value_usd": 4.5, "cache_hit_pct": 91.0}
+    billed = {**worth, "spent_usd": 1.0}
+    directory = put(tmp_path, status(windows=[], today=worth, sessions={"s1": worth, "s2": billed}))
+
+    assert said(directory, session_id="s1") == "session $4.50 (91% cached), today $4.50 API value | $72.00/h"
+    assert said(directory, session_id="s2").startswith("session $1.00 + $4.50 API value (91% cached) | today $4.50 API value")
+
+
+def test_it_is_short(tmp_path: Path) -> None:
+    """Beyond 80 columns the rate goes, then the cached share, then both."""
+    worth = {**status()["today"], "spent_usd": 0.0, "api_value_usd": 4.5, "cache_hit_pct": 91.0, "account_key": "a"}
+    of_now = status(today=worth, sessions={"s1": worth})
+
+    def line(**fields: Any) -> str:
+        return said(put(tmp_path, {**of_now, **fields}), session_id="s1")
+
+    assert line(windows=of_now["windows"][:1]) == "session $4.50 (91% cached), today $4.50 API value | 5h 42% resets 1h 12m"
+    assert line() == "session $4.50, today $4.50 API value | $72.00/h | 5h 42% resets 1h 12m | 7d 12%"
+    assert line(today={**worth, "api_value_usd": 134.5}).startswith("session $4.50, today $134.50 API value | 5h 42%")
+
+
 def test_what_has_no_price(tmp_path: Path) -> None:
     """A sum in which a price is missing is not shown as whole, and no sum at all not as nothing."""
     totals = {**status()["today"], "spent_usd": 1234.5, "api_value_usd": 0.0, "unpriced": 1}
@@ -78,20 +101,115 @@ def test_what_has_no_price(tmp_path: Path) -> None:
     assert said(put(tmp_path, status(today={**totals, "spent_usd": 0.0}))).startswith("today cost unknown | ")
 
 
-def test_a_window_that_is_nearly_full_is_marked(tmp_path: Path) -> None:
-    """Above the threshold of the page."""
-    window = {"key": "7d\x1b[31m", "utilization": 81.0, "reset_in_ms": None}
+def a_window(key: str, utilization: float, **fields: Any) -> dict[str, Any]:
+    """As the addon writes one of Claude's that ends in two days."""
+    known = {"provider": "anthropic", "source": "provider_native", "account_key": "a", "reset_in_ms": 172_800_000}
+    return {"key": key, "utilization": utilization, **known, **fields}
 
-    assert said(put(tmp_path, status(windows=[window]))).endswith(" | 7d[31m 81%!")
+
+def windows_said(directory: Path, *windows: dict[str, Any], later: float = 0, **asked: Any) -> str:
+    """What is said of windows, behind session and day."""
+    silent = status(windows=windows, burn_rate=None)
+    before = said(put(directory, {**silent, "windows": []}), NOW + later, **asked)
+    return said(put(directory, silent), NOW + later, **asked).removeprefix(f"{before} | ")
+
+
+def test_a_window_that_is_nearly_full_is_marked(tmp_path: Path) -> None:
+    """Above the threshold of the page, and told when it is reset; one without an end is, too."""
+    assert windows_said(tmp_path, a_window("5h", 42.0, reset_in_ms=60_000), a_window("7d", 81.0)) == (
+        "5h 42% resets 1m | 7d 81%! resets 2d"
+    )
+    assert windows_said(tmp_path, a_window("7d\x1b[31m", 81.0, reset_in_ms=None)) == "7d[31m 81%!"
+
+
+def test_other_windows(tmp_path: Path) -> None:
+    """Of what stands beside the plan's windows, the fullest is shown if it is nearly full, or all there is."""
+    five, opus, rate = a_window("5h", 42.0), a_window("7d_opus", 95.0), a_window("requests", 3.0, source="provider_api_rate_limit")
+
+    assert windows_said(tmp_path, rate, five) == "5h 42% resets 2d"
+    assert windows_said(tmp_path, rate, opus, five) == "5h 42% resets 2d | 7d_opus 95%! resets 2d"
+    assert windows_said(tmp_path, rate) == "requests 3% resets 2d"
+
+
+def test_a_window_that_will_be_full(tmp_path: Path) -> None:
+    """The limit is told where it comes before the reset, and counted down; not where it comes after it, or has come."""
+    comes = {"time_to_limit_ms": 1_560_000, "safe": False}
+
+    assert windows_said(tmp_path, a_window("5h", 70.0, prediction=comes)) == "5h 70% full in 26m"
+    assert windows_said(tmp_path, a_window("5h", 70.0, prediction=comes), later=120) == "5h 70% full in 24m"
+    assert windows_said(tmp_path, a_window("5h", 70.0), a_window("7d", 85.0, prediction=comes)).endswith("| 7d 85%! full in 26m")
+    for other in ({"time_to_limit_ms": 1_560_000, "safe": True}, {"time_to_limit_ms": 0, "safe": False}, None):
+        assert windows_said(tmp_path, a_window("5h", 70.0, prediction=other)) == "5h 70% resets 2d"
+
+
+def test_a_forecast_ends_with_the_proxy(tmp_path: Path) -> None:
+    """Nothing is counted, so nothing is foretold."""
+    window = a_window("5h", 70.0, prediction={"time_to_limit_ms": 1_560_000, "safe": False})
+
+    assert "5h 70% resets 2d" in said(put(tmp_path, status(windows=[window], running=False)))
+
+
+def test_the_forecast_is_the_trackers(tmp_path: Path) -> None:
+    """What the addon writes is what is understood: 10 % in 10 minutes leave 40."""
+    tracker = Tracker()
+    for minutes in range(11):
+        reading = LimitReading("5h", "provider_native", utilization=50.0 + minutes, resets_at=NOW + 7200, window_seconds=18000.0)
+        tracker.add(a_call(NOW - 600 + 60 * minutes, session="s1", limits=(reading,)))
+    written = {"pid": os.getpid(), "running": True, **tracker.status(NOW)}
+
+    assert said(put(tmp_path, written), session_id="s1").endswith("| 5h 60% full in 40m")
+
+
+CODEX = {"provider": "chatgpt_codex", "account_key": "b"}
+
+
+def test_whose_windows(tmp_path: Path) -> None:
+    """The session's account's and nobody else's; not known whose, the fullest account's by name, alone or with others."""
+    ours, week, theirs = a_window("5h", 42.0), a_window("7d", 18.0), a_window("5h", 95.0, **CODEX)
+
+    assert windows_said(tmp_path, ours, week, theirs, session_id="s1") == "5h 42% resets 2d | 7d 18%"
+    assert windows_said(tmp_path, ours, week, theirs) == "chatgpt_codex 5h 95%! resets 2d"
+    assert windows_said(tmp_path, ours, week, session_id="not seen") == "anthropic 5h 42% resets 2d | 7d 18%"
+    assert windows_said(tmp_path, ours, week) == "5h 42% resets 2d | 7d 18%"
+    assert "5h" not in said(put(tmp_path, status(windows=[theirs])), session_id="s1")
+
+
+def test_a_plan_goes_before_rate_limits(tmp_path: Path) -> None:
+    """A key's requests of the last minute do not hide what a plan has left."""
+    requests = a_window("requests", 99.0, source="provider_api_rate_limit", provider="openai", account_key="b")
+
+    assert windows_said(tmp_path, requests, a_window("5h", 42.0)) == "anthropic 5h 42% resets 2d"
+
+
+def test_a_session_that_changed_its_account(tmp_path: Path) -> None:
+    """After a new login the newest account's windows are its windows."""
+    tracker = Tracker()
+    for at, account, used in ((NOW - 60, "before", 95.0), (NOW - 30, "now", 5.0)):
+        reading = LimitReading("5h", "provider_native", utilization=used, resets_at=NOW + 7200, window_seconds=18000.0)
+        tracker.add(a_call(at, session="s1", account=account, limits=(reading,)))
+    written = {"pid": os.getpid(), "running": True, **tracker.status(NOW)}
+
+    assert said(put(tmp_path, written), session_id="s1").endswith("| 5h 5% resets 2h 0m")
+
+
+def test_a_file_of_an_older_proxy(tmp_path: Path) -> None:
+    """It knew neither accounts nor forecasts: the fullest provider's windows, by name."""
+    written = status()
+    for each in (*written["windows"], *written["sessions"].values()):
+        del each["account_key"]
+    for window in written["windows"]:
+        del window["prediction"]
+
+    assert said(put(tmp_path, written), session_id="s1").endswith("| anthropic 5h 42% resets 1h 12m | 7d 12%")
 
 
 def test_a_window_that_has_ended_is_not_shown(tmp_path: Path) -> None:
     """Time goes on after the file was written."""
     directory = put(tmp_path, status())
 
-    assert "5h 42% 1h 10m left" in said(directory, NOW + 100)
-    assert "5h 42% <1m left" in said(directory, NOW + 4300)
-    assert "7d 12%" in said(directory, NOW + 4321)
+    assert "5h 42% resets 1h 10m" in said(directory, NOW + 100)
+    assert "5h 42% resets <1m" in said(directory, NOW + 4300)
+    assert said(directory, NOW + 4321).endswith("| 7d 12% resets 4d | proxy stopped 1h 12m ago")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +266,8 @@ def test_json(tmp_path: Path) -> None:
     done = run(tmp_path, "--json", standard_input=json.dumps({"session_id": "s2", "model": {"id": "m"}, "cwd": "/"}))
 
     answer = json.loads(done.stdout)
-    assert (done.returncode, answer["state"]) == (0, "running")
+    assert (done.returncode, answer["state"], answer["providers"]) == (0, "running", ["anthropic"])
+    assert [(window["key"], window["utilization"]) for window in answer["windows"]] == [("5h", 42.0), ("7d", 12.0)]
     assert (answer["today"]["cost_usd"], answer["session"]["cost_usd"], answer["window"]["key"]) == (6.0, 2.0, "5h")
 
 

@@ -1,4 +1,4 @@
-"""One line for a prompt or an agent's status line: today's cost, the burn rate, the fullest window.
+"""One line for a prompt or an agent's status line: today's cost, the burn rate, how full the plan's windows are.
 
 It is asked for at every prompt, so all it does is read the file that the addon keeps (`status.json`, see `status`), and all it
 imports comes with the interpreter: click alone would take as long again. Claude Code hands over JSON about the session on standard
@@ -31,6 +31,15 @@ INPUT_CAP = 2**20
 FULL_PCT = 80.0
 """A window that is fuller is marked, as it is on the page."""
 
+PLAN_KEYS = ("5h", "7d")
+"""Windows that are shown however full they are: they are for all of a plan's models."""
+
+NAME_CAP = 20
+"""Characters of a window's key or a provider's name, which may come off the wire; ours have up to 15."""
+
+WIDTH = 80
+"""Columns of the line: a prompt that is longer wraps, and Claude Code cuts it off."""
+
 
 def main(as_json: bool = False, directory: str | None = None) -> int:
     """Print the line; the exit code."""
@@ -41,13 +50,15 @@ def main(as_json: bool = False, directory: str | None = None) -> int:
 
 
 def look(directory: str, asked: Json, now: float) -> Json:
-    """What is known: `{state, age_seconds, today, burn_rate, window, session_id, session}`.
+    """What is known: `{state, age_seconds, today, burn_rate, window, windows, providers, session_id, session}`.
 
-    `state` is `running`, `stopped` or `absent`; `window` the fullest that has not ended; `session` None where it was not seen.
+    `state` is `running`, `stopped` or `absent`; `session` None where it was not seen. `windows` are those to be shown, all of one
+    account: the session's, else the one whose window is the fullest. Each has `full_in_ms` if it will be full before its reset.
+    `window` is the fullest of them, `providers` all that have windows.
     """
     session_id = asked.get("session_id")
-    answer: Json = {"state": "absent", "age_seconds": None, "today": None, "burn_rate": None, "window": None}
-    answer |= {"session_id": session_id if isinstance(session_id, str) else None, "session": None}
+    answer: Json = {"state": "absent", "age_seconds": None, "today": None, "burn_rate": None, "window": None, "windows": []}
+    answer |= {"providers": [], "session_id": session_id if isinstance(session_id, str) else None, "session": None}
     try:
         with open(os.path.join(directory, "status.json"), "rb") as file:  # noqa: PTH118  as above
             written = os.fstat(file.fileno()).st_mtime
@@ -55,13 +66,18 @@ def look(directory: str, asked: Json, now: float) -> Json:
         age = max(0.0, now - written)
         is_running = status["running"] and age < STALE_SECONDS and _is_alive(status["pid"])
         is_today = time.gmtime(written)[:3] == time.gmtime(now)[:3]
+        session = status["sessions"].get(answer["session_id"])
+        windows = _live(status["windows"], age, is_running)
+        shown = _shown(_of_one_account(windows, _account(session)))
         answer |= {
             "state": "running" if is_running else "stopped",
             "age_seconds": round(age),
             "today": status["today"] if is_today else {"spent_usd": 0.0, "api_value_usd": 0.0},
             "burn_rate": status["burn_rate"] if is_running else None,
-            "window": _fullest(status["windows"], age),
-            "session": status["sessions"].get(answer["session_id"]),
+            "window": max(shown, key=_fullness, default=None),
+            "windows": shown,
+            "providers": sorted({window["provider"] for window in windows}),
+            "session": session,
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return answer
@@ -69,25 +85,60 @@ def look(directory: str, asked: Json, now: float) -> Json:
 
 
 def line(answer: Json) -> str:
-    """The answer as people read it."""
+    """The answer as people read it. If it gets too long, the rate or the cached share is left out, or both."""
     if answer["state"] == "absent":
         return "llmtally: nothing counted yet"
-    parts = []
-    if answer["session_id"]:
-        session = answer["session"]
-        parts.append(f"session {_money(session)}{_cached(session)}" if session else "session not seen")
-    parts.append(f"today {_money(answer['today'])}")
+    for cached, rate in ((True, True), (True, False), (False, True), (False, False)):
+        text = " | ".join(_parts(answer, cached=cached, rate=rate))
+        if len(text) <= WIDTH:
+            break
+    return text
+
+
+def _parts(answer: Json, *, cached: bool, rate: bool) -> list[str]:
+    parts = _spent(answer, cached=cached)
     burn = answer["burn_rate"]
-    if burn and burn["tokens_per_minute"]:
+    if rate and burn and burn["tokens_per_minute"]:
         parts.append(f"${60 * burn['cost_usd_per_minute']:.2f}/h")
-    if window := answer["window"]:
-        key = "".join(char for char in str(window["key"])[:20] if char.isprintable())
-        mark = "!" if window["utilization"] > FULL_PCT else ""
-        left = window["reset_in_ms"]
-        parts.append(f"{key} {window['utilization']:.0f}%{mark}" + (f" {_time(left / 1000)} left" if left is not None else ""))
+    parts += _windows(answer)
     if answer["state"] == "stopped":
         parts.append(f"proxy stopped {_time(answer['age_seconds'])} ago")
-    return " | ".join(parts)
+    return parts
+
+
+def _spent(answer: Json, *, cached: bool) -> list[str]:
+    """What the session and the day cost; where neither is billed, that is said once for both."""
+    session, today = answer["session"], answer["today"]
+    if not answer["session_id"]:
+        return [f"today {_money(today)}"]
+    if not session:
+        return ["session not seen", f"today {_money(today)}"]
+    share = _cached(session) if cached else ""
+    if all(totals["api_value_usd"] and not totals["spent_usd"] for totals in (session, today)):
+        return [f"session {_money(session, label='')}{share}, today {_money(today)}"]
+    return [f"session {_money(session)}{share}", f"today {_money(today)}"]
+
+
+def _windows(answer: Json) -> list[str]:
+    """The windows; whose they are is said where it may be another's than one thinks."""
+    windows = answer["windows"]
+    if not windows:
+        return []
+    owner = ""
+    if _account(answer["session"]) is None and (answer["session_id"] or len(answer["providers"]) > 1):
+        owner = f"{_name(windows[0]['provider'])} "
+    first, *others = windows
+    return [owner + _window(first, timed=True), *(_window(window, timed=_fullness(window) > FULL_PCT) for window in others)]
+
+
+def _window(window: Json, *, timed: bool) -> str:
+    """How full it is, and what comes first: that it is full, or its reset (`timed`)."""
+    text = f"{_name(window['key'])} {_fullness(window):.0f}%{'!' if _fullness(window) > FULL_PCT else ''}"
+    if window["full_in_ms"] is not None:
+        return f"{text} full in {_time(window['full_in_ms'] / 1000)}"
+    if timed and window["reset_in_ms"] is not None:
+        return f"{text} resets {_time(window['reset_in_ms'] / 1000)}"
+    return text
 
 
 def _asked() -> Json:
@@ -101,16 +152,55 @@ def _asked() -> Json:
     return asked if isinstance(asked, dict) else {}
 
 
-def _fullest(windows: list[Json], age: float) -> Json | None:
-    """Of those that have not ended since."""
-    found: Json | None = None
+def _live(windows: list[Json], age: float, is_running: bool) -> list[Json]:
+    """Those that have not ended since, with their times as of now. A stopped proxy foretells nothing."""
+    found = []
     for window in windows:
         left = window["reset_in_ms"]
         if window["utilization"] is None or (left is not None and left <= 1000 * age):
             continue
-        if found is None or window["utilization"] > found["utilization"]:
-            found = {**window, "reset_in_ms": None if left is None else round(left - 1000 * age)}
+        full_in = _full_in(window) if is_running else None
+        times = {"reset_in_ms": left, "full_in_ms": full_in}
+        found.append({**window, **{name: None if ms is None else max(0, round(ms - 1000 * age)) for name, ms in times.items()}})
     return found
+
+
+def _full_in(window: Json) -> float | None:
+    """Milliseconds until it is full, if that comes before its reset. One that is full already waits for its reset."""
+    forecast: Json = window.get("prediction") or {}
+    return (forecast.get("time_to_limit_ms") or None) if forecast.get("safe") is False else None
+
+
+def _of_one_account(windows: list[Json], account: str | None) -> list[Json]:
+    """This account's, or, if it is not known, those of the one with the fullest window, of a plan if there is any."""
+    if account is not None:
+        return [window for window in windows if window.get("account_key") == account]
+    fullest = max(windows, key=lambda window: (window["source"] == "provider_native", _fullness(window)), default=None)
+    return [window for window in windows if fullest and _owner(window) == _owner(fullest)]
+
+
+def _shown(windows: list[Json]) -> list[Json]:
+    """The plan's, and the fullest other one if it is nearly full or all there is."""
+    plan = [window for key in PLAN_KEYS for window in windows if window["key"] == key]
+    other = max((window for window in windows if window["key"] not in PLAN_KEYS), key=_fullness, default=None)
+    return [*plan, other] if other and (not plan or _fullness(other) > FULL_PCT) else plan
+
+
+def _owner(window: Json) -> tuple[str, str | None]:
+    return window["provider"], window.get("account_key")  # proxies before this version did not say
+
+
+def _account(session: Json | None) -> str | None:
+    """None: not known."""
+    return session.get("account_key") if session else None
+
+
+def _fullness(window: Json) -> float:
+    return float(window["utilization"])
+
+
+def _name(text: str) -> str:
+    return "".join(char for char in text[:NAME_CAP] if char.isprintable())
 
 
 def _is_alive(pid: int) -> bool:
@@ -123,9 +213,9 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _money(totals: Json) -> str:
+def _money(totals: Json, label: str = " API value") -> str:
     """What is billed, and what a subscription's calls would have cost; at least so much, where a price is missing."""
-    amounts = [(totals["spent_usd"], ""), (totals["api_value_usd"], " API value")]
+    amounts = [(totals["spent_usd"], ""), (totals["api_value_usd"], label)]
     known = " + ".join(f"${amount:,.2f}{label}" for amount, label in amounts if amount)
     if totals.get("unpriced"):
         return f"≥{known}" if known else "cost unknown"
@@ -133,7 +223,7 @@ def _money(totals: Json) -> str:
 
 
 def _cached(session: Json) -> str:
-    return "" if session["cache_hit_pct"] is None else f", {session['cache_hit_pct']:.0f}% cached"
+    return "" if session["cache_hit_pct"] is None else f" ({session['cache_hit_pct']:.0f}% cached)"
 
 
 def _time(seconds: float) -> str:

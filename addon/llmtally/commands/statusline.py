@@ -12,7 +12,7 @@ EXAMPLES = """
 \b
 Examples:
   llmtally statusline
-    session $0.41, 91% cached | today $4.12 | $1.20/h | 5h 42% 1h 12m left
+    session $0.41, today $4.12 API value | $1.20/h | 5h 42% resets 1h 12m | 7d 18%
   llmtally statusline --json | jq .today.spent_usd
 
 \b
@@ -24,7 +24,11 @@ tmux, in ~/.tmux.conf:
   set -g status-right '#(llmtally statusline)'
 
 Amounts are USD. A subscription's calls are shown at the API's prices, as `API value`. Days are UTC. The line speaks of the
-proxy that counted last; `session not seen` means that the session's calls do not pass llmtally. A window fuller than 80% has a `!`.
+proxy that counted last; `session not seen` means that the session's calls do not pass llmtally.
+
+Windows are those of the session's account, or else of the account with the fullest one, with its provider's name where that is
+not plain. `5h 93%! full in 26m` stands where a window will be full before its reset, at the last hour's pace; `!` marks one fuller
+than 80%. What makes the line longer than 80 columns goes: the rate, or the share of input read from the cache.
 
 Exit codes: 0 printed, 1 nothing was ever counted here.
 """
@@ -35,9 +39,9 @@ Exit codes: 0 printed, 1 nothing was ever counted here.
 @journal_option
 @click.pass_context
 def command(context: click.Context, as_json: bool, directory: Path) -> None:
-    """Print one short line: today's cost, burn rate, fullest window.
+    """Print one short line: today's cost, burn rate, limit windows.
 
-    Given Claude Code's JSON on standard input, it begins with that session.
+    Given Claude Code's JSON on standard input, it begins with that session, and the windows are those of its account.
     """
     from ..statusline import main
 

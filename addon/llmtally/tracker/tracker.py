@@ -126,9 +126,9 @@ class Tracker:
     def status(self, now: float, sessions: int = 50) -> dict[str, Any]:
         """The few figures of a status line, for a fraction of what `usage` costs.
 
-        `{generated_at, today: <totals>, coverage, burn_rate, windows[{key, name, provider, source, utilization, started_at,
-        resets_at, reset_in_ms}], sessions{id: {client, model, calls, total_tokens, cost_usd, spent_usd, api_value_usd,
-        cache_hit_pct, unpriced, updated_at}}}`: the newest sessions; the rest as in `usage`.
+        `{generated_at, today: <totals>, coverage, burn_rate, windows[{key, name, provider, account_key, source, utilization,
+        prediction, started_at, resets_at, reset_in_ms}], sessions{id: {account_key, client, model, calls, total_tokens, cost_usd,
+        spent_usd, api_value_usd, cache_hit_pct, unpriced, updated_at}}}`: the newest sessions; the rest as in `usage`.
         """
         return status_json(self._state, now, min(sessions, MAX_ROWS))
 

@@ -83,17 +83,23 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
         "windows": [
             {
                 **{name: getattr(window, name) for name in ("key", "name", "provider", "source", "utilization")},
+                "account_key": window.account,
+                "prediction": of_window(window, now).to_json(),
                 **times_json(window.started_at, window.resets_at, now),
             }
             for window in live
             if window.key not in CREDIT_KEYS
         ],
-        "sessions": {row["session_id"]: {name: value for name, value in row.items() if name in _STATUS_OF_SESSION} for row in rows},
+        # A session that went on under another account stands there for each: the newest has the last word.
+        "sessions": {
+            row["session_id"]: {name: value for name, value in row.items() if name in _STATUS_OF_SESSION} for row in reversed(rows)
+        },
     }
 
 
 _STATUS_OF_SESSION = frozenset(
     {
+        "account_key",
         "client",
         "model",
         "calls",
