@@ -12,7 +12,7 @@ EXAMPLES = """
 \b
 Examples:
   llmtally statusline
-    session $0.41, today $4.12 API value | $1.20/h | 5h 42% resets 1h 12m | 7d 18%
+    session $0.41, today $4.12 API value | 5h 42% resets 1h 12m | 7d 18%
   llmtally statusline --json | jq .today.spent_usd
 
 \b
