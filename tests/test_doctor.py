@@ -24,7 +24,7 @@ from cryptography.x509.oid import NameOID
 
 from calls import a_call, write
 from llmtally import cli
-from llmtally.doctor import Setting, programs
+from llmtally.doctor import Setting, counted, programs
 from llmtally.journal import utc_day
 from llmtally_run import PROXY_VARIABLES
 from upstream.handler import DEADLINE
@@ -420,6 +420,19 @@ def test_clients_that_go_past(led: Led, shared_proxy: Proxy) -> None:
         time.sleep(0.1)
 
     assert "A connection to an LLM host" in led.broken("bypassed")["text"]
+
+
+@pytest.mark.parametrize(("days_ago", "level"), [(0, "broken"), (10, "ok")])
+def test_those_that_went_past_on_another_day(tmp_path: Path, days_ago: int, level: str) -> None:
+    """The state file of a proxy that has ended tells of the day on which it was written, and of no later one."""
+    now = time.time()
+    status = tmp_path / "status.json"
+    status.write_text('{"coverage": {"bypassed": 3}}')
+    os.utime(status, (now - days_ago * 86_400,) * 2)
+
+    findings = counted.examine(Setting(tmp_path, tmp_path, {}, now, tmp_path))
+
+    assert [each.level for each in findings if each.check == "bypassed"] == [level]
 
 
 def test_a_proxy_that_was_killed(patient: Patient) -> None:

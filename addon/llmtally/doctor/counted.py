@@ -30,11 +30,7 @@ def examine(setting: Setting) -> Iterator[Finding]:
 
 
 def _bypassed(setting: Setting) -> Finding:
-    try:
-        count = json.loads((setting.directory / NAME).read_bytes())["coverage"].get("bypassed", 0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        count = 0
-    if not count:
+    if not (count := _refused_today(setting)):
         return Finding("bypassed", "ok", "No client has refused a connection today.")
     text = (
         "A connection to an LLM host was refused today: its client does not trust mitmproxy's authority."
@@ -42,6 +38,18 @@ def _bypassed(setting: Setting) -> Finding:
         else f"{count:,} connections to LLM hosts were refused today: their clients do not trust mitmproxy's authority."
     )
     return Finding("bypassed", "broken", text, "llmtally run -- CLIENT")
+
+
+def _refused_today(setting: Setting) -> int:
+    """As the state file has it: the file counts the day on which it was written."""
+    path = setting.directory / NAME
+    try:
+        if journal.utc_day(path.stat().st_mtime) != journal.utc_day(setting.now):
+            return 0
+        count: int = json.loads(path.read_bytes())["coverage"].get("bypassed", 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return 0
+    return count
 
 
 def _unparsed(count: int) -> Finding:
