@@ -204,11 +204,42 @@ def said(capsys: pytest.CaptureFixture[str], *calls: Call) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
+def of_kind(cost: float | None, request_class: str | None = "main", agent: str | None = None, kind: str | None = None) -> Call:
+    """What an agent of that type did, in one session."""
+    who = Attribution(session="s", agent=agent, agent_type=kind, request_class=request_class)
+    return a_call(cost_usd=cost, attribution=who)
+
+
+def test_kinds_of_work(capsys: pytest.CaptureFixture[str]) -> None:
+    """The dearest first, agents of a type together with all they did, what is not said taken for the main agent's own."""
+    agents = [of_kind(0.3, "subagent", f"a{number}", "Explore") for number in range(9)]
+    calls = [of_kind(6.0), of_kind(0.8, None), *agents, of_kind(0.4, "compaction", "a1"), of_kind(0.7, "auxiliary")]
+
+    assert said(capsys, *calls)[1] == "by kind: main $6.80, Explore x9 $3.10, auxiliary $0.7000"
+
+
+def test_kinds_of_work_are_honest_about_money(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not known is no zero, and what a subscription's calls would have cost is not added to what was billed."""
+    calls = [of_kind(0.5), of_kind(2.0)._replace(billing="subscription"), of_kind(None, "subagent", "a1"), of_kind(0.1, "probe")]
+
+    assert "by kind: main $0.5000 + $2.00 API value, probe $0.1000, agents cost unknown" in said(capsys, *calls)
+    assert not [line for line in said(capsys, of_kind(None), of_kind(None, "probe")) if line.startswith("by kind")]
+
+
+def test_kinds_of_work_are_harmless_and_few(capsys: pytest.CaptureFixture[str]) -> None:
+    """A terminal obeys nothing of a type that a client sent, and none is longer than a name can be."""
+    calls = [of_kind(0.5), of_kind(0.1, "subagent", "a", "\x1b[2J" * 20)]
+    many = [of_kind(float(n), "subagent", f"a{n}", f"type_{n}") for n in range(1, 12)]
+
+    assert said(capsys, *calls)[1] == "by kind: main $0.5000, " + "\N{REPLACEMENT CHARACTER}[2J" * 10 + "… $0.1000"
+    assert said(capsys, *many)[1].endswith("type 5 $5.00, others $10.00")
+
+
 def test_many_models_share_a_row(capsys: pytest.CaptureFixture[str]) -> None:
     """A script that tries them all does not fill the screen; one call of one model is one line."""
     lines = said(capsys, *(a_call(model=f"m{number}", cost_usd=0.25) for number in range(13)))
 
-    assert lines[0].startswith("llmtally: r: $3.2500 | 13 calls")
+    assert lines[0].startswith("llmtally: r: $3.25 | 13 calls")
     assert (lines[13].split()[:2], lines[13].split()[-1]) == (["others", "3"], "$0.7500")
     assert len(said(capsys, a_call())) == 1
 

@@ -193,6 +193,8 @@ def _say(name: str, calls: Sequence[Call]) -> None:
         figures = sums.columns(totals)
         rows = [[model, *sums.cells(each, figures)] for model, each in models]
         tables.show(tables.Sheet([tables.Column("model", "Model"), *figures], rows), tables.console(stderr=True))
+    if line := spent.by_kind(calls):
+        note(f"by kind: {line}")
     if line := spent.most_expensive(calls):
         note(f"most expensive: {line}")
 

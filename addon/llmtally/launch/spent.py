@@ -1,17 +1,21 @@
-"""What a run spent: in a line, by model, and the call that cost most."""
+"""What a run spent: in a line, by model, by kind of work, and the call that cost most."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .. import journal
 from ..record import Call
-from ..terminal import cost, humanised, lasted, output, printable
-from ..tracker.totals import Totals, of_call, plus, summed, usd
+from ..terminal import cost, dollars, humanised, lasted, output, printable
+from ..tracker.totals import ZERO, Totals, of_call, plus, summed, usd
 
 MODELS_SHOWN = 10
 """An agent uses two or three; a script that tries all there are gets a row for the rest."""
+
+KINDS_SHOWN = 7
+"""As many as the page tells apart."""
 
 
 def calls_of(directory: Path, name: str, since: float) -> list[Call]:
@@ -25,13 +29,42 @@ def calls_of(directory: Path, name: str, since: float) -> list[Call]:
 
 def by_model(calls: Sequence[Call]) -> list[tuple[str, Totals]]:
     """Names and what they add up to, the most expensive first."""
-    models: dict[str, Totals] = {}
-    for call in calls:
-        model = _name(call)
-        models[model] = plus(models[model], of_call(call)) if model in models else of_call(call)
-    ranked = sorted(models.items(), key=lambda item: (-item[1].cost, -item[1].total_tokens))
-    if rest := ranked[MODELS_SHOWN:]:
-        ranked = [*ranked[:MODELS_SHOWN], ("others", summed(totals for _, totals in rest))]
+    return _ranked(((_name(call), call) for call in calls), MODELS_SHOWN)
+
+
+def by_kind(calls: Sequence[Call]) -> str | None:
+    """What kinds of work cost, the dearest first, in a line: what the main agent did by its class, and the agents of each type
+    together, with their number. None where there is but one, or no cost is known. The names are those of a session on the page."""
+    kinds = _kinds(calls)
+    ranked = _ranked(zip(kinds, calls, strict=True), KINDS_SHOWN)
+    if len(ranked) == 1 or not any(totals.cost for _, totals in ranked):
+        return None
+    agents = {(kind, agent) for kind, call in zip(kinds, calls, strict=True) if (agent := _agent(call))}
+    counts = Counter(kind for kind, _ in agents)
+    return ", ".join(f"{kind}{f' x{counts[kind]}' if counts[kind] > 1 else ''} {_money(totals)}" for kind, totals in ranked)
+
+
+def _kinds(calls: Sequence[Call]) -> list[str]:
+    """Of each call. An agent is of the type it was last said to be."""
+    types = {_agent(call): call.attribution.agent_type for call in calls if call.attribution.agent_type}
+    kinds = (types.get(_agent(call), "agents") if _agent(call) else call.attribution.request_class for call in calls)
+    return [printable((kind or "main").replace("_", " ")) for kind in kinds]
+
+
+def _agent(call: Call) -> tuple[str | None, str] | None:
+    """The agent that made the call; None for the main one."""
+    who = call.attribution
+    return (who.session, who.agent) if who.agent else None
+
+
+def _ranked(named: Iterable[tuple[str, Call]], most: int) -> list[tuple[str, Totals]]:
+    """The sums by name, the most expensive first; what there is beyond `most` in one."""
+    sums: dict[str, Totals] = defaultdict(lambda: ZERO)
+    for name, call in named:
+        sums[name] = plus(sums[name], of_call(call))
+    ranked = sorted(sums.items(), key=lambda item: (-item[1].cost, -item[1].total_tokens))
+    if rest := ranked[most:]:
+        ranked = [*ranked[:most], ("others", summed(totals for _, totals in rest))]
     return ranked
 
 
@@ -60,7 +93,7 @@ def _name(call: Call) -> str:
 
 def _money(totals: Totals) -> str:
     amounts = [(totals.spent, ""), (totals.api_value, " API value")]
-    known = " + ".join(f"${usd(amount):,.4f}{label}" for amount, label in amounts if amount)
+    known = " + ".join(f"{dollars(usd(amount))}{label}" for amount, label in amounts if amount)
     if totals.uncosted:
         return f"at least {known}" if known else "cost unknown"
     return known or "$0"
