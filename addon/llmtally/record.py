@@ -167,6 +167,10 @@ class Reading(NamedTuple):
     service_tier: str | None = None
     speed: str | None = None
     inference_geo: str | None = None
+    cache_miss_reason: str | None = None
+    """Why the prompt's beginning could not come from the cache, as the provider says when it was asked to compare."""
+    cache_missed_tokens: int | None = None
+    """How much of it, by the provider's estimate: it is not what was billed."""
     cost_usd: float | None = None
     """A cost the response itself states, in USD."""
     cost_approximate: bool = False
@@ -252,6 +256,10 @@ class Call(NamedTuple):
     request_service_tier: str | None = None
     speed: str | None = None
     inference_geo: str | None = None
+    cache_miss_reason: str | None = None
+    """As the provider says it: `tools_changed`, `model_changed`, `previous_message_not_found`..."""
+    cache_missed_tokens: int | None = None
+    """Its estimate of the input that the cache would have held: a magnitude, not what was billed."""
     ttft_ms: float | None = None
     duration_ms: float | None = None
     request_bytes: int | None = None

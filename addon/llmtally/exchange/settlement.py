@@ -94,6 +94,8 @@ class Settlement:
             request_service_tier=lane.request.service_tier,
             speed=reading.speed,
             inference_geo=reading.inference_geo,
+            cache_miss_reason=reading.cache_miss_reason,
+            cache_missed_tokens=reading.cache_missed_tokens,
             ttft_ms=_milliseconds(lane.started, lane.first_content),
             duration_ms=_milliseconds(lane.started, at),
             request_bytes=lane.request_bytes,

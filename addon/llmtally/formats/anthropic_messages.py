@@ -2,6 +2,8 @@
 
 `message_start` carries the input counts and a placeholder for the output; each `message_delta` repeats the counts so far.
 The last one wins, but an input or cache count never shrinks: clones send a late 0. Input counts exclude both caches.
+`diagnostics.cache_miss_reason` says why the cache could not be read, where the request asked for it
+(https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics).
 `usage.iterations`, when present, is the whole bill: compaction, the advisor and declined fallback hops stand only there.
 The same bodies come from AWS, Google, Azure and many gateways, and on a WebSocket the same events as frames.
 """
@@ -20,6 +22,7 @@ from .format import (
     Format,
     Turn,
     api_error,
+    cache_missed,
     count,
     described_error,
     items,
@@ -112,8 +115,13 @@ def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> 
         model=text(body.get("model")) or reading.model,
         finished=finished or reading.finished,
     )
-    reading = _with_usage(_with_stop(reading, body), body.get("usage"))
+    reading = _with_usage(_with_stop(_with_diagnosis(reading, body), body), body.get("usage"))
     return _with_cost(reading, body) if finished else reading
+
+
+def _with_diagnosis(reading: Reading, body: Mapping[str, Any]) -> Reading:
+    miss = mapping(mapping(body.get("diagnostics")).get("cache_miss_reason"))
+    return cache_missed(reading, miss.get("type"), miss.get("cache_missed_input_tokens")) if miss else reading
 
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:

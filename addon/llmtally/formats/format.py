@@ -22,6 +22,9 @@ ERROR_TYPE_CAP = 64
 SERVER_TOOLS_CAP = 32
 """Server tools kept of one response; providers know about ten."""
 
+REASON_CAP = 64
+"""Characters of the word for why a cache was missed: the longest known has 26."""
+
 COUNT_DIGITS = len(str(COUNT_CAP))
 """Digits of the largest count."""
 
@@ -180,6 +183,11 @@ def api_error(value: Any) -> ApiError | None:
         return None
     kind = next((found for key in ("type", "code", "status") if (found := value.get(key))), None)
     return described_error(kind, value.get("message"))
+
+
+def cache_missed(reading: Reading, reason: Any, tokens: Any) -> Reading:
+    """The reading with why the cache was missed, and the provider's estimate of how much; None or nonsense: not said."""
+    return reading._replace(cache_miss_reason=text(reason, REASON_CAP), cache_missed_tokens=count(tokens))
 
 
 def described_error(kind: Any, message: Any = None) -> ApiError:

@@ -2,7 +2,9 @@
 
 A whole body is a `response` object; a stream or socket sends events that hold one under `response`, with `usage` filled in
 only on the terminal event: `response.completed`, `.incomplete` or `.failed`. What hosted tools used stands beside `usage`, in
-`tool_usage`. On a socket each `response.create` of the client is answered by one such sequence; `stream_id` names its lane.
+`tool_usage`; why the cache was missed, for a client that asked, in `prompt_cache_diagnostics`
+(https://developers.openai.com/api/docs/guides/prompt-caching/diagnostics). On a socket each `response.create` of the client is
+answered by one such sequence; `stream_id` names its lane.
 """
 
 from __future__ import annotations
@@ -14,7 +16,20 @@ from typing import Any
 from ..record import ApiError, Part, Reading, Usage
 from .copilot import with_copilot_usage
 from .cost import read_cost_header
-from .format import Format, RequestReading, Turn, api_error, count, items, mapping, miscounted, read_json_request, text, utf8_len
+from .format import (
+    Format,
+    RequestReading,
+    Turn,
+    api_error,
+    cache_missed,
+    count,
+    items,
+    mapping,
+    miscounted,
+    read_json_request,
+    text,
+    utf8_len,
+)
 from .openai_usage import read_usage, with_usage
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"})
@@ -58,6 +73,9 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
         stopped_early=reason is not None or status == "incomplete" or reading.stopped_early,
         error=error or reading.error,
     )
+    diagnosis = mapping(response.get("prompt_cache_diagnostics"))
+    if diagnosis.get("type") == "cache_miss":
+        reading = cache_missed(reading, diagnosis.get("reason"), diagnosis.get("cache_missed_tokens"))
     usage, copilot = response.get("usage"), response.get("copilot_usage") or copilot
     if not usage and not copilot:
         return reading

@@ -49,6 +49,8 @@ COLUMNS = {
     "request_service_tier": "VARCHAR",
     "speed": "VARCHAR",
     "inference_geo": "VARCHAR",
+    "cache_miss_reason": "VARCHAR",
+    "cache_missed_tokens": "BIGINT",
     "started": "TIMESTAMP",
     "ended": "TIMESTAMP",
     "ttft_ms": "DOUBLE",
