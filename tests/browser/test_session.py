@@ -28,8 +28,8 @@ def agent(name: str, kind: str) -> Attribution:
     return MAIN._replace(agent=name, agent_type=kind, request_class="subagent")
 
 
-def turn(ended: float, read: int, written: int, cost: float, who: Attribution = MAIN) -> Call:
-    """One call of the session."""
+def turn(ended: float, read: int, written: int, cost: float, who: Attribution = MAIN, missed: str | None = None) -> Call:
+    """One call of the session; `missed`: why its cache was, as the provider says."""
     call = made_up_calls(1, ended, 1)[0]
     return call._replace(
         request_id=f"turn-{next(NUMBERS)}",
@@ -47,6 +47,7 @@ def turn(ended: float, read: int, written: int, cost: float, who: Attribution = 
         cost_source="prices",
         billing="api",
         attribution=who,
+        cache_miss_reason=missed,
         limits=(),
     )
 
@@ -60,7 +61,7 @@ def dear_session(now: float) -> Iterator[Call]:
     yield turn(start + 40, 4_000, 1_000, 0.10, agent("e1", "Explore"))
     yield turn(start + 50, 4_000, 1_000, 0.11, agent("e2", "Explore"))
     yield turn(start + 60, 4_000, 1_000, 0.02, agent("p1", "Plan"))
-    yield turn(start + 34 + PAUSE_MINUTES * 60, 0, LOST + 1_500, 0.44)
+    yield turn(start + 34 + PAUSE_MINUTES * 60, 0, LOST + 1_500, 0.44, missed="tools_changed")
     yield turn(start + 1_500, LOST + 1_500, 900, 0.06)
     yield turn(start + 1_600, 0, 9_000, 0.07, MAIN._replace(request_class="compaction"))
 
@@ -101,14 +102,15 @@ def test_which_turn_was_dear_and_why(dear: MadeUp, open_page: OpenPage) -> None:
     page.locator("#sessions-body tbody a").first.click()
     turns = page.locator("dialog section").filter(has_text="Turn by turn")
 
-    expect(turns).to_contain_text("The dearest is turn 4 at")
+    expect(turns).to_contain_text("The most expensive is turn 4 at")
     expect(turns).to_contain_text("$0.44")
     expect(turns).to_contain_text("The cache was lost in 1 turn")
+    expect(turns).to_contain_text("tokens were sent anew (tools changed).")
     expect(turns.locator(".hint [title='62,000']")).to_be_visible()
     marked = page.locator("table.session-calls tbody tr").filter(has_text="cache lost")
     expect(marked).to_have_count(1)
-    hint = marked.get_by_text("cache lost").get_attribute("title")
-    assert hint == "62,000 tokens that were in the cache were sent anew, after a pause of 14m"
+    hint = marked.get_by_text("cache lost: tools changed").get_attribute("title")
+    assert hint == "62,000 tokens that were in the cache were sent anew, after a pause of 14m: tools changed"
     assert page.locator("dialog path.slot-lost").get_attribute("d")
 
     turns.get_by_role("link").click()

@@ -112,6 +112,6 @@ function cells({ call, who, context, growth, lost }) {
     values.percent(cachedShare(call)),
     values.count(call.output_tokens, Boolean(call.estimated)),
     moneyCell(call),
-    el("span", { class: "chips" }, outcomeCell(call), lost && chip("cache lost", "warn", lost.text)),
+    el("span", { class: "chips" }, outcomeCell(call), lost && chip(lost.cause ? `cache lost: ${lost.cause}` : "cache lost", "warn", lost.text)),
   ];
 }

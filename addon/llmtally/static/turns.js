@@ -15,6 +15,8 @@ const BARS = 200;
 const SMALLEST_LOSS = 1024;
 /** Share of what was in the cache that may be missed for the rounding of counts. */
 const ROUNDING = 0.1;
+/** Causes named in a sentence. */
+const CAUSES = 3;
 /** A context smaller than this share of the one before was compacted, or is another conversation. */
 const SAME_CONTEXT = 0.9;
 
@@ -29,7 +31,7 @@ const ALL = "*";
 
 /**
  * The calls of a session, oldest first, each beside the one before of the same agent:
- * `{call, who, context, growth, lost: null or {tokens, text}}`. Agents have contexts of their own; titles and the like have none.
+ * `{call, who, context, growth, lost: null or {tokens, cause, text}}`. Agents have contexts of their own; titles and the like have none.
  */
 export function steps({ agents, calls }) {
   const types = agentTypes(agents);
@@ -56,8 +58,14 @@ function loss(before, call) {
   const tokens = Math.min(cached, contextTokens(call)) - call.cache_read_tokens;
   if (tokens < Math.max(SMALLEST_LOSS, ROUNDING * cached)) return null;
   const pause = format.duration(Date.parse(call.timestamp) - Date.parse(before.ended));
-  const switched = modelOf(before) === modelOf(call) ? "" : " and a change of the model";
-  return { tokens, text: `${format.exact(tokens)} tokens that were in the cache were sent anew, after a pause of ${pause}${switched}` };
+  const cause = causeOf(call) ?? (modelOf(before) === modelOf(call) ? null : "model changed");
+  const because = cause ? `: ${cause}` : "";
+  return { tokens, cause, text: `${format.exact(tokens)} tokens that were in the cache were sent anew, after a pause of ${pause}${because}` };
+}
+
+/** What the provider says had changed, where the client asked; that it could not compare is no cause. */
+function causeOf({ cache_miss_reason: reason }) {
+  return /_(changed|compacted)$/.test(reason ?? "") ? values.plain(reason.replaceAll("_", " ")) : null;
 }
 
 /** The types of agents by their ids; not every call of an agent tells its type. */
@@ -124,21 +132,29 @@ export class Turns {
 function summary(turns, session) {
   const priced = turns.filter(({ call }) => call.cost_usd);
   if (!priced.length) return null;
-  const dearest = priced.reduce((most, each) => (each.call.cost_usd > most.call.cost_usd ? each : most));
+  const most = priced.reduce((top, each) => (each.call.cost_usd > top.call.cost_usd ? each : top));
   const losses = turns.filter(({ lost }) => lost);
   const tokens = losses.reduce((sum, { lost }) => sum + lost.tokens, 0);
   const cost = losses.reduce((sum, { call }) => sum + (call.cost_usd ?? 0), 0);
-  const share = session.cost_usd ? ` (${format.percent((100 * dearest.call.cost_usd) / session.cost_usd)} of the session)` : "";
+  const share = session.cost_usd ? ` (${format.percent((100 * most.call.cost_usd) / session.cost_usd)} of the session)` : "";
   return [
-    "The dearest is ",
-    el("a", { href: callHash(dearest.call) }, `turn ${turns.indexOf(dearest) + 1} at ${format.clock(dearest.call.ended)}`),
+    "The most expensive is ",
+    el("a", { href: callHash(most.call) }, `turn ${turns.indexOf(most) + 1} at ${format.clock(most.call.ended)}`),
     ", ",
-    values.money(dearest.call.cost_usd),
+    values.money(most.call.cost_usd),
     `${share}.`,
     losses.length
-      ? [` The cache was lost in ${format.exact(losses.length)} turn${losses.length > 1 ? "s" : ""}, which cost `, values.money(cost), ": ", values.count(tokens), " tokens were sent anew."]
+      ? [` The cache was lost in ${format.exact(losses.length)} turn${losses.length > 1 ? "s" : ""}, which cost `, values.money(cost), ": ", values.count(tokens), " tokens were sent anew", causes(losses), "."]
       : null,
   ];
+}
+
+/** The causes that are known, the most frequent first: ` (tools changed ×3, model changed)`. */
+function causes(losses) {
+  const counts = new Map();
+  for (const { lost } of losses) if (lost.cause) counts.set(lost.cause, (counts.get(lost.cause) ?? 0) + 1);
+  const named = [...counts].sort(([, one], [, other]) => other - one).slice(0, CAUSES);
+  return named.length ? ` (${named.map(([cause, count]) => (count > 1 ? `${cause} ×${count}` : cause)).join(", ")})` : "";
 }
 
 function ticks(count) {
