@@ -212,6 +212,22 @@ def test_configured_limits(limits: ConfiguredLimits, expected: dict[str, Any]) -
     assert {name: current[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(
+    ("limits", "subjects"),
+    [
+        (ConfiguredLimits(output_tokens=12, total_tokens=1000), ["output tokens"]),
+        (ConfiguredLimits(total_tokens=120), ["total tokens"]),
+        (ConfiguredLimits(tokens=120), ["tokens"]),
+        (ConfiguredLimits(tokens=1000), []),
+    ],
+)
+def test_a_limit_nearly_used_up_is_a_problem(limits: ConfiguredLimits, subjects: list[str]) -> None:
+    """Said once, by the name under which it was set."""
+    problems = tracked(a_call(), limits=limits).usage(NOON)["problems"]
+
+    assert [problem["subject"] for problem in problems if problem["kind"] == "configured_limit"] == subjects
+
+
 def test_limits_are_read_from_the_option() -> None:
     """`name=number`, 0 for none."""
     assert ConfiguredLimits.parse(["output_tokens=500_000", "cost_usd = 12.5", "messages=0"]) == ConfiguredLimits(

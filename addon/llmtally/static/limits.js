@@ -19,6 +19,7 @@ const SOURCES = {
 const CONFIGURED = [
   ["output_tokens", "Output tokens", "total_output_tokens", "output_token_limit", "output_token_limit_pct", values.count],
   ["total_tokens", "Tokens", "total_tokens", "total_token_limit", "total_token_limit_pct", values.count],
+  ["tokens", "Tokens", "total_tokens", "token_limit", "token_pct", values.count],
   ["messages", "Calls", "total_calls", "message_limit", "message_pct", values.count],
   ["cost", "Cost", "total_cost_usd", "cost_limit_usd", "cost_pct", values.money],
 ];
@@ -124,7 +125,7 @@ function accountKey(key) {
 
 function configuredRows(usage) {
   const { current, predictions, window } = usage;
-  return CONFIGURED.filter(([, , , limit]) => current[limit]).map(([kind, name, used, limit, pct, shown]) => {
+  return CONFIGURED.filter(([, , , limit]) => isConfigured(limit, current)).map(([kind, name, used, limit, pct, shown]) => {
     const prediction = predictions.limits.find((each) => each.limit_kind === kind) ?? {};
     return {
       name,
@@ -137,6 +138,12 @@ function configuredRows(usage) {
       seen: [shown(current[used]), " of ", shown(current[limit])],
     };
   });
+}
+
+/** The untyped limit repeats a typed one where it was not set itself. */
+function isConfigured(limit, current) {
+  const repeats = limit === "token_limit" && [current.output_token_limit, current.total_token_limit].includes(current[limit]);
+  return Boolean(current[limit]) && !repeats;
 }
 
 /** Where a limit that fills evenly stands at the reset. */

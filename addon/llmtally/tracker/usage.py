@@ -214,6 +214,8 @@ def _problems(
         "message_pct": "calls",
         "cost_pct": "cost",
     }
+    if current["token_limit"] not in (current["output_token_limit"], current["total_token_limit"]):
+        names["token_pct"] = "tokens"  # the untyped limit, set by itself
     problems += [
         {"kind": "configured_limit", "subject": subject, "count": None, "pct": current[field]}
         for field, subject in names.items()
