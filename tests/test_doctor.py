@@ -6,6 +6,7 @@ import datetime
 import json
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -23,9 +24,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from calls import a_call, write
-from llmtally import cli
+from llmtally import cli, presence
 from llmtally.doctor import Setting, counted, programs
 from llmtally.journal import utc_day
+from llmtally.presence import Presence
 from llmtally_run import PROXY_VARIABLES
 from upstream.handler import DEADLINE
 from upstream.proxy import ROOT, Proxy
@@ -435,18 +437,37 @@ def test_those_that_went_past_on_another_day(tmp_path: Path, days_ago: int, leve
     assert [each.level for each in findings if each.check == "bypassed"] == [level]
 
 
-def test_a_proxy_that_was_killed(patient: Patient) -> None:
-    """Its file is taken away."""
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    presence = {"pid": ended.pid, "version": "1", "listens": [["regular", "127.0.0.1", 1]], "confdir": "", "intercept": "all"}
-    (patient.directory / "proxies").mkdir()
-    (patient.directory / "proxies" / f"{ended.pid}.json").write_text(json.dumps(presence))
+def test_a_proxy_that_was_killed(patient: Patient, a_free_port: int) -> None:
+    """Its file is taken away, and a process that has its number by now is left alone."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        _announce(patient, process, a_free_port)
+        file = patient.directory / "proxies" / f"{process.pid}.json"
+        file.write_text(json.dumps({**json.loads(file.read_bytes()), "birth": "another boot 1234"}))
 
-    finding = patient.examined()[1]["proxy"][0]
+        finding = patient.examined()[1]["proxy"][0]
 
-    assert finding["level"] == "note"
-    assert "proxy" not in patient.examined(finding["cure"])[1]
+        assert (finding["level"], finding["cure"]) == ("note", f"rm {file}")
+        assert "proxy" not in patient.examined(finding["cure"])[1]
+        assert process.poll() is None
+
+
+def test_a_proxy_that_does_not_answer(patient: Patient, a_free_port: int) -> None:
+    """It lives and nobody can connect to it: it is ended."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        _announce(patient, process, a_free_port)
+
+        finding = patient.broken("proxy")
+        patient.shell(finding["cure"])
+
+        assert process.wait(DEADLINE) == -signal.SIGTERM
+    assert patient.examined()[1]["proxy"][0]["level"] == "note"
+
+
+def _announce(patient: Patient, process: subprocess.Popen[bytes], port: int) -> None:
+    presence.announce(
+        patient.directory,
+        Presence(pid=process.pid, version="1", listens=(("regular", "127.0.0.1", port),), confdir="", intercept="all"),
+    )
 
 
 def test_as_people_read_it(patient: Patient, a_free_port: int) -> None:

@@ -1,7 +1,8 @@
 """Which proxies are at work on a directory: each keeps a file `proxies/PID.json` there while it runs.
 
 `llmtally run` joins one of them, `llmtally doctor` looks at them. A killed proxy leaves its file, so a file alone says nothing:
-the process has to live and its port to answer. No secret stands in it, not even the page's token.
+the very process that wrote it has to live, and its port to answer; the number may be another's by now, and so may the port.
+No secret stands in it, not even the page's token. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, fields
+import subprocess
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from .whole_file import write_whole
 
 FOLDER = "proxies"
+
+PROC = Path("/proc")
 
 OWNER = "LLMTALLY_OWNED_BY"
 """Environment variable by which `llmtally run` marks a proxy as its own."""
@@ -46,6 +50,8 @@ class Presence:
     """The run whose own it is: it ends with it, so nobody else joins."""
     page: str | None = None
     """Where its page is."""
+    birth: str | None = None
+    """When its process began, see `birth_of`; `announce` fills it in."""
 
     @property
     def regular(self) -> tuple[str, int] | None:
@@ -56,16 +62,22 @@ class Presence:
         return None
 
     @property
+    def is_alive(self) -> bool:
+        """Whether its process is there, and no other one under its number."""
+        return self.birth is not None and birth_of(self.pid) == self.birth
+
+    @property
     def answers(self) -> bool:
-        """Whether it is alive."""
-        return is_alive(self.pid) and any(accepts(_reachable(host), port) for _, host, port in self.listens)
+        """Whether it is alive and accepts connections."""
+        return self.is_alive and any(accepts(_reachable(host), port) for _, host, port in self.listens)
 
 
 def announce(directory: Path, presence: Presence) -> None:
     """Say that a proxy runs, or what has changed about it. Raises OSError."""
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    write_whole(folder / f"{presence.pid}.json", json.dumps(asdict(presence)).encode())
+    born = replace(presence, birth=birth_of(presence.pid))
+    write_whole(folder / f"{presence.pid}.json", json.dumps(asdict(born)).encode())
 
 
 def withdraw(directory: Path, pid: int) -> None:
@@ -90,15 +102,33 @@ def running(directory: Path) -> list[Presence]:
     return [presence for presence in announced(directory) if presence.answers]
 
 
-def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+def birth_of(pid: int, *, proc: Path = PROC) -> str | None:
+    """When a process began, the same text at every look; None where there is no such process, or nothing tells.
+
+    On Linux in clock ticks of the kernel that runs, so that setting the clock does not change it; elsewhere in seconds, as ps says.
+    """
     try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except (OSError, OverflowError):
-        return False
-    return True
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return _as_ps_says(pid)
+    try:
+        stat = (proc / str(pid) / "stat").read_text(errors="replace")
+    except OSError:
+        return None
+    return f"{boot} {stat.rpartition(')')[2].split()[_START_TIME]}"
+
+
+_START_TIME = 19
+"""Field 22 of /proc/PID/stat, counted from what follows the name."""
+
+
+def _as_ps_says(pid: int) -> str | None:
+    command = ["ps", "-o", "lstart=", "-p", str(pid)]
+    plain = {**os.environ, "LC_ALL": "C", "TZ": "UTC0"}
+    try:
+        return subprocess.check_output(command, env=plain, stderr=subprocess.DEVNULL, text=True).strip() or None  # noqa: S603  the machine's ps
+    except (OSError, subprocess.SubprocessError):
+        return None
 
 
 def accepts(host: str, port: int) -> bool:

@@ -26,7 +26,7 @@ def examine(setting: Setting) -> Iterator[Finding]:
         if each.answers:
             running += 1
             yield Finding("proxy", "ok", _describe(each))
-        elif presence.is_alive(each.pid):
+        elif each.is_alive:
             yield Finding("proxy", "broken", f"The proxy of process {each.pid} does not answer.", f"kill {each.pid}")
         else:
             file = setting.directory / presence.FOLDER / f"{each.pid}.json"
