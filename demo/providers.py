@@ -121,7 +121,9 @@ def _anthropic(model: str, turn: Turn) -> Events:
         "cache_creation": {"ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0},
         "service_tier": "standard",
     }
-    return sse(*anthropic_events(f"msg_{uuid4().hex}", model, usage, turn.output, _words(turn)))
+    missed = {"type": turn.missed, "cache_missed_input_tokens": turn.uncached}
+    more = {"diagnostics": {"cache_miss_reason": missed}} if turn.missed else {}
+    return sse(*anthropic_events(f"msg_{uuid4().hex}", model, usage, turn.output, _words(turn), **more))
 
 
 def _responses(model: str, turn: Turn) -> Events:

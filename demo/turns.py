@@ -20,7 +20,10 @@ TROUBLES_EVERY = 28
 """Of so many calls of a user these go wrong, far more than in life: within a minute each kind has been seen."""
 
 CACHE_MISS = 0.04
-"""How often a cache has expired."""
+"""How often nothing comes from the cache."""
+
+MISSES = ("tools_changed", "tools_changed", "messages_changed", "previous_message_not_found")
+"""Why, as Anthropic words it; the last: it has expired."""
 
 COMPACTED_AT, COMPACTED_TO = 150_000, 14_000
 """Tokens of context at which agents sum up the conversation, and what is left of it."""
@@ -39,6 +42,8 @@ class Turn:
     seconds: float
     """From the request to the end of the answer."""
     fate: Fate = "answered"
+    missed: str | None = None
+    """Why nothing came from the cache."""
 
     def to_header(self) -> str:
         """As the client sends it along."""
@@ -64,7 +69,8 @@ class Conversation:
         chance = self._chance
         said = int(self._talkative * min(chance.lognormvariate(6.9, 0.9), 12_000))
         output = 15 + int(self._talkative * min(chance.lognormvariate(5.7, 0.8), 4_000))
-        cached = 0 if chance.random() < CACHE_MISS else self._context
+        missed = chance.choice(MISSES) if chance.random() < CACHE_MISS else None
+        cached = 0 if missed else self._context
         turn = Turn(
             cached=cached,
             uncached=self._context - cached + said,
@@ -72,6 +78,7 @@ class Conversation:
             reasoning=int(output * chance.uniform(0, 0.6)),
             seconds=min(1.2 + output / 130, 7.0),
             fate=fate,
+            missed=missed,
         )
         if fate == "answered":
             self._context += said + output

@@ -108,8 +108,10 @@ CODERS: dict[str, Callable[[], Coder]] = {
 }
 
 
-def anthropic_events(message_id: str, model: str, usage: Json, output_tokens: int, texts: tuple[str, ...]) -> tuple[Json, ...]:
-    """A whole Anthropic stream that ends well; `usage` is what `message_start` says, the rest is added at the end."""
+def anthropic_events(
+    message_id: str, model: str, usage: Json, output_tokens: int, texts: tuple[str, ...], **more: Any
+) -> tuple[Json, ...]:
+    """A whole Anthropic stream that ends well; `usage` is what `message_start` says, with `more` beside it; the rest comes last."""
     start: dict[str, Any] = {
         "id": message_id,
         "type": "message",
@@ -119,6 +121,7 @@ def anthropic_events(message_id: str, model: str, usage: Json, output_tokens: in
         "stop_reason": None,
         "stop_sequence": None,
         "usage": {**usage, "output_tokens": 1},
+        **more,
     }
     return (
         {"type": "message_start", "message": start},
