@@ -38,7 +38,7 @@ FLOORS = (
         "presence",
         "status",
     },
-    {"addon", "live", "later", "tap", "launch", "doctor"},
+    {"addon", "live", "journal_page", "later", "tap", "launch", "doctor"},
     {"cli", "commands", "statusline", "__main__"},
 )
 """From the ground up. A module imports from floors below, or from its own without going in circles."""
@@ -123,6 +123,15 @@ def test_a_library_is_known_in_one_place(library: str, only: tuple[str, ...]) ->
     importers = {name for name, path in modules().items() if library in {dotted.split(".")[0] for dotted in imported(name, path)}}
 
     assert [name for name in importers if not any(name == one or name.startswith(f"{one}.") for one in only)] == []
+
+
+def test_windows_is_refused() -> None:
+    """In one sentence that names the cure, before anything else can fail."""
+    program = "import os; os.name = 'nt'; import llmtally"
+    said = subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+
+    assert said.returncode == 1
+    assert "WSL" in said.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("name", ["llmtally", "llmtally.cli", "llmtally.statusline"])

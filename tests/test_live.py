@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import socket
 import urllib.request
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 import calls
 from llmtally.journal import Journal
@@ -137,3 +140,18 @@ def test_the_page(tmp_path: Path) -> None:
         assert not live.is_page(("127.0.0.1", port))
 
     run(test)
+
+
+def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No page, which is said with its cure."""
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+            assert live.serve(host="127.0.0.1", port=taken.getsockname()[1], token=TOKEN, explain=Pricer().price) is None
+            assert live.page is None
+            live.close()
+
+    run(test)
+
+    assert "Address already in use. Everything else works. Choose another port with --set usage_web_port=PORT" in caplog.text

@@ -48,7 +48,7 @@ def test_usage_is_the_trackers(site: Site) -> None:
     expected = json.loads(json.dumps(site.call(site.tracker.usage, NOW)))
 
     assert answer.pop("version")
-    assert answer.pop("journal") == {"healthy": True, "errors": 0, "lost": 0, "waiting": 0}
+    assert answer.pop("journal") == {"healthy": True, "errors": 0, "lost": 0, "waiting": 0, "followed": False}
     assert answer.pop("proxy") is None
     assert answer == expected
     assert answer["today"]["calls"] == 300
@@ -69,7 +69,7 @@ def test_a_journal_in_trouble_is_a_problem() -> None:
         site.runtime[0] = replace(site.runtime[0], journal_healthy=False, journal_lost=3)
         answer = site.get("/api/usage").json()
 
-    assert answer["journal"] == {"healthy": False, "errors": 0, "lost": 3, "waiting": 0}
+    assert answer["journal"] == {"healthy": False, "errors": 0, "lost": 3, "waiting": 0, "followed": False}
     assert {"kind": "journal", "subject": None, "count": 3, "pct": None} in answer["problems"]
 
 
@@ -585,12 +585,11 @@ def test_no_page_no_timer() -> None:
 
 
 def test_a_port_that_is_taken() -> None:
-    """No page, said with its cure; nothing else is disturbed."""
+    """No page, which is said; nothing else is disturbed."""
     with running() as first, running(port=first.port) as second:
         (trouble,) = second.troubles
 
         assert f"no page at 127.0.0.1:{first.port}: Address already in use" in trouble
-        assert "--set usage_web_port=PORT" in trouble
         assert first.get("/healthz").status == 200
         second.call(second.server.publish, {})
 

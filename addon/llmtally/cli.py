@@ -17,12 +17,13 @@ EXAMPLES = """
 \b
 Examples:
   llmtally run -- claude -p "hello"     run a client, print what it spent
+  llmtally page                         what was spent on what, in the browser
   llmtally tail                         calls as they happen
   llmtally report                       what each day cost
   llmtally doctor                       why nothing is counted
 """
 
-COMMANDS = ("run", "report", "statusline", "doctor", "sql", "tail", "reconcile", "completion")
+COMMANDS = ("run", "page", "report", "statusline", "doctor", "sql", "tail", "reconcile", "completion")
 """In the order of the help. Each is `command` in the module of its name in `commands/`."""
 
 

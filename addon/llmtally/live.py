@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 BATCH = 40
 """Calls that are read back before the traffic has its turn: some 1 ms. Fewer cost more each, as reading and adding take turns."""
 
+WITHOUT_PAGE = (
+    "Everything else works. Choose another port with --set usage_web_port=PORT, or do without the page: --set usage_web=false."
+)
+
 
 class Live:
     """The journal of a directory, the state that its calls add up to, and the page that shows it."""
@@ -112,7 +116,7 @@ class Live:
             clock=self._clock,
             runtime=self._runtime,
             explain=explain,
-            on_trouble=logger.warning,
+            on_trouble=lambda trouble: logger.warning("%s %s", trouble, WITHOUT_PAGE),
         )
         if not web.start():
             return None

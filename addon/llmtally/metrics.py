@@ -42,6 +42,8 @@ class Runtime:
     """Records that were never written."""
     journal_waiting: int = 0
     """Records not written yet."""
+    journal_followed: bool = False
+    """Others write it; here it is only read."""
     reached_at: tuple[str, int] | None = None
     """Where clients connect to."""
     ca: str | None = None

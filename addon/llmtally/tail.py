@@ -22,12 +22,12 @@ class _Place:
 
 
 class Follower:
-    """Gives the journal's calls in the order they were written, from the newest two days on.
+    """Gives the journal's calls in the order they were written, from a day on, or from the newest two days.
 
     A call that ended just before midnight may be written to yesterday's file after today's was begun, so both are watched.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, since: date | None = None) -> None:
         self.damaged = 0
         """Lines that are no record."""
         self.unreadable: dict[Path, str] = {}
@@ -35,7 +35,7 @@ class Follower:
         self._directory = directory
         self._places: dict[Path, _Place] = {}
         newest = days(directory)[-1:]
-        self._since: date | None = newest[0][0] - timedelta(days=1) if newest else None
+        self._since = since or (newest[0][0] - timedelta(days=1) if newest else None)
 
     def poll(self) -> Iterator[tuple[bytes, Call]]:
         """What has been written since the last time: each line and its call."""

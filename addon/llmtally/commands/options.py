@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..filters import Filter
     from ..journal import DamageReport
     from ..local_time import Zone
+    from ..tail import Follower
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -132,6 +133,14 @@ def note_damage(damage: DamageReport) -> None:
             note(f"  {each}")
         if more := damage.count - len(damage.first):
             note(f"  and {more:,} more")
+
+
+def note_skipped(follower: Follower) -> None:
+    """Say how much of a journal that is followed was skipped."""
+    if follower.damaged:
+        note(f"{follower.damaged:,} damaged lines were skipped; `llmtally report` names them.")
+    for path, reason in follower.unreadable.items():
+        note(f"{path}: {reason}.")
 
 
 def nothing(message: str) -> NoReturn:

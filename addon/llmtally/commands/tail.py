@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import chosen, filter_options, journal_option, note, nothing
+from .options import chosen, filter_options, journal_option, note, note_skipped, nothing
 
 if TYPE_CHECKING:
     from ..filters import Filter
@@ -63,7 +63,7 @@ def command(count: int, follow: bool, as_json: bool, directory: Path, **filters:
         last = deque(_matching(follower, asked), maxlen=count)
         for line, call in last:
             printer(line, call)
-        _note(follower)
+        note_skipped(follower)
         if not follow and not last:
             nothing(f"No calls in {directory} match.")
         if follow and not last and sys.stderr.isatty():
@@ -76,13 +76,6 @@ def command(count: int, follow: bool, as_json: bool, directory: Path, **filters:
 
 def _matching(follower: Follower, asked: Filter) -> Iterator[tuple[bytes, Call]]:
     return ((line, call) for line, call in follower.poll() if asked.accepts(call))
-
-
-def _note(follower: Follower) -> None:
-    if follower.damaged:
-        note(f"{follower.damaged:,} damaged lines were skipped; `llmtally report` names them.")
-    for path, reason in follower.unreadable.items():
-        note(f"{path}: {reason}.")
 
 
 def _printer(zone: Zone, *, as_json: bool) -> Callable[[bytes, Call], None]:

@@ -3,7 +3,7 @@
 | path | answer |
 |---|---|
 | `/`, and each file of `static/` | the page |
-| `/api/usage?account=` | `Tracker.usage`, and `version`, `journal{healthy, errors, lost, waiting}`, `proxy{host, port, ca}` |
+| `/api/usage?account=` | `Tracker.usage`, `version`, `journal{healthy, errors, lost, waiting, followed}`, `proxy{host, port, ca}` |
 | `/api/calls?limit=&before=` and `FILTERS` | `{calls: [records, newest first]}` |
 | `/api/calls/{request_id}` | `{call: record, cost: the fields of record.Cost, by today's prices}` |
 | `/api/sessions?limit=&rank=cost\\|updated_at&account=` | `{sessions: [rows]}` |
@@ -232,6 +232,7 @@ class App:
             "errors": runtime.journal_errors,
             "lost": runtime.journal_lost,
             "waiting": runtime.journal_waiting,
+            "followed": runtime.journal_followed,
         }
         proxy = None
         if runtime.reached_at is not None:

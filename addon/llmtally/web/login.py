@@ -34,7 +34,7 @@ def _page(notice: str) -> bytes:
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Log in</button>
 </form>
-<p>Open the address that mitmproxy printed at its start: it has the token. The token is also in the file <code>web-token</code> of
+<p>Open the address that was printed at the start: it has the token. A proxy's token is also in the file <code>web-token</code> of
 <code>usage_dir</code>. Already logged in? <a href="/">Go to the page.</a></p>
 </main>
 </body>

@@ -84,10 +84,7 @@ class WebServer:
         except (OSError, OverflowError, UnicodeError) as problem:
             listener.close()
             reason = problem.strerror if isinstance(problem, OSError) else problem
-            self._on_trouble(
-                f"There is no page at {_authority(self._host, self._port)}: {reason}. Everything else works. "
-                "Choose another port with --set usage_web_port=PORT, or do without the page: --set usage_web=false."
-            )
+            self._on_trouble(f"There is no page at {_authority(self._host, self._port)}: {reason}.")
             return False
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
