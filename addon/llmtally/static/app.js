@@ -42,7 +42,7 @@ const byId = (id) => document.getElementById(id);
 const calls = new Calls(paint, failed);
 const sessions = new Sessions(failed);
 const timeline = new Timeline(loadSeries);
-const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables }, failed);
+const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables, breakdown: openBreakdown }, failed);
 
 // What the proxy says
 
@@ -78,6 +78,7 @@ function showUsage(usage) {
   format.setClock(usage.generated_at);
   const wasRestoring = view.usage?.restoring;
   view.usage = usage;
+  view.isStale.sheet ||= sheet.path[0] === "breakdown";
   Object.keys(usage.week.per_model).forEach(slotOf);
   paint();
   if (wasRestoring && !usage.restoring) loadAll();
@@ -266,6 +267,19 @@ async function openTables() {
   if (!view.series || !view.usage) return gone("Over time", null, "The proxy does not answer.");
   const { tablesPage } = await import("./tables_sheet.js");
   return tablesPage(view.series, view.usage);
+}
+
+async function openBreakdown() {
+  if (!view.usage) await loadUsage();
+  if (!view.usage) return gone("Where it went", null, "The proxy does not answer.");
+  view.sheetAt = Date.now();
+  const { breakdownPage } = await import("./breakdown_sheet.js");
+  return breakdownPage(() => view.usage, showCalls);
+}
+
+function showCalls(filter, value) {
+  sheet.dialog.close();
+  calls.only(filter, value);
 }
 
 sheet.route();

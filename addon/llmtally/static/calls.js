@@ -6,6 +6,7 @@ import { el, put, spoken, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { keyOf, modelOf, shortName, slotOf } from "./models.js";
 import { ask } from "./server.js";
+import { lastDirectory } from "./shares.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
@@ -30,7 +31,7 @@ const COLUMNS = [
   { title: "Outcome", kind: "outcome" },
 ];
 
-const OUTCOMES = {
+export const OUTCOMES = {
   complete: ["complete", "plain"],
   incomplete: ["cut short", "plain"],
   client_aborted: ["aborted", "warn"],
@@ -100,13 +101,15 @@ export class Calls {
   }
 
   matches(record) {
-    const { model, client, session, outcome, coverage } = this.filters;
+    const { model, client, session, outcome, coverage, project, request_class: work } = this.filters;
     return (
       (!model || record.model === model || record.request_model === model) &&
       (!client || record.client === client) &&
       (!session || record.session === session) &&
       (!outcome || record.outcome === outcome) &&
       (!coverage || record.coverage === coverage) &&
+      (!project || record.project === project) &&
+      (!work || record.request_class === work) &&
       (!this.account || (record.account ?? NOBODY) === this.account)
     );
   }
@@ -160,15 +163,23 @@ export class Calls {
       client: named(clients.map(pair), this.filters.client),
       session: named(sessions, this.filters.session),
       outcome: outcomes(),
+      ...this.unoffered(),
     };
+  }
+
+  /** Filters that are set elsewhere, and can only be taken back here. */
+  unoffered() {
+    const { project, request_class: work } = this.filters;
+    return { ...(project && { project: [[project, lastDirectory(project)]] }), ...(work && { request_class: [[work, work]] }) };
   }
 
   select(name, options) {
     const chosen = name === "outcome" && this.filters.coverage ? `coverage:${this.filters.coverage}` : (this.filters[name] ?? "");
-    const all = el("option", { value: "" }, `All ${name}s`);
+    const word = name === "request_class" ? "kind of work" : name;
+    const all = el("option", { value: "" }, `All ${word.replace(/^\w+/, "$&s")}`);
     return el(
       "select",
-      { name, "aria-label": name, class: chosen ? "on" : "", onchange: (event) => this.choose(name, event.target.value) },
+      { name, "aria-label": word, class: chosen ? "on" : "", onchange: (event) => this.choose(name, event.target.value) },
       all,
       options.map(([value, text]) => el("option", { value, selected: value === chosen }, values.plain(text).slice(0, 60))),
     );
@@ -192,7 +203,13 @@ export class Calls {
     else if (value) next[name] = value;
     this.filters = next;
     this.refilter();
-    document.querySelector(`#filters select[name="${name}"]`).focus();
+    (document.querySelector(`#filters select[name="${name}"]`) ?? document.querySelector("#filters select")).focus();
+  }
+
+  /** Show the calls of one name alone. */
+  only(name, value) {
+    this.filters = {};
+    this.choose(name, value);
   }
 
   refilter() {
@@ -222,10 +239,6 @@ function named(pairs, chosen) {
 function merged(fresh, records) {
   const known = new Set(fresh.map((record) => record.request_id));
   return [...fresh, ...records.filter((record) => !known.has(record.request_id))].slice(0, PAGE);
-}
-
-function lastDirectory(path) {
-  return path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1);
 }
 
 /** As the sessions table names it, with the beginning of its id. */

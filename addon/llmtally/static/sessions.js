@@ -1,5 +1,5 @@
 /**
- * The most expensive sessions, or the latest: one that is at work now may not be among the week's dearest yet.
+ * The most expensive sessions, or the latest: one that is at work now may not be among the week's most expensive yet.
  */
 
 import { Choice } from "./choice.js";
@@ -7,20 +7,23 @@ import { el, put, swatch } from "./dom.js";
 import * as format from "./format.js";
 import { slotOfName } from "./models.js";
 import { ask } from "./server.js";
+import { isRough, isUnknown } from "./shares.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
+
+export const MONEY_HINT = "API value: what a subscription's calls would have cost at the API's prices, not a bill";
 
 const COLUMNS = [
   { title: "Session" },
   { title: "Model", kind: "model c2" },
   { title: "Calls", kind: "n c2" },
   { title: "Tokens", kind: "n c1", hint: "Below: cache hit rate, the share of the input that was read from a cache" },
-  { title: "Cost", kind: "n", hint: "API value: what a subscription's calls would have cost at the API's prices, not a bill" },
+  { title: "Cost", kind: "n", hint: MONEY_HINT },
   { title: "Active", kind: "n c1" },
 ];
 
 const RANKS = [
-  ["cost", "Dearest", "most expensive first"],
+  ["cost", "Most expensive", "most expensive first"],
   ["updated_at", "Latest", "latest first"],
 ];
 const LATEST = 50;
@@ -93,18 +96,18 @@ function cells(row) {
     [swatch(slotOfName(row.model)), values.name(row.model)],
     values.count(row.calls),
     el("span", { class: "two" }, values.count(row.total_tokens), el("small", {}, values.percent(row.cache_hit_pct), " cached")),
-    el("span", { class: "two" }, cost(row)),
+    el("span", { class: "two" }, moneyOf(row)),
     values.liveTime(row.updated_at, "ago"),
   ];
 }
 
 /** What was spent; below it, or alone, what a subscription's calls are worth. */
-function cost(row) {
-  const isRough = row.unpriced > 0 || row.uncounted > 0;
-  if (row.cost_usd === null) return [values.unknown(), el("small", {}, row.unpriced ? "unpriced" : "")];
-  const worth = row.api_value_usd && values.money(row.api_value_usd, isRough);
-  if (!row.spent_usd && worth) return [el("span", { class: "worth" }, worth), el("small", {}, "API value")];
-  return [values.money(row.spent_usd, isRough), el("small", {}, worth ? [worth, " API value"] : "spent")];
+export function moneyOf(totals) {
+  const rough = isRough(totals);
+  if (isUnknown(totals)) return [values.unknown(), el("small", {}, totals.unpriced ? "unpriced" : "")];
+  const worth = totals.api_value_usd && values.money(totals.api_value_usd, rough);
+  if (!totals.spent_usd && worth) return [el("span", { class: "worth" }, worth), el("small", {}, "API value")];
+  return [values.money(totals.spent_usd, rough), el("small", {}, worth ? [worth, " API value"] : "spent")];
 }
 
 /** The label, and the beginning of the id: a project has many sessions. */

@@ -113,7 +113,7 @@ export function costWord(totals) {
   return totals.spent_usd ? "Cost incl. API value" : "API value";
 }
 
-/** The models of a series, the dearest first. */
+/** The models of a series, the most expensive first. */
 export function byCost(series) {
   return Object.keys(series.models).sort((one, other) => spentOn(series, other) - spentOn(series, one));
 }

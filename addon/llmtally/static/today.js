@@ -2,8 +2,10 @@
  * What today costs, how fast it goes, and what it is made of.
  */
 
-import { el, morph } from "./dom.js";
+import { el, morph, swatch } from "./dom.js";
 import * as format from "./format.js";
+import { shortName, slotOf } from "./models.js";
+import { isUnknown, lastDirectory, NAMELESS, ranked, shareOf } from "./shares.js";
 import * as values from "./values.js";
 
 const BUCKETS = [
@@ -32,6 +34,7 @@ export function drawToday(usage) {
   morph(
     document.getElementById("today-body"),
     el("dl", { class: "figures-row" }, moneyFigures(today), burnFigure(burn, usage.last_hour)),
+    where(today),
     mix(today),
     el("ul", { class: "coverage", "aria-label": "Coverage: responses today by how they were read" }, coverageItems(coverage)),
   );
@@ -56,11 +59,6 @@ function moneyFigures(today) {
   return both;
 }
 
-/** No sum of nothing but unknowns is 0. */
-function isUnknown(totals) {
-  return totals.cost_usd === null || (!totals.cost_usd && totals.unpriced + totals.uncounted > 0);
-}
-
 function burnFigure(burn, hour) {
   const cost = isUnknown(hour) ? null : burn.cost_usd_per_minute * HOUR;
   const window = format.duration(burn.observed_minutes * 60_000);
@@ -69,6 +67,17 @@ function burnFigure(burn, hour) {
     [values.money(cost), el("span", { class: "per" }, "/h")],
     el("span", { title: `over the last ${window}; ${format.exact(burn.output_tokens_per_minute)} output tokens a minute` }, values.count(burn.tokens_per_minute), " tokens/min"),
   );
+}
+
+/** The project and the model that most of it went to, and the way to all the others. */
+function where(today) {
+  const lead = (named, shown) => {
+    const [name, totals] = ranked(named).find(([each]) => !NAMELESS.includes(each)) ?? [];
+    return name && el("span", { class: "lead" }, shown(name), " ", values.percent(100 * shareOf(totals, today)));
+  };
+  const bold = (name) => el("b", { class: "name" }, values.plain(name).slice(0, 80));
+  const leads = [lead(today.per_project, (name) => bold(lastDirectory(name))), lead(today.per_model, (name) => [swatch(slotOf(name)), bold(shortName(name))])].filter(Boolean);
+  return el("a", { class: "where", href: "#/breakdown" }, leads.length > 0 && [el("span", {}, "Most on"), leads], el("span", { class: "more" }, "Where it went ›"));
 }
 
 function mix(today) {
