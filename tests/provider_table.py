@@ -1,4 +1,4 @@
-"""The README's provider table, from the rows themselves. Run it to write the table: `python tests/provider_table.py`."""
+"""The provider table of the documents, from the rows themselves. Run it to write the table: `python tests/provider_table.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "addon"))
 
 from llmtally.providers import PROVIDERS  # noqa: E402  the script runs outside the tests too
 
-README = ROOT / "README.md"
+DOCUMENT = ROOT / "docs" / "providers.md"
 BLOCK = re.compile(r"(<!-- providers: .*? -->\n).*?(<!-- /providers -->)", re.DOTALL)
 
 
@@ -25,10 +25,10 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(readme: str) -> str:
-    """The README with the table as it should be."""
-    return BLOCK.sub(lambda found: found.group(1) + table() + found.group(2), readme)
+def with_table(document: str) -> str:
+    """The document with the table as it should be."""
+    return BLOCK.sub(lambda found: found.group(1) + table() + found.group(2), document)
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text()))
+    DOCUMENT.write_text(with_table(DOCUMENT.read_text()))
