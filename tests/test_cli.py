@@ -389,7 +389,6 @@ def test_a_closed_pipe_is_no_error(directory: Path) -> None:
 DOCTOR = ("doctor", "--no-probe", "--confdir", "/does/not/exist")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
     """Colour, and no line that wraps; with `NO_COLOR` no colour."""
@@ -406,7 +405,6 @@ def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
     assert "≥$98,766.68" in text
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_text_breaks_between_words(directory: Path) -> None:
     """Of notes, and of doctor's findings, which stay in their column; a command is left whole, to be copied."""
     notes = in_terminal(30, "report", "--dir", str(directory)).splitlines()
@@ -417,7 +415,6 @@ def test_text_breaks_between_words(directory: Path) -> None:
     assert [line for line in findings if len(line) > 60 and not line.startswith("        $ ")] == []
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_terminal_for_nothing_but_text(directory: Path) -> None:
     """`TERM=dumb` gets no colour from any command."""
     assert "\x1b" not in in_terminal(80, "report", "--dir", str(directory), TERM="dumb")
@@ -425,7 +422,6 @@ def test_a_terminal_for_nothing_but_text(directory: Path) -> None:
     assert "\x1b" not in in_terminal(80, *DOCTOR, "--dir", str(directory), ends=(0, 1), TERM="dumb")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_calls_are_rows_of_a_terminal(directory: Path, width: int) -> None:
     """Of its width, with as much as it has room for; a day that is another one is said."""
@@ -442,7 +438,6 @@ def test_calls_are_rows_of_a_terminal(directory: Path, width: int) -> None:
     assert "$12,345.50" in lines[-1]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_all_fields_of_a_record_on_a_terminal(directory: Path) -> None:
     """Fifty columns are printed below each other, not squeezed into nothing."""
     lines = in_terminal(80, "sql", "select * from calls limit 1", "--dir", str(directory), TERM="dumb").splitlines()
@@ -450,7 +445,6 @@ def test_all_fields_of_a_record_on_a_terminal(directory: Path) -> None:
     assert ["provider", "anthropic"] in [line.split() for line in lines]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no pseudo-terminals there")
 def test_a_bar_for_what_takes_long(directory: Path) -> None:
     """Once patience is at its end; nothing before."""
     slow = "SELECT count(*) FROM range(20000) a(i), range(20000) b(i) WHERE hash(a.i, b.i) = 0"
@@ -482,7 +476,6 @@ def test_a_full_disk_is_one_line(directory: Path, arguments: list[str]) -> None:
     assert (said.returncode, said.stderr) == (2, "Error: standard output: No space left on device.\n")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no shell")
 def test_a_closed_output_is_no_error(directory: Path) -> None:
     """Some close it to be rid of it."""
     shell = f"'{sys.executable}' -m llmtally report --dir '{directory}' >&-"

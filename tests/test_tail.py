@@ -218,7 +218,6 @@ def test_another_width_has_other_columns() -> None:
     assert lines[3].split()[-3:] == ["claude-code", "s-1", "/home/me/shop"]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT for another process there")
 def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
     """It is the way to end it, so it is no error."""
     write(tmp_path, [a_call()])

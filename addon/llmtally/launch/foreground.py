@@ -26,8 +26,8 @@ SIGNALLED = 128
 CONTINUED_SECONDS = 0.1
 """After which a client that was continued together with us is running again."""
 
-HANDED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGCONT", "SIGWINCH")
-FROM_TERMINAL = ("SIGINT", "SIGQUIT")
+HANDED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH)
+FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends these to the program itself; where there is none, they are handed on, too."""
 
 
@@ -48,13 +48,12 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     def hand_on(number: int, _: FrameType | None) -> None:
         if client is None:
             early.append(number)
-        elif client.returncode is None and not (number in from_terminal and _has_terminal()):
+        elif client.returncode is None and not (number in FROM_TERMINAL and _has_terminal()):
             with suppress(ProcessLookupError):
                 os.kill(client.pid, number)
 
-    from_terminal = _numbers(FROM_TERMINAL)
     # A handler and not SIG_IGN, which the program would inherit.
-    for number in (*from_terminal, *_numbers(HANDED_ON)):
+    for number in (*FROM_TERMINAL, *HANDED_ON):
         handlers[number] = signal.signal(number, hand_on)
     try:
         client = _start(command, environment)
@@ -77,8 +76,6 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
 
 
 def _wait(client: subprocess.Popen[bytes]) -> int:
-    if not hasattr(os, "WUNTRACED"):
-        return client.wait()
     status = os.waitpid(client.pid, os.WUNTRACED)[1]
     while os.WIFSTOPPED(status):
         # Where Ctrl-Z stopped us both we only hear of it when we go on, and so does the client.
@@ -91,10 +88,6 @@ def _wait(client: subprocess.Popen[bytes]) -> int:
             status = os.waitpid(client.pid, os.WUNTRACED)[1]
     client.returncode = os.waitstatus_to_exitcode(status)
     return client.returncode if client.returncode >= 0 else SIGNALLED - client.returncode
-
-
-def _numbers(names: Sequence[str]) -> list[signal.Signals]:
-    return [signal.Signals[name] for name in names if hasattr(signal, name)]
 
 
 def _has_terminal() -> bool:

@@ -13,7 +13,7 @@ STATIC = Path(__file__).parent.parent / "static"
 INDEX = "index.html"
 
 MEDIA_TYPES = {
-    # Said here, as `mimetypes` asks the Windows registry, which may call JavaScript text/plain; then no module loads.
+    # Said here, as `mimetypes` asks the machine's own lists, which may call JavaScript text/plain; then no module loads.
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
