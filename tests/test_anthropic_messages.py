@@ -62,16 +62,48 @@ def delta(**counts: int) -> dict[str, Any]:
 INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
-@given(st.lists(st.tuples(*[st.integers(0, 9)] * 4), min_size=2, max_size=4))
-def test_input_never_shrinks_and_the_last_output_wins(rows: list[tuple[int, ...]]) -> None:
-    """A late 0 of a sloppy server does not undo an input count; the output is what was said last."""
+@given(st.lists(st.tuples(*[st.integers(1, 9)] * 4), min_size=2, max_size=4), st.sets(st.sampled_from(INPUTS), max_size=2))
+def test_the_last_count_wins_and_a_late_0_is_none(rows: list[tuple[int, ...]], zeroed: set[str]) -> None:
+    """Counts are totals so far, the first may be a guess; a 0 for an input that was counted undoes nothing."""
     first, *later = (dict(zip((*INPUTS, "output_tokens"), row, strict=True)) for row in rows)
-    read = usage(fold(ANTHROPIC_MESSAGES, start(**first), *(delta(**counts) for counts in later)))
+    zeros = delta(**dict.fromkeys(zeroed, 0))
+    read = usage(fold(ANTHROPIC_MESSAGES, start(**first), *(delta(**counts) for counts in later), zeros))
 
-    assert (read["input_tokens"], read["cache_read_tokens"], read["cache_write_tokens"]) == tuple(
-        max(row[n] for row in rows) for n in range(3)
-    )
-    assert read["output_tokens"] == rows[-1][3]
+    assert (read["input_tokens"], read["cache_read_tokens"], read["cache_write_tokens"], read["output_tokens"]) == rows[-1]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "split", "approximate"),
+    [
+        ((8834, None, None), (18, 8831, 0), (18, 8831, 0), False),
+        ((8834, 0, 0), (18, 8831, 0), (18, 8831, 0), False),
+        ((8834, 0, 0), (18, 31, 8800), (18, 31, 8800), False),
+        ((8834, None, None), (None, 8831, None), (3, 8831, None), True),
+        ((8834, 0, 0), (0, 8831, 0), (3, 8831, 0), True),
+        ((8834, 0, 0), (0, 8834, 0), (0, 8834, 0), False),
+        ((18, None, None), (None, 8831, None), (18, 8831, None), False),
+        ((18, None, None), (0, 8831, None), (18, 8831, None), False),
+        ((None, None, None), (None, 8831, None), (None, 8831, None), False),
+        ((340, 128, 0), (0, 128, 0), (340, 128, 0), False),
+        ((9000, None, None), (8834, None, None), (8834, None, None), False),
+        ((2679, 500, 0), (10682, 9000, 40), (10682, 9000, 40), False),
+    ],
+    ids=[
+        *("cache told at the end", "and 0 before", "and written", "without the rest", "with a late 0", "all of it cached"),
+        *("more than was told before", "more, with a late 0", "input never told", "late 0", "estimate before", "server tools"),
+    ],
+)
+def test_cached_input_is_counted_once(
+    first: tuple[int | None, ...], last: tuple[int | None, ...], split: tuple[int | None, ...], approximate: bool
+) -> None:
+    """Where the start holds what the end tells to be cached, the end's split holds; what it leaves out is what remains."""
+    begin, end = ({name: n for name, n in zip(INPUTS, counts, strict=True) if n is not None} for counts in (first, last))
+    reading = fold(ANTHROPIC_MESSAGES, start(**begin), delta(**end, output_tokens=426))
+    read = usage(reading)
+
+    assert tuple(read.get(name) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens")) == split
+    assert reading.cost_approximate is approximate
+    assert usage(fold(ANTHROPIC_MESSAGES, start(**begin), *[delta(**end, output_tokens=426)] * 2)) == read
 
 
 def test_an_omitted_count_stays() -> None:

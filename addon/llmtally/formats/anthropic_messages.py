@@ -1,7 +1,9 @@
 """Anthropic Messages: `POST /v1/messages`. https://docs.anthropic.com/en/api/messages-streaming
 
 `message_start` carries the input counts and a placeholder for the output; each `message_delta` repeats the counts so far.
-The last one wins, but an input or cache count never shrinks: clones send a late 0. Input counts exclude both caches.
+The last one wins, as all are totals, but a late 0 of a clone undoes no input or cache count. Input counts exclude both caches.
+Clones (Qwen, Kimi, vLLM) begin with the whole input and tell what of it was cached only at the end:
+https://github.com/maximhq/bifrost/pull/5355
 `diagnostics.cache_miss_reason` says why the cache could not be read, where the request asked for it
 (https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics).
 `usage.iterations`, when present, is the whole bill: compaction, the advisor and declined fallback hops stand only there.
@@ -35,12 +37,7 @@ from .format import (
 
 STOPPED_EARLY = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
 
-_GROWING = (
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "cache_write_1h_tokens",
-)
+_INPUTS = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 _KINDS = {"advisor_message": "advisor", "fallback_message": "fallback"}
 
 _EVENTS = frozenset(
@@ -164,14 +161,9 @@ def _with_usage(reading: Reading, usage: Any) -> Reading:
     if miscounted(usage):
         reading = reading._replace(cost_approximate=True)
     usage = mapping(usage)
-    old = reading.usage or Usage()
-    new = read_usage(usage)
-    merged = old.updated(new)
-    grown = {
-        name: before for name in _GROWING if (before := getattr(old, name)) is not None and before > (getattr(merged, name) or 0)
-    }
-    if grown:
-        merged = merged._replace(**grown)
+    merged, split = _laid_over(reading.usage or Usage(), read_usage(usage))
+    if split:
+        reading = reading._replace(cost_approximate=True)
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
         parts, exact = _with_long_writes(parts, merged)
@@ -187,6 +179,24 @@ def _with_usage(reading: Reading, usage: Any) -> Reading:
         speed=text(usage.get("speed")) or reading.speed,
         inference_geo=text(usage.get("inference_geo")) or reading.inference_geo,
     )
+
+
+def _laid_over(old: Usage, new: Usage) -> tuple[Usage, bool]:
+    """What a later event says, over what was known; and whether its split of the input is ours.
+
+    An event that tells only what was cached leaves the rest to us: the input told before still holds those tokens.
+    """
+    zeros = {name: before for name in _INPUTS if (before := getattr(old, name)) and getattr(new, name) == 0}
+    merged = old.updated(new)._replace(**zeros)
+    cached = _cached(merged) - _cached(old)
+    if new.input_tokens or not 0 < cached <= (old.input_tokens or 0):
+        return merged, False
+    rest = (old.input_tokens or 0) - cached
+    return merged._replace(input_tokens=rest), rest != new.input_tokens
+
+
+def _cached(usage: Usage) -> int:
+    return (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
 
 
 def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part, ...]:
