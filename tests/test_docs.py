@@ -63,14 +63,23 @@ def test_the_example() -> None:
 
 
 def test_metrics() -> None:
-    """Every metric stands in the README, and no other does."""
+    """The README's table has every metric with all its labels, and no other."""
     tracker = Tracker()
-    limits = (LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOON + 60),)
+    limits = (LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOON + 60, name="fable"),)
     tracker.add(a_call()._replace(ttft_ms=10.0, duration_ms=100.0, limits=limits))
     burn, windows = tracker.gauges(NOON)
-    shown = set(re.findall(r"# HELP (\w+)", render(tracker.counters, burn, windows, Runtime("1")).decode()))
+    text = render(tracker.counters, burn, windows, Runtime("1")).decode()
+    shown = {name: labels_of(name, text) for name in re.findall(r"# HELP (\w+)", text)}
+    rows = re.findall(r"^\| (`llmtally_.*?) \| (.*?) ?\|$", README.read_text(), re.MULTILINE)
+    told = {name: set(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)}
 
-    assert set(re.findall(r"`(llmtally_\w+)`", README.read_text())) == shown
+    assert told == shown
+
+
+def labels_of(name: str, text: str) -> set[str]:
+    """The labels of a metric's samples, without the one that every histogram has."""
+    samples = re.findall(rf"^{name}(?:_bucket)?\{{(.*)\}} \S+$", text, re.MULTILINE)
+    return {label for labels in samples for label in re.findall(r'(\w+)="', labels)} - {"le"}
 
 
 @pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "scripts/demo", "llmtally addon-path"])
