@@ -13,7 +13,8 @@ from calls import a_call, separating_runner, write
 from client_logs import MODEL, NOON, claude_line, token_count, write_claude, write_codex
 from llmtally import cli
 from llmtally.client_logs import Logged
-from llmtally.reconcile import Comparison, Difference, as_json, compare, on_wire
+from llmtally.pricing import Pricer
+from llmtally.reconcile import Comparison, Difference, as_json, compare, on_wire, price_of, ratio, sums_of
 from llmtally.record import Attribution, Call, Usage
 
 CLAUDE_USAGE = Usage(12, 20000, 1800, None, 1500, None, 410)
@@ -48,6 +49,10 @@ def compared(calls: list[Call], log: list[Logged]) -> Comparison:
 
 def logged(response_id: str | None, usage: Usage, at: float = NOON, thread: str = "thread-1", model: str | None = None) -> Logged:
     return Logged("codex", at, usage, model, response_id, thread)
+
+
+def free(_: Logged) -> float:
+    return 0.0
 
 
 def outcome(done: Comparison) -> tuple[int, int, int, int]:
@@ -156,13 +161,49 @@ def test_json_tells_each_call() -> None:
     """The numbers, then every call that is not equal, with both figures."""
     calls = [claude_call("a"), claude_call("b", usage=CLAUDE_USAGE._replace(output_tokens=900))]
     log = [Logged("claude-code", NOON, CLAUDE_USAGE, None, name) for name in ("b", "c")]
-    said = as_json(compared(calls, log))
+    said = as_json(compared(calls, log), free)
 
     assert (said["calls"], said["equal"], said["different"], said["wire_only"], said["log_only"]) == (3, 0, 1, 1, 1)
     assert said["differences"][0]["fields"] == {"output_tokens": {"wire": 900, "log": 410}}
     assert said["not_logged"][0]["response_id"] == "a"
     assert said["past_the_proxy"][0]["response_id"] == "c"
     assert said["clients"]["claude-code"]["calls"] == 3
+
+
+def test_each_side_is_summed_up() -> None:
+    """By bucket, over the calls that both know; calls of one side beside them, where they spoil no ratio."""
+    calls = [claude_call(name, usage=CLAUDE_USAGE._replace(output_tokens=900)) for name in ("a", "b", "title")]
+    log = [Logged("claude-code", NOON, CLAUDE_USAGE._replace(output_tokens=n), None, name) for name, n in (("a", 40), ("b", 50))]
+    sums = sums_of(compared(calls, [*log, Logged("claude-code", NOON, CLAUDE_USAGE, None, "past")]), free)
+
+    assert [(each.calls, each.usage.input_tokens, each.usage.output_tokens) for each in sums] == [
+        (2, 24, 1800),
+        (2, 24, 90),
+        (1, 12, 900),
+        (1, 12, 410),
+    ]
+    assert (sums.wire.cost_usd, sums.wire_only.cost_usd) == (0.5, 0.25)
+    assert (ratio(1800, 90), ratio(1800, 0), ratio(None, 90)) == (20.0, None, None)
+
+
+def test_a_bucket_the_log_lacks_is_summed_as_the_log_does() -> None:
+    """An old Codex counts what is written to a cache as input; that is no difference."""
+    sums = sums_of(compared([codex_call(1, NOON, Usage(500, 400, 100, output_tokens=50))], [logged(None, ONE)]), free)
+
+    assert sums.wire.usage == sums.log.usage == ONE
+
+
+def test_what_is_only_logged_has_a_price() -> None:
+    """That of its provider's API; a call whose model is unknown has none, and is said to be missing."""
+    price = price_of(Pricer())
+    opus = Logged("claude-code", NOON, Usage(1_000_000, 0, 0, output_tokens=100_000), "claude-opus-4-8", "a", "t")
+    nameless = opus._replace(model=None, response_id="b")
+    unheard = opus._replace(model="acme-coder-7b", response_id="c")
+    sums = sums_of(compared([], [opus, nameless, unheard]), price)
+
+    assert price(opus) == pytest.approx(5 + 2.5)
+    assert (sums.log_only.cost_usd, sums.log_only.uncosted) == (price(opus), 2)
+    assert sums_of(compared([], [nameless]), price).log_only.cost_usd is None
 
 
 @pytest.fixture
@@ -195,6 +236,10 @@ def test_the_command_tells_each_kind(logs: Path) -> None:
     assert ["2026-11-20", "12:00:00", "less", "output_tokens", "410", "3", "-407"] in [
         line.split() for line in said.stdout.splitlines()
     ]
+    assert ["output", "870", "463", "x1.88", "410", "410"] in [line.split() for line in said.stdout.splitlines()]
+    assert ["API", "prices", "$0.7500", "~$0.0659", "x11.4", "$0.2500", "~$0.0372"] in [
+        line.split() for line in said.stdout.splitlines()
+    ]
     assert "bypassed" in said.stdout
     assert "before" not in said.stdout
 
@@ -205,6 +250,8 @@ def test_the_command_agrees(logs: Path) -> None:
 
     assert said.exit_code == 0
     assert json.loads(said.stdout)["agreement_pct"] == 100.0
+    assert json.loads(said.stdout)["sums"]["ratios"]["output_tokens"] == 1.0
+    assert json.loads(said.stdout)["clients"]["codex"]["sums"]["log"]["input_tokens"] == 600
 
 
 def test_the_command_looks_at_a_time(logs: Path) -> None:
@@ -214,10 +261,49 @@ def test_the_command_looks_at_a_time(logs: Path) -> None:
     assert (said["equal"], said["wire_only"], said["log_only"]) == (1, 0, 1)
 
 
+def test_logs_alone_are_said_to_be_that(logs: Path) -> None:
+    """Before anyone ran the proxy there is something to see, and it is said whose figures these are and how to get the wire's."""
+    arguments = ["--dir", str(logs / "nowhere")]
+    said = run(logs, *arguments)
+    as_json = json.loads(run(logs, "--json", *arguments).stdout)
+    of_codex = run(logs, "--client", "codex", *arguments)
+
+    assert said.exit_code == 1
+    assert [line.split() for line in said.stdout.splitlines()[3:]] == [
+        ["claude-code", "4", "48", "7,200", "80,000", "1,233", "~$0.1386"],
+        ["codex", "1", "600", "-", "400", "50", "~$0.0017"],
+    ]
+    assert "these are the logs' own figures" in said.stderr
+    assert said.stderr.endswith("llmtally run -- claude\n")
+    assert of_codex.stderr.endswith("llmtally run -- codex\n")
+    assert (as_json["log_only"], as_json["sums"]["log_only"]["output_tokens"]) == (5, 1283)
+    assert [each["cost_usd"] is None for each in as_json["past_the_proxy"]] == [False] * 5
+
+
+def test_a_sum_in_which_something_is_missing_is_marked(logs: Path) -> None:
+    """A model without a price is no free one."""
+    write_claude(logs, [claude_line("new", model="acme-coder-7b")], name="other")
+
+    assert "≥~$0.1386" in run(logs, "--dir", str(logs / "nowhere")).stdout
+
+
+def test_prices_of_ones_own_hold_for_logs(logs: Path) -> None:
+    """As for the journal; a file that cannot be used is a mistake in the command."""
+    prices, bad = logs / "prices.json", logs / "bad.json"
+    prices.write_text(
+        '{"anthropic/claude-opus-4-8": {"input": 0, "output": 1000, "cache_read": 0, "cache_write": 0, "cache_write_1h": 0}}'
+    )
+    bad.write_text("nonsense")
+    said = run(logs, "--dir", str(logs / "nowhere"), "--client", "claude-code", "--prices", str(prices))
+
+    assert "~$1.23" in said.stdout
+    assert run(logs, "--prices", str(bad)).exit_code == 2
+
+
 def test_the_command_has_nothing_to_compare(logs: Path) -> None:
     """It says so, with exit code 1."""
     said = run(logs, "--since", "2027-01-01")
-    missing = separating_runner().invoke(cli.main, ["reconcile", "--dir", str(logs / "nowhere")])
+    missing = run(logs, "--dir", str(logs / "nowhere"), "--since", "2027-01-01")
 
     assert (said.exit_code, missing.exit_code) == (1, 1)
-    assert "nowhere" in missing.stderr
+    assert "none in the logs" in missing.stderr

@@ -8,5 +8,24 @@ that went past the proxy.
 from .answer import as_json
 from .comparison import CLIENTS, MARGIN_SECONDS, Comparison, Difference, Pair, Wire, on_wire
 from .joining import compare
+from .sums import BUCKETS, Price, Sum, Sums, price_of, ratio, sum_of_log, sums_of
 
-__all__ = ["CLIENTS", "MARGIN_SECONDS", "Comparison", "Difference", "Pair", "Wire", "as_json", "compare", "on_wire"]
+__all__ = [
+    "BUCKETS",
+    "CLIENTS",
+    "MARGIN_SECONDS",
+    "Comparison",
+    "Difference",
+    "Pair",
+    "Price",
+    "Sum",
+    "Sums",
+    "Wire",
+    "as_json",
+    "compare",
+    "on_wire",
+    "price_of",
+    "ratio",
+    "sum_of_log",
+    "sums_of",
+]

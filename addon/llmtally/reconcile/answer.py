@@ -6,13 +6,15 @@ from typing import Any
 
 from ..record import rfc3339
 from .comparison import CLIENTS, Comparison
+from .sums import Price, sums_as_json, sums_of
 
 
-def as_json(comparison: Comparison) -> dict[str, Any]:
-    """`{calls, equal, different, wire_only, log_only, agreement_pct, clients{}}` in numbers, then every call that is not equal."""
+def as_json(comparison: Comparison, price: Price) -> dict[str, Any]:
+    """`{calls, equal, different, wire_only, log_only, agreement_pct, sums{}, clients{}}` in numbers, then every call that is not
+    equal. What a logged call cost is an approximation."""
     return {
-        **_counts(comparison),
-        "clients": {client: _counts(comparison.of(client)) for client in CLIENTS},
+        **_counts(comparison, price),
+        "clients": {client: _counts(comparison.of(client), price) for client in CLIENTS},
         "differences": [
             {
                 "client": pair.logged.client,
@@ -46,13 +48,14 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
                 "session": logged.thread,
                 "model": logged.model,
                 "total_tokens": logged.usage.total_tokens,
+                "cost_usd": price(logged),
             }
             for logged in comparison.log_only
         ],
     }
 
 
-def _counts(comparison: Comparison) -> dict[str, Any]:
+def _counts(comparison: Comparison, price: Price) -> dict[str, Any]:
     return {
         "calls": comparison.calls,
         "equal": len(comparison.equal),
@@ -60,4 +63,5 @@ def _counts(comparison: Comparison) -> dict[str, Any]:
         "wire_only": len(comparison.wire_only),
         "log_only": len(comparison.log_only),
         "agreement_pct": comparison.agreement_pct,
+        "sums": sums_as_json(sums_of(comparison, price)),
     }

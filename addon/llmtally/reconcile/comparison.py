@@ -116,13 +116,17 @@ def on_wire(call: Call) -> Wire | None:
     )
 
 
+def comparable(wire: Wire, logged: Logged) -> Usage:
+    """What was on the wire in the buckets that the log has: an older Codex counts what is written to a cache as input."""
+    usage = wire.usage
+    if logged.client == "codex" and logged.usage.cache_write_tokens is None and usage.cache_write_tokens:
+        return usage._replace(input_tokens=(usage.input_tokens or 0) + usage.cache_write_tokens, cache_write_tokens=None)
+    return usage
+
+
 def differences(wire: Wire, logged: Logged) -> Iterator[Difference]:
     """An unknown count differs from one that is not 0, if the log can say it at all."""
-    ours, theirs = wire.usage, logged.usage
-    if (
-        logged.client == "codex" and theirs.cache_write_tokens is None and ours.cache_write_tokens
-    ):  # an older Codex counts them as input
-        ours = ours._replace(input_tokens=(ours.input_tokens or 0) + ours.cache_write_tokens, cache_write_tokens=None)
+    ours, theirs = comparable(wire, logged), logged.usage
     for name in FIELDS:
         wired, said = getattr(ours, name), getattr(theirs, name)
         if said is not None and said != (wired or 0):
