@@ -330,6 +330,37 @@ def test_an_estimate_is_marked(serve: Serve, open_page: OpenPage) -> None:
     expect(page.locator("dialog")).to_contain_text("the output is an estimate")
 
 
+def test_another_model_than_asked_is_said(serve: Serve, open_page: OpenPage) -> None:
+    """A provider that served another model is named beside it; the same model under a longer name is none."""
+    same = (
+        ("gpt-4o-2024-08-06", "gpt-4o"),
+        ("claude-sonnet-4-20250514", "claude-sonnet-4-0"),
+        ("mistral-large-2411", "mistral-large-latest"),
+        ("gemini-2.5-flash-preview-05-20", "models/gemini-2.5-flash-preview"),
+        ("claude-sonnet-4-5-20250929", "us.anthropic.claude-sonnet-4-5-20250929-v1:0"),
+        ("claude-opus-4-1-20250805", "anthropic/claude-opus-4.1"),
+        ("deepseek/deepseek-r1", "deepseek/deepseek-r1:free"),
+    )
+    others = (
+        ("gpt-5-mini", "gpt-5"),
+        ("claude-haiku-4-5", "claude-opus-4-8"),
+        ("llama3:8b", "llama3:70b"),
+        ("openai/gpt-5", "openrouter/auto"),
+    )
+    tracker = Tracker()
+    call = made_up_calls(1, time.time(), 1)[0]
+    for number, (model, asked) in enumerate((*same, *others)):
+        tracker.add(call._replace(request_id=f"call-{number}", model=model, request_model=asked))
+    page = open_page(serve(tracker)).page
+    expect(page.locator(ROWS)).to_have_count(len(same) + len(others))
+    chips = page.locator(f"{ROWS} td.model .chip")
+
+    assert sorted(chips.all_inner_texts()) == sorted(f"asked {asked}" for _, asked in others)
+    expect(page.locator(ROWS).filter(has_text="gpt-5-mini").locator(".chip")).to_have_attribute(
+        "title", "gpt-5 was asked; the provider served gpt-5-mini"
+    )
+
+
 def test_accounts(serve: Serve, open_page: OpenPage) -> None:
     """With several accounts, one can be picked; everything then is of that one, and stays so as calls come in."""
     tracker = Tracker()

@@ -4,7 +4,7 @@
 
 import { el, put, spoken, swatch } from "./dom.js";
 import * as format from "./format.js";
-import { keyOf, modelOf, shortName, slotOf } from "./models.js";
+import { askedOf, keyOf, modelOf, shortName, slotOf } from "./models.js";
 import { ask } from "./server.js";
 import { lastDirectory } from "./shares.js";
 import { Table } from "./table.js";
@@ -281,7 +281,7 @@ function cells(record) {
   const from = [record.client, record.project && lastDirectory(record.project)].filter(Boolean).join(" · ") || record.session || record.host;
   return [
     callLink(record),
-    [swatch(slotOf(keyOf(record))), values.name(modelOf(record))],
+    modelCell(record),
     values.name(from),
     values.count(contextTokens(record)),
     values.percent(cachedShare(record)),
@@ -290,6 +290,13 @@ function cells(record) {
     moneyCell(record),
     outcomeCell(record),
   ];
+}
+
+/** The model that answered, and the one that was asked if that was another. */
+function modelCell(record) {
+  const asked = askedOf(record);
+  const model = [swatch(slotOf(keyOf(record))), values.name(modelOf(record))];
+  return asked ? el("span", { class: "two" }, el("span", {}, model), chip(`asked ${asked}`, "plain", `${asked} was asked; the provider served ${record.model}`)) : model;
 }
 
 /** When it ended, and where it opens. */

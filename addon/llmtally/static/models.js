@@ -28,6 +28,22 @@ export function modelOf(record) {
   return record.model ?? record.request_model ?? UNKNOWN;
 }
 
+/** What a name may begin with: a path of providers (`models/`, `openrouter/openai/`), or a region and a vendor (`us.anthropic.`). */
+const PREFIX = /^(?:.*\/)?(?:[a-z-]+\.)*/;
+/** What it may end with: a context size, a tier, a date, a revision, or the word for the newest of them. */
+const SUFFIX = /\[[^\]]*\]$|:[a-z]+$|[-@:](?:latest|0|\d{3,8}|(?:\d{4}-)?\d\d-\d\d(?:-\d{4})?|\d\d-\d{4}|v\d+(?::\d+)?)$/;
+
+function family(name) {
+  let rest = name.slice(0, 256).toLowerCase().replace(PREFIX, "");
+  while (SUFFIX.test(rest)) rest = rest.replace(SUFFIX, "");
+  return rest.replaceAll(".", "-");
+}
+
+/** The model that was asked, where another one answered, and not merely the same under a longer name; else null. */
+export function askedOf({ model, request_model: asked }) {
+  return model && asked && model !== asked && family(model) !== family(asked) ? asked : null;
+}
+
 /** The model without its provider. */
 export function shortName(key) {
   return key.slice(key.indexOf("/") + 1);
