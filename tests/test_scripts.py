@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = [
@@ -110,3 +113,21 @@ def test_python_3_11_gets_the_same_libraries() -> None:
     lists = [(ROOT / "scripts" / name).read_text().splitlines() for name in ("python-3.11.txt", "python-3.11-test.txt")]
 
     assert withheld == [line for lines in lists for line in lines if not line.startswith(("#", "-r"))]
+
+
+def test_every_lower_bound_is_tested() -> None:
+    """What CI pins for its older end are the bounds of pyproject.toml, all of them."""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    pins = [line for line in (ROOT / ".ci" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+
+    assert versions(dependencies, ">=") == versions(pins, "==")
+
+
+def versions(requirements: Iterable[str], operator: str) -> dict[str, Version]:
+    """The version that stands behind this operator, by the library's name."""
+    return {
+        requirement.name: Version(each.version)
+        for requirement in map(Requirement, requirements)
+        for each in requirement.specifier
+        if each.operator == operator
+    }
