@@ -117,15 +117,19 @@ async function probe() {
 
 const CONNECTION = {
   connecting: () => "Connecting",
-  live: () => "Live",
-  stopped: () => `Proxy stopped or out of reach. Numbers are those of ${format.clock(view.usage.generated_at)}; trying again`,
-  locked: () => "Logged out. Open the address that was printed when the proxy started",
+  live: () => (isFollowed() ? "Live from the journal" : "Live"),
+  stopped: () => `${isFollowed() ? "llmtally page has ended" : "Proxy stopped or out of reach"}. Numbers are those of ${format.clock(view.usage.generated_at)}; trying again`,
+  locked: () => "Logged out. Open the address that was printed at the start",
 };
+
+/** Whether this is the page of `llmtally page`, which reads what proxies write. */
+function isFollowed() {
+  return view.usage?.journal.followed;
+}
 
 function connection(state) {
   const told = byId("connection");
   document.body.dataset.connection = state;
-  if (told.dataset.state === state && state !== "stopped") return;
   told.dataset.state = state;
   const text = CONNECTION[state]();
   if (told.textContent !== text) told.textContent = text;
@@ -164,6 +168,7 @@ function drawUsage(usage) {
   document.body.dataset.ready = "true";
   document.title = title(usage);
   byId("restoring").hidden = !usage.restoring;
+  connection(byId("connection").dataset.state);
   drawNotices(usage);
   drawAccounts(usage);
   drawToday(usage);

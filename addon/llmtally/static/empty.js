@@ -19,11 +19,7 @@ export function drawEmpty(usage) {
   const host = document.getElementById("empty");
   if (host.dataset.lines === lines) return;
   host.dataset.lines = lines;
-  put(
-    host,
-    el("h2", { id: "empty-title" }, "Nothing has passed yet"),
-    el("p", {}, "Lead a client through the proxy, in one command"),
-    snippet("llmtally run -- claude"),
+  const byHand = [
     el("p", {}, "or by hand, in the terminal where it runs:"),
     snippet(lines),
     el(
@@ -33,6 +29,13 @@ export function drawEmpty(usage) {
       entry("Gemini CLI and all on Node", "read ", el("code", {}, "NODE_EXTRA_CA_CERTS")),
       entry("A client with a base URL of its own", "needs no certificate: start with ", el("code", {}, "--mode reverse:https://api.anthropic.com"), ", then ", el("code", {}, `ANTHROPIC_BASE_URL=http://${name}:${port}`)),
     ),
+  ];
+  put(
+    host,
+    el("h2", { id: "empty-title" }, "Nothing has passed yet"),
+    el("p", {}, "Lead a client through a proxy, in one command"),
+    snippet("llmtally run -- claude"),
+    !usage.journal.followed && byHand,
     el("p", { class: "hint" }, "The first call appears here by itself. If none does, ", el("code", {}, "llmtally doctor"), " finds out why."),
   );
 }
