@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
+import random
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mitmproxy import connection, exceptions, http
+from mitmproxy import connection, exceptions, http, types
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
-from llmtally.addon import UsageAddon
+from llmtally.addon import UsageAddon, commands
+from llmtally.addon.commands import Commands
 from llmtally.addon.flows import ending_of, host_of, lower_headers
-from llmtally.addon.following import HEAVY
+from llmtally.addon.following import HEAVY, HEAVY_CODED
 from llmtally.exchange import Exchange
 from llmtally.journal import account_key
+from llmtally.record import Call
 
 BODY = b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
 
@@ -47,6 +52,20 @@ def pass_through(addon: UsageAddon, passing: http.HTTPFlow) -> None:
     addon.requestheaders(passing)
     addon.responseheaders(passing)
     addon.response(passing)
+
+
+async def settled(addon: UsageAddon) -> None:
+    """Wait until a call that has just passed is counted."""
+    live, counted = addon._live, asyncio.Event()
+    assert live is not None
+    add = live.add
+
+    def told(call: Call) -> None:
+        add(call)
+        counted.set()
+
+    live.add = told  # type: ignore[method-assign]
+    await asyncio.wait_for(counted.wait(), 10)
 
 
 def records(directory: Path) -> list[dict[str, Any]]:
@@ -322,7 +341,7 @@ def test_commands(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(tmp_path) as (addon, _):
             pass_through(addon, flow())
-            addon._later.finish()
+            await settled(addon)
             commands = addon.commands
             assert commands.summary().startswith("today $")
             assert "7 tokens in 1 call\n" in commands.summary()
@@ -330,8 +349,11 @@ def test_commands(tmp_path: Path) -> None:
             assert "0 calls" in commands.summary()
             with pytest.raises(exceptions.CommandError, match="csv"):
                 commands.export(str(tmp_path / "calls.txt"))
+            Commands(lambda: addon._live, lambda work: work()).export(types.Path(tmp_path / "calls.json"))
 
     run(test)
+
+    assert {path.name for path in tmp_path.glob("calls*")} == {"calls.json"}
 
 
 def test_commands_are_registered(tmp_path: Path) -> None:
@@ -342,3 +364,71 @@ def test_commands_are_registered(tmp_path: Path) -> None:
             assert {"usage.summary", "usage.export", "usage.reset_view"} <= set(context.master.commands.commands)
 
     run(test)
+
+
+def heavy_flow() -> http.HTTPFlow:
+    """Its body is read in a thread: two events, whatever its label says, and no coder makes what is in them smaller."""
+    passing = flow()
+    assert passing.response is not None
+    padding = random.Random(1).randbytes(HEAVY_CODED).hex().encode()
+    passing.response.headers["content-encoding"] = "gzip"
+    passing.response.raw_content = gzip.compress(
+        b"data: %s\n\ndata: %s\n\n" % (BODY, BODY.replace(b"}}", b'},"padding":"%s"}' % padding))
+    )
+    return passing
+
+
+def test_a_bug_in_the_thread_is_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """What a body said before reading it failed is not presented as what the call cost: it is unparsed, and the log says why."""
+    read = Exchange._fold
+
+    def broken(self: Exchange, lane: Any, value: Any, size: int, at: float) -> None:
+        if "padding" in value:
+            raise RuntimeError("bug")
+        read(self, lane, value, size, at)
+
+    monkeypatch.setattr(Exchange, "_fold", broken)
+    passing = heavy_flow()
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+            await settled(addon)
+            assert addon.coverage == {"unparsed": 1}
+
+    run(test)
+
+    (record,) = records(tmp_path)
+    assert passing.response is not None
+    assert passing.response.raw_content is not None
+    assert (record["coverage"], record.get("total_tokens")) == ("unparsed", None)
+    assert record["response_bytes"] == len(passing.response.raw_content)
+    assert caplog.text.count("RuntimeError: bug") == 1
+
+
+def test_an_export_holds_up_neither_calls_nor_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may take minutes. What is unfinished does not look as if it were all."""
+    go_on, begun = threading.Event(), threading.Event()
+
+    def slow(directory: Path, target: str) -> int:
+        Path(target).write_text("the first half")
+        begun.set()
+        go_on.wait(60)
+        return 1
+
+    monkeypatch.setattr(commands, "export", slow)
+    target = tmp_path / "calls.csv"
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            addon.commands.export(str(target))
+            begun.wait(10)
+            pass_through(addon, heavy_flow())
+            await settled(addon)
+
+    run(test)
+
+    assert len(records(tmp_path)) == 1
+    assert not go_on.is_set()
+    assert not target.exists()
+    go_on.set()

@@ -1,13 +1,18 @@
-"""Work that need not happen before the bytes go on: put off, done in slices on the loop, or in a thread where it is heavy."""
+"""Work that need not happen before the bytes go on: put off, and done in slices on the loop, or in a thread."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
+
+logger = logging.getLogger(__name__)
 
 DELAY = 0.1
 """Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be done in batches. A call that is
@@ -17,20 +22,28 @@ beyond this little more is gained."""
 SLICE = 0.002
 """Seconds of work at a time, then the traffic has its turn."""
 
-
 FINISH = 0.5
-"""Seconds that the end waits for a thread: shutting mitmproxy down should stay below a second."""
+"""Seconds that the end waits for files: shutting mitmproxy down should stay below a second."""
+
+READING = 5.0
+"""Seconds that the end waits for a body that is being read, so that its call is not lost. The largest that is read, 64 MiB, of
+nothing but small objects takes as long; a real one some tens of milliseconds."""
 
 
 class Later:
     """A queue of work on the running loop. What is queued must not raise."""
 
     def __init__(self) -> None:
-        self.pool = ThreadPoolExecutor(1, thread_name_prefix="llmtally")
-        """The one thread for what would hold the loop."""
+        self.files = ThreadPoolExecutor(1, thread_name_prefix="llmtally-files")
+        """The thread for what is short but on a disk, or in `/proc`."""
+        self._bodies = ThreadPoolExecutor(1, thread_name_prefix="llmtally-bodies")
+        """The thread for what would hold the loop. It waits for nothing, so that settlement waits for no more than its work."""
         self._work: deque[Callable[[], object]] = deque()
         self._scheduled = False
-        self._heavy: dict[Future[Any], list[Callable[[], None]]] = {}
+        self._awaited: dict[Future[Any], list[Callable[[BaseException | None], object]]] = {}
+        """What follows, in the order in which it was asked for."""
+        self._reading: set[Future[Any]] = set()
+        """Those of them that are bodies."""
 
     def soon(self, work: Callable[[], object]) -> None:
         """Do something once the bytes at hand have gone on."""
@@ -39,27 +52,38 @@ class Later:
             self._scheduled = True
             asyncio.get_running_loop().call_later(DELAY, self._slice)
 
-    def in_thread(self, work: Callable[[], None], then: Callable[[], None]) -> None:
-        """Do something in the thread, and what follows from it on the loop, whether it succeeded or not."""
-        self.after(self.pool.submit(work), then)
+    def in_thread(self, work: Callable[[], object], then: Callable[[BaseException | None], object]) -> None:
+        """Do something heavy in a thread, then on the loop what follows from it; that is told what `work` has raised, if it has.
 
-    def after(self, future: Future[Any], then: Callable[[], None]) -> None:
-        """Do something on the loop once a future of some thread is done."""
-        if (follow_ups := self._heavy.get(future)) is not None:
-            follow_ups.append(then)
-            return
-        self._heavy[future] = [then]
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda done: loop.call_soon_threadsafe(self._follow_up, done))
+        At the end `then` may come without `work`.
+        """
+        future = self._bodies.submit(work)
+        self._reading.add(future)
+        self._await(future, then)
+
+    def after(self, future: Future[Any], then: Callable[[], object], *, within: float) -> None:
+        """Do something on the loop once a future of some thread is done, or after so many seconds without it."""
+        if self._await(future, lambda _: then()):
+            asyncio.get_running_loop().call_later(within, self._follow_up, future)
+
+    @staticmethod
+    def apart(work: Callable[..., object], *args: Any) -> None:
+        """Do something that may take long, in a thread of its own; the end does not wait for it."""
+        threading.Thread(target=work, args=args, name="llmtally-apart", daemon=True).start()
 
     def finish(self) -> None:
         """Do all that is queued now; nothing can be queued afterwards."""
-        for future in list(self._heavy):
-            wait([future], FINISH)
+        begun = [future for future in self._reading if not future.cancel()]
+        self._bodies.shutdown(wait=False)
+        wait([self.files.submit(lambda: None)], FINISH)  # it comes after all others
+        self.files.shutdown(wait=False, cancel_futures=True)
+        endless = wait(begun, READING).not_done
+        for future in [future for future in self._awaited if future not in endless]:
             self._follow_up(future)
         while self._work:
             self._work.popleft()()
-        self.pool.shutdown()
+        if endless:
+            logger.error("llmtally: a response was still being read at the end and is not counted. This is a bug of llmtally.")
 
     def _slice(self) -> None:
         until = time.perf_counter() + SLICE
@@ -69,6 +93,23 @@ class Later:
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._slice)
 
+    def _await(self, future: Future[Any], then: Callable[[BaseException | None], object]) -> bool:
+        """Whether this is the first to wait for it."""
+        if (follow_ups := self._awaited.get(future)) is not None:
+            follow_ups.append(then)
+            return False
+        self._awaited[future] = [then]
+        loop = asyncio.get_running_loop()
+
+        def done(future: Future[Any]) -> None:
+            with suppress(RuntimeError):  # the loop has ended
+                loop.call_soon_threadsafe(self._follow_up, future)
+
+        future.add_done_callback(done)
+        return True
+
     def _follow_up(self, future: Future[Any]) -> None:
-        for then in self._heavy.pop(future, ()):
-            then()
+        self._reading.discard(future)
+        error = future.exception() if future.done() and not future.cancelled() else None
+        for then in self._awaited.pop(future, ()):
+            then(error)

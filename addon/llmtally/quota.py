@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import urllib.request
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future
 
 from . import limits
 from .record import LimitReading, WireError
@@ -63,8 +62,8 @@ def ask(token: str, url: str = f"https://{HOST}{PATH}") -> bytes:
 class QuotaPoll:
     """Asks when it is time; `answered` is told `(token, body)` on the thread that asked."""
 
-    def __init__(self, submit: Callable[..., Future[None]], answered: Callable[[str, bytes], None], ask: Ask = ask) -> None:
-        self._submit = submit
+    def __init__(self, in_thread: Callable[..., object], answered: Callable[[str, bytes], None], ask: Ask = ask) -> None:
+        self._in_thread = in_thread
         self._answered = answered
         self._ask = ask
         self._due = 0.0
@@ -73,7 +72,7 @@ class QuotaPoll:
         """This token has just passed; `now` is on a clock that does not go back."""
         if now >= self._due:
             self._due = now + INTERVAL
-            self._submit(self._question, token)
+            self._in_thread(self._question, token)
 
     def _question(self, token: str) -> None:
         try:

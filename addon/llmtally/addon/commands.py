@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from mitmproxy import command, exceptions, types
 from mitmproxy.log import ALERT
@@ -41,9 +42,12 @@ class Commands:
         if not target.endswith((CSV, JSON)):
             raise exceptions.CommandError(f"{target}: end the name in {CSV} or {JSON}.")
 
+        draft = Path(f"{target}.part{Path(target).suffix}")  # its name is final once it is whole
+
         def work() -> None:
             try:
-                written = export(live.directory, target)
+                written = export(live.directory, str(draft))
+                draft.replace(target)
             except OSError as error:
                 logger.warning("llmtally: %s can't be written: %s", target, error.strerror)
             else:

@@ -7,6 +7,7 @@ where a body is large.
 from __future__ import annotations
 
 import functools
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,11 +30,16 @@ from .options import Switches
 from .quotas import Quotas
 from .recorder import Recorder
 
+logger = logging.getLogger(__name__)
+
 HEAVY = 256 * 2**10
 """Bodies above this are read in a worker thread: parsing one holds the loop for a millisecond or more."""
 
 HEAVY_CODED = 16 * 2**10
 """The same for bodies in a content coding, which may be many times larger."""
+
+LOOK_UP = 1.0
+"""Seconds that settlement waits for the process behind a connection: one begins within half a second, and takes milliseconds."""
 
 KEPT_FRAMES = 64
 """WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
@@ -181,13 +187,22 @@ class Follower:
         sent = self._request_sent(followed)
         settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
         if sent + len(body or b"") > (HEAVY_CODED if followed.exchange.coded else HEAVY):
-            self._later.in_thread(functools.partial(followed.exchange.read_ahead, body, at), settle)
+            read = functools.partial(followed.exchange.read_ahead, body, at)
+            self._later.in_thread(read, functools.partial(self._read_ahead, followed, settle))
         elif self._switches.saves_flows:
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         elif (looking := self._processes.pending(flow.client_conn.id)) is not None:
-            self._later.after(looking, settle)
+            self._later.after(looking, settle, within=LOOK_UP)
         else:
             self._later.soon(settle)
+
+    @staticmethod
+    def _read_ahead(followed: Followed, settle: Callable[[], None], error: BaseException | None) -> None:
+        """The thread is done with a body. Of one that it has only half read nothing is believed."""
+        if error is not None:
+            followed.exchange.fail()
+            logger.error("llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error)
+        settle()
 
     @staticmethod
     def _request_sent(followed: Followed) -> int:

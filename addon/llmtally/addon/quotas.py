@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from mitmproxy import http
 
@@ -37,7 +38,7 @@ class Quotas:
         self._on_loop = on_loop
         self._asked: dict[str, str] = {}
         """Flows that ask, and their host."""
-        self._poll = quota.QuotaPoll(later.pool.submit, self._polled)
+        self._poll = quota.QuotaPoll(later.apart, self._polled)
 
     def asks(self, flow: http.HTTPFlow, head: RequestHead) -> None:
         """A request that is no LLM call has begun."""
@@ -67,7 +68,8 @@ class Quotas:
     def _polled(self, token: str, body: bytes) -> None:
         """Our own question was answered; this is its thread."""
         headers = {"authorization": f"Bearer {token}"}
-        self._on_loop(functools.partial(self._guard, self._read, quota.HOST, quota.PATH, headers, "", body))
+        with suppress(RuntimeError):  # the loop has ended
+            self._on_loop(functools.partial(self._guard, self._read, quota.HOST, quota.PATH, headers, "", body))
 
     def _read(self, host: str, path: str, headers: Mapping[str, str], coding: str, body: bytes) -> None:
         now = time.time()

@@ -132,6 +132,7 @@ class Exchange:
         """Reading has gone wrong by a bug of ours: nothing of it is believed, and the call is settled as `unparsed`."""
         self._response.failed = True
         self._framing = None
+        self.read = True
 
     def trailed(self, headers: Mapping[str, str]) -> None:
         """Trailers came after the body; gRPC puts its status there."""
