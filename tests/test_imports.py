@@ -34,6 +34,7 @@ FLOORS = (
         "metrics",
         "journal",
         "export",
+        "spreadsheet",
         "terminal",
         "presence",
         "status",

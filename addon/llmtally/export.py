@@ -12,6 +12,7 @@ import orjson
 
 from .journal import read_records
 from .schema import FIELDS
+from .spreadsheet import quoted
 
 CSV = ".csv"
 JSON = ".json"
@@ -52,6 +53,4 @@ def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
 def _cell(value: Any) -> Any:
     if isinstance(value, dict | list):
         return orjson.dumps(value).decode()
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")):
-        return f"'{value}"
-    return value
+    return quoted(value) if isinstance(value, str) else value

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .spreadsheet import quoted
 from .terminal import humanised, visible
 
 PIPE_WIDTH = 10_000
@@ -222,13 +223,5 @@ def as_csv(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([_in_spreadsheet(cell) for cell in row] for row in rows)
+    writer.writerows([quoted(visible(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return buffer.getvalue()
-
-
-def _in_spreadsheet(cell: Cell) -> Cell:
-    """Text that would be taken for a formula is quoted away."""
-    if not isinstance(cell, str):
-        return cell
-    text = visible(cell)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
