@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +141,8 @@ class Thread:
         self.submitted: list[Callable[[], None]] = []
         self.put_off: list[tuple[float, Callable[[], None]]] = []
 
-    def submit(self, work: Callable[[], None]) -> Future[Any]:
-        self.submitted.append(work)
-        return Future()
+    def submit(self, work: Callable[..., None], *args: Any) -> None:
+        self.submitted.append(functools.partial(work, *args))
 
     def call_later(self, delay: float, work: Callable[[], None]) -> None:
         self.put_off.append((delay, work))
@@ -175,6 +174,23 @@ def test_many_connections_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None
     assert (processes.pending("c3"), processes.pending("unknown"), processes.of("unknown")) == (None, None, None)
     processes.connected("c9", ("127.0.0.1", 9), now=100.1)
     assert [round(delay, 3) for delay, _ in thread.put_off] == [INTERVAL - 0.1]
+
+
+def test_a_look_that_fails_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls whose settlement waits for it are settled all the same, without a process."""
+
+    def broken(peers: object) -> None:
+        raise ValueError("bug")
+
+    monkeypatch.setattr(client_process, "find_all", broken)
+    thread = Thread()
+    processes = Processes(thread.submit, thread.call_later)
+    processes.connected("c", ("127.0.0.1", 1), now=100.0)
+    thread.put_off.pop()[1]()
+    with pytest.raises(ValueError, match="bug"):
+        thread.submitted.pop()()
+
+    assert (processes.pending("c"), processes.of("c")) == (None, None)
 
 
 def test_connections_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

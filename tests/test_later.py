@@ -76,7 +76,7 @@ def test_in_a_thread() -> None:
         later.in_thread(lambda: note("work"), lambda _: note("then"))
         later.after(other, lambda: seen.append("first"), within=60)
         later.after(other, over.set, within=60)
-        later.files.submit(other.set_result, None)
+        later.on_disk(other.set_result, None)
         await asyncio.wait_for(over.wait(), 10)
         later.finish()
 
@@ -103,6 +103,22 @@ def test_what_the_thread_raises_is_told() -> None:
     asyncio.run(test())
 
     assert [str(error) for error in told] == ["None", "bug"]
+
+
+def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody asks what became of it."""
+
+    def broken() -> None:
+        raise RuntimeError("bug")
+
+    async def test() -> None:
+        later = Later()
+        later.on_disk(broken)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert caplog.text.count("RuntimeError: bug") == 1
 
 
 def test_what_never_comes_is_not_waited_for() -> None:
@@ -133,7 +149,7 @@ def test_what_takes_long_holds_up_nothing() -> None:
         read = asyncio.Event()
         later.in_thread(lambda: done.append("read"), lambda _: read.set())
         later.after(looked_up, over.set, within=60)
-        later.files.submit(looked_up.set_result, None)
+        later.on_disk(looked_up.set_result, None)
         await asyncio.wait_for(asyncio.gather(read.wait(), over.wait()), 10)
         later.finish()
 
@@ -162,14 +178,14 @@ def test_the_end_does_what_is_left() -> None:
     assert sorted(set(done) - {"heavy"}) == ["follow-up", "never answered", "soon"]
 
 
-def test_at_the_end_files_are_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that does not answer must not keep mitmproxy from ending."""
     monkeypatch.setattr(module, "FINISH", 0.05)
     disk = threading.Event()
 
     async def test() -> None:
         later = Later()
-        later.files.submit(disk.wait, 60)
+        later.on_disk(disk.wait, 60)
         later.finish()
 
     asyncio.run(test())

@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from .record import TEXT_CAP, Attribution
 
@@ -51,7 +51,7 @@ class ClientProcess:
 class Processes:
     """The processes behind client connections: looked up in a thread while the connection lives, many at a time."""
 
-    def __init__(self, submit: Callable[..., Future[Any]], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(self, submit: Callable[..., object], call_later: Callable[[float, Callable[[], None]], object]) -> None:
         """`submit` runs a function in a thread, `call_later` one after so many seconds."""
         self._submit = submit
         self._call_later = call_later
@@ -78,7 +78,7 @@ class Processes:
         peers, found, self._peers, self._next = self._peers, self._next, {}, None
         assert found is not None
         with suppress(RuntimeError):  # the thread has been ended: we are shutting down
-            self._submit(lambda: found.set_result(find_all(peers)))
+            self._submit(_look_up, peers, found)
 
     def pending(self, connection: str) -> _Found | None:
         """The look-up that this connection waits for."""
@@ -89,6 +89,15 @@ class Processes:
         """The process, once it has been found."""
         found = self._found.get(connection)
         return found.result().get(connection) if found is not None and found.done() else None
+
+
+def _look_up(peers: Mapping[str, tuple[str, int]], found: _Found) -> None:
+    """Calls wait for this: they are told of nothing found, too, and where looking fails by a bug of ours."""
+    processes: dict[str, ClientProcess] = {}
+    try:
+        processes = find_all(peers)
+    finally:
+        found.set_result(processes)
 
 
 def find(peer: tuple[str, int], *, proc: Path = PROC) -> ClientProcess | None:

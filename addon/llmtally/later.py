@@ -23,7 +23,7 @@ SLICE = 0.002
 """Seconds of work at a time, then the traffic has its turn."""
 
 FINISH = 0.5
-"""Seconds that the end waits for files: shutting mitmproxy down should stay below a second."""
+"""Seconds that the end waits for the disk: shutting mitmproxy down should stay below a second."""
 
 READING = 5.0
 """Seconds that the end waits for a body that is being read, so that its call is not lost. The largest that is read, 64 MiB, of
@@ -34,8 +34,8 @@ class Later:
     """A queue of work on the running loop. What is queued must not raise."""
 
     def __init__(self) -> None:
-        self.files = ThreadPoolExecutor(1, thread_name_prefix="llmtally-files")
-        """The thread for what is short but on a disk, or in `/proc`."""
+        self._disk = ThreadPoolExecutor(1, thread_name_prefix="llmtally-disk")
+        """The thread for what is short, but waits for the system."""
         self._bodies = ThreadPoolExecutor(1, thread_name_prefix="llmtally-bodies")
         """The thread for what would hold the loop. It waits for nothing, so that settlement waits for no more than its work."""
         self._work: deque[Callable[[], object]] = deque()
@@ -66,6 +66,10 @@ class Later:
         if self._await(future, lambda _: then()):
             asyncio.get_running_loop().call_later(within, self._follow_up, future)
 
+    def on_disk(self, work: Callable[..., object], *args: Any) -> None:
+        """Do something short with files or in `/proc`, in a thread and in turn."""
+        self._disk.submit(work, *args).add_done_callback(_log_failure)
+
     @staticmethod
     def apart(work: Callable[..., object], *args: Any) -> None:
         """Do something that may take long, in a thread of its own; the end does not wait for it."""
@@ -75,8 +79,8 @@ class Later:
         """Do all that is queued now; nothing can be queued afterwards."""
         begun = [future for future in self._reading if not future.cancel()]
         self._bodies.shutdown(wait=False)
-        wait([self.files.submit(lambda: None)], FINISH)  # it comes after all others
-        self.files.shutdown(wait=False, cancel_futures=True)
+        wait([self._disk.submit(lambda: None)], FINISH)  # it comes after all others
+        self._disk.shutdown(wait=False, cancel_futures=True)
         endless = wait(begun, READING).not_done
         for future in [future for future in self._awaited if future not in endless]:
             self._follow_up(future)
@@ -113,3 +117,8 @@ class Later:
         error = future.exception() if future.done() and not future.cancelled() else None
         for then in self._awaited.pop(future, ()):
             then(error)
+
+
+def _log_failure(future: Future[Any]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        logger.error("llmtally: work in a thread failed. This is a bug of llmtally.", exc_info=error)

@@ -48,7 +48,7 @@ class UsageAddon:
         runs = Runs(parse(os.environ.get(OWN_RUN, "")))
         self._switches = options.Switches()
         self._later = Later()
-        self._processes = Processes(self._later.files.submit, lambda delay, work: self._loop.call_later(delay, work))
+        self._processes = Processes(self._later.on_disk, lambda delay, work: self._loop.call_later(delay, work))
         self._recorder = Recorder(self._switches, runs, self._processes, self._later.soon)
         self.coverage = self._recorder.coverage
         """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
@@ -145,7 +145,7 @@ class UsageAddon:
         assert live is not None
         assert memory is not None
         live.restore(lambda call: memory.recall(call))
-        live.keep_status(self._later.files.submit)
+        live.keep_status(self._later.on_disk)
 
     def _serve(self) -> None:
         live = self._live
