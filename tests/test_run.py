@@ -134,6 +134,17 @@ def test_a_shell_and_what_it_starts(runner: Runner, upstream: Upstream) -> None:
     assert said[3].split()[:7] == ["anthropic", "claude-opus-4-8", "1", "5", "0", "995", "99.5%"]
     assert said[4].split()[:3] == ["openai", "gpt-5.4", "1"]
     assert re.fullmatch(r"most expensive: \$0\.12\d+ \| anthropic claude-opus-4-8 \| in 1000, out 5000 \| \S+", said[5])
+    assert said[6:] == ["details: llmtally page"]
+
+
+def test_where_the_details_are(runner: Runner, upstream: Upstream) -> None:
+    """The command that shows them can be copied: it names the directory where this one did."""
+    upstream.route("api.openai.com", "/v1/chat/completions", json_answer(CHAT))
+    directory = runner.home / "of a project"
+
+    done = runner.run("curl", "-sS", "-d", "{}", "https://api.openai.com/v1/chat/completions", options=["--dir", str(directory)])
+
+    assert done.stderr.splitlines()[-1] == f"details: llmtally page --dir '{directory}'"
 
 
 @pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)])

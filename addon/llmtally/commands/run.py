@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from .options import Failure, journal_option, note
@@ -173,6 +175,8 @@ def command(
             note(line)
         if calls := calls_of(directory, name, started):
             _say(name, calls)
+            elsewhere = context.get_parameter_source("directory") is ParameterSource.COMMANDLINE
+            note(f"details: llmtally page{f' --dir {shlex.quote(str(directory))}' if elsewhere else ''}")
         else:
             past = None if by_base_url else going_past(client, os.environ)
             note(f"llmtally: {name} made no calls that llmtally saw. {past or DOCTOR}")
@@ -233,8 +237,7 @@ def _proxy(
             return joined, None
         options = {"usage_intercept": intercept, "usage_web": "false", "flow_detail": "0", "termlog_verbosity": "warn"}
         # Upstream, what the client would have trusted without us.
-        if roots := os.environ.get("SSL_CERT_FILE") or machine_roots():
-            options["ssl_verify_upstream_trusted_ca"] = str(roots)
+        options["ssl_verify_upstream_trusted_ca"] = os.environ.get("SSL_CERT_FILE") or str(machine_roots())
         arguments = (*upstream_mode(os.environ), *arguments)
         environment = {**os.environ, OWN_RUN: user_info(run)}
         return None, OwnProxy(
