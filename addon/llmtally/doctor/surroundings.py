@@ -106,7 +106,8 @@ def _leads_to(host: str, port: int, ours: Presence | None) -> Finding:
 def _trust(setting: Setting, proxy: Presence) -> Iterator[Finding]:
     authority = Path(proxy.confdir) / AUTHORITY
     ours = certificates(authority)
-    in_roots = (roots := machine_roots()) is not None and ours <= certificates(roots)
+    roots = machine_roots()
+    in_roots = ours <= certificates(roots)
     lacking = []
     for name, readers in {**REPLACING, **ADDING}.items():
         path = setting.environment.get(name)

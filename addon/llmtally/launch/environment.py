@@ -58,12 +58,9 @@ def client_environment(before: Mapping[str, str], route: Route, run: Run) -> dic
     host = f"[{route.host}]" if ":" in route.host else route.host
     roots = machine_roots()
     added = {name: f"http://{user_info(run)}@{host}:{route.port}" for name in PROXY}
-    for name in REPLACING:
-        own = Path(before[name]) if before.get(name) else roots
-        added[name] = str(with_authority(own, route.authority, route.directory))
-    for name in ADDING:
-        own = Path(before[name]) if before.get(name) else None
-        added[name] = str(with_authority(own, route.authority, route.directory))
+    for name in (*REPLACING, *ADDING):
+        trusted = Path(before[name]) if before.get(name) else roots if name in REPLACING else None
+        added[name] = str(with_authority(trusted, route.authority, route.directory))
     no_proxy = covering_loopback(before.get("NO_PROXY") or before.get("no_proxy") or "")
     # Node reads proxy variables from 22.21 on, if it is told to. https://nodejs.org/api/cli.html#node_use_env_proxy1
     return {**before, **added, "NO_PROXY": no_proxy, "no_proxy": no_proxy, "NODE_USE_ENV_PROXY": "1", "LLMTALLY_RUN": run.name}

@@ -10,6 +10,8 @@ import hashlib
 import ssl
 from pathlib import Path
 
+import certifi
+
 from ..whole_file import write_whole
 
 AUTHORITY = "mitmproxy-ca-cert.pem"
@@ -29,16 +31,12 @@ PEM_CAP = 16 * 2**20
 """Bytes of a file that are read; a machine's roots have some 250 kB."""
 
 
-def machine_roots() -> Path | None:
-    """The file with the roots this machine trusts; those of mitmproxy's certifi where there is none."""
+def machine_roots() -> Path:
+    """The file with the roots this machine trusts; certifi's where there is none."""
     named = ssl.get_default_verify_paths()
     for path in (named.openssl_cafile, *SYSTEM_ROOTS):
         if Path(path).is_file():
             return Path(path)
-    try:
-        import certifi
-    except ImportError:
-        return None
     return Path(certifi.where())
 
 

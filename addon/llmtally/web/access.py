@@ -17,6 +17,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ..whole_file import write_whole
+
 TOKEN_FILE = "web-token"  # noqa: S105  # the name of a file
 TOKEN_BYTES = 24
 """192 random bits: nobody guesses them, however often they may try."""
@@ -63,14 +65,10 @@ def is_private(path: Path) -> bool:
 
 
 def _make_token(path: Path) -> str:
-    """Make a token and put it in its file in one step, so that no other process reads half of it."""
+    """Make a token and put it in its file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    new = path.with_name(f"{TOKEN_FILE}.{os.getpid()}")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(f"{token}\n")
-    new.replace(path)
+    write_whole(path, f"{token}\n".encode())
     return token
 
 
