@@ -1,7 +1,7 @@
 """The state file `status.json`: the few figures a status line shows, so that it need not ask anybody.
 
 It is written at most once a second when something changed, and once a minute when nothing did, so that its age tells whether the
-proxy is alive. Reading it is for `commands/statusline.py`, which must not import any of this.
+proxy is alive. Reading it is for `statusline`, which must not import any of this.
 """
 
 from __future__ import annotations
