@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from llmtally.quota import INTERVAL, PATH, PROVIDERS, QuotaPoll, ask, oauth_token, read_answer
+from llmtally.quota import INTERVAL, MAX_ANSWER, PATH, PROVIDERS, QuotaPoll, ask, oauth_token, read_answer
 
 ANSWER = b'{"five_hour": {"utilization": 42.0, "resets_at": "2026-11-20T17:20:00.261810+00:00"}, "seven_day": null}'
 
@@ -35,6 +35,15 @@ def test_what_is_no_answer_says_nothing(body: bytes) -> None:
     """An endpoint may refuse, or be something else altogether."""
     assert read_answer("api.anthropic.com", PATH, "", body, now=0.0) == ()
     assert read_answer("api.anthropic.com", PATH, "lzma", body, now=0.0) == ()
+
+
+def test_an_answer_is_not_followed_beyond_its_cap() -> None:
+    """Neither on the wire nor out of its coding: there a few kilobytes may be many megabytes, and the loop would wait for them."""
+    padding = b" " * MAX_ANSWER
+
+    assert read_answer("api.anthropic.com", PATH, "", ANSWER + padding[len(ANSWER) :], now=0.0) != ()
+    assert read_answer("api.anthropic.com", PATH, "", padding + ANSWER, now=0.0) == ()
+    assert read_answer("api.anthropic.com", PATH, "gzip", gzip.compress(ANSWER + padding), now=0.0) == ()
 
 
 @pytest.mark.parametrize(

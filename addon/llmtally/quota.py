@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from . import limits
 from .record import LimitReading, WireError
 from .wire import json_body
-from .wire.content_coding import content_decoder
+from .wire.content_coding import decode_whole
 
 PROVIDERS = {
     "api.anthropic.com": "anthropic",
@@ -29,8 +29,9 @@ INTERVAL = 300.0
 """Seconds between two questions."""
 TIMEOUT = 15.0
 """Seconds an answer may take."""
-MAX_ANSWER = 2**20
-"""Bytes of an answer that are read; a real one has about 2 kB."""
+MAX_ANSWER = 64 * 2**10
+"""Bytes of an answer that are read, on the wire and out of its content coding; a real one has about 2 kB. As much of the densest
+JSON holds up the loop for 2 ms."""
 
 Ask = Callable[[str], bytes]
 
@@ -38,7 +39,7 @@ Ask = Callable[[str], bytes]
 def read_answer(host: str, path: str, coding: str, body: bytes, *, now: float) -> tuple[LimitReading, ...]:
     """The windows in the answer of a quota endpoint; none where it says something else."""
     try:
-        answer = json_body.load(b"".join(content_decoder(coding).decode(body[:MAX_ANSWER])))
+        answer = json_body.load(decode_whole(coding, body[:MAX_ANSWER], cap=MAX_ANSWER))
     except WireError:
         return ()
     return limits.read_quota_answer(host, path, answer, now=now) or ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..record import WireError
 from ..wire import json_members, multipart
-from ..wire.content_coding import ContentDecoder, content_decoder
+from ..wire.content_coding import decode_whole
 
 MAX_REQUEST_BODY = 64 * 2**20
 """Bytes of a request body that are read; providers refuse larger ones."""
@@ -20,21 +20,10 @@ def read(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | N
     content_type = headers.get("content-type", "")
     try:
         if encoding := headers.get("content-encoding", ""):
-            raw = _joined(content_decoder(encoding), raw)
+            raw = decode_whole(encoding, raw, cap=MAX_REQUEST_BODY)
         if content_type.startswith("multipart/"):
             return multipart.text_fields(raw, content_type)
         body = json_members.load(raw)
     except WireError:
         return None
     return body if isinstance(body, dict) else None
-
-
-def _joined(coding: ContentDecoder, raw: bytes) -> bytes:
-    decoded = bytearray()
-    for piece in coding.decode(raw):
-        decoded += piece
-        if len(decoded) > MAX_REQUEST_BODY:
-            raise WireError("request body too large")
-    for piece in coding.flush():
-        decoded += piece
-    return bytes(decoded)

@@ -40,19 +40,6 @@ BROTLI_SLICE = 16
 """The same for brotli before 1.2: output then stays below 48 MiB, measured with the strongest bomb its coder makes."""
 
 
-class ContentDecoder(Protocol):
-    """Undoes one coding or a chain. What it yields must be consumed whole before the next call."""
-
-    def decode(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded.
-
-        Raises WireError once where the data is damaged, and yields nothing from then on.
-        """
-
-    def flush(self) -> Iterator[bytes]:
-        """What is left at the end of the body. A body that was cut off is no damage: what came of it stands."""
-
-
 def content_decoder(encoding: str) -> ContentDecoder:
     """The decoder for a `Content-Encoding` value. Raises WireError for codings that are unknown or too many."""
     names = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
@@ -61,15 +48,29 @@ def content_decoder(encoding: str) -> ContentDecoder:
     unknown = [name for name in names if name not in _CODINGS]
     if unknown:
         raise WireError(f"unknown content coding {unknown[0][:32]!r}")
-    return _Chain([_CODINGS[name]() for name in reversed(names)])
+    return ContentDecoder([_CODINGS[name]() for name in reversed(names)])
+
+
+def decode_whole(encoding: str, body: bytes, *, cap: int) -> bytes:
+    """A whole body out of its codings. Raises WireError for what `content_decoder` and `decode` do, and beyond `cap` bytes."""
+    decoded = bytearray()
+    for piece in content_decoder(encoding).decode(body):
+        decoded += piece
+        if len(decoded) > cap:
+            raise WireError(f"body of more than {cap} bytes")
+    return bytes(decoded)
 
 
 class _Coding(Protocol):
     def decode(self, data: bytes) -> Iterator[bytes]: ...
 
 
-class _Chain:
-    """Codings one after the other, their limit, and the one place where the libraries' errors become ours."""
+class ContentDecoder:
+    """Undoes one coding or a chain: their limit, and the one place where the libraries' errors become ours.
+
+    Every coding hands out all it has with each call, so nothing is left at the end of a body. One that was cut off is no damage:
+    what came of it stands.
+    """
 
     def __init__(self, codings: list[_Coding]) -> None:
         self._codings = codings
@@ -77,6 +78,10 @@ class _Chain:
         self._dead = False
 
     def decode(self, data: bytes) -> Iterator[bytes]:
+        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded; to be consumed whole before the next call.
+
+        Raises WireError once where the data is damaged, and yields nothing from then on.
+        """
         if not self._codings:
             yield data
             return
@@ -99,10 +104,6 @@ class _Chain:
             if self._allowance < 0:
                 raise WireError("content coding decodes to more than any real body")
             yield from _slices(piece, MAX_PIECE)
-
-    def flush(self) -> Iterator[bytes]:
-        # Every coding hands out all it has with each call, so nothing is ever left.
-        return iter(())
 
 
 def _slices(data: bytes, size: int) -> Iterator[bytes]:
