@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from llmtally.attribution import Attributor
 from llmtally.exchange import Ending, Exchange, Memory, RequestHead
 from llmtally.exchange.lanes import MAX_LANES
-from llmtally.exchange.memory import SEEN_IDS
+from llmtally.exchange.memory import SEEN_IDS, Sight
 from llmtally.providers import PROVIDERS, Directory, Method, Route
-from llmtally.record import Call, Usage
+from llmtally.record import Call
 
 ALL_ROUTES = [Route(row, endpoint.format, "model", endpoint.streams_json) for row in PROVIDERS for endpoint in row.endpoints] + [
     Route(PROVIDERS[0], PROVIDERS[0].endpoints[0].format, confirmed=False)
@@ -52,15 +52,16 @@ def exchange(
     request: Any = None,
     headers: dict[str, str] | None = None,
     credential: str = "Bearer sk-ant-api03-x",
+    began: float = 100.0,
 ) -> Exchange:
     route = Directory().route(method, host, path)
     assert route is not None
     opened = Exchange(
-        route, RequestHead("flow", method, host, path, {"authorization": credential}, timestamp=100.0), shared or memory()
+        route, RequestHead("flow", method, host, path, {"authorization": credential}, timestamp=began), shared or memory()
     )
     body = orjson.dumps(request) if request is not None else None
-    opened.request_sent(body, len(body or b""), 100.5)
-    opened.response_started(101 if method == "SOCKET" else status, {"content-type": content_type, **(headers or {})}, 101.0)
+    opened.request_sent(body, len(body or b""), began + 0.5)
+    opened.response_started(101 if method == "SOCKET" else status, {"content-type": content_type, **(headers or {})}, began + 1)
     return opened
 
 
@@ -234,41 +235,93 @@ class TestEndings:
 class TestRepeats:
     """A response is counted once, however often it is seen."""
 
-    def test_same_id(self) -> None:
-        """The second sight of a response id is a duplicate."""
-        shared = memory()
-        first, second = (exchange(shared=shared) for _ in range(2))
-        for opened in (first, second):
-            opened.feed(sse(START, END), 101.5)
+    @staticmethod
+    def ask(shared: Memory, host: str, began: float, ended: float, *, prompt: int = 9) -> Call:
+        """One chat completion, whose id every server draws as `chatcmpl-A1`."""
+        opened = exchange(host, "/v1/chat/completions", shared=shared, content_type="application/json", began=began)
+        usage = {"prompt_tokens": prompt, "completion_tokens": 4, "total_tokens": prompt + 4}
+        answer = {"id": "chatcmpl-A1", "object": "chat.completion", "model": "m", "choices": [], "usage": usage}
+        opened.feed(orjson.dumps(answer), ended)
+        return one(opened.end("complete", ended))
 
-        assert one(first.end("complete", 102.0)).coverage == "unpriced"
-        assert one(second.end("complete", 102.0)).coverage == "duplicate"
+    def test_small_servers_draw_the_same_id_again(self) -> None:
+        """The same prompt asked twice of one server, and of two servers one after the other, is as many calls."""
+        shared = memory()
+        calls = [
+            self.ask(shared, "10.0.0.1", 100.0, 102.0),
+            self.ask(shared, "10.0.0.1", 103.0, 105.0),
+            self.ask(shared, "10.0.0.2", 106.0, 108.0),
+            self.ask(shared, "10.0.0.1", 106.5, 108.5, prompt=10),
+        ]
+
+        assert [call.coverage for call in calls] == ["unpriced"] * 4
+
+    def test_requests_at_once_to_one_server_are_calls_of_their_own(self) -> None:
+        """One server may work at the same prompt twice at once and draw one id for both."""
+        shared = memory()
+
+        assert [self.ask(shared, "10.0.0.1", 100.0, 102.0).coverage for _ in range(2)] == ["unpriced"] * 2
+
+    @pytest.mark.parametrize(("gateway_ends", "upstream_ends"), [(105.0, 104.9), (104.9, 105.0)])
+    def test_a_gateway_and_its_upstream(self, gateway_ends: float, upstream_ends: float) -> None:
+        """The upstream's call lies within the gateway's, whichever is seen to end first: one call."""
+        shared = memory()
+        asked = sorted([(gateway_ends, "10.0.0.1", 100.0), (upstream_ends, "api.openai.com", 100.1)])
+        calls = [self.ask(shared, host, began, ended) for ended, host, began in asked]
+
+        assert [call.coverage for call in calls] == ["unpriced", "duplicate"]
 
     @pytest.mark.parametrize(
-        ("host", "output", "poll", "repeated"),
+        ("again", "repeated"),
         [
-            ("a.example", 20, False, True),
-            ("b.example", 30, False, True),
-            ("a.example", 30, True, True),
-            ("a.example", 30, False, False),
+            (Sight("POST", "a.example", 20, 100.0, 110.0), False),
+            (Sight("POST", "a.example", 20, 104.0, 114.0), False),
+            (Sight("POST", "b.example", 20, 99.0, 110.5), True),
+            (Sight("POST", "b.example", 20, 110.0, 111.0), True),
+            (Sight("POST", "b.example", 20, 110.5, 111.0), False),
+            (Sight("POST", "b.example", 20, 90.0, 99.5), False),
+            (Sight("POST", "b.example", 30, 99.0, 110.5), False),
+            (Sight("GET", "a.example", 30, 500.0, 501.0), True),
+            (Sight("GET", "b.example", 30, 500.0, 501.0), True),
+            (Sight("SOCKET", "a.example", 20, 100.0, 110.0), True),
+            (Sight("SOCKET", "a.example", 30, 100.0, 110.0), False),
         ],
-        ids=["same usage", "gateway and upstream", "poll", "id drawn again"],
+        ids=[
+            *("drawn again at once", "drawn again", "gateway", "touching", "another server's later", "another server's earlier"),
+            *("another server's at once", "poll", "poll elsewhere", "second socket of a session", "another turn"),
+        ],
     )
-    def test_what_repeats(self, host: str, output: int, poll: bool, repeated: bool) -> None:
-        """An id alone proves nothing: small servers draw theirs from a few hundred."""
+    def test_what_repeats(self, again: Sight, repeated: bool) -> None:
+        """An id alone proves nothing: small servers draw theirs from a few hundred, or have but one."""
         shared = memory()
-        assert not shared.counted_before("chatcmpl-123", "a.example", Usage(output_tokens=20), poll=False)
+        assert not shared.counted_before("chatcmpl-1", Sight("POST", "a.example", 20, 100.0, 110.0))
 
-        assert shared.counted_before("chatcmpl-123", host, Usage(output_tokens=output), poll=poll) is repeated
+        assert shared.counted_before("chatcmpl-1", again) is repeated
+
+    def test_a_poll_may_see_the_end_before_the_request_does(self) -> None:
+        """A stream that still runs when a poll shows its whole answer ends as a repeat."""
+        shared = memory()
+        assert not shared.counted_before("resp_1", Sight("GET", "api.openai.com", 20, 104.0, 104.5))
+
+        assert shared.counted_before("resp_1", Sight("POST", "api.openai.com", 20, 100.0, 105.0))
+
+    @pytest.mark.parametrize("host", ["10.0.0.1", "10.0.0.2"])
+    @pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
+    def test_after_a_restart(self, method: Method, repeated: bool, host: str) -> None:
+        """The journal's ids are for what is polled or downloaded later; a new request has a new answer."""
+        later = memory()
+        later.recall(self.ask(memory(), "10.0.0.1", 100.0, 102.0))
+
+        assert later.counted_before("chatcmpl-A1", Sight(method, host, 13, 500.0, 501.0)) is repeated
 
     def test_memory_of_ids_is_bounded(self) -> None:
         """The oldest ids are forgotten."""
-        shared = memory()
+        shared, poll = memory(), Sight("GET", "h", 1, 100.0, 101.0)
         for number in range(SEEN_IDS + 1):
-            shared.counted_before(str(number), "h", Usage(), poll=False)
+            shared.counted_before(str(number), poll)
 
-        assert not shared.counted_before("0", "h", Usage(), poll=False)
-        assert shared.counted_before(str(SEEN_IDS), "h", Usage(), poll=False)
+        assert not shared.counted_before("0", poll)
+        assert shared.counted_before(str(SEEN_IDS), poll)
 
     @pytest.mark.parametrize("so_far", [None, {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}])
     def test_background(self, so_far: dict[str, int] | None) -> None:

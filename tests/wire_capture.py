@@ -111,14 +111,14 @@ def _ending(name: str) -> Ending:
     return cast("Ending", {"connection_lost": "upstream_aborted", "killed": "client_aborted"}.get(name, name))
 
 
-def open_exchange(capture: Capture, memory: Memory | None = None) -> Exchange:
-    """The exchange of a capture, up to and including its response head."""
+def open_exchange(capture: Capture, memory: Memory | None = None, seen_at: str | None = None) -> Exchange:
+    """The exchange of a capture, up to and including its response head; `seen_at`: at another host than its own."""
     route = Directory().route(capture.method, capture.host, capture.path)
     assert route is not None, f"no row of the provider table takes {capture.method} {capture.url}"
     head = RequestHead(
         id="flow",
         method=capture.method,
-        host=capture.host,
+        host=seen_at or capture.host,
         path=capture.path,
         headers=capture.request_headers,
         timestamp=START,
@@ -130,9 +130,11 @@ def open_exchange(capture: Capture, memory: Memory | None = None) -> Exchange:
     return exchange
 
 
-def run(capture: Capture, pieces: Iterable[bytes] | None = None, memory: Memory | None = None) -> list[Call]:
+def run(
+    capture: Capture, pieces: Iterable[bytes] | None = None, memory: Memory | None = None, seen_at: str | None = None
+) -> list[Call]:
     """Feed a capture, its body in the given pieces, and give its calls."""
-    exchange = open_exchange(capture, memory)
+    exchange = open_exchange(capture, memory, seen_at)
     calls: list[Call] = []
     for number, (from_client, message) in enumerate(capture.frames):
         calls += exchange.frame(message, from_client=from_client, at=START + 1 + number)

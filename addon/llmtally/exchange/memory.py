@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict
+from typing import NamedTuple
 
 from ..attribution import Attributor
-from ..record import Attribution, Call, Usage
+from ..providers import Method
+from ..record import Attribution, Call
 from .values import NOTHING_READ, Lane
 
 SEEN_IDS = 65_536
-"""Response ids remembered to recognise repeats: days of heavy use, about 10 MB."""
+"""Response ids remembered to recognise repeats: days of heavy use, about 20 MB."""
 
 BACKGROUND = 4_096
 """Background responses remembered until a poll shows their end."""
+
+
+class Sight(NamedTuple):
+    """One passing of a response."""
+
+    method: Method
+    host: str
+    total_tokens: int | None
+    started: float
+    ended: float
+    """Epoch seconds, like `started`."""
+
+    def repeats(self, other: Sight) -> bool:
+        """Whether two sights under one id are of the same response.
+
+        The id alone proves nothing: Ollama draws it from 999, KoboldCpp has but one. What GET shows has been asked for before,
+        by polling or to resume a stream. A new request to the same host has a new answer. A gateway and its upstream (or two
+        sockets of one session) show as many tokens at the same time; the details of the counts may get lost between them.
+        """
+        if self.method == "GET":
+            return True
+        if self.method == other.method == "POST" and self.host == other.host:
+            return False
+        at_once = self.started <= other.ended and other.started <= self.ended
+        return at_once and self.total_tokens == other.total_tokens
 
 
 class Memory:
@@ -21,27 +48,24 @@ class Memory:
 
     def __init__(self, attributor: Attributor) -> None:
         self.attributor = attributor
-        self._seen: OrderedDict[str, tuple[str, Usage]] = OrderedDict()
-        """Response ids with the host and the usage they were counted with."""
+        self._seen: OrderedDict[str, Sight] = OrderedDict()
+        """The last sight of each response id."""
         self._background: OrderedDict[str, tuple[Lane, Attribution]] = OrderedDict()
 
-    def counted_before(self, response_id: str, host: str, usage: Usage, *, poll: bool) -> bool:
-        """Whether this response has been counted; remembers it.
-
-        Seen again by a poll, at another host (a gateway and its upstream) or with the same usage it is the same response. A new
-        answer of the same host with other usage is another one: small servers draw their ids from a few hundred.
-        """
+    def counted_before(self, response_id: str, sight: Sight) -> bool:
+        """Whether this response has been counted; remembers it."""
         known = self._seen.get(response_id)
-        self._seen[response_id] = (host, usage)
+        self._seen[response_id] = sight
         self._seen.move_to_end(response_id)
         if len(self._seen) > SEEN_IDS:
             self._seen.popitem(last=False)
-        return known is not None and (poll or known[0] != host or known[1] == usage)
+        return known is not None and sight.repeats(known)
 
     def recall(self, call: Call) -> None:
-        """Remember a call of an earlier run, so that its response seen again is not counted again."""
+        """Remember a call of an earlier run, so that polls and downloads of its response do not count it again."""
         if call.response_id is not None and call.usage:
-            self.counted_before(call.response_id, call.host, call.usage, poll=True)
+            sight = Sight("POST", call.host, call.usage.total_tokens, call.started, call.ended)
+            self.counted_before(call.response_id, sight)
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
         """Keep who asked for a response whose end a later poll will show."""

@@ -10,7 +10,7 @@ from ..limits import paid_beyond_plan
 from ..providers import Route
 from ..record import ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
 from ..redact import without_echo, without_known_keys
-from .memory import Memory
+from .memory import Memory, Sight
 from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 
 BYTES_PER_TOKEN = 4
@@ -50,8 +50,8 @@ class Settlement:
         pending = reading.pending and outcome == "complete"
         coverage = "no_usage" if pending else self._coverage(reading, response, outcome)
         if reading.response_id is not None and reading.usage is not None and not pending:
-            polled = request.method == "GET"
-            if self._memory.counted_before(reading.response_id, request.host, reading.usage, poll=polled):
+            sight = Sight(request.method, request.host, reading.usage.total_tokens, lane.started, at)
+            if self._memory.counted_before(reading.response_id, sight):
                 coverage = "duplicate"
             self._memory.attributor.answered(reading.response_id, attribution.session)
         warmup = lane.request.warmup
