@@ -44,4 +44,4 @@ def messages(framing: Framing, pieces: Iterable[bytes]) -> list[bytes]:
 
 def decoded(decoder: ContentDecoder, pieces: Iterable[bytes]) -> bytes:
     """Everything the pieces decode to. Raises WireError."""
-    return b"".join(out for piece in pieces for out in decoder.decode(piece)) + b"".join(decoder.flush())
+    return b"".join(out for piece in pieces for out in decoder.decode(piece))

@@ -175,7 +175,6 @@ def test_damage_is_said_once_after_what_came_before(encoding: str) -> None:
             list(decoder.decode(random.Random(1).randbytes(1000)))
 
     assert list(decoder.decode(coded)) == []
-    assert list(decoder.flush()) == []
 
 
 def test_wrong_checksum_is_damage() -> None:

@@ -200,9 +200,6 @@ class Exchange:
             return
         self.read = True
         try:
-            for piece in self._coding.flush() if self._coding is not None else ():
-                for message in self._framing.feed(piece):
-                    self._message(message, at, calls)
             self._framing.skim.ended = True
             for message in self._framing.feed(b""):
                 self._message(message, at, calls)
