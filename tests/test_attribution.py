@@ -78,11 +78,6 @@ class TestSession:
         )
         assert (found.session, found.session_source) == ("mine", "header")
 
-    def test_configured_headers_go_first(self) -> None:
-        """A configured header name counts in any spelling, before the built-in ones."""
-        found = Attributor(KEY, session_headers=["X-Job"]).attribute(chat("hi", **{"x-job": "job-1", "x-session-id": "s"}), now=NOW)
-        assert (found.session, found.session_source) == ("job-1", "header")
-
     def test_previous_response_links(self) -> None:
         """A request that goes on from a response is of that response's session."""
         attributor = Attributor(KEY)

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 from ..record import Attribution
@@ -19,7 +19,7 @@ from .sources import clean, first, is_path
 from .user_agent import identify, version_of
 
 SESSION_HEADERS = ("x-session-id", "x-litellm-session-id", "helicone-session-id")
-"""Headers that people set on purpose to name a session, whatever the client; more can be configured."""
+"""Headers that people set on purpose to name a session, whatever the client."""
 
 SESSION_GAP = 30 * 60
 """Seconds of silence after which the same connection counts as a new session: a coffee break is shorter, a meeting is not."""
@@ -43,10 +43,9 @@ _ID = re.compile(r"[\w.:@/+=~#-]{1,128}", re.ASCII)
 class Attributor:
     """Attributes requests, and remembers what links them: ids, directories and keyed hashes, no text and no credential."""
 
-    def __init__(self, key: bytes, *, session_headers: Sequence[str] = ()) -> None:
+    def __init__(self, key: bytes) -> None:
         self._mac = hmac.new(key, digestmod="sha256")
         self._chain_key = hashlib.sha256(key).digest()
-        self._session_headers = (*(name.lower() for name in session_headers), *SESSION_HEADERS)
         self._prefixes: OrderedDict[str, str] = OrderedDict()
         self._responses: OrderedDict[str, str] = OrderedDict()
         self._connections: OrderedDict[str, tuple[str, float]] = OrderedDict()
@@ -116,7 +115,7 @@ class Attributor:
         return value if _ID.fullmatch(value) and not holds_known_key(value) else self._hash(value)
 
     def _session(self, view: RequestView, client: Client, account: str | None, now: float) -> tuple[str | None, str | None]:
-        for name in self._session_headers:
+        for name in SESSION_HEADERS:
             if (said := view.headers.get(name)) and (session := self._identifier(said)):
                 own = any(source.name == name for source in client.session)
                 return session, "client_header" if own else "header"
