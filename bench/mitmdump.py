@@ -47,7 +47,7 @@ class Mitmdump:
         self._ready = directory / "ready"
         self._log = directory / "log"
         command = [str(Path(sysconfig.get_path("scripts")) / "mitmdump"), "-q", "--listen-host", "127.0.0.1", "--listen-port", "0"]
-        # A port of its own, so that a web page that is built in by then can't clash with the one of a proxy in use.
+        # Without the page, whose port may be that of a proxy in use.
         settings = {"confdir": directory.parent / "conf", "usage_dir": self.usage_dir, "usage_web": "false"}
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]

@@ -19,8 +19,8 @@ from llmtally.limits import (
     read_event,
     read_headers,
     read_quota_answer,
-    reset_time,
 )
+from llmtally.limits.values import reset_time
 from llmtally.record import LimitReading, rfc3339
 
 NOW = 1_785_000_000.0

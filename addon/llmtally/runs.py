@@ -27,7 +27,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a run may be called: it has to stand in a URL as it is."""
 
 OWN_RUN = "LLMTALLY_OWN_RUN"
-"""Environment variable that tells a run's own proxy whose all calls are that name no run: a client with a base URL can't."""
+"""Environment variable that tells a run's own proxy its run, for calls that name none: a client with a base URL can't."""
 
 _PREFIX = "llmtally."
 

@@ -15,7 +15,7 @@ from ..formats.format import mapping
 from ..record import IN_USE, LimitReading
 from . import anthropic, codex, copilot, google, ratelimit
 from .headers import read_families
-from .values import inlined_headers, reset_time, retry_time
+from .values import inlined_headers, retry_time
 
 __all__ = [
     "EVENT_NEEDLES",
@@ -26,7 +26,6 @@ __all__ = [
     "read_event",
     "read_headers",
     "read_quota_answer",
-    "reset_time",
 ]
 
 READINGS_CAP = 32

@@ -56,7 +56,7 @@ def read_counted(windows: Mapping[str, Mapping[str, str]], _provider: str, now: 
 
 
 def place_unified(name: str) -> tuple[str, str] | None:
-    """Window and field of a subscription's header; what is said of all windows has the window ``."""
+    """Window and field of a subscription's header; what is said of all windows has an empty one."""
     found = _UNIFIED.fullmatch(name)
     return (found[1] or "", found[2]) if found else None
 

@@ -156,7 +156,7 @@ class Tracker:
         )
 
     def session(self, session_id: str, now: float, account: str | None = None) -> dict[str, Any] | None:
-        """What `/api/sessions/{id}` answers: None: not known.
+        """What `/api/sessions/{id}` answers; None for a session that is not known.
 
         The fields of its row, but for `calls`, which are its newest records, oldest of them first; `totals: <totals>`; `agents`.
 
