@@ -13,6 +13,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelInfo, Provider
 
 from llmtally.pricing import Pricer
+from llmtally.pricing.catalogue import Catalogue
 from llmtally.providers import PRICE_IDS
 from llmtally.record import Call, Usage
 from pricing_calls import NOW, make_call
@@ -24,6 +25,7 @@ PROVIDERS = {provider.id: provider for provider in SNAPSHOT.providers}
 PRICER = Pricer(price_ids={provider_id: provider_id for provider_id in PROVIDERS})
 """Here every provider goes by its name in the data."""
 OURS = Pricer()
+CATALOGUE = Catalogue()
 
 
 def theirs(
@@ -93,6 +95,18 @@ def test_every_model_of_the_data(shape: str) -> None:
             compared += 1
 
     assert compared > 2_000
+
+
+def test_no_model_of_the_data_is_taken_for_another() -> None:
+    """Under its own name each is found by more than how it begins, so what is only like one of them stays the exception."""
+    found = [
+        (provider.id, model.id, listing.named)
+        for provider, model in listed_models()
+        if (listing := CATALOGUE.find(provider.id, model.id.lower(), {}, datetime.fromisoformat(NOW))) is not None
+    ]
+
+    assert len(found) > 2_000
+    assert [(provider_id, name) for provider_id, name, named in found if not named] == []
 
 
 WAYS = {

@@ -183,6 +183,45 @@ def test_data_is_named_as_source(call: Call) -> None:
     assert (cost.source, cost.approximate) == ("prices", False)
 
 
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [
+        ("anthropic", "claude-opus-4-8"),
+        ("anthropic", "claude-opus-4-8-20260601"),
+        ("anthropic", "claude-opus-4-8-latest"),
+        ("gcp_vertex", "claude-opus-4-6@default"),
+        ("gcp_vertex", "claude-3-5-sonnet-v2@20241022"),
+        ("aws_bedrock", "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0"),
+        ("gemini", "gemini-2.5-pro-preview-05-06"),
+        ("gemini", "gemini-3.1-pro-preview-customtools"),
+        ("gemini", "gemma-3-27b-it"),
+        ("openai", "gpt-5.2-20251211"),
+        ("openai", "ft:gpt-3.5-turbo-0125:acme::abc"),
+    ],
+)
+def test_a_release_of_a_model_has_its_price(provider: str, model: str) -> None:
+    """A date, a channel, a region or the owner of a fine-tuned model leave the price as exact as it was."""
+    cost = price(provider, model, FEW, request_model=model)
+
+    assert (cost.source, cost.approximate) == ("prices", False)
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "like"),
+    [
+        ("anthropic", "claude-opus-4-8-future", "claude-opus-4-8"),
+        ("anthropic", "claude-opus-4-10", "claude-opus-4-1"),
+        ("gemini", "gemini-2.5-pro-ultra", "gemini-2.5-pro"),
+        ("deepseek", "deepseek-v4-pro-2", "deepseek-v4-pro"),
+    ],
+)
+def test_what_only_begins_like_a_model_is_approximate(provider: str, model: str, like: str) -> None:
+    """It is priced as the nearest that is known, and not told as if it were that."""
+    cost = price(provider, model, FEW)
+
+    assert (cost.cost_usd, cost.approximate) == (price(provider, like, FEW).cost_usd, True)
+
+
 @pytest.mark.parametrize("call", [p.values[0] for p in CORRECTED], ids=[str(p.id) for p in CORRECTED])
 def test_corrections_are_named_as_source(call: Call) -> None:
     """A price that our overlay corrected says so."""

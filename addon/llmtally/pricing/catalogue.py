@@ -7,12 +7,24 @@ start, the data is the one that was installed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, Provider, StartDateConstraint, TieredPrices
+from genai_prices.types import (
+    ClauseAnd,
+    ClauseContains,
+    ClauseOr,
+    ClauseStartsWith,
+    MatchLogic,
+    ModelInfo,
+    ModelPrice,
+    Provider,
+    StartDateConstraint,
+    TieredPrices,
+)
 
 from .rates import BASE, Rates
 
@@ -37,6 +49,10 @@ _RATES = {
 _FREE: Rates = {"input_tokens": 0.0, "output_tokens": 0.0}
 """An entry without any price is a model that is given away (Gemma on the Gemini API, moderation)."""
 
+_RELEASE = re.compile(r"(?:[-@:]?(?:latest|default|stable|preview|exp|free|customtools|native-audio|e?\d+b-it|v\d+|\d{2,8})|:\d)*")
+"""What may follow a name without making it another model's: dates, revisions, channels, Gemma's sizes (all are free). A single
+digit is a version of its own. 219 of the 223 entries of litellm's list that the data finds by how they begin end so."""
+
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
 
@@ -52,6 +68,8 @@ class Listing:
     """The data has rates for the context asked for; False: these are the standard rates."""
     backdated: bool
     """The context's rates are recorded from a later date on; these are the first known."""
+    named: bool
+    """The data spells the name out, up to a date or the like; False: it only begins like one that does."""
 
 
 class Catalogue:
@@ -74,11 +92,27 @@ class Catalogue:
         starts = _variant_starts(model, context)
         backdated = bool(starts) and min(starts) > when
         prices = model.get_prices(min(starts) if backdated else when, context or None)
-        return Listing(_flatten(prices), origin, bool(starts), backdated)
+        # It is also found with its date written in another way.
+        named = not model.is_match(ref) or _is_named(model.match, ref)
+        return Listing(_flatten(prices), origin, bool(starts), backdated, named)
 
     def _origin(self, provider: Provider, model: ModelInfo) -> str:
         owners: tuple[str, ...] = (provider.id, *(provider.fallback_model_providers or ()))
         return next(owner for owner in owners if any(model is listed for listed in self._providers[owner].models))
+
+
+def _is_named(clause: MatchLogic, ref: str) -> bool:
+    """Whether the clause holds for this very name. Where a model is sold may stand before it, and a fine-tuned one is called after
+    its owner."""
+    match clause:
+        case ClauseOr(or_=clauses):
+            return any(_is_named(each, ref) for each in clauses)
+        case ClauseAnd(and_=clauses):
+            return all(_is_named(each, ref) for each in clauses)
+        case ClauseStartsWith(starts_with=text) | ClauseContains(contains=text):
+            rest = ref.partition(text.lower())[2]
+            return clause.is_match(ref) and (text.startswith("ft:") or _RELEASE.fullmatch(rest) is not None)
+    return clause.is_match(ref)
 
 
 def _variant_starts(model: ModelInfo, context: Mapping[str, str]) -> list[datetime]:
