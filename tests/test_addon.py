@@ -17,12 +17,14 @@ from mitmproxy import connection, exceptions, http, types
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
-from llmtally.addon import UsageAddon, commands
+from llmtally.addon import UsageAddon, commands, recorder
 from llmtally.addon.commands import Commands
 from llmtally.addon.flows import ending_of, host_of, lower_headers
 from llmtally.addon.following import HEAVY, HEAVY_CODED
 from llmtally.exchange import Exchange
 from llmtally.journal import account_key
+from llmtally.pricing import pricer
+from llmtally.pricing.overrides import Overrides, read_file
 from llmtally.record import Call
 
 BODY = b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
@@ -263,6 +265,31 @@ def test_a_bad_price_file_is_refused_at_start(tmp_path: Path) -> None:
                 context.configure(addon, usage_prices=str(prices))
 
     run(test)
+
+
+def test_a_changed_price_file_is_read_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Downloaded ones are large; the calls that begin after the change have its prices."""
+    readers: list[str] = []
+
+    def read(path: Path) -> Overrides:
+        readers.append(threading.current_thread().name)
+        return read_file(path)
+
+    monkeypatch.setattr(pricer, "read_file", read)
+    monkeypatch.setattr(recorder, "PRICES_INTERVAL", -1.0)
+    prices = tmp_path / "prices.json"
+    prices.write_text('{"openai/*": {"input": 1, "output": 0}}')
+
+    async def test() -> None:
+        async with running(tmp_path, usage_prices=str(prices)) as (addon, _):
+            prices.write_text('{"openai/*": {"input": 1000000, "output": 0}}')
+            pass_through(addon, flow())
+            await settled(addon)
+
+    run(test)
+
+    assert readers == ["MainThread", "llmtally-bodies_0"]
+    assert [record["cost_usd"] for record in records(tmp_path)] == [3.0]
 
 
 def test_an_option_that_was_never_configured_stops_the_proxy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -204,6 +204,35 @@ def test_changed_file_is_read_again(price_file: Path) -> None:
     assert priced(pricer).cost_usd == pytest.approx(1.010)
 
 
+def test_a_file_that_was_read_ahead_is_not_read_again(price_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading is for a thread: until the prices are asked to change they do not, and then nothing is left to be read."""
+    pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
+    price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 1001}}))
+    pricer.read_ahead()
+    assert pricer.outdated
+    assert priced(pricer).cost_usd == pytest.approx(0.010)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda *_: pytest.fail("read again"))
+        assert pricer.reload_if_changed() is None
+
+    assert not pricer.outdated
+    assert priced(pricer).cost_usd == pytest.approx(1.010)
+
+
+def test_a_change_after_it_was_read_ahead_is_seen(price_file: Path) -> None:
+    """What was read is as old as its reading."""
+    pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
+    price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 101}}))
+    pricer.read_ahead()
+    price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 1001}}))
+
+    pricer.reload_if_changed()
+    assert pricer.outdated
+    pricer.reload_if_changed()
+    assert priced(pricer).cost_usd == pytest.approx(1.010)
+
+
 def test_same_size_and_time_is_no_change(price_file: Path) -> None:
     """Only what stat tells is looked at: an unchanged file is not read."""
     pricer = pricer_with(price_file, {"anthropic/*": PLAIN})

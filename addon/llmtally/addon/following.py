@@ -104,6 +104,7 @@ class Follower:
             return None
         followed = self._followed[flow.id] = Followed(flow, Exchange(route, head, memory))
         self._quotas.passes(head)
+        self._recorder.watch_prices()
         if flow.request.stream:
             before = flow.request.stream
             followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
@@ -241,6 +242,7 @@ class Follower:
         if followed is None or followed.ignored or flow.websocket is None:
             return
         messages = flow.websocket.messages
+        self._recorder.watch_prices()  # a socket may be older than its prices
         if messages and not messages[-1].injected and not messages[-1].dropped:
             self._later.soon(functools.partial(self._guarded, followed, self._frame, followed, messages[-1], time.time()))
         others_keep = self._switches.saves_flows or ctx.master.addons.get("view") is not None

@@ -49,7 +49,7 @@ class UsageAddon:
         self._switches = options.Switches()
         self._later = Later()
         self._processes = Processes(self._later.on_disk, lambda delay, work: self._loop.call_later(delay, work))
-        self._recorder = Recorder(self._switches, runs, self._processes, self._later.soon)
+        self._recorder = Recorder(self._switches, runs, self._processes, self._later)
         self.coverage = self._recorder.coverage
         """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
         guard = Guard(lambda: self._recorder.count("unparsed"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from mitmproxy import ctx, http
@@ -14,6 +14,7 @@ from mitmproxy.log import ALERT
 
 from ..client_process import Processes, with_process
 from ..exchange import Memory
+from ..later import Later
 from ..live import Live
 from ..pricing import Pricer
 from ..providers import PRICE_IDS
@@ -33,7 +34,7 @@ COMMENT_MARK = "llmtally: "
 class Recorder:
     """Takes calls in."""
 
-    def __init__(self, switches: Switches, runs: Runs, processes: Processes, later: Callable[[Callable[[], object]], None]) -> None:
+    def __init__(self, switches: Switches, runs: Runs, processes: Processes, later: Later) -> None:
         self.live: Live | None = None
         """Where they go, once a directory is open."""
         self.memory: Memory | None = None
@@ -53,6 +54,20 @@ class Recorder:
         """Use a person's own prices from now on; what is wrong with them, if anything is."""
         self._pricer = Pricer(price_ids=PRICE_IDS, override_path=path)
         return self._pricer.reload_if_changed()
+
+    def watch_prices(self) -> None:
+        """A call begins: have the price file read if it changed. What ends before it is read has the prices in force until then."""
+        now = time.monotonic()
+        if now - self._prices_checked > PRICES_INTERVAL:
+            self._prices_checked = now
+            if self._pricer.outdated:
+                self._later.in_thread(self._pricer.read_ahead, self._use_prices)
+
+    def _use_prices(self, error: BaseException | None) -> None:
+        if error is not None:
+            logger.error("llmtally: reading the price file failed. This is a bug of llmtally.", exc_info=error)
+        elif problem := self._pricer.reload_if_changed():
+            logger.log(ALERT, "llmtally: %s", problem)
 
     def explain(self, call: Call) -> Cost:
         """How the cost of a call adds up."""
@@ -75,7 +90,6 @@ class Recorder:
         if attribution is not call.attribution:
             call = call._replace(attribution=attribution)
         if call.coverage in ("priced", "unpriced"):
-            self._reload_prices()
             call = call.priced(self._pricer.price(call))
         self.coverage[call.coverage] += 1
         if self.live is not None:
@@ -86,20 +100,13 @@ class Recorder:
         if not self._switches.quiet:
             self._lines.append(line)
             if len(self._lines) == 1:
-                self._later(self._print_lines)
+                self._later.soon(self._print_lines)
         _comment(flow, line)
 
     def _print_lines(self) -> None:
         """What has been settled since the last time: mitmproxy shows each log entry to all its addons, which costs 100 us."""
         lines, self._lines = self._lines, []
         logger.log(ALERT, "%s", "\n".join(lines))
-
-    def _reload_prices(self) -> None:
-        now = time.monotonic()
-        if now - self._prices_checked > PRICES_INTERVAL:
-            self._prices_checked = now
-            if problem := self._pricer.reload_if_changed():
-                logger.log(ALERT, "llmtally: %s", problem)
 
 
 def _comment(flow: http.HTTPFlow, line: str) -> None:

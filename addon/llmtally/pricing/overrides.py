@@ -201,11 +201,11 @@ def _litellm_entry(key: str, entry: Mapping[str, Any]) -> dict[str, Override]:
 def _litellm_tiers(entry: Mapping[str, Any]) -> tuple[tuple[int, Rates], ...]:
     """`input_cost_per_token_above_200k_tokens` and its like."""
     tiers: dict[int, dict[str, float]] = {}
-    for theirs, ours in _LITELLM_FIELDS.items():
-        for name, value in entry.items():
-            size = name.removeprefix(f"{theirs}_above_").removesuffix("k_tokens")
-            if name == f"{theirs}_above_{size}k_tokens" and size.isdecimal() and len(size) < 6 and _is_rate(value):
-                tiers.setdefault(int(size) * 1000, {})[ours] = value * 1e6
+    for name, value in entry.items():
+        theirs, _, size = name.removesuffix("k_tokens").rpartition("_above_")
+        ours = _LITELLM_FIELDS.get(theirs)
+        if ours is not None and name.endswith("k_tokens") and size.isdecimal() and len(size) < 6 and _is_rate(value):
+            tiers.setdefault(int(size) * 1000, {})[ours] = value * 1e6
     return tuple(tiers.items())
 
 

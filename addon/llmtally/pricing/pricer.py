@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from ..providers import PRICE_IDS
 from ..record import Call, Cost, Usage
@@ -32,15 +33,25 @@ class Pricer:
         self._sheets: dict[tuple[object, ...], Sheet | None] = {}
         self._path = override_path
         self._stamp: tuple[int, ...] | None = None
+        self._ahead: _PriceFile | None = None
+        """The price file as it is going to be used."""
         self._overrides = Overrides()
         self._warning = self._load()
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the user's price file changed since it was read."""
+        return self._path is not None and _stamp(self._path) != self._stamp
+
+    def read_ahead(self) -> None:
+        """Read the user's price file for the next `reload_if_changed`, in any thread while others price: litellm's takes 20 ms."""
+        if self._path is not None:
+            self._ahead = _read(self._path)
+
     def reload_if_changed(self) -> str | None:
-        """Read the user's price file again if it changed; a text if it cannot be used (the prices in force stay)."""
+        """Use the user's price file anew if it changed; a text if it cannot be used (the prices in force stay)."""
         earlier, self._warning = self._warning, None
-        if self._path is not None and _stamp(self._path) != self._stamp:
-            return self._load()
-        return earlier
+        return self._load() if self.outdated else earlier
 
     def price(self, call: Call) -> Cost:
         """What the call cost, as of when it was made. Never raises."""
@@ -124,13 +135,28 @@ class Pricer:
     def _load(self) -> str | None:
         if self._path is None:
             return None
-        self._stamp = _stamp(self._path)  # before reading: a change in between is seen the next time
-        try:
-            self._overrides = read_file(self._path)
-        except PriceFileError as error:
-            return f"Price file {self._path} {error}. The prices in force stay."
+        file, self._ahead = self._ahead or _read(self._path), None
+        self._stamp = file.stamp
+        if isinstance(file.prices, PriceFileError):
+            return f"Price file {self._path} {file.prices}. The prices in force stay."
+        self._overrides = file.prices
         self._sheets.clear()
         return None
+
+
+class _PriceFile(NamedTuple):
+    """A price file, and when that is what it said."""
+
+    stamp: tuple[int, ...]
+    prices: Overrides | PriceFileError
+
+
+def _read(path: Path) -> _PriceFile:
+    stamp = _stamp(path)  # before reading: a change in between is seen the next time
+    try:
+        return _PriceFile(stamp, read_file(path))
+    except PriceFileError as error:
+        return _PriceFile(stamp, error)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
