@@ -74,6 +74,38 @@ def one(calls: list[Call]) -> Call:
     return calls[0]
 
 
+class TestEvents:
+    """What a provider sent in pieces is counted, whether it was read or passed over."""
+
+    def test_of_a_stream(self) -> None:
+        """About as many as there were, as what is skipped is not looked at one by one."""
+        opened = exchange()
+        for event in (START, *[DELTA] * 500, END):
+            opened.feed(sse(event), 101.5)
+        opened.end("complete", 102.0)
+
+        assert opened.events == pytest.approx(502, rel=0.02)
+
+    def test_of_a_socket(self) -> None:
+        """Frames of the server, read or not; those of the client are no events."""
+        opened = exchange("chatgpt.com", "/backend-api/codex/responses", method="SOCKET")
+        opened.frame(b'{"type": "response.create", "model": "gpt-5"}', from_client=True, at=101.0)
+        for kind in ("response.created", *["response.output_text.delta"] * 9, "response.completed"):
+            opened.frame(orjson.dumps({"type": kind, "delta": "x", "response": {"id": "r"}}), from_client=False, at=101.5)
+        opened.end("complete", 102.0)
+
+        assert opened.events == 11
+
+    @pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
+    def test_of_a_whole_body(self, content_type: str) -> None:
+        """One answer in one piece is no stream."""
+        opened = exchange(content_type=content_type)
+        opened.whole(orjson.dumps(START["message"]), 101.5)
+        opened.end("complete", 102.0)
+
+        assert opened.events == 0
+
+
 class TestEndings:
     """One call settles in every ending, with what the wire had said by then."""
 

@@ -42,7 +42,7 @@ class Live:
         self.directory = directory
         self.tracker = Tracker(on_reset=_log_reset)
         self.stream_events = 0
-        """Messages of streams that were read."""
+        """Events of streams and frames of sockets that providers sent."""
         self.reached_at: tuple[str, int] | None = None
         """Where clients connect to, once that is known."""
         self.ca: str | None = None

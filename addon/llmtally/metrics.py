@@ -34,7 +34,7 @@ class Runtime:
     version: str
     """Of llmtally."""
     stream_events: int = 0
-    """Messages of streams that were read."""
+    """Events of streams and frames of sockets that providers sent."""
     journal_healthy: bool = True
     journal_errors: int = 0
     """Attempts to write that failed."""
@@ -140,7 +140,12 @@ def _burn(burn: BurnRate) -> Iterator[str]:
 
 
 def _runtime(runtime: Runtime) -> Iterator[str]:
-    yield _family("stream_events_total", "counter", "Messages of streams that were read.", [({}, runtime.stream_events)])
+    yield _family(
+        "stream_events_total",
+        "counter",
+        "Events of streams and frames of sockets that providers sent.",
+        [({}, runtime.stream_events)],
+    )
     yield _family("journal_errors_total", "counter", "Failed attempts to write to the journal.", [({}, runtime.journal_errors)])
     yield _family("journal_lost_records_total", "counter", "Records that were never written.", [({}, runtime.journal_lost)])
     yield _family("journal_waiting_records", "gauge", "Records that are not written yet.", [({}, runtime.journal_waiting)])

@@ -274,4 +274,4 @@ class Follower:
             exchange.trailed(lower_headers(flow.response.trailers))
         self._recorder.record(flow, calls + exchange.end(ending, at, error))
         if self._recorder.live is not None:
-            self._recorder.live.stream_events += exchange.messages
+            self._recorder.live.stream_events += exchange.events

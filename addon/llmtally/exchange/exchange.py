@@ -35,7 +35,7 @@ class Exchange:
         self.streaming = False
         """Whether the response comes in pieces that must reach the client as they come."""
         self.messages = 0
-        """Messages of the response that were read."""
+        """Messages of the response that were read; of a socket all that came."""
         self.pieces = 0
         """Times `feed` was called."""
         self.read = False
@@ -70,6 +70,13 @@ class Exchange:
     def awaits_content(self) -> bool:
         """Whether the time of the next bytes matters: they may hold the first content."""
         return self._framing is not None and self._format.content is not no_content and not self._quiet
+
+    @property
+    def events(self) -> int:
+        """About how many events of a stream or frames of a socket came, those passed over included; a whole body is neither."""
+        if self._response.transport in ("json", "binary"):
+            return 0
+        return self.messages + (self._framing.skim.skipped_events if self._framing is not None else 0)
 
     def request_sent(self, body: bytes | None, size: int | None, at: float) -> None:
         """The request has gone out: its body (None if it was not kept), its size in bytes, and when."""
@@ -144,6 +151,7 @@ class Exchange:
         """One WebSocket message."""
         calls: list[Call] = []
         if not from_client:
+            self.messages += 1
             self._response.size += len(data)
             if self._quiet and not self._wanted(data):
                 self._pass_over(len(data))
