@@ -276,6 +276,7 @@ def test_logs_alone_are_said_to_be_that(logs: Path) -> None:
     assert "these are the logs' own figures" in said.stderr
     assert said.stderr.endswith("llmtally run -- claude\n")
     assert of_codex.stderr.endswith("llmtally run -- codex\n")
+    assert as_json["agreement_pct"] is None
     assert (as_json["log_only"], as_json["sums"]["log_only"]["output_tokens"]) == (5, 1283)
     assert [each["cost_usd"] is None for each in as_json["past_the_proxy"]] == [False] * 5
 

@@ -77,8 +77,8 @@ class Comparison:
 
     @property
     def agreement_pct(self) -> float | None:
-        """The share on which both sides say the same; None where there are no calls."""
-        return 100 * len(self.equal) / self.calls if self.calls else None
+        """The share on which both sides say the same; None where nothing was on the wire that the log could agree with."""
+        return 100 * len(self.equal) / self.calls if self.calls > len(self.log_only) else None
 
     def of(self, client: str) -> Comparison:
         """The part of one client."""
