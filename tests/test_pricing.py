@@ -320,13 +320,39 @@ def test_embeddings_need_no_output() -> None:
 
 
 def test_local_is_free() -> None:
-    """A server of one's own costs nothing, whatever its model's name and whatever was cached."""
+    """A server of one's own costs nothing for what people run themselves, whatever was cached."""
     usage = tokens(5, 5, 5, 5, input_audio_tokens=1, server_tools={"web_search": 1})
 
     for provider in ("local", "openai"):
-        cost = price(provider, "gpt-4o", usage, billing="local")
+        cost = price(provider, "qwen3-coder", usage, billing="local")
         assert (cost.cost_usd, cost.source) == (0.0, "local")
     assert price("local", "gpt-oss:20b", billing="local").approximate is False
+
+
+@pytest.mark.parametrize(
+    ("model", "usd"),
+    [
+        ("claude-opus-4-8", 30.0),
+        ("anthropic/claude-opus-4-8", 30.0),
+        ("bedrock/us.anthropic.claude-opus-4-8-v1:0", 30.0),
+        ("openai/gpt-4o", 12.5),
+        ("gemini/gemini-3.5-flash", 10.5),
+        ("grok-4-0709", 18.0),
+        ("command-r-08-2024", 0.75),
+    ],
+)
+def test_a_gateway_of_ones_own_is_not_free(model: str, usd: float) -> None:
+    """What only a vendor sells costs what the vendor asks, approximately, however private the address is that resells it."""
+    for billing in ("api", "local", "subscription"):
+        cost = price("local", model, FEW, billing=billing)
+        assert cost.cost_usd == pytest.approx(usd / 1000)
+        assert (cost.source, cost.approximate) == ("prices", True)
+
+
+@pytest.mark.parametrize("model", ["claude-opus-99", "gpt-99-nova"])
+def test_a_vendors_model_without_a_price_is_not_free(model: str) -> None:
+    """Unpriced is said, also at home."""
+    assert price("local", model, billing="api").cost_usd is None
 
 
 def test_subscription_is_priced_like_the_api() -> None:

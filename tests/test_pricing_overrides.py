@@ -139,6 +139,15 @@ def test_local_servers_can_be_given_a_price(price_file: Path) -> None:
     assert priced(pricer, "local", "llama", billing="local").cost_usd == pytest.approx(0.002)
 
 
+@pytest.mark.parametrize("key", ["local/openai/gpt-4o", "local/gpt-4o", "local/*", "openai/gpt-4o"])
+def test_gateways_of_ones_own_can_be_given_a_price(price_file: Path, key: str) -> None:
+    """What it resells may be named as the gateway does, as the vendor does, or all at once; then it is not approximate."""
+    cost = priced(pricer_with(price_file, {key: PLAIN}), "local", "openai/gpt-4o")
+
+    assert cost.cost_usd == pytest.approx(0.010)
+    assert (cost.source, cost.approximate) == ("override", False)
+
+
 def test_stated_cost_goes_before_the_file(price_file: Path) -> None:
     """What the provider says it charged is not overridden."""
     cost = priced(pricer_with(price_file, {"anthropic/*": PLAIN}), cost_usd=5.0, cost_source="provider")

@@ -7,8 +7,20 @@ import dataclasses
 from ..attribution import RequestView
 from ..attribution.credentials import read_credential
 from ..limits import paid_beyond_plan
-from ..providers import Route
-from ..record import ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Attribution, Call, Coverage, LimitReading, Outcome, Reading, Usage
+from ..providers import Route, sold_only_by
+from ..record import (
+    ERROR_MESSAGE_CAP,
+    TEXT_CAP,
+    ApiError,
+    Attribution,
+    Billing,
+    Call,
+    Coverage,
+    LimitReading,
+    Outcome,
+    Reading,
+    Usage,
+)
 from ..redact import without_echo, without_known_keys
 from .memory import Memory, Sight
 from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
@@ -89,7 +101,7 @@ class Settlement:
             cost_usd=None if warmup else reading.cost_usd,
             cost_source="provider" if reading.cost_usd is not None and not warmup else None,
             cost_approximate=reading.cost_approximate or self._has_gap(reading, response),
-            billing="api" if paid_beyond_plan(found_limits) else attribution.billing or self._route.provider.billing,
+            billing="api" if paid_beyond_plan(found_limits) else attribution.billing or self._billing(reading.model or asked),
             service_tier=reading.service_tier,
             request_service_tier=lane.request.service_tier,
             speed=reading.speed,
@@ -114,6 +126,11 @@ class Settlement:
                 asked = dataclasses.replace(asked, reading=reading, limits=lane.limits, response_bytes=lane.response_bytes)
                 return attribution, asked
         return self._memory.attributor.attribute(self._view(lane), now=at), lane
+
+    def _billing(self, model: str | None) -> Billing:
+        """Who is paid where the credential does not say so: a server of one's own that resells a vendor's model is not free."""
+        billing = self._route.provider.billing
+        return "api" if billing == "local" and model and sold_only_by(model) else billing
 
     def _view(self, lane: Lane) -> RequestView:
         request = self._request

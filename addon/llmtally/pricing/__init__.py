@@ -6,7 +6,7 @@ The first that knows a price wins, and the record says which:
 2. `override`: the user's price file
 3. `overlay`: our dated corrections of the data
 4. `prices`: the data of genai-prices, with the surcharges it cannot express
-5. `local`: a server of one's own costs nothing
+5. `local`: a server of one's own costs nothing; what only a vendor sells is priced by its list before, approximately
 6. the litellm entries of the user's price file, also `override`
 7. none: unpriced, which is said everywhere and never counted as 0
 

@@ -274,7 +274,7 @@ def _price_time(terms: Terms) -> datetime:
 
 
 def _is_approximate(terms: Terms, listing: Listing) -> bool:
-    resold = terms.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS)
+    resold = terms.resold or (terms.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS))
     tier_of_another = bool(terms.context) and listing.origin != terms.price_id
     return terms.vague or resold or tier_of_another or listing.backdated or not listing.named
 

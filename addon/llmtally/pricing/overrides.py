@@ -103,7 +103,7 @@ class Overrides:
     def find(self, terms: Terms) -> Override | None:
         """The user's word on a model: by its full name, then without the date of the snapshot, then the provider's default."""
         providers = dict.fromkeys((terms.provider, terms.price_id or terms.provider))
-        for ref in (terms.ref, undated(terms.ref), "*"):
+        for ref in (terms.name, terms.ref, undated(terms.ref), "*"):
             for provider in providers:
                 if ref and (found := self.own.get(f"{provider}/{ref}")) is not None:
                     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import unquote
 
+from ..providers import LOCAL, sold_only_by
 from ..record import TEXT_CAP, Call
 
 _MODEL_IN_PATH = frozenset({"aws_bedrock", "bedrock_mantle", "gcp_vertex"})
@@ -34,14 +35,19 @@ class Terms:
     """The provider's id in the price data; None: it is not in it."""
     host: str
     path: str
-    ref: str
+    name: str
     """The model, normalised; empty where it is not known."""
+    ref: str
+    """The same without what a gateway puts before it."""
     context: tuple[str, str] | None
     """What the price data calls a variant: `("service_tier", "flex")`, `("processing", "batch")`, `("speed", "fast")`."""
     vague: bool
     """The tier was only asked for, or has no published price."""
     inference_geo: str
     local: bool
+    """A server of one's own runs the model."""
+    resold: bool
+    """A gateway of one's own answered with what only a vendor sells: its list, as far as anybody knows."""
     when: datetime
 
     @property
@@ -57,17 +63,23 @@ class Terms:
 
 def read_terms(call: Call, model: str | None, price_id: str | None) -> Terms:
     """The terms under which `model` (the call's, or that of one of its parts) answered."""
+    name = ref = normalise(model or "")
+    resold = sold_only_by(name) if call.provider == LOCAL.name else None
+    if resold is not None:
+        price_id, ref = resold
     context, vague = _context(call, price_id)
     return Terms(
         provider=call.provider,
         price_id=price_id,
         host=call.host,
         path=call.path,
-        ref=normalise(model or ""),
+        name=name,
+        ref=ref,
         context=context,
         vague=vague,
         inference_geo=(call.inference_geo or "").lower(),
-        local=call.billing == "local",
+        local=call.billing == "local" and resold is None,
+        resold=resold is not None,
         when=datetime.fromtimestamp(call.timestamp, UTC),
     )
 
