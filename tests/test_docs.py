@@ -17,10 +17,12 @@ from llmtally.metrics import Runtime, render
 from llmtally.pricing import Pricer
 from llmtally.providers import PROVIDERS
 from llmtally.record import LimitReading
-from llmtally.schema import from_record
+from llmtally.schema import FIELDS, from_record
 from llmtally.terminal import one_line
 from llmtally.tracker import Tracker
 from provider_table import DOCUMENT, with_table
+from record_table import DOCUMENT as RECORD
+from record_table import with_tables
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -29,6 +31,14 @@ README = ROOT / "README.md"
 def test_provider_table() -> None:
     """It is what `python tests/provider_table.py` writes."""
     assert DOCUMENT.read_text() == with_table(DOCUMENT.read_text())
+
+
+def test_record_tables() -> None:
+    """They are what `python tests/record_table.py` writes, and no field is missing."""
+    document = RECORD.read_text()
+
+    assert document == with_tables(document)
+    assert set(FIELDS) <= set(re.findall(r"^\| `(\w+)` ", document, re.MULTILINE))
 
 
 async def options() -> set[str]:

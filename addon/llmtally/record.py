@@ -1,7 +1,8 @@
 """The values that pass through the house.
 
 `wire/` and `formats/` produce a `Reading` (what one response said), the exchange settles it into a `Call`, and a `Call` is one line
-of the journal (`schema.py`), under the field names below. Unknown is `None`, never 0.
+of the journal (`schema.py`), under the field names below; docs/record.md says of them what stands beneath them here. Unknown is
+`None`, never 0.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Usage(NamedTuple):
 
     @property
     def total_tokens(self) -> int | None:
-        """The sum of the four disjoint buckets; None where none of them is known."""
+        """The sum of those of the four disjoint buckets that are known; unknown where none is."""
         buckets = (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens)
         return sum(filter(None, buckets)) if buckets.count(None) < len(buckets) else None
 
@@ -105,8 +106,11 @@ class Part:
     kind: str
     """`message`, `compaction`, `advisor`, `fallback`, `image_generation`, `transcription`..."""
     model: str | None
+    """Model that was billed, as on the wire."""
     usage: Usage
+    """Its share of the tokens."""
     cost_usd: float | None = None
+    """Its share of the cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,9 @@ class ApiError:
     """What the provider said went wrong."""
 
     type: str
+    """The provider's own word for it; `http_529`, `connection`... where it said none."""
     message: str = ""
+    """The first 200 characters, without what they repeat of the request."""
 
 
 IN_USE = "in_use"
@@ -135,11 +141,11 @@ class LimitReading(NamedTuple):
     remaining: float | None = None
     """What is left of `limit`."""
     resets_at: float | None = None
-    """Epoch seconds."""
+    """When it starts anew, in epoch seconds."""
     window_seconds: float | None = None
     """Length of the window where the provider says it or the key is one."""
     status: str | None = None
-    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `IN_USE`."""
+    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `in_use`, credit beyond a plan that paid for this call."""
     name: str | None = None
     """A further name the provider gives this window, e.g. the model it is for."""
     representative: bool = False
@@ -185,16 +191,28 @@ class Attribution(NamedTuple):
     """Who asked: read from the request's headers and body."""
 
     client: str | None = None
+    """`claude-code`, `codex`, `gemini-cli`, `openai-python`..., from the User-Agent and other headers."""
     client_version: str | None = None
+    """As the client says it."""
     session: str | None = None
+    """The conversation's id: the client's own, or one that was made from what `session_source` says."""
     session_source: str | None = None
+    """How the session was known, most trustworthy first: `header` (set on purpose), `client_header`, `body`, `previous_response`,
+    `prefix` (it goes on from a conversation that was seen), `connection` (same client, less than half an hour later)."""
     agent: str | None = None
+    """Id of the agent within the session; the main agent has none."""
     parent_agent: str | None = None
+    """Id of the agent that started it, if that is not the main one."""
     agent_type: str | None = None
+    """The agent's kind or name, as the client says it."""
     request_class: str | None = None
+    """What the request was for: `main`, `subagent`, `workflow`, `compaction`, `auxiliary` (a title), `probe`, `warmup`."""
     project: str | None = None
+    """Working directory or repository: as the client says it, else that of the run or of the client's process."""
     account: str | None = None
+    """Keyed hash of the account's id or of the credential, 12 hex digits; the key stays in `usage_dir`."""
     retry: int | None = None
+    """Retries before this request, as the client counts them."""
     run: str | None = None
     """Name of the `llmtally run` that started the client."""
     billing: Billing | None = None
@@ -221,55 +239,87 @@ NOBODY = Attribution()
 
 
 class Call(NamedTuple):
-    """One model response and what was spent on it: one line of the journal. Field for field as in design section 3."""
+    """One model response and what was spent on it: one line of the journal. Times are epoch seconds here, RFC 3339 there."""
 
     timestamp: float
-    """Epoch seconds when the request began."""
+    """When the request began."""
     request_id: str
+    """mitmproxy's id of the flow; `#2`, `#3`... after it for further calls of one flow."""
     provider: str
+    """A row of docs/providers.md; `unknown` for another host, found by its path."""
     api: str
+    """The wire format: `anthropic_messages`, `openai_responses`..."""
     host: str
+    """Where the request went."""
     path: str
+    """Without its query."""
     transport: Transport
+    """How the response came."""
     outcome: Outcome
+    """How it ended; `incomplete`: the model stopped before it was done."""
     coverage: Coverage
-    """Which bucket of coverage the response fell in. `duplicate` is never journaled."""
+    """What is known of it; `no_usage`: it told no tokens, `unparsed`: it could not be read. `duplicate` is not journaled."""
     started: float
-    """Epoch seconds when the request had been sent: `ttft_ms` and `duration_ms` count from here."""
+    """When the request had been sent: `ttft_ms` and `duration_ms` count from here."""
     ended: float
-    """Epoch seconds when the response ended: the journal's day."""
+    """When the response ended: the journal's day."""
     streaming: bool = False
+    """Whether the response came in pieces as it was made."""
     response_id: str | None = None
+    """The provider's id of the response."""
     model: str | None = None
+    """Model that served, as on the wire."""
     request_model: str | None = None
+    """Model that was asked for, as on the wire."""
     status: int | None = None
+    """HTTP status of the response; 101 on a WebSocket."""
     stop_reason: str | None = None
+    """As on the wire: `end_turn`, `stop`, `max_tokens`..."""
     error: ApiError | None = None
+    """What the provider said went wrong."""
     estimated: bool = False
+    """`output_tokens` is an estimate, from what was delivered of a stream that was cut off."""
     reported_output_tokens: int | None = None
+    """What the wire had said of the output by then, where it is estimated."""
     cost_usd: float | None = None
+    """What the call cost; null: unknown."""
     cost_source: str | None = None
+    """`provider` (the response states it), `override` (a price file of yours), `overlay` (our dated corrections), `prices`
+    (genai-prices), `local` (a server of your own: 0); null: unpriced."""
     cost_approximate: bool = False
+    """The price rule or the counts are known to be inexact."""
     list_cost_usd: float | None = None
+    """Our own figure, beside one that the response states."""
     billing: Billing = "api"
+    """Who pays: with `subscription` the cost is what the API would have charged, not a bill."""
     service_tier: str | None = None
+    """Tier that served, as on the wire."""
     request_service_tier: str | None = None
+    """Tier that was asked for, as on the wire."""
     speed: str | None = None
+    """As on the wire: `fast`, `standard`."""
     inference_geo: str | None = None
+    """Region that served, as on the wire."""
     cache_miss_reason: str | None = None
     """As the provider says it: `tools_changed`, `model_changed`, `previous_message_not_found`..."""
     cache_missed_tokens: int | None = None
     """Its estimate of the input that the cache would have held: a magnitude, not what was billed."""
     ttft_ms: float | None = None
+    """Milliseconds to the first content."""
     duration_ms: float | None = None
+    """Milliseconds to the response's end."""
     request_bytes: int | None = None
+    """Of the request's body, as on the wire."""
     response_bytes: int | None = None
+    """Of the response's body, as on the wire."""
     pending: bool = False
     """A background response that is still being made; its end will be a call, this is none. Not journaled."""
     usage: Usage = NO_USAGE
     attribution: Attribution = NOBODY
     parts: tuple[Part, ...] = ()
+    """Only where more than one model or kind was billed (compaction, an advisor, an image tool); the call is their sum."""
     limits: tuple[LimitReading, ...] = ()
+    """Limit windows that the response told."""
 
     def priced(self, cost: Cost) -> Call:
         """This call with its cost, its parts' costs and the coverage that follows."""

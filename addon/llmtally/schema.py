@@ -1,4 +1,4 @@
-"""The record: a call as one JSON object, the contract of the journal. Design section 3.
+"""The record: a call as one JSON object, the contract of the journal: docs/record.md.
 
 A record is a `Call` laid flat: the schema, the call's own fields, those of its usage, `total_tokens`, those of its attribution, its
 parts and its limits, under the names they have there. Adding a field is free; renaming one or changing a meaning is a new `SCHEMA`.
