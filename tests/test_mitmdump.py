@@ -7,6 +7,7 @@ import http.client
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -27,6 +28,14 @@ MODEL = "claude-opus-4-8"
 LATER = 2_000_000_000
 """A time of modification that mitmproxy has not seen yet."""
 USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7}
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 class Held:
@@ -162,6 +171,17 @@ def test_an_unknown_option_is_named(start_proxy: StartProxy, upstream: Upstream)
 
     assert proxy.record()["response_id"] == "msg-option"
     assert "no such option: usage_qiuet" in proxy.log
+    proxy.stop()
+
+
+@pytest.mark.parametrize("host", ["rebound.example", "127.1"])
+def test_the_page_is_not_reached_through_the_proxy(start_proxy: StartProxy, free_port: int, host: str) -> None:
+    """Not by an address that says so, and not by a name that only the resolver knows to lead there."""
+    options = {"usage_web": "true", "usage_web_port": str(free_port), "connection_strategy": "lazy"}
+    proxy = start_proxy(options=options, env={"UPSTREAM_PORT": str(free_port)})
+    with Http1Client(proxy, f"{host}:{free_port}", tls=False) as client:
+        response = client.request("GET", "/healthz", headers={"host": f"127.0.0.1:{free_port}"})
+        assert (response.status, response.read() == b"ok\n") == (502, False)
     proxy.stop()
 
 

@@ -641,6 +641,41 @@ def test_what_leads_back_to_the_page() -> None:
     assert is_loopback("::")
 
 
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
+def test_a_connection_of_the_proxy_is_not_taken(host: str, taken: bool) -> None:
+    """A name that leads here is known once the connection is made, which the page may have taken by then. Others stay."""
+    with running(host=host) as site, socket.socket() as proxy, socket.socket() as browser:
+        proxy.settimeout(10)
+        proxy.bind(("127.0.0.1", 0))
+        addresses = proxy.getsockname(), ("127.0.0.1", site.port)
+        if not taken:
+            site.call(site.server.proxy_connected, *addresses)
+        proxy.connect(addresses[1])
+        browser.connect(addresses[1])
+        if taken:
+            assert site.get("/healthz").status == 200  # it came after these two
+            site.call(site.server.proxy_connected, *addresses)
+        assert proxy.recv(1) == b""
+        browser.settimeout(10)
+        browser.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % site.port)
+        assert browser.recv(12) == b"HTTP/1.1 200"
+
+
+def test_a_connection_of_the_proxy_to_elsewhere_is_none_of_ours() -> None:
+    """Neither another machine's port of the same number nor another port of this machine."""
+    with running() as site:
+        refuse = site.server.proxy_connected
+        for remote in (("10.0.0.1", site.port), ("127.0.0.1", site.port + 1)):
+            with socket.socket() as client:
+                client.settimeout(10)
+                client.bind(("127.0.0.1", 0))
+                site.call(refuse, client.getsockname(), remote)
+                client.connect(("127.0.0.1", site.port))
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % site.port)
+                assert client.recv(12) == b"HTTP/1.1 200"
+
+
 def test_leaving_the_loop_right_after_stopping_is_quiet(caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder) -> None:
     """mitmproxy ends its loop as soon as `done` returns: no connection of ours may complain then."""
     clients: list[socket.socket] = []

@@ -138,6 +138,11 @@ class Live:
         """Whether a connection to this address would lead to our own page."""
         return self._web is not None and self._web.is_reached_by(address)
 
+    def proxy_connected(self, local: tuple[str, int], remote: tuple[str, int]) -> None:
+        """The proxy has connected to a server, perhaps to our own page."""
+        if self._web is not None:
+            self._web.proxy_connected(local, remote)
+
     def _runtime(self) -> Runtime:
         return Runtime(
             version=__version__,

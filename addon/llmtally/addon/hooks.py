@@ -168,6 +168,12 @@ class UsageAddon:
         if self._live is not None and data.server.address is not None and self._live.is_page(data.server.address[:2]):
             data.server.error = "llmtally's page is not reachable through the proxy."
 
+    def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
+        """The same for names of which only the resolver knows that they lead there."""
+        local, remote = data.server.sockname, data.server.peername
+        if self._live is not None and local is not None and remote is not None:
+            self._live.proxy_connected(local[:2], remote[:2])
+
     def done(self) -> None:
         """Settle what is in flight and close the journal. On a script reload, flows in flight go on to the next instance."""
         if ctx.master.should_exit.is_set():

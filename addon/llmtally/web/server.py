@@ -9,6 +9,7 @@ import asyncio
 import http.client
 import logging
 import socket
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -150,9 +151,19 @@ class WebServer:
             return False
         return is_loopback(host) or host in WILDCARDS or host.lower() == self._host.lower()
 
+    def proxy_connected(self, local: tuple[str, int], remote: tuple[str, int]) -> None:
+        """The proxy has made a connection between these addresses. If it leads here, by a name only the resolver knows, end it."""
+        if self._server is not None and (self.is_reached_by(remote) or (remote[1] == self._port and remote[0] == local[0])):
+            self._server.refuse(local)
+
 
 def _authority(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _plain(address: tuple[Any, ...]) -> tuple[str, int]:
+    """Host and port; a socket that takes both IPv6 and IPv4 has its own way of writing the latter."""
+    return address[0].removeprefix("::ffff:"), address[1]
 
 
 class _Server(HTTPServer):
@@ -162,15 +173,32 @@ class _Server(HTTPServer):
         """tornado makes its servers in a way of its own, so this is no `__init__`."""
         self.app = app
         self.hub = hub
-        self._streams: set[IOStream] = set()
+        self._streams: dict[IOStream, tuple[str, int]] = {}
+        """Open connections, and whose they are."""
+        self._refused: deque[tuple[str, int]] = deque(maxlen=BACKLOG)
+        """Whose connection is not taken, once it comes; no more of them can wait for that."""
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         """A new connection."""
+        client = _plain(address)
+        if client in self._refused:
+            self._refused.remove(client)
+            stream.close()
+            return
         if len(self._streams) >= MAX_CONNECTIONS:
             stream.close()
             return
-        self._streams.add(stream)
+        self._streams[stream] = client
         super().handle_stream(stream, address)
+
+    def refuse(self, address: tuple[str, int]) -> None:
+        """End the connection from there; it may be made by now and not be taken yet."""
+        client = _plain(address)
+        streams = [stream for stream, other in self._streams.items() if other == client]
+        for stream in streams:
+            stream.close()
+        if not streams:
+            self._refused.append(client)
 
     def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:  # noqa: ARG002  # tornado's
         """A request begins."""
@@ -180,7 +208,7 @@ class _Server(HTTPServer):
     def on_close(self, server_conn: object) -> None:
         """A connection has ended."""
         assert isinstance(server_conn, HTTP1ServerConnection)
-        self._streams.discard(server_conn.stream)
+        self._streams.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
     def close_connections(self) -> None:
