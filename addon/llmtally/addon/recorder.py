@@ -17,7 +17,6 @@ from ..exchange import Memory
 from ..later import Later
 from ..live import Live
 from ..pricing import Pricer
-from ..providers import PRICE_IDS
 from ..record import Call, Cost
 from ..runs import Runs, with_run
 from ..terminal import one_line
@@ -45,14 +44,14 @@ class Recorder:
         self._runs = runs
         self._processes = processes
         self._later = later
-        self._pricer = Pricer(price_ids=PRICE_IDS)
+        self._pricer = Pricer()
         self._prices_checked = 0.0
         self._lines: list[str] = []
         """Calls that are not printed yet."""
 
     def read_prices(self, path: Path | None) -> str | None:
         """Use a person's own prices from now on; what is wrong with them, if anything is."""
-        self._pricer = Pricer(price_ids=PRICE_IDS, override_path=path)
+        self._pricer = Pricer(override_path=path)
         return self._pricer.reload_if_changed()
 
     def watch_prices(self) -> None:

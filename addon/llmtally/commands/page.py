@@ -67,9 +67,8 @@ def _show(directory: Path, port: int, prices: Path | None, *, opens: bool) -> No
 
     from ..journal_page import JournalPage
     from ..pricing import Pricer
-    from ..providers import PRICE_IDS
 
-    pricer = Pricer(price_ids=PRICE_IDS, override_path=prices)
+    pricer = Pricer(override_path=prices)
     if problem := pricer.reload_if_changed():
         raise click.BadParameter(problem, param_hint="--prices")
     troubles: list[str] = []
