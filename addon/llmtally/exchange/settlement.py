@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from ..attribution import RequestView
 from ..attribution.credentials import read_credential
@@ -34,6 +35,15 @@ MAX_LIMITS = 64
 _LLM_REQUEST_KEYS = frozenset({"messages", "input", "prompt", "contents", "inputText"})
 
 
+class Verdict(NamedTuple):
+    """What a response comes to."""
+
+    outcome: Outcome
+    pending: bool
+    """It goes on in the background: a poll will show its end."""
+    coverage: Coverage
+
+
 class Settlement:
     """Makes the calls of one exchange."""
 
@@ -45,49 +55,78 @@ class Settlement:
 
     def call(self, lane: Lane, response: Response, ending: Ending, at: float, error: ApiError | None = None) -> Call | None:
         """The call of a lane that ended at `at`; `error` is why a connection broke. None: nothing to count."""
-        request, format_ = self._request, self._route.format
+        reading = self._reading(lane, response)
+        if reading is None:
+            return None
+        found_limits = _limits(lane, response)
+        attribution, lane = self._attribution(lane, reading, at)
+        verdict = self._decide(lane, reading, response, ending)
+        if self._remember(lane, reading, verdict, attribution, at) and not lane.request.warmup:
+            verdict = verdict._replace(coverage="duplicate")
+        self._settled += 1
+        return self._build(lane, reading, response, verdict, attribution, found_limits, at, error)
+
+    def _reading(self, lane: Lane, response: Response) -> Reading | None:
+        """What is believed of the response; None where it was no LLM call, or not the end of one."""
+        request = self._request
         reading = NOTHING_READ if response.failed else lane.reading
         if reading.counting_only or not (self._route.confirmed or _is_llm(lane)):
             return None
-        if request.method == "GET" and reading.response_id is None and not format_.multiple:
+        if request.method == "GET" and reading.response_id is None and not self._route.format.multiple:
             return None  # a poll that showed nothing: not found, not modified
         if response.status is not None and 300 <= response.status < 400:
             return None  # a redirect: the call is where it leads
         if response.status is not None and response.status >= 400 and reading.error is None:
-            reading = reading._replace(error=ApiError(f"http_{response.status}"))
-        found_limits = _limits(lane, response)
-        attribution, lane = self._attribution(lane, reading, at)
-        usage, estimated, reported = _usage(lane, reading)
+            return reading._replace(error=ApiError(f"http_{response.status}"))
+        return reading
+
+    def _decide(self, lane: Lane, reading: Reading, response: Response, ending: Ending) -> Verdict:
+        """How it ended, and what it counts as unless it has been counted before."""
         outcome = self._outcome(reading, response, ending)
         pending = reading.pending and outcome == "complete"
-        coverage = "no_usage" if pending else self._coverage(reading, response, outcome)
-        if reading.response_id is not None and reading.usage is not None and not pending:
-            sight = Sight(request.method, request.host, reading.usage.total_tokens, lane.started, at)
-            if self._memory.counted_before(reading.response_id, sight):
-                coverage = "duplicate"
-            self._memory.attributor.answered(reading.response_id, attribution.session)
-        warmup = lane.request.warmup
-        if warmup:
-            attribution = attribution._replace(request_class="warmup")
-            coverage = "no_usage"
-        if request.method == "POST" and reading.pending and reading.response_id is not None:
+        unbilled = pending or lane.request.warmup
+        return Verdict(outcome, pending, "no_usage" if unbilled else self._coverage(reading, response, outcome))
+
+    def _remember(self, lane: Lane, reading: Reading, verdict: Verdict, attribution: Attribution, at: float) -> bool:
+        """Keep what later responses may refer to; gives whether this one has been counted before."""
+        if reading.response_id is None:
+            return False
+        if self._request.method == "POST" and reading.pending:
             self._memory.remember_background(reading.response_id, lane, attribution)
-        self._settled += 1
+        if reading.usage is None or verdict.pending:
+            return False
+        self._memory.attributor.answered(reading.response_id, attribution.session)
+        sight = Sight(self._request.method, self._request.host, reading.usage.total_tokens, lane.started, at)
+        return self._memory.counted_before(reading.response_id, sight)
+
+    def _build(
+        self,
+        lane: Lane,
+        reading: Reading,
+        response: Response,
+        verdict: Verdict,
+        attribution: Attribution,
+        found_limits: tuple[LimitReading, ...],
+        at: float,
+        error: ApiError | None,
+    ) -> Call:
+        request, warmup = self._request, lane.request.warmup
+        usage, estimated, reported = _usage(lane, reading)
         asked = lane.request.model or self._route.model
         return Call(
             timestamp=lane.timestamp,
             started=lane.started,
             ended=at,
-            pending=pending,
+            pending=verdict.pending,
             request_id=request.id if self._settled == 1 else f"{request.id}#{self._settled}",
             response_id=reading.response_id,
             provider=self._route.provider.name,
-            api=format_.name,
+            api=self._route.format.name,
             host=request.host[:TEXT_CAP],
             path=without_known_keys(request.path[: 2 * TEXT_CAP])[:TEXT_CAP],
             transport=response.transport,
-            outcome=outcome,
-            coverage=coverage,
+            outcome=verdict.outcome,
+            coverage=verdict.coverage,
             streaming=response.transport not in ("json", "binary"),
             model=reading.model,
             request_model=asked if reading.error is None or asked is None else without_known_keys(asked),  # the wrong variable
@@ -112,7 +151,7 @@ class Settlement:
             duration_ms=_milliseconds(lane.started, at),
             request_bytes=lane.request_bytes,
             response_bytes=lane.response_bytes or response.size,
-            attribution=attribution,
+            attribution=attribution._replace(request_class="warmup") if warmup else attribution,
             limits=found_limits,
         )
 
