@@ -215,7 +215,7 @@ def _problems(
         "cost_pct": "cost",
     }
     if current["token_limit"] not in (current["output_token_limit"], current["total_token_limit"]):
-        names["token_pct"] = "tokens"  # the untyped limit, set by itself
+        names["token_pct"] = "tokens"  # noqa: S105  of a model: the untyped limit, set by itself
     problems += [
         {"kind": "configured_limit", "subject": subject, "count": None, "pct": current[field]}
         for field, subject in names.items()
