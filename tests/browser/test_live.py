@@ -22,7 +22,7 @@ from upstream.server import Upstream
 from web_server import made_up_calls
 
 ROWS = "#calls-body tbody tr"
-ROWS_CAP = 100
+ROWS_CAP = 50
 MEGABYTE = 2**20
 
 
@@ -156,7 +156,7 @@ def test_a_stopped_proxy_is_shown_at_once(start_proxy: StartProxy, upstream: Ups
 
 
 def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
-    """However many calls there are, the table holds 100; older ones are a page away, and new ones do not disturb it."""
+    """However many calls there are, the table holds 50; older ones are a page away, and new ones do not disturb it."""
     for _ in range(ROWS_CAP + 5):
         site.openai()
     page = open_page(site).page
@@ -367,14 +367,14 @@ def test_accounts(serve: Serve, open_page: OpenPage) -> None:
     made_up = serve(tracker)
     site = made_up.site
     now = time.time()
-    calls = made_up_calls(60, now, min(600.0, now % 86_400))  # all of them of today, also after midnight
+    calls = made_up_calls(45, now, min(600.0, now % 86_400))  # all of them of today, also after midnight
     for call in calls:
         site.call(tracker.add, call)
     named = [call for call in calls if call.attribution.account]
     page = open_page(made_up).page
     select = page.get_by_label("Account")
-    expect(page.locator(ROWS)).to_have_count(60)
-    for choice, expected in (("0123456789ab", len(named)), ("unknown", 60 - len(named))):
+    expect(page.locator(ROWS)).to_have_count(45)
+    for choice, expected in (("0123456789ab", len(named)), ("unknown", 45 - len(named))):
         select.select_option(choice)
         expect(page.locator("#today-since")).to_contain_text(f", {expected} calls")
         expect(page.locator(ROWS)).to_have_count(expected)

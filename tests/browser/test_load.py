@@ -36,6 +36,24 @@ COUNT_DRAWINGS = """() => {
     window.requestAnimationFrame = (each) => { window.drawings += 1; frame.call(window, each); };
 }"""
 
+WATCH_PARTS = """() => {
+    const frame = window.requestAnimationFrame;
+    const parts = ["today-body", "chart-cost", "calls-body"].map((id) => {
+        const observer = new MutationObserver(() => {});
+        observer.observe(document.getElementById(id), { childList: true, subtree: true, characterData: true });
+        return { id, observer };
+    });
+    const changed = () => parts.filter(({ observer }) => observer.takeRecords().length).map(({ id }) => id);
+    window.drawn = [];
+    window.requestAnimationFrame = (each) => frame.call(window, (time) => {
+        changed();
+        each(time);
+        window.drawn.push(changed());
+        document.body.dataset.drawn = [...new Set(window.drawn.flat())].sort().join(" ");
+    });
+}"""
+"""Notes, for each frame, which parts of the page were drawn in it."""
+
 HIDE = """() => {
     const frame = window.requestAnimationFrame;
     let waiting;
@@ -113,7 +131,7 @@ def measured(session: CDPSession) -> dict[str, float]:
 def test_calls_pour_in(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
     """Twenty calls a second cost part of a core; a drawing takes one layout, two where a chart changes, and forces none."""
     page = open_page(busy).page
-    expect(page.locator(ROWS)).to_have_count(100)
+    expect(page.locator(ROWS)).to_have_count(50)
     session = meter(page)
     page.evaluate(COUNT_DRAWINGS)
     with pouring(busy, stream):
@@ -125,6 +143,17 @@ def test_calls_pour_in(busy: MadeUp, stream: Stream, open_page: OpenPage) -> Non
     assert after["TaskDuration"] - before["TaskDuration"] < HALF_BUSY * SECONDS
     assert SECONDS <= drawn <= 8 * SECONDS
     assert after["LayoutCount"] - before["LayoutCount"] <= 2 * drawn + SECONDS
+
+
+def test_a_part_of_the_page_a_frame(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
+    """Sums, charts and calls are drawn one after the other, so that no frame takes long; all of them are."""
+    page = open_page(busy).page
+    expect(page.locator(ROWS)).to_have_count(50)
+    page.evaluate(WATCH_PARTS)
+    with pouring(busy, stream):
+        expect(page.locator("body")).to_have_attribute("data-drawn", "calls-body chart-cost today-body")
+
+    assert page.evaluate("Math.max(...window.drawn.map((parts) => parts.length))") == 1
 
 
 def test_hours_leave_nothing_behind(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
@@ -156,7 +185,7 @@ def test_hours_leave_nothing_behind(busy: MadeUp, stream: Stream, open_page: Ope
 def test_out_of_sight(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
     """In a tab that is not looked at nothing is drawn and nothing piles up; back in sight, it is up to date."""
     page = open_page(busy).page
-    expect(page.locator(ROWS)).to_have_count(100)
+    expect(page.locator(ROWS)).to_have_count(50)
     session = meter(page)
     page.evaluate(HIDE)
     for number in range(2_400):

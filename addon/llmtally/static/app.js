@@ -139,7 +139,7 @@ function connection(state) {
 
 let isPainting = false;
 
-/** Draw before the next frame, however much happens until then; not while the page is out of sight. */
+/** Draw in the next frame, however much happens until then; not while the page is out of sight. */
 function paint() {
   if (isPainting) return;
   isPainting = true;
@@ -149,18 +149,21 @@ function paint() {
   });
 }
 
+/** One part of the page a frame: all at once would hold up what a person does meanwhile. */
 function draw() {
   const { usage, series } = view;
   if (!usage) return;
-  if (usage !== view.drawn) drawUsage(usage);
   const isEmpty = !usage.week.calls && !calls.records.length && !Object.keys(calls.filters).length && !usage.restoring && !usage.account;
   document.body.classList.toggle("is-empty", isEmpty);
   byId("empty").hidden = !isEmpty;
-  if (isEmpty) showEmpty(usage);
+  if (usage !== view.drawn) drawUsage(usage);
+  else if (!isEmpty && series && series !== timeline.series) timeline.draw(series, usage);
   else {
-    if (series) timeline.draw(series, usage);
-    calls.draw();
+    if (isEmpty) showEmpty(usage);
+    else calls.draw();
+    return;
   }
+  paint();
 }
 
 function drawUsage(usage) {

@@ -11,7 +11,7 @@ import { Table } from "./table.js";
 import * as values from "./values.js";
 
 /** Rows in the table, and records in memory: more than is read at once, few enough to be laid out anew while calls pour in. */
-const PAGE = 100;
+const PAGE = 50;
 const CHOICES = 200;
 /** The account of calls without a credential. */
 const NOBODY = "unknown";

@@ -31,7 +31,6 @@ export class Timeline {
   }
 
   draw(series, usage) {
-    if (series === this.series) return;
     this.series = series;
     this.names = byCost(series);
     const word = costWord(usage.week);
