@@ -17,16 +17,22 @@ import pytest
 
 from conftest import StartProxy
 from upstream.answers import SSE, anthropic_events, json_answer, sse, sse_answer
-from upstream.client import Http1Client, post
-from upstream.handler import DEADLINE, Gate, Reply, Request
+from upstream.client import Http1Client, WebSocketClient, post
+from upstream.handler import DEADLINE, Gate, Reply, Request, Socket
 from upstream.proxy import ADDON, Proxy
 from upstream.server import Upstream
 
 HOST = "api.anthropic.com"
 PATH = "/v1/messages"
 MODEL = "claude-opus-4-8"
-LATER = 2_000_000_000
-"""A time of modification that mitmproxy has not seen yet."""
+SOCKET_HOST = "api.openai.com"
+SOCKET_PATH = "/v1/responses"
+CREATE = '{"type": "response.create", "model": "gpt-5.4", "input": "Hi"}'
+CREATED = '{"type": "response.created", "response": {"id": "%s", "status": "in_progress", "usage": null}}'
+COMPLETED = (
+    '{"type": "response.completed", "response": {"id": "%s", "status": "completed",'
+    ' "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}}}'
+)
 USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7}
 
 
@@ -110,18 +116,35 @@ def test_written_records_survive_kill_9(start_proxy: StartProxy, upstream: Upstr
     second.stop()
 
 
-def test_a_reload_loses_no_stream(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
+class Reloaded:
+    """A proxy whose script is edited."""
+
+    def __init__(self, start_proxy: StartProxy, directory: Path) -> None:
+        self._script = Path(shutil.copy(ADDON, directory / "usage.py"))
+        self._time = 2_000_000_000  # which mitmproxy has not seen yet
+        self.proxy: Proxy = start_proxy(addon=self._script, env={"PYTHONPATH": str(ADDON.parent)})
+
+    def reload(self) -> None:
+        """Edit the script and wait until it has been loaded."""
+        loaded = self.proxy.log.count("Loading script")
+        self._time += 1
+        os.utime(self._script, (self._time, self._time))
+        self.proxy.wait_for_log("Loading script", times=loaded + 1)
+
+
+@pytest.fixture
+def reloaded(start_proxy: StartProxy, tmp_path: Path) -> Reloaded:
+    return Reloaded(start_proxy, tmp_path)
+
+
+def test_a_reload_loses_no_stream(reloaded: Reloaded, upstream: Upstream) -> None:
     """mitmproxy reloads an edited script: a stream under way goes on untouched and is counted once, as are calls after it."""
-    script = Path(shutil.copy(ADDON, tmp_path / "usage.py"))
-    proxy = start_proxy(addon=script, env={"PYTHONPATH": str(ADDON.parent)})
-    held = Held("msg-reloaded")
+    proxy, held = reloaded.proxy, Held("msg-reloaded")
     upstream.route(HOST, PATH, held)
     with Http1Client(proxy, HOST) as client:
         response = client.request("POST", PATH, b"{}")
         beginning = response.read(held.size)
-        loaded = proxy.log.count("Loading script")
-        os.utime(script, (LATER, LATER))
-        proxy.wait_for_log("Loading script", times=loaded + 1)
+        reloaded.reload()
         held.go_on.open()
         assert beginning + response.read() == b"".join(held.events)
 
@@ -130,6 +153,72 @@ def test_a_reload_loses_no_stream(start_proxy: StartProxy, upstream: Upstream, t
     post(proxy, HOST, PATH)
     assert [record["response_id"] for record in proxy.records(2)] == ["msg-reloaded", "msg-next"]
     proxy.stop()
+
+
+def test_a_reload_loses_no_call_that_waits(reloaded: Reloaded, upstream: Upstream) -> None:
+    """A call whose answer comes after two reloads is counted once, with what was asked before them."""
+    proxy, asked, go_on = reloaded.proxy, Gate(), Gate()
+
+    async def think(request: Request, reply: Reply) -> None:
+        asked.open()
+        await go_on.opened()
+        await json_answer(whole("msg-late"))(request, reply)
+
+    upstream.route(HOST, PATH, think)
+    with Http1Client(proxy, HOST) as client:
+        client.send("POST", PATH, b'{"model": "asked-for", "messages": []}')
+        asked.wait()
+        reloaded.reload()
+        reloaded.reload()
+        go_on.open()
+        proxy.records(1)
+
+    record = proxy.record()
+    assert (record["response_id"], record["request_model"], record["outcome"]) == ("msg-late", "asked-for", "complete")
+    proxy.stop()
+
+
+def test_a_reload_loses_no_turn_of_a_socket(reloaded: Reloaded, upstream: Upstream) -> None:
+    """Sockets live for hours: the turn under way and those after it are counted, each once, with what was asked before."""
+    proxy, again = reloaded.proxy, Gate()
+
+    async def three_turns(request: Request, websocket: Socket) -> None:
+        await websocket.accept()
+        for turn in range(3):
+            await websocket.receive()
+            await websocket.send(CREATED % f"resp-{turn}")
+            if turn == 1:
+                await again.opened()
+            await websocket.send(COMPLETED % f"resp-{turn}")
+        await websocket.receive()
+
+    upstream.route_socket(SOCKET_HOST, SOCKET_PATH, three_turns)
+    with WebSocketClient(proxy, SOCKET_HOST, SOCKET_PATH) as client:
+        for turn in range(3):
+            client.send(CREATE)
+            assert client.receive() == CREATED % f"resp-{turn}"
+            if turn == 1:
+                reloaded.reload()
+                again.open()
+            assert client.receive() == COMPLETED % f"resp-{turn}"
+        records = proxy.records(3)
+
+    assert [(record["response_id"], record["request_model"], record["total_tokens"]) for record in records] == [
+        (f"resp-{turn}", "gpt-5.4", 13) for turn in range(3)
+    ]
+    proxy.stop()
+
+
+def test_what_was_under_way_at_a_reload_is_settled_by_a_stop(reloaded: Reloaded, upstream: Upstream) -> None:
+    """The instance that ends knows of calls that began in an earlier one."""
+    proxy, held = reloaded.proxy, Held("msg-stopped")
+    upstream.route(HOST, PATH, held)
+    with Http1Client(proxy, HOST) as client:
+        client.request("POST", PATH, b"{}").read(held.size)
+        reloaded.reload()
+        proxy.stop()
+
+    assert [(record["response_id"], record["outcome"]) for record in proxy.records(1)] == [("msg-stopped", "client_aborted")]
 
 
 def test_nothing_secret_is_written(start_proxy: StartProxy, upstream: Upstream) -> None:

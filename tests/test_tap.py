@@ -9,7 +9,7 @@ import pytest
 
 from llmtally import tap as module
 from llmtally.record import Call
-from llmtally.tap import BATCH, EARLY, EARLY_BATCH, RequestTap, Tap, tap_of
+from llmtally.tap import BATCH, EARLY, EARLY_BATCH, RequestTap, Tap
 
 CHUNK = b"data: {}\n\n"
 
@@ -154,14 +154,6 @@ def test_kept_bodies() -> None:
         tap.stream(CHUNK)
 
     assert tap.kept == [CHUNK] * 5
-
-
-def test_a_tap_is_found_by_its_callable() -> None:
-    """An addon that was reloaded finds the taps of streams that go on, and nothing in what is none."""
-    tap = make(Reader())
-
-    assert tap_of(tap.stream) is tap
-    assert [tap_of(stream) for stream in (True, False, bytes.upper, None)] == [None] * 4
 
 
 class TestRequestTap:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from .exchange import Exchange
 from .record import Call
@@ -77,9 +77,7 @@ class Tap:
             assert chained is not None
             return chained(data)
 
-        made: Any = stream if chained is None else stream_chained
-        made.tap = self  # how a reloaded addon finds the tap of a stream that goes on
-        return cast("Callable[[bytes], Any]", made)
+        return stream if chained is None else stream_chained
 
     def _take(self, data: bytes) -> int:
         """What is more than copying; gives how many bytes may come until it is needed again."""
@@ -147,9 +145,3 @@ class RequestTap:
     def body(self) -> bytes | None:
         """The whole body; None if it was too large to keep."""
         return b"".join(self._chunks) if self.size <= MAX_REQUEST_COPY else None
-
-
-def tap_of(stream: object) -> Tap | None:
-    """The tap behind a stream callable, if it is one of ours."""
-    tap = getattr(stream, "tap", None)
-    return tap if isinstance(tap, Tap) else None

@@ -22,7 +22,7 @@ from ..exchange import Ending, Exchange
 from ..formats.format import described_error
 from ..later import Later
 from ..providers import Directory
-from ..tap import RequestTap, Tap, tap_of
+from ..tap import RequestTap, Tap
 from ..wire.framing import is_streaming
 from .flows import ending_of, head_of, lower_headers, method_of
 from .guard import Guard
@@ -57,6 +57,10 @@ class Followed:
     """It is left alone: no provider was asked, or reading it has failed."""
 
 
+_handed_over: dict[str, Followed] = {}
+"""Flows in flight when mitmproxy reloads the script: that ends one instance and makes the next, and this module stays loaded."""
+
+
 class Follower:
     """The hooks of flows."""
 
@@ -80,6 +84,20 @@ class Follower:
             self._guarded(followed, self._settle, followed, "client_aborted", time.time(), None)
         self._followed.clear()
 
+    def hand_over(self) -> None:
+        """The script is reloaded: the next instance goes on with what is in flight."""
+        _handed_over.update(self._followed)
+        self._followed.clear()
+
+    def take_over(self) -> None:
+        """Go on with what an instance before this one left in flight."""
+        for followed in _handed_over.values():
+            if followed.tap is not None:
+                followed.tap.settle = functools.partial(self._recorder.record, followed.flow)
+            self._look_up_process(followed.flow)
+        self._followed.update(_handed_over)
+        _handed_over.clear()
+
     def _guarded(self, followed: Followed, work: Callable[..., Any], *args: Any) -> None:
         """Run what reads a flow; once it has failed, the flow goes on unread."""
         if not followed.ignored and not self._guard(work, *args):
@@ -92,25 +110,27 @@ class Follower:
         if flow.live and flow.is_replay != "response":
             self._guard(self._follow, flow)
 
-    def _follow(self, flow: http.HTTPFlow) -> Followed | None:
+    def _follow(self, flow: http.HTTPFlow) -> None:
         method = method_of(flow.request)
         memory = self._recorder.memory
         if method is None or memory is None:
-            return None
+            return
         head = head_of(flow, method)
         route = self.directory.route(method, head.host, head.path)
         if route is None:
             self._quotas.asks(flow, head)
-            return None
+            return
         followed = self._followed[flow.id] = Followed(flow, Exchange(route, head, memory))
         self._quotas.passes(head)
         self._recorder.watch_prices()
         if flow.request.stream:
             before = flow.request.stream
             followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
+        self._look_up_process(flow)
+
+    def _look_up_process(self, flow: http.HTTPFlow) -> None:
         if (peer := flow.client_conn.peername) is not None:
             self._processes.connected(flow.client_conn.id, peer[:2], now=time.monotonic())
-        return followed
 
     # The response
 
@@ -173,7 +193,7 @@ class Follower:
             self._guard(self._finish, flow, ending_of(flow))
 
     def _finish(self, flow: http.HTTPFlow, ending: Ending) -> None:
-        followed = self._followed.pop(flow.id, None) or self._taken_over(flow)
+        followed = self._followed.pop(flow.id, None)
         if followed is None or followed.ignored:
             return
         at = time.time()
@@ -213,18 +233,6 @@ class Follower:
         size = tap.size if tap is not None else None if body is None else len(body)
         followed.exchange.request_sent(body, size, request.timestamp_end or request.timestamp_start)
         return len(body or b"")
-
-    def _taken_over(self, flow: http.HTTPFlow) -> Followed | None:
-        """A flow that an instance before a script reload was following."""
-        if not flow.live or flow.is_replay == "response" or flow.response is None:
-            return None
-        if (tap := tap_of(flow.response.stream)) is not None:
-            tap.settle = functools.partial(self._recorder.record, flow)
-            return Followed(flow, tap.exchange, tap)
-        if (followed := self._follow(flow)) is not None:
-            del self._followed[flow.id]
-            followed.exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
-        return followed
 
     @staticmethod
     def _release(response: http.Response, tap: Tap) -> None:

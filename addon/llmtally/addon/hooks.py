@@ -129,6 +129,7 @@ class UsageAddon:
     def running(self) -> None:
         """Open the page, read the journal back, say where records go, and name options nobody knows."""
         self._running = True
+        self._follower.take_over()
         # What is loaded by now stays: no full collection need look at it again, which takes 90 ms in which no stream moves.
         gc.collect()
         gc.freeze()
@@ -175,9 +176,11 @@ class UsageAddon:
             self._live.proxy_connected(local[:2], remote[:2])
 
     def done(self) -> None:
-        """Settle what is in flight and close the journal. On a script reload, flows in flight go on to the next instance."""
+        """Settle what is in flight and close the journal. On a script reload, what is in flight goes on to the next instance."""
         if ctx.master.should_exit.is_set():
             self._follower.cut_short()
+        else:
+            self._follower.hand_over()
         self._later.finish()
         if self._live is not None:
             if self.coverage:
