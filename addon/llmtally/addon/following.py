@@ -1,7 +1,9 @@
 """Flows followed from their request to their settlement: mitmproxy's life of a flow on one side, the sans-IO core on the other.
 
-Nothing here waits. Reading and settling happen after the bytes have gone on, in slices on mitmproxy's loop, or in a worker thread
-where a body is large.
+Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on mitmproxy's loop, or in a thread where a
+body is large. That spares the loop about half: the JSON parser does not let go of the interpreter, so that 10 MB from an agent hold
+the loop for 22 ms, and for 43 ms without a thread. Messages of a socket are read on the loop, in their order, whatever their size
+(0.8 MB take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from .recorder import Recorder
 logger = logging.getLogger(__name__)
 
 HEAVY = 256 * 2**10
-"""Bodies above this are read in a worker thread: parsing one holds the loop for a millisecond or more."""
+"""Bodies above this are read in a worker thread: to read one takes more than a millisecond."""
 
 HEAVY_CODED = 16 * 2**10
 """The same for bodies in a content coding, which may be many times larger."""
