@@ -1,4 +1,8 @@
-"""The traffic is not ours: what reads it may fail, and the flow goes on unread. The one broad `except` beside the tap's."""
+"""The traffic is not ours: what reads it may fail, and the flow goes on unread.
+
+There are three broad `except`, each where an error of ours would stop what is not ours: this one for mitmproxy's hooks, that of a
+stream's bytes in `tap.py`, and that of a request to the page in `web/server.py`.
+"""
 
 from __future__ import annotations
 
