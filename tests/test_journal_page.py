@@ -29,6 +29,7 @@ from llmtally.journal_page import JournalPage
 from llmtally.presence import Presence
 from llmtally.pricing import Pricer
 from llmtally.record import Call
+from llmtally.web import load_token
 from terminals import in_terminal
 
 DAY = 86400.0
@@ -195,11 +196,14 @@ def a_proxy(directory: Path, page: str | None) -> Iterator[None]:
 
 
 def test_a_proxy_that_has_a_page(tmp_path: Path) -> None:
-    """Its page is the one to look at: it knows more."""
+    """Its page is the one to look at, as it knows more: the address logs in, if the token is known."""
     with a_proxy(tmp_path, "http://127.0.0.1:8088/"):
         said = run("--dir", str(tmp_path))
+        token = load_token(tmp_path, None)
+        then = run("--dir", str(tmp_path))
 
     assert (said.exit_code, said.stdout) == (0, "llmtally: the proxy that is running has a page, at http://127.0.0.1:8088/\n")
+    assert then.stdout.endswith(f" at http://127.0.0.1:8088/login?token={token}\n")
 
 
 def test_a_proxy_that_has_none(tmp_path: Path) -> None:

@@ -51,9 +51,12 @@ def command(port: int, opens: bool, prices: Path | None, directory: Path) -> Non
     import webbrowser
 
     from .. import presence
+    from ..web.access import kept_token, login_url
 
     opens = opens and sys.stdout.isatty() and has_browser(os.environ)
     if page := next((proxy.page for proxy in presence.running(directory) if proxy.page), None):
+        if token := kept_token(directory):  # unless the proxy was given another, it is this one
+            page = login_url(page, token)
         click.echo(f"llmtally: the proxy that is running has a page, at {page}")
         if opens:
             webbrowser.open(page)

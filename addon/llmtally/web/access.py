@@ -43,12 +43,22 @@ def load_token(directory: Path, configured: str | None) -> str:
                 f"a token has {TOKEN_LENGTH_MIN} to {TOKEN_LENGTH_MAX} letters, digits or `-._~`; leave it empty and one is made"
             )
         return configured
+    return kept_token(directory) or _make_token(directory / TOKEN_FILE)
+
+
+def kept_token(directory: Path) -> str | None:
+    """The token that an earlier start has made; None where there is none that could be trusted. Raises OSError."""
     path = directory / TOKEN_FILE
     try:
         kept = path.read_text("ascii").strip() if is_private(path) else ""
     except (FileNotFoundError, UnicodeDecodeError):
-        kept = ""
-    return kept if is_token(kept) else _make_token(path)
+        return None
+    return kept if is_token(kept) else None
+
+
+def login_url(page: str, token: str) -> str:
+    """What a person opens to be logged in. It is a secret."""
+    return f"{page}login?token={token}"
 
 
 def is_token(text: str) -> bool:

@@ -21,7 +21,7 @@ from tornado.iostream import IOStream
 from ..metrics import Runtime
 from ..record import Call, Cost
 from ..tracker import Tracker
-from .access import WILDCARDS, Access, is_loopback
+from .access import WILDCARDS, Access, is_loopback, login_url
 from .app import Answer, App, Request, error, to_json
 from .assets import load_assets
 from .events import Hub, Reader
@@ -124,7 +124,7 @@ class WebServer:
     @property
     def url(self) -> str:
         """What a person opens to be logged in. It is a secret."""
-        return f"{self.address}login?token={self._token}"
+        return login_url(self.address, self._token)
 
     @property
     def watched(self) -> bool:
