@@ -85,12 +85,21 @@ def test_the_last_count_wins_and_a_late_0_is_none(rows: list[tuple[int, ...]], z
         ((18, None, None), (0, 8831, None), (18, 8831, None), False),
         ((None, None, None), (None, 8831, None), (None, 8831, None), False),
         ((340, 128, 0), (0, 128, 0), (340, 128, 0), False),
+        ((340, None, 128), (None, 90, None), (340, 90, 128), False),
         ((9000, None, None), (8834, None, None), (8834, None, None), False),
         ((2679, 500, 0), (10682, 9000, 40), (10682, 9000, 40), False),
     ],
     ids=[
         *("cache told at the end", "and 0 before", "and written", "without the rest", "with a late 0", "all of it cached"),
-        *("more than was told before", "more, with a late 0", "input never told", "late 0", "estimate before", "server tools"),
+        *(
+            "more than was told before",
+            "more, with a late 0",
+            "input never told",
+            "late 0",
+            "split before",
+            "estimate before",
+            "server tools",
+        ),
     ],
 )
 def test_cached_input_is_counted_once(
@@ -104,6 +113,17 @@ def test_cached_input_is_counted_once(
     assert tuple(read.get(name) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens")) == split
     assert reading.cost_approximate is approximate
     assert usage(fold(ANTHROPIC_MESSAGES, start(**begin), *[delta(**end, output_tokens=426)] * 2)) == read
+
+
+def test_bedrock_tells_the_cache_in_its_last_event() -> None:
+    """Its input never held what was cached."""
+    stop = {"type": "message_stop", "usage": {"cache_read_input_tokens": 77}}
+
+    assert usage(fold(ANTHROPIC_MESSAGES, start(input_tokens=900), delta(output_tokens=4), stop)) == {
+        "input_tokens": 900,
+        "cache_read_tokens": 77,
+        "output_tokens": 4,
+    }
 
 
 def test_an_omitted_count_stays() -> None:

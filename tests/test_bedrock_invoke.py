@@ -68,11 +68,11 @@ def test_a_whole_body_is_not_unwrapped() -> None:
 
 def test_the_model_s_own_counts_go_first() -> None:
     """AWS's metrics repeat them and are never added."""
-    delta = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 41, "cache_read_input_tokens": 7}}
+    delta = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 41, "cache_read_input_tokens": 70}}
 
     assert usage(fold(BEDROCK_INVOKE, *map(chunk, (START, delta, STOP)))) == {
         "input_tokens": 9,
-        "cache_read_tokens": 7,
+        "cache_read_tokens": 70,
         "cache_write_tokens": 6,
         "output_tokens": 41,
     }

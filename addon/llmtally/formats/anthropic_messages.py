@@ -123,9 +123,10 @@ def _with_diagnosis(reading: Reading, body: Mapping[str, Any]) -> Reading:
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
     usage = message.get("usage")
-    if message.get("type") == "message_stop" and not mapping(usage).get("output_tokens"):
+    last = message.get("type") == "message_stop"
+    if last and not mapping(usage).get("output_tokens"):
         usage = {**mapping(usage), "output_tokens": None}  # a 0 for what a delta has counted
-    reading = _with_usage(reading, usage)
+    reading = _with_usage(reading, usage, may_split=not last)
     if count(mapping(usage).get("output_tokens")) is not None:
         reading = reading._replace(output_provisional=False)
     return _with_cost(reading, message)
@@ -155,15 +156,17 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
 
 
-def _with_usage(reading: Reading, usage: Any) -> Reading:
+def _with_usage(reading: Reading, usage: Any, *, may_split: bool = True) -> Reading:
     if not usage:
         return reading
     if miscounted(usage):
         reading = reading._replace(cost_approximate=True)
     usage = mapping(usage)
-    merged, split = _laid_over(reading.usage or Usage(), read_usage(usage))
-    if split:
-        reading = reading._replace(cost_approximate=True)
+    old, new = reading.usage or Usage(), read_usage(usage)
+    merged = _laid_over(old, new)
+    if may_split and (rest := _left_uncached(old, new)) is not None:
+        merged = merged._replace(input_tokens=rest)
+        reading = reading._replace(cost_approximate=reading.cost_approximate or rest != new.input_tokens)
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
         parts, exact = _with_long_writes(parts, merged)
@@ -181,18 +184,19 @@ def _with_usage(reading: Reading, usage: Any) -> Reading:
     )
 
 
-def _laid_over(old: Usage, new: Usage) -> tuple[Usage, bool]:
-    """What a later event says, over what was known; and whether its split of the input is ours.
-
-    An event that tells only what was cached leaves the rest to us: the input told before still holds those tokens.
-    """
+def _laid_over(old: Usage, new: Usage) -> Usage:
+    """What a later event says, over what was known."""
     zeros = {name: before for name in _INPUTS if (before := getattr(old, name)) and getattr(new, name) == 0}
-    merged = old.updated(new)._replace(**zeros)
-    cached = _cached(merged) - _cached(old)
-    if new.input_tokens or not 0 < cached <= (old.input_tokens or 0):
-        return merged, False
-    rest = (old.input_tokens or 0) - cached
-    return merged._replace(input_tokens=rest), rest != new.input_tokens
+    return old.updated(new)._replace(**zeros)
+
+
+def _left_uncached(old: Usage, new: Usage) -> int | None:
+    """The rest of the input told before, where only now a clone tells what of it was cached, and nothing of the rest.
+
+    None: there is none to work out. More can't have been cached than was told.
+    """
+    told, cached = old.input_tokens or 0, _cached(new)
+    return told - cached if not new.input_tokens and not _cached(old) and 0 < cached <= told else None
 
 
 def _cached(usage: Usage) -> int:
