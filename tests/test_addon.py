@@ -7,7 +7,7 @@ import gzip
 import json
 import random
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from mitmproxy import connection, exceptions, http, types
 from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
+from llmtally import client_process
 from llmtally.addon import UsageAddon, commands, recorder
 from llmtally.addon.commands import Commands
 from llmtally.addon.flows import ending_of, host_of, lower_headers
-from llmtally.addon.following import HEAVY, HEAVY_CODED
+from llmtally.addon.following import HEAVY, HEAVY_CODED, Follower
+from llmtally.client_process import ClientProcess
 from llmtally.exchange import Exchange
 from llmtally.journal import account_key
 from llmtally.pricing import pricer
@@ -431,6 +433,35 @@ def test_a_bug_in_the_thread_is_no_count(tmp_path: Path, monkeypatch: pytest.Mon
     assert (record["coverage"], record.get("total_tokens")) == ("unparsed", None)
     assert record["response_bytes"] == len(passing.response.raw_content)
     assert caplog.text.count("RuntimeError: bug") == 1
+
+
+def test_a_large_body_waits_for_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be read sooner than it is known who asked."""
+    was_read, then = threading.Event(), Follower._read_ahead
+
+    def find_all(peers: Mapping[str, object]) -> dict[str, ClientProcess]:
+        was_read.wait(10)
+        return dict.fromkeys(peers, ClientProcess(41, "aider", "/home/ana/shop"))
+
+    def note(*args: Any) -> None:
+        then(*args)
+        was_read.set()
+
+    monkeypatch.setattr(client_process, "find_all", find_all)
+    monkeypatch.setattr(Follower, "_read_ahead", note)
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            passing = heavy_flow()
+            addon.requestheaders(passing)
+            await asyncio.sleep(0)  # the look begins
+            addon.responseheaders(passing)
+            addon.response(passing)
+            await settled(addon)
+
+    run(test)
+
+    assert [record.get("project") for record in records(tmp_path)] == ["/home/ana/shop"]
 
 
 def test_an_export_holds_up_neither_calls_nor_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -178,6 +178,20 @@ def test_the_end_does_what_is_left() -> None:
     assert sorted(set(done) - {"heavy"}) == ["follow-up", "never answered", "soon"]
 
 
+def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> None:
+    """A body that has been read is settled once it is known whose it is."""
+    done: list[str] = []
+
+    async def test() -> None:
+        later = Later()
+        later.in_thread(lambda: None, lambda _: later.after(Future[None](), lambda: done.append("settled"), within=60))
+        later.finish()
+
+    asyncio.run(test())
+
+    assert done == ["settled"]
+
+
 def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Other addons have to end, too, though a disk does not answer."""
     monkeypatch.setattr(module, "FINISH", 0.05)

@@ -82,8 +82,9 @@ class Later:
         wait([self._disk.submit(lambda: None)], FINISH)  # it comes after all others
         self._disk.shutdown(wait=False, cancel_futures=True)
         endless = wait(begun, READING).not_done
-        for future in [future for future in self._awaited if future not in endless]:
-            self._follow_up(future)
+        while left := [future for future in self._awaited if future not in endless]:  # what follows may wait for something, too
+            for future in left:
+                self._follow_up(future)
         while self._work:
             self._work.popleft()()
         if endless:

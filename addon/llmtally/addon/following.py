@@ -214,18 +214,22 @@ class Follower:
             self._later.in_thread(read, functools.partial(self._read_ahead, followed, settle))
         elif self._switches.saves_flows:
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
-        elif (looking := self._processes.pending(flow.client_conn.id)) is not None:
+        else:
+            self._once_known_who(flow, settle)
+
+    def _once_known_who(self, flow: http.HTTPFlow, settle: Callable[[], None]) -> None:
+        """Settle, but not before the process is known that asked, if that is being looked up."""
+        if (looking := self._processes.pending(flow.client_conn.id)) is not None:
             self._later.after(looking, settle, within=LOOK_UP)
         else:
             self._later.soon(settle)
 
-    @staticmethod
-    def _read_ahead(followed: Followed, settle: Callable[[], None], error: BaseException | None) -> None:
+    def _read_ahead(self, followed: Followed, settle: Callable[[], None], error: BaseException | None) -> None:
         """The thread is done with a body. Of one that it has only half read nothing is believed."""
         if error is not None:
             followed.exchange.fail()
             logger.error("llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error)
-        settle()
+        self._once_known_who(followed.flow, settle)
 
     @staticmethod
     def _request_sent(followed: Followed) -> int:
