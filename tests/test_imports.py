@@ -17,7 +17,7 @@ import llmtally
 PACKAGE = Path(llmtally.__file__ or "").parent
 
 FLOORS = (
-    {"llmtally", "record", "schema", "redact", "local_time", "whole_file"},
+    {"llmtally", "record", "schema", "redact", "figures", "safe_text", "local_time", "whole_file"},
     {"wire"},
     {"formats"},
     {"providers", "attribution", "limits", "client_process", "runs"},

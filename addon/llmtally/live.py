@@ -18,9 +18,9 @@ from . import __version__, journal
 from .journal import DamageReport, Journal
 from .metrics import Runtime
 from .record import Call, Cost, LimitReading, rfc3339
+from .safe_text import printable
 from .schema import to_record
 from .status import StatusFile
-from .terminal import printable
 from .tracker import ConfiguredLimits, Reset, Tracker
 from .web import WebServer
 

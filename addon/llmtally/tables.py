@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from .figures import humanised
+from .safe_text import visible
 from .spreadsheet import quoted
-from .terminal import humanised, visible
 
 PIPE_WIDTH = 10_000
 """Columns of what is no terminal: nothing is cut."""

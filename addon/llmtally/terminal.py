@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from .figures import dollars, humanised, lasted
 from .record import Call
-
-WIDTH = 40
-"""Columns a name off the wire may take: longer ones are cut, so that the numbers stay in sight."""
-
-
-UNITS = "kMGT"
-
-LAST_OF_UNIT = 999.95
-"""What is more would be shown as 1000.0; it is 1.0 of the next unit."""
+from .safe_text import printable
 
 
 def one_line(call: Call) -> str:
@@ -76,15 +68,6 @@ def totals_line(totals: Mapping[str, Any]) -> str:
     return f"{amount}, {humanised(totals['total_tokens'])} tokens in {calls}{unpriced}"
 
 
-def dollars(amount: float) -> str:
-    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
-    if amount >= 1 or amount == 0:
-        return f"${amount:,.2f}"
-    if amount < 0.000_001:
-        return "<$0.000001"
-    return f"${amount:.4f}" if amount >= 0.01 else f"${float(f'{amount:.2g}'):.8f}".rstrip("0")
-
-
 def money(call: Call) -> str:
     """What the call cost; what it would have cost, where a subscription pays."""
     label = " API value" if call.billing == "subscription" and call.cost_usd is not None else ""
@@ -96,49 +79,3 @@ def cost(call: Call) -> str:
     if call.cost_usd is None:
         return "unpriced" if call.coverage == "unpriced" else "no price"
     return f"{'~' if call.cost_approximate or call.estimated else ''}{dollars(call.cost_usd)}"
-
-
-def lasted(milliseconds: float) -> str:
-    """`4.2s`, `2m 46s`, `1h 03m`."""
-    seconds = milliseconds / 1000
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes}m {seconds:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
-
-
-def humanised(number: int | None) -> str:
-    """`950`, `12.3k`, `4.6M`; unknown is `?`."""
-    if number is None:
-        return "?"
-    if number < 10_000:
-        return str(number)
-    size, unit = number / 1000, 0
-    while size >= LAST_OF_UNIT and unit < len(UNITS) - 1:
-        size, unit = size / 1000, unit + 1
-    return f"{size:.1f}{UNITS[unit]}"
-
-
-def printable(text: str) -> str:
-    """Text off the wire without anything a terminal would obey, cut to `WIDTH` columns."""
-    kept = _fitting(text)
-    return visible(kept) + ("…" if len(kept) < len(text) else "")
-
-
-def visible(text: str) -> str:
-    """The text with a mark in place of whatever a terminal would obey."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-
-
-def _fitting(text: str) -> str:
-    """What of the text fits `WIDTH`: East Asian characters and emoji take two columns."""
-    if text.isascii():
-        return text[:WIDTH]
-    room = WIDTH
-    for at, char in enumerate(text[: WIDTH + 1]):
-        room -= 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        if room < 0:
-            return text[:at]
-    return text

@@ -10,7 +10,7 @@ from mitmproxy.proxy.mode_specs import ReverseMode
 
 from .. import quota
 from ..providers import Provider
-from ..terminal import printable
+from ..safe_text import printable
 
 logger = logging.getLogger(__name__)
 

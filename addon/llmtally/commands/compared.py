@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..client_logs import Logged
+from ..figures import dollars, humanised
 from ..local_time import Zone, localised
 from ..reconcile import BUCKETS, CLIENTS, Comparison, Price, Sum, Sums, Wire, ratio, sum_of_log
 from ..tables import AtLeast, Column, Sheet
-from ..terminal import dollars, humanised
 
 
 def summary(comparison: Comparison) -> Sheet:

@@ -89,7 +89,7 @@ def command(context: click.Context, as_json: bool, probe: bool, confdir: Path, d
 def _print(finding: Finding, screen: Console) -> None:
     from rich.text import Text
 
-    from ..terminal import visible
+    from ..safe_text import visible
 
     word, style = MARKS[finding.level]
     margin = Text.assemble((word, style), " " * (MARK_COLUMNS - len(word)))

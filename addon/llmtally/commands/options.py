@@ -109,7 +109,7 @@ def note(text: str) -> None:
 
 
 def _safe(text: str) -> str:
-    from ..terminal import visible
+    from ..safe_text import visible
 
     return "\n".join(visible(line) for line in text.splitlines())
 

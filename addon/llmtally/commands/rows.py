@@ -12,10 +12,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from ..figures import humanised, lasted
 from ..local_time import Zone, localised
 from ..record import Call
+from ..safe_text import visible
 from ..tables import GAP, NAME_STYLE, Kind, shortened
-from ..terminal import cost, humanised, lasted, outcome, output, visible
+from ..terminal import cost, outcome, output
 
 MODEL_MOST = 32
 """Columns that hold nearly every model's name; what there is beyond goes to the remarks."""

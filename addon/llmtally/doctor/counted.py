@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from .. import journal
+from ..safe_text import printable
 from ..status import NAME
-from ..terminal import printable
 from .finding import Finding, Setting
 
 NAMES_SHOWN = 5

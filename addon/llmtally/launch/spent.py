@@ -7,8 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .. import journal
+from ..figures import dollars, humanised, lasted
 from ..record import Call
-from ..terminal import cost, dollars, humanised, lasted, output, printable
+from ..safe_text import printable
+from ..terminal import cost, output
 from ..tracker.totals import ZERO, Totals, of_call, plus, summed, usd
 
 MODELS_SHOWN = 10

@@ -1,0 +1,38 @@
+"""Figures for people: money, counts and times in a few columns."""
+
+from __future__ import annotations
+
+UNITS = "kMGT"
+
+LAST_OF_UNIT = 999.95
+"""What is more would be shown as 1000.0; it is 1.0 of the next unit."""
+
+
+def dollars(amount: float) -> str:
+    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
+    if amount >= 1 or amount == 0:
+        return f"${amount:,.2f}"
+    if amount < 0.000_001:
+        return "<$0.000001"
+    return f"${amount:.4f}" if amount >= 0.01 else f"${float(f'{amount:.2g}'):.8f}".rstrip("0")
+
+
+def humanised(number: int | None) -> str:
+    """`950`, `12.3k`, `4.6M`; unknown is `?`."""
+    if number is None:
+        return "?"
+    if number < 10_000:
+        return str(number)
+    size, unit = number / 1000, 0
+    while size >= LAST_OF_UNIT and unit < len(UNITS) - 1:
+        size, unit = size / 1000, unit + 1
+    return f"{size:.1f}{UNITS[unit]}"
+
+
+def lasted(milliseconds: float) -> str:
+    """`4.2s`, `2m 46s`, `1h 03m`."""
+    seconds = milliseconds / 1000
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, seconds = divmod(round(seconds), 60)
+    return f"{minutes}m {seconds:02d}s" if minutes < 60 else f"{minutes // 60}h {minutes % 60:02d}m"
