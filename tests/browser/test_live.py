@@ -359,6 +359,8 @@ def test_another_model_than_asked_is_said(serve: Serve, open_page: OpenPage) -> 
     expect(page.locator(ROWS).filter(has_text="gpt-5-mini").locator(".chip")).to_have_attribute(
         "title", "gpt-5 was asked; the provider served gpt-5-mini"
     )
+    page.locator(ROWS).filter(has_text="gpt-5-mini").click()
+    expect(page.locator("dialog .facts")).to_contain_text("Model asked gpt-5", use_inner_text=True)
 
 
 def test_accounts(serve: Serve, open_page: OpenPage) -> None:

@@ -5,7 +5,7 @@
 import { contextTokens, isRough, outcomeCell } from "./calls.js";
 import { el, swatch } from "./dom.js";
 import * as format from "./format.js";
-import { keyOf, modelOf, slotOf } from "./models.js";
+import { askedOf, keyOf, modelOf, slotOf } from "./models.js";
 import { sessionHash } from "./sessions.js";
 import { snippet } from "./snippet.js";
 import { plainTable } from "./table.js";
@@ -63,9 +63,11 @@ export function callPage(record, cost) {
 function facts(record) {
   const fact = (label, ...content) => el("div", {}, el("dt", {}, label), el("dd", {}, content));
   const session = record.session && el("a", { href: sessionHash(record.session, record.account) }, values.plain(record.session).slice(0, 8));
+  const asked = askedOf(record);
   return el(
     "dl",
     { class: "facts" },
+    asked && fact("Model asked", values.name(asked)),
     fact(record.billing === "subscription" ? "API value" : "Cost", values.fineMoney(record.cost_usd, isRough(record))),
     fact("Context", values.count(contextTokens(record)), " tokens"),
     fact("Output", values.count(record.output_tokens, Boolean(record.estimated)), " tokens"),
