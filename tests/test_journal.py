@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 import calls
 from llmtally import journal
 from llmtally.journal import LINE_CAP, DamageReport, Journal, read, read_records
+from llmtally.journal.day_file import DayFile
 from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage
 from llmtally.schema import RecordError, from_record, to_line, to_record
 
@@ -371,7 +372,7 @@ def test_closing_without_a_disk_says_what_is_lost(directory: Path, troubles: Tro
 def test_nobody_waits_for_a_disk_that_hangs(directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a write that does not return, `append` and `close` still do."""
     disk_answers = threading.Event()
-    monkeypatch.setattr(journal._DayFile, "write", lambda *_: disk_answers.wait(10))
+    monkeypatch.setattr(DayFile, "write", lambda *_: disk_answers.wait(10))
     opened = Journal(directory, on_trouble=troubles, queue_cap=2 * len(to_line(a_call())))
     begun = time.monotonic()
     for _ in range(5):

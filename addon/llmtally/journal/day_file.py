@@ -1,0 +1,57 @@
+"""One day's file, to which whole lines are appended."""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import accumulate
+from pathlib import Path
+
+from .directory import make_directory
+
+
+class DayFile:
+    """The file of one day, open for appending. Raises OSError; then it must be closed, and may be written to again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._day = ""
+        self._fd = -1
+        self.unsynced_since: float | None = None
+        """On the monotonic clock: the oldest write that a power cut could undo."""
+
+    def write(self, day: str, lines: list[bytes]) -> int:
+        """Append lines: how many of them are in the file now. One more may be there cut off. If this raises, none is."""
+        if day != self._day or os.fstat(self._fd).st_nlink == 0:  # somebody deleted it: a record written there would be gone
+            self.sync()
+            self.close()
+            self._open(day)
+        end = b"\n" if self._is_torn() else b""
+        written = os.write(self._fd, end + b"".join(lines)) - len(end)
+        if self.unsynced_since is None:
+            self.unsynced_since = time.monotonic()
+        # A line that lacks only its newline is whole: the next one brings it.
+        return sum(size - 1 <= written for size in accumulate(map(len, lines)))
+
+    def _open(self, day: str) -> None:
+        make_directory(self._directory)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self._directory / f"usage-{day}.jsonl", flags, 0o600)
+        self._day = day
+
+    def _is_torn(self) -> bool:
+        """Whether the last line has no end. Asked before every write: another process may have died in the middle of one."""
+        size = os.lseek(self._fd, 0, os.SEEK_END)
+        return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+
+    def sync(self) -> None:
+        """Have what was written survive a power cut."""
+        if self.unsynced_since is not None:
+            os.fsync(self._fd)
+            self.unsynced_since = None
+
+    def close(self) -> None:
+        """Close it; the next write opens it again."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd, self._day, self.unsynced_since = -1, "", None

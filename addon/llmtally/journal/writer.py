@@ -1,0 +1,216 @@
+"""Writing records, from a thread that waits for the disk so that nobody else does."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+from ..record import Call
+from ..schema import to_line
+from .day_file import DayFile
+from .directory import utc_day
+
+QUEUE_CAP = 16 * 2**20
+"""Bytes that wait while the disk does not take them: some 15,000 records of 1 kB, a day of a busy team."""
+
+GATHER_SECONDS = 0.05
+"""What is appended within this time is written together. Under load each start of the thread takes 100 us from the traffic: the
+interpreter is handed over at every call into the kernel."""
+
+WRITE_CAP = 256 * 2**10
+"""Bytes of one write, if it is of several records: some 250 of them."""
+
+RETRY_SECONDS = 1.0
+RETRY_SECONDS_MAX = 30.0
+"""A failing disk is tried again after 1, 2, 4... seconds, and never so late that one who made room waits for it."""
+
+SYNC_SECONDS = 5.0
+"""What a power cut may lose. A sync for each record would wear disks for little."""
+
+CLOSE_SECONDS = 0.9
+"""How long `close` waits for the disk: shutting mitmproxy down should stay below a second."""
+
+
+class Journal:
+    """Appends calls from a thread of its own, so that no caller waits for a disk.
+
+    `on_trouble` is told once when records cannot be written, and once when all that waited are. It is called on either thread.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        on_trouble: Callable[[str], None],
+        queue_cap: int = QUEUE_CAP,
+        retry_seconds: float = RETRY_SECONDS,
+        sync_seconds: float = SYNC_SECONDS,
+    ) -> None:
+        self.lost = 0
+        """Records that were never written: no room in the queue, no JSON for them, or closed before the disk came back."""
+        self.errors = 0
+        """Attempts that failed."""
+        self._directory = directory
+        self._on_trouble = on_trouble
+        self._queue_cap = queue_cap
+        self._retry_seconds = retry_seconds
+        self._sync_seconds = sync_seconds
+        self._queue: deque[tuple[str, bytes]] = deque()
+        self._queued_bytes = 0
+        self._in_trouble = False
+        self._lost_before_trouble = 0
+        self._closing = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="llmtally-journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether records are being written."""
+        return not self._in_trouble
+
+    @property
+    def waiting(self) -> int:
+        """Records not written yet."""
+        return len(self._queue)
+
+    def append(self, call: Call) -> None:
+        """Take a call to be written. Returns at once and never raises."""
+        try:
+            day, line = _day_name(int(call.ended // 86_400)), to_line(call)
+        except (ValueError, TypeError, OverflowError, OSError) as error:  # not a date, or no JSON (a lone surrogate)
+            self._unwritable(error)
+            return
+        with self._changed:
+            if not self._closing and self._queued_bytes + len(line) <= self._queue_cap:
+                self._queue.append((day, line))
+                self._queued_bytes += len(line)
+                if len(self._queue) == 1:  # otherwise the thread is awake
+                    self._changed.notify_all()
+                return
+        self._trouble("it is closed" if self._closing else "records come faster than the disk takes them", lost=1)
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until all that was appended is written; False if it is not after `timeout` seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._queue, timeout)
+
+    def close(self) -> None:
+        """Write what waits, sync and end, in less than a second whatever the disk does."""
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify_all()
+        self._thread.join(CLOSE_SECONDS)
+        if left := self.waiting:
+            self.lost += left
+            self._on_trouble(f"The journal in {self._directory} was closed before it could be written: {_records(left)} lost.")
+
+    def _run(self) -> None:
+        file = DayFile(self._directory)
+        delay = self._retry_seconds
+        closing = False
+        while not closing:
+            closing = self._wait(file)
+            try:
+                self._write_waiting(file)
+                if closing or self._until_sync(file) == 0:
+                    file.sync()
+                delay = self._retry_seconds
+            except OSError as error:
+                file.close()
+                self.errors += 1
+                self._trouble(error.strerror or str(error))
+                if not closing:
+                    self._pause(delay)
+                    delay = min(2 * delay, RETRY_SECONDS_MAX)
+        file.close()
+
+    def _wait(self, file: DayFile) -> bool:
+        """Sleep until there is something to write, to sync or to close; True: to close."""
+        timeout = self._until_sync(file)
+        with self._changed:
+            if self._changed.wait_for(lambda: self._queue or self._closing, timeout):
+                self._changed.wait_for(lambda: self._closing, GATHER_SECONDS)
+            return self._closing
+
+    def _until_sync(self, file: DayFile) -> float | None:
+        """Seconds until what is written has to be synced; None: there is nothing."""
+        if file.unsynced_since is None:
+            return None
+        return max(0.0, file.unsynced_since + self._sync_seconds - time.monotonic())
+
+    def _pause(self, seconds: float) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._closing, seconds)
+
+    def _write_waiting(self, file: DayFile) -> None:
+        if not self._queue:
+            return
+        while self._queue:
+            day, lines = self._first_of_a_day()
+            written = file.write(day, lines)
+            with self._changed:
+                for line in lines[:written]:
+                    self._queue.popleft()
+                    self._queued_bytes -= len(line)
+                self._changed.notify_all()
+            if written < len(lines):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._recovered()
+
+    def _first_of_a_day(self) -> tuple[str, list[bytes]]:
+        """What is to be written next. It stays in the queue until it is; only this thread takes from there."""
+        with self._changed:
+            day, line = self._queue[0]
+            lines, size = [line], len(line)
+            for at, line in islice(self._queue, 1, None):
+                size += len(line)
+                if at != day or size > WRITE_CAP:
+                    break
+                lines.append(line)
+        return day, lines
+
+    def _trouble(self, reason: str, lost: int = 0) -> None:
+        with self._changed:
+            self.lost += lost
+            if self._in_trouble:
+                return
+            self._in_trouble = True
+            self._lost_before_trouble = self.lost - lost
+        self._on_trouble(
+            f"The journal in {self._directory} is not being written: {reason}. Calls are still counted; up to "
+            f"{self._queue_cap // 2**20} MiB of records wait in memory until it works again."
+        )
+
+    def _recovered(self) -> None:
+        with self._changed:
+            if not self._in_trouble:
+                return
+            self._in_trouble = False
+            lost = self.lost - self._lost_before_trouble
+        self._on_trouble(f"The journal in {self._directory} is written again: {_records(lost)} lost.")
+
+    def _unwritable(self, error: Exception) -> None:
+        with self._changed:
+            self.lost += 1
+            self.errors += 1
+        self._on_trouble(f"A record has no place in the journal: {error}.")
+
+
+def _records(n: int) -> str:
+    return f"{n or 'no'} record{' was' if n == 1 else 's were'}"
+
+
+@lru_cache(maxsize=8)
+def _day_name(days: int) -> str:
+    """The UTC day so many days after the epoch. Raises ValueError or OverflowError."""
+    return utc_day(days * 86_400).isoformat()
