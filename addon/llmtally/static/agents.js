@@ -69,7 +69,7 @@ export class Agents {
   }
 }
 
-/** What the main agent did itself, by class, and all agents of a type together: `{name, agents, cost}`, the dearest first. */
+/** What the main agent did itself, by class, and all agents of a type together: `{name, agents, cost}`, the most expensive first. */
 function kinds(root) {
   const parts = new Map();
   const add = (kind, { cost_usd: cost }, agents) => {

@@ -116,7 +116,7 @@ class Tracker:
         - `top_sessions[row]`: by cost over the week; rows as in `sessions`. `sessions{known, other: <totals>}`
         - `coverage{bucket: responses today}`
         - `today`, `last_hour`, `week` (the retained days): `{<totals>, per_model, per_client, per_project, per_class,
-          per_outcome}`, each `{name: <totals>}` with the dearest first
+          per_outcome}`, each `{name: <totals>}`, the most expensive first
         - `since_start: <totals>`: since the process began, whatever the account
         - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`, `window`,
           `configured_limit`, `extra_usage`
