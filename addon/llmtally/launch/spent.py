@@ -36,7 +36,10 @@ def by_model(calls: Sequence[Call]) -> list[tuple[str, Totals]]:
 
 def by_kind(calls: Sequence[Call]) -> str | None:
     """What kinds of work cost, the most expensive first, in a line: what the main agent did by its class, and the agents of each
-    type together, with their number. None where there is but one, or no cost is known. The names are those of a session on the page."""
+    type together, with their number. None where there is but one, or no cost is known.
+
+    The names are those of a session on the page.
+    """
     kinds = _kinds(calls)
     ranked = _ranked(zip(kinds, calls, strict=True), KINDS_SHOWN)
     if len(ranked) == 1 or not any(totals.cost for _, totals in ranked):
