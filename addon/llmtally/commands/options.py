@@ -55,6 +55,14 @@ journal_option = click.option(
     help="Where the journal is (the option usage_dir of the addon).",
 )
 
+prices_option = click.option(
+    "--prices",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    envvar="RUNTIME_USAGE_PRICING_FILE",
+    show_envvar=True,
+    help="Your own prices (the option usage_prices of the addon), for what has to be priced anew.",
+)
+
 _PATTERN = "Repeat it for any of several; * stands for any text."
 
 time_options = _all(

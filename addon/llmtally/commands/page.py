@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import Failure, journal_option, note_skipped
+from .options import Failure, journal_option, note_skipped, prices_option
 
 if TYPE_CHECKING:
     from ..journal_page import JournalPage
@@ -38,13 +38,7 @@ Ctrl-C ends it. Exit codes: 0 done, 2 a mistake in the command, or the port is t
 @click.command(epilog=EXAMPLES)
 @click.option("--port", type=click.IntRange(0, 65535), default=8088, show_default=True, help="Where it listens; 0 takes any.")
 @click.option("--open/--no-open", "opens", default=True, show_default=True, help="On a terminal: open it in the browser.")
-@click.option(
-    "--prices",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="RUNTIME_USAGE_PRICING_FILE",
-    show_envvar=True,
-    help="Your own prices (the option usage_prices of the addon), for how the cost of a call adds up.",
-)
+@prices_option
 @journal_option
 def command(port: int, opens: bool, prices: Path | None, directory: Path) -> None:
     """Show the journal as the page, without a proxy."""

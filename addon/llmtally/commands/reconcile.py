@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import NOTHING, Command, chosen, journal_option, note_damage, nothing, time_options
+from .options import NOTHING, Command, chosen, journal_option, note_damage, nothing, prices_option, time_options
 
 if TYPE_CHECKING:
     from ..client_logs import Logged
@@ -50,13 +50,7 @@ def _directories(option: str, text: str) -> Callable[[Command], Command]:
 @click.option(
     "--limit", type=click.IntRange(0), default=20, metavar="N", show_default=True, help="Single calls shown in each table."
 )
-@click.option(
-    "--prices",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    envvar="RUNTIME_USAGE_PRICING_FILE",
-    show_envvar=True,
-    help="Your own prices (the option usage_prices of the addon), for what is only in the log.",
-)
+@prices_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every call that is not equal.")
 @journal_option
 def command(
