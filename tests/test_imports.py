@@ -20,7 +20,7 @@ FLOORS = (
     {"llmtally", "record", "schema", "redact", "figures", "safe_text", "local_time", "whole_file"},
     {"wire"},
     {"formats"},
-    {"providers", "attribution", "limits", "client_process", "runs"},
+    {"providers", "vendors", "attribution", "limits", "client_process", "runs"},
     {"quota"},
     {"tracker", "pricing", "exchange"},
     {
