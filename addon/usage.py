@@ -5,7 +5,7 @@ re-runs this file alone.
 """
 
 try:
-    from llmtally.addon import UsageAddon
+    from llmtally.mitm import UsageAddon
 except ModuleNotFoundError as error:
     raise ImportError(
         f"The Python that runs mitmdump has no module {error.name!r}. From a checkout, `scripts/run` installs everything and "

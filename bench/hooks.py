@@ -19,7 +19,7 @@ from mitmproxy import http
 from mitmproxy.addons import save
 from mitmproxy.test import taddons, tflow
 
-from llmtally.addon import UsageAddon
+from llmtally.mitm import UsageAddon
 
 from . import traffic
 from .mitmdump import on_core

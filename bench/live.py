@@ -17,9 +17,9 @@ from statistics import median
 
 import orjson
 
-from llmtally.live import Live
 from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339
 from llmtally.schema import to_line
+from llmtally.tally.sink import Live
 from llmtally.tracker import Tracker
 
 from .calls import claude_code_call

@@ -21,7 +21,7 @@ from mitmproxy.certs import CertStore
 
 ROOT = Path(__file__).parents[1]
 USAGE = ROOT / "addon" / "usage.py"
-REDIRECT = ROOT / "tests" / "upstream" / "redirect.py"
+REDIRECT = ROOT / "tests" / "support" / "upstream" / "redirect.py"
 ADDONS = Path(__file__).parent / "addons"
 STREAM_TRUE = ADDONS / "stream_true.py"
 IDLE_HOOKS = ADDONS / "idle_hooks.py"

@@ -18,11 +18,11 @@ import orjson
 
 from llmtally.attribution import Attributor
 from llmtally.exchange import Exchange, Memory, RequestHead
+from llmtally.mitm.tap import Tap
 from llmtally.pricing import Pricer
 from llmtally.providers import Directory
 from llmtally.schema import to_line
-from llmtally.tap import Tap
-from llmtally.terminal import one_line
+from llmtally.text.call_line import one_line
 
 from . import traffic
 from .mitmdump import on_core

@@ -9,4 +9,4 @@ import sys
 from pathlib import Path
 
 # The fake upstream is the tests' own: a second one would say other things.
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

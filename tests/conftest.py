@@ -6,7 +6,7 @@ The first test that asks for them pays for their start; unit tests never do.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,12 @@ import pytest
 from hypothesis import settings
 
 from network import NOT_HERE
-from upstream.proxy import Proxy
+from upstream.proxy import Proxy, StartProxy
 from upstream.server import Upstream
 
 # How long an example takes says how busy the machine is, not whether it is right.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
-
-StartProxy = Callable[..., Proxy]
 
 
 def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:

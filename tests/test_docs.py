@@ -12,14 +12,14 @@ from mitmproxy.test import taddons
 
 from calls import NOON, a_call
 from llmtally import formats
-from llmtally.addon import UsageAddon
-from llmtally.metrics import Runtime, render
+from llmtally.mitm import UsageAddon
 from llmtally.pricing import Pricer
 from llmtally.providers import PROVIDERS
 from llmtally.record import LimitReading
 from llmtally.schema import FIELDS, from_record
-from llmtally.terminal import one_line
+from llmtally.text.call_line import one_line
 from llmtally.tracker import Tracker
+from llmtally.web.metrics import Runtime, render
 from provider_table import DOCUMENT, with_table
 from record_table import DOCUMENT as RECORD
 from record_table import with_tables
@@ -29,12 +29,12 @@ README = ROOT / "README.md"
 
 
 def test_provider_table() -> None:
-    """It is what `python tests/provider_table.py` writes."""
+    """It is what `python tests/writers/provider_table.py` writes."""
     assert DOCUMENT.read_text() == with_table(DOCUMENT.read_text())
 
 
 def test_record_tables() -> None:
-    """They are what `python tests/record_table.py` writes, and no field is missing."""
+    """They are what `python tests/writers/record_table.py` writes, and no field is missing."""
     document = RECORD.read_text()
 
     assert document == with_tables(document)

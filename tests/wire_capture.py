@@ -19,9 +19,9 @@ from llmtally.providers import Directory, Method
 from llmtally.record import Call
 from llmtally.schema import to_record
 
-WIRE = Path(__file__).parent / "wire"
-HTTP_CAPTURES = sorted(WIRE.glob("*/*.http"))
-SOCKET_CAPTURES = sorted(WIRE.glob("*/*.ws.jsonl"))
+CAPTURES = Path(__file__).parent / "captures"
+HTTP_CAPTURES = sorted(CAPTURES.glob("*/*.http"))
+SOCKET_CAPTURES = sorted(CAPTURES.glob("*/*.ws.jsonl"))
 
 UNSTABLE = {"schema", "timestamp", "started", "ended", "request_id", "duration_ms", "ttft_ms", "request_bytes", "response_bytes"}
 """Fields that depend on the moment and on the framing of the feed."""

@@ -31,10 +31,10 @@ def main() -> None:
 def _run() -> None:
     """The status line is asked for at every prompt: it loads nothing of the rest."""
     if sys.argv[1:] in (["statusline"], ["statusline", "--json"]):
-        from .statusline import main as statusline
+        from .cli.statusline import main as statusline
 
         sys.exit(statusline(as_json=len(sys.argv) > 2))
-    from .cli import main as cli
+    from .cli.main import main as cli
 
     cli()
 

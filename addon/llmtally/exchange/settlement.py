@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ..attribution import RequestView
 from ..attribution.credentials import read_credential
 from ..limits import paid_beyond_plan
+from ..pricing.vendors import sold_only_by
 from ..providers import Route
 from ..record import (
     ERROR_MESSAGE_CAP,
@@ -23,7 +24,6 @@ from ..record import (
     Usage,
 )
 from ..redact import without_echo, without_known_keys
-from ..vendors import sold_only_by
 from .memory import Memory, Sight
 from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 

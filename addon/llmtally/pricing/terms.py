@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from ..providers import LOCAL
 from ..record import TEXT_CAP, Call
-from ..vendors import sold_only_by
+from .vendors import sold_only_by
 
 _MODEL_IN_PATH = frozenset({"aws_bedrock", "bedrock_mantle", "gcp_vertex"})
 """Whose answers name the model without the region it is sold in: what was asked for tells the price."""

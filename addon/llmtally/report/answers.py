@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from ..filters import Filter
 from ..journal import DamageReport
-from ..local_time import Zone, zone_name
 from ..record import rfc3339
+from ..text.local_time import Zone, zone_name
 from ..tracker.totals import Totals, to_json
+from .filters import Filter
 from .groupings import GROUPINGS
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from ..local_time import Zone, localised
+from ..text.local_time import Zone, localised
 from ..tracker.totals import summed
 from .answers import Row
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..filters import Filter
 from .columns import MODEL
+from .filters import Filter
 
 _FILTERED = {"model": (MODEL, f"provider || '/' || {MODEL}"), "client": ("client",), "project": ("project",)} | {
     name: (name,) for name in ("session", "account", "run")

@@ -14,15 +14,15 @@ from typing import Any, Self
 import duckdb
 
 from .. import journal
-from ..filters import Filter
 from ..journal import DamageReport
-from ..local_time import Zone, offsets
 from ..schema import SCHEMA, RecordError, from_line
+from ..text.local_time import Zone, offsets
 from ..tracker.totals import ZERO, Totals, by_model, minus, model_of, of_call, plus, summed
 from .answers import Answer, Report, Row
 from .blocks import blocks_of
 from .columns import AGGREGATES, COLUMNS, COST, MODEL
 from .conditions import condition, literal, timestamp
+from .filters import Filter
 from .groupings import GROUPINGS, Grouping
 
 THREADS = 2

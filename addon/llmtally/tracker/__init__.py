@@ -5,7 +5,7 @@ are about limits; `counters` is for Prometheus. `state` puts them together; `usa
 `window_json` and `session_json`, and `series` make JSON of it.
 """
 
-from .limits import ConfiguredLimits
+from .budgets import ConfiguredLimits
 from .state import RETENTION_DAYS
 from .tracker import Tracker
 from .windows import Reset

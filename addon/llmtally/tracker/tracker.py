@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from ..record import Call, LimitReading
 from ..schema import to_record
+from .budgets import ConfiguredLimits
 from .counters import Counters
-from .limits import ConfiguredLimits
 from .prediction import BurnRate
 from .scope import Scope, burn_rate, primary_window
 from .series import series_json

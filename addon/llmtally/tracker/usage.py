@@ -11,7 +11,7 @@ from typing import Any
 
 from ..record import IN_USE, rfc3339
 from .breakdown import breakdown_json, per_model_json
-from .limits import SOURCE, ConfiguredLimits, percent_of
+from .budgets import SOURCE, ConfiguredLimits, percent_of
 from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window
 from .scope import Scope, burn_rate, coverage_since, primary_window, total_since
 from .session_json import sessions_json

@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..whole_file import write_whole
+from ..system.atomic_write import write_whole
 
 TOKEN_FILE = "web-token"  # noqa: S105  # the name of a file
 TOKEN_BYTES = 24

@@ -28,7 +28,6 @@ from urllib.parse import parse_qsl, unquote
 
 import orjson
 
-from ..metrics import MEDIA_TYPE, Runtime, render
 from ..record import Call, Cost
 from ..schema import from_record
 from ..tracker import Tracker
@@ -36,6 +35,7 @@ from ..tracker.totals import UNKNOWN
 from . import login
 from .access import Access
 from .assets import Asset
+from .metrics import MEDIA_TYPE, Runtime, render
 from .snapshots import Snapshots
 
 MAX_PARAMETERS = 32

@@ -18,13 +18,13 @@ from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
 from tornado.iostream import IOStream
 
-from ..metrics import Runtime
 from ..record import Call, Cost
 from ..tracker import Tracker
 from .access import WILDCARDS, Access, is_loopback, login_url
 from .app import Answer, App, Request, error, to_json
 from .assets import load_assets
 from .events import Hub, Reader
+from .metrics import Runtime
 
 logger = logging.getLogger(__name__)
 

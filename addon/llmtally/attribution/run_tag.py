@@ -1,0 +1,99 @@
+"""Whose run a call belongs to: `llmtally run` names itself in the proxy's URL, and clients repeat that to the proxy.
+
+The URL is `http://llmtally.NAME:DIRECTORY@127.0.0.1:PORT`, the directory in base64url. A client sends what stands before the `@`
+as `Proxy-Authorization: Basic`, with CONNECT or, for plain HTTP, with each request. It is meant for the proxy alone and goes no
+further. https://www.rfc-editor.org/rfc/rfc9110#section-11.7
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections import OrderedDict
+from typing import NamedTuple
+
+from ..record import TEXT_CAP, Attribution
+
+HEADER = "proxy-authorization"
+
+CONNECTIONS_CAP = 4_096
+"""Client connections remembered; an agent has some ten open at a time."""
+
+HEADER_CAP = 16_384
+"""Characters of the header that are looked at: a path of the longest kind, in base64 twice over."""
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""What a run may be called: it has to stand in a URL as it is."""
+
+OWN_RUN = "LLMTALLY_OWN_RUN"
+"""Environment variable that tells a run's own proxy its run, for calls that name none: a client with a base URL can't."""
+
+_PREFIX = "llmtally."
+
+
+class Run(NamedTuple):
+    """One `llmtally run`."""
+
+    name: str
+    directory: str
+    """Where it was started."""
+
+
+def user_info(run: Run) -> str:
+    """What stands before the `@` of the proxy's URL."""
+    return f"{_PREFIX}{run.name}:{base64.urlsafe_b64encode(run.directory.encode(errors='surrogateescape')).decode().rstrip('=')}"
+
+
+def read(header: str) -> Run | None:
+    """The run that a `Proxy-Authorization` header names; None for anybody else's."""
+    scheme, _, credentials = header[:HEADER_CAP].partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        return parse(base64.b64decode(credentials).decode())
+    except (binascii.Error, ValueError):
+        return None
+
+
+def parse(user_info: str) -> Run | None:
+    """The run in what stands before the `@`."""
+    user, _, password = user_info.partition(":")
+    try:
+        directory = base64.urlsafe_b64decode(password + "=" * (-len(password) % 4)).decode(errors="replace")
+    except (binascii.Error, ValueError):
+        return None
+    name = user.removeprefix(_PREFIX)
+    if name == user or not NAME.fullmatch(name):
+        return None
+    return Run(name, "".join(char for char in directory if char.isprintable())[:TEXT_CAP])
+
+
+class Runs:
+    """The runs behind client connections."""
+
+    def __init__(self, own: Run | None = None) -> None:
+        """`own` is the run of connections that name none."""
+        self._own = own
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+
+    def authorised(self, connection: str, header: str | None) -> bool:
+        """A request on this connection had this header; True if it is a run's, and so for the proxy alone."""
+        if header is None or (run := read(header)) is None:
+            return False
+        self._runs[connection] = run
+        self._runs.move_to_end(connection)
+        if len(self._runs) > CONNECTIONS_CAP:
+            self._runs.popitem(last=False)
+        return True
+
+    def of(self, connection: str) -> Run | None:
+        """The run, if the connection belongs to one."""
+        return self._runs.get(connection, self._own)
+
+
+def with_run(attribution: Attribution, run: Run | None) -> Attribution:
+    """Fill in the run, and its directory as the project where the client did not say one."""
+    if run is None:
+        return attribution
+    return attribution._replace(run=run.name, project=attribution.project or run.directory or None)

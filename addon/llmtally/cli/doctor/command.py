@@ -1,0 +1,111 @@
+"""`llmtally doctor`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ..options import NOTHING, note
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .finding import Finding
+
+EXAMPLES = """
+\b
+Examples:
+  llmtally doctor                    in the shell that starts the client
+  llmtally doctor --json
+  llmtally run -- llmtally doctor    what a client of `llmtally run` is given
+
+It looks at Python, mitmproxy and Node, the journal, mitmproxy's certificate authority, running proxies, this shell's environment
+and what was counted today, and sends a call through a proxy to a provider it plays itself. Nothing leaves this machine.
+
+\b
+  ok      as it should be
+  note    it may be meant so
+  BROKEN  calls are lost, or clients fail
+
+Below what is not ok stands the command that cures it.
+
+Exit codes: 0 nothing is broken, 1 something is.
+"""
+
+MARKS = {"ok": ("ok", "green"), "note": ("note", "bold"), "broken": ("BROKEN", "bold red")}
+
+MARK_COLUMNS = 8
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--probe/--no-probe", default=True, show_default=True, help="Start a proxy and send a call through it.")
+@click.option(
+    "--confdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("~/.mitmproxy"),
+    show_default=True,
+    help="Where mitmproxy's certificates and config.yaml are.",
+)
+@click.option(
+    "--dir",
+    "directory",
+    type=click.Path(path_type=Path, readable=False),  # what is wrong with it is a finding here, and no mistake in the command
+    envvar="LLMTALLY_DIR",
+    default=Path("~/.llmtally"),
+    show_default=True,
+    show_envvar=True,
+    help="Where the journal is (the option usage_dir of the addon).",
+)
+@click.pass_context
+def command(context: click.Context, as_json: bool, probe: bool, confdir: Path, directory: Path) -> None:
+    """Find out why nothing is counted."""
+    from dataclasses import asdict
+
+    from ...text import tables
+    from ..main import find_addon
+    from .examination import examine
+    from .finding import Setting
+
+    setting = Setting(directory.expanduser(), confdir.expanduser(), os.environ, time.time(), find_addon())
+    screen = tables.console()
+    found: list[Finding] = []
+    for finding in examine(setting, probe=probe):
+        found.append(finding)
+        if not as_json:
+            _print(finding, screen)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        note(_verdict([finding.level for finding in found]))
+    if any(finding.level == "broken" for finding in found):
+        context.exit(NOTHING)
+
+
+def _print(finding: Finding, screen: Console) -> None:
+    from rich.text import Text
+
+    from ...text.safe_text import visible
+
+    word, style = MARKS[finding.level]
+    margin = Text.assemble((word, style), " " * (MARK_COLUMNS - len(word)))
+    for text in finding.text.splitlines():
+        for line in Text(visible(text)).wrap(screen, screen.width - MARK_COLUMNS):
+            line.rstrip()
+            screen.print(margin + line, soft_wrap=True)
+            margin = Text(" " * MARK_COLUMNS)
+    if finding.cure is not None:
+        # Whole, however long: a line that the terminal wraps is copied as one.
+        screen.print(Text(f"{' ' * MARK_COLUMNS}$ {visible(finding.cure)}"), soft_wrap=True)
+
+
+def _verdict(levels: list[str]) -> str:
+    broken, notes = levels.count("broken"), levels.count("note")
+    if broken:
+        return f"{broken} broken."
+    return "Nothing is broken." if not notes else f"Nothing is broken; {notes} to note."

@@ -1,0 +1,81 @@
+"""The journal: its directory can be used, its lines can be read, its times are not of the future."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+from ... import journal
+from ...journal import DamageReport
+from .finding import Finding, Setting
+
+LOOKED_AT = timedelta(days=2)
+"""Of the journal: what is wrong now was written lately, and doctor should not take minutes."""
+
+CLOCK_SECONDS = 60.0
+"""A record this far in the future was written by another clock."""
+
+
+def examine(setting: Setting) -> Iterator[Finding]:
+    """From the directory to its lines."""
+    directory = _directory(setting.directory)
+    yield directory
+    if directory.level != "broken" and setting.directory.is_dir():
+        yield from _lines(setting)
+
+
+def _directory(directory: Path) -> Finding:
+    quoted = shlex.quote(str(directory))
+    if not directory.exists():
+        above = next(parent for parent in directory.parents if parent.exists())
+        if above.is_dir() and os.access(above, os.W_OK):
+            return Finding("directory", "ok", f"{directory} will be made by the first start.")
+        return Finding("directory", "broken", f"{directory} cannot be made in {above}.", 'export LLMTALLY_DIR="$HOME/.llmtally"')
+    if not directory.is_dir():
+        return Finding(
+            "directory", "broken", f"{directory} is no directory, so no record can be kept.", f"mv {quoted} {quoted}.old"
+        )
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        return Finding(
+            "directory", "broken", f"{directory} can't be written, so no record is kept.", f'sudo chown -R "$USER" {quoted}'
+        )
+    if stat.S_IMODE(directory.stat().st_mode) & 0o077:
+        return Finding("directory", "note", f"{directory} can be read by others on this machine.", f"chmod 700 {quoted}")
+    return Finding("directory", "ok", f"{directory} is writable.")
+
+
+def _lines(setting: Setting) -> Iterator[Finding]:
+    damage = DamageReport()
+    since = journal.utc_day(setting.now) - LOOKED_AT
+    newest = max((call.ended for call in journal.read(setting.directory, since=since, damage=damage)), default=None)
+    if damage.count:
+        lines = "A line cannot be read" if damage.count == 1 else f"{damage.count:,} lines cannot be read, the first"
+        yield Finding("lines", "broken", f"{lines}: {damage.first[0]}.", _without(damage))
+    elif newest is None:
+        yield Finding("lines", "note", f"No call was recorded in the last {LOOKED_AT.days} days.", "llmtally run -- CLIENT")
+    else:
+        yield Finding("lines", "ok", f"All lines of the last {LOOKED_AT.days} days can be read.")
+    if newest is not None and newest > setting.now + CLOCK_SECONDS:
+        hours = (newest - setting.now) / 3600
+        text = f"The newest record is {hours:.1f} h in the future: this machine's clock has been set back."
+        yield Finding("clock", "broken", text, "sudo timedatectl set-ntp true")
+    else:
+        yield Finding("clock", "ok", "No record is of the future.")
+
+
+def _without(damage: DamageReport) -> str:
+    """The command that takes the lines out; what is taken out is kept beside."""
+    lines: dict[Path, list[int]] = defaultdict(list)
+    for each in damage.first:
+        lines[each.path].append(each.line)
+    return " && ".join(
+        f"sed -i.damaged {shlex.quote(';'.join(f'{line}d' for line in numbers))} {shlex.quote(str(path))}"
+        if all(numbers)
+        else f"chmod u+r {shlex.quote(str(path))}"
+        for path, numbers in lines.items()
+    )

@@ -1,0 +1,87 @@
+"""The command line, `llmtally`. A command's module is imported when it is asked for, so that starting costs little."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .. import __version__
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
+EXAMPLES = """
+\b
+Examples:
+  llmtally run -- claude -p "hello"     run a client, print what it spent
+  llmtally page                         what was spent on what, in the browser
+  llmtally tail                         calls as they happen
+  llmtally report                       what each day cost
+  llmtally doctor                       why nothing is counted
+"""
+
+COMMANDS = {
+    "run": ".run.command",
+    "page": ".page",
+    "report": ".report",
+    "statusline": ".statusline_command",
+    "doctor": ".doctor.command",
+    "sql": ".sql",
+    "tail": ".tail",
+    "reconcile": ".reconcile.command",
+    "completion": ".completion",
+}
+"""In the order of the help, with the modules that define them. Each module's command is its `command`."""
+
+
+class _Commands(click.Group):
+    """click's way to load commands late. https://click.palletsprojects.com/en/stable/complex/#defining-the-lazy-group"""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*COMMANDS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = import_module(COMMANDS[cmd_name], __package__).command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], self.list_commands(ctx), 1)
+            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) if close else error from error
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=_Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__)
+def main() -> None:
+    """Reads the token spend of any LLM client off the wire.
+
+    A proxy with the addon keeps a journal of all calls; `run` starts one, the others read what it has written.
+    """
+
+
+@main.command()
+def addon_path() -> None:
+    """Print the file to load: mitmdump -s "$(llmtally addon-path)"."""
+    click.echo(find_addon())
+
+
+def find_addon() -> Path:
+    """The door: in a folder of its own in an installed package, beside the package in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "door" / "usage.py"
+    return installed if installed.is_file() else package.parent / "usage.py"

@@ -1,0 +1,161 @@
+"""`llmtally reconcile`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..options import NOTHING, Command, chosen, journal_option, note_damage, nothing, prices_option, time_options
+
+if TYPE_CHECKING:
+    from ...journal import DamageReport
+    from ...text.local_time import Zone
+    from .client_logs import Logged
+    from .comparison import Comparison, Wire
+    from .sums import Price
+
+EXAMPLES = """
+\b
+Examples:
+  llmtally reconcile                            since the journal began
+  llmtally reconcile --since today --client claude-code
+  llmtally reconcile --json | jq .agreement_pct
+  llmtally reconcile --json | jq .sums.ratios.output_tokens
+
+"Ratio" is what was on the wire for each token, or dollar, of the log. Money is at the API's prices, whoever pays; what is reckoned
+from a log is an approximation, marked ~. ≥ stands before a sum in which calls of models without a price are missing.
+
+"Wire only": the client left the call out of its log, as it does with title calls and probes. "Log only": the call went past the
+proxy. Codex logged no ids before 0.155: such calls are joined by thread, counts and time. Calls that used no tokens are left out.
+Where the journal is empty, what the logs come to is said alone.
+
+Exit codes: 0 both sides agree, 1 they differ or there is nothing to compare, 2 a mistake in the command.
+"""
+
+
+def _directories(option: str, text: str) -> Callable[[Command], Command]:
+    return click.option(
+        option, multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY", help=text
+    )
+
+
+@click.command(epilog=EXAMPLES)
+@time_options
+@click.option("--client", type=click.Choice(["claude-code", "codex"]), help="Only this client.")
+@_directories("--claude-dir", "Holds Claude Code's projects/. By default CLAUDE_CONFIG_DIR, or ~/.claude and ~/.config/claude.")
+@_directories("--codex-dir", "Holds Codex's sessions/. By default CODEX_HOME, or ~/.codex.")
+@click.option(
+    "--limit", type=click.IntRange(0), default=20, metavar="N", show_default=True, help="Single calls shown in each table."
+)
+@prices_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every call that is not equal.")
+@journal_option
+def command(
+    client: str | None,
+    claude_dir: tuple[Path, ...],
+    codex_dir: tuple[Path, ...],
+    limit: int,
+    prices: Path | None,
+    as_json: bool,
+    directory: Path,
+    **times: Any,
+) -> None:
+    """Compare with the clients' own logs.
+
+    These are the logs that Claude Code and Codex keep; the journal is what was on the wire.
+    """
+    from ...journal import DamageReport
+    from . import answer
+    from .comparison import MARGIN_SECONDS
+    from .joining import compare
+
+    asked, zone = chosen(**times)
+    price = _price(prices)
+    damage = DamageReport()
+    wires = list(_wires(directory, asked.since, damage))
+    note_damage(damage)
+    since = min((wire.at for wire in wires), default=-math.inf) if asked.since is None else asked.since
+    near = [logged for logged in _log(claude_dir, codex_dir) if logged.at >= since - MARGIN_SECONDS]
+    comparison = compare(wires, near).between(since, asked.until or math.inf)
+    if client is not None:
+        comparison = comparison.of(client)
+    if as_json:
+        import orjson
+
+        click.echo(orjson.dumps(answer.as_json(comparison, price), option=orjson.OPT_INDENT_2))
+    elif not wires:
+        _print_log(comparison.log_only, price)
+    elif comparison.calls:
+        _print(comparison, price, zone, limit)
+    if not wires:
+        nothing(_nothing_on_wire(comparison, directory))
+    if not comparison.calls:
+        nothing("No calls of Claude Code or Codex to compare.")
+    click.get_current_context().exit(0 if len(comparison.equal) == comparison.calls else NOTHING)
+
+
+def _price(prices: Path | None) -> Price:
+    from ...pricing import Pricer
+    from .sums import price_of
+
+    pricer = Pricer(override_path=prices)
+    if problem := pricer.reload_if_changed():
+        raise click.BadParameter(problem, param_hint="--prices")
+    return price_of(pricer)
+
+
+def _log(claude_dir: tuple[Path, ...], codex_dir: tuple[Path, ...]) -> Iterator[Logged]:
+    from . import client_logs
+
+    yield from client_logs.read_claude(claude_dir or client_logs.claude_directories())
+    yield from client_logs.read_codex(codex_dir or client_logs.codex_directories())
+
+
+def _wires(directory: Path, since: float | None, damage: DamageReport) -> Iterator[Wire]:
+    from ... import journal
+    from .comparison import MARGIN_SECONDS, on_wire
+
+    first = None if since is None else journal.utc_day(since - MARGIN_SECONDS)
+    for call in journal.read(directory, since=first, damage=damage):
+        wire = on_wire(call)
+        if wire is not None:
+            yield wire
+
+
+def _print(comparison: Comparison, price: Price, zone: Zone, limit: int) -> None:
+    from ...text import tables
+    from . import reconcile_tables
+    from .sums import sums_of
+
+    screen = tables.console()
+    tables.show(reconcile_tables.summary(comparison), screen)
+    for sheet in (
+        reconcile_tables.sums(sums_of(comparison, price)),
+        reconcile_tables.differences(comparison, zone, limit),
+        reconcile_tables.unlogged(comparison),
+        reconcile_tables.bypassing(comparison.log_only, zone, limit),
+    ):
+        if sheet.rows:
+            screen.print()
+            tables.show(sheet, screen)
+
+
+def _print_log(log: list[Logged], price: Price) -> None:
+    from ...text import tables
+    from .reconcile_tables import by_themselves
+
+    if log:
+        tables.show(by_themselves(log, price), tables.console())
+
+
+def _nothing_on_wire(comparison: Comparison, directory: Path) -> str:
+    """What the figures are then, and how to get the wire's."""
+    client = "claude" if any(comparison.of("claude-code").log_only) or not comparison.calls else "codex"
+    cure = f"To see what is on the wire, run the client through llmtally, and ask again: llmtally run -- {client}"
+    if not comparison.calls:
+        return f"No calls in {directory}, and none in the logs of Claude Code or Codex. {cure}"
+    return f"No calls in {directory} to compare: these are the logs' own figures, which leave calls out and may be too low. {cure}"

@@ -1,0 +1,72 @@
+"""The environment that leads a client through the proxy and lets it trust the proxy's authority.
+
+Nobody agrees on the variables, so all are set: each line below names who reads it. Those a user has set are respected: their files
+are taken over into ours, their NO_PROXY is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...attribution.run_tag import Run, user_info
+from .trust import machine_roots, with_authority
+
+REPLACING = {
+    "SSL_CERT_FILE": "OpenSSL, Python SDKs (httpx), Codex CLI, Claude Code, opencode, Go, Ruby, native-tls and rustls in Rust",
+    "REQUESTS_CA_BUNDLE": "Python's requests, boto3",
+    "CODEX_CA_CERTIFICATE": "Codex CLI",
+    "AWS_CA_BUNDLE": "boto3 and the AWS CLI",
+    "CURL_CA_BUNDLE": "curl, requests",
+    "GIT_SSL_CAINFO": "git",
+    "PIP_CERT": "pip",
+    "CARGO_HTTP_CAINFO": "cargo",
+    "HTTPLIB2_CA_CERTS": "httplib2",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": "gRPC",
+    "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": "gcloud",
+    "NIX_SSL_CERT_FILE": "programs from Nix, before SSL_CERT_FILE",
+}
+"""These name the only roots a program trusts."""
+
+ADDING = {
+    "NODE_EXTRA_CA_CERTS": "Node: Claude Code, Gemini CLI, opencode, the Node SDKs",
+    "DENO_CERT": "Deno",
+}
+"""These name roots beside a program's own."""
+
+PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+"""curl reads `http_proxy` in lower case only. https://everything.curl.dev/usingcurl/proxies/env.html"""
+
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Never through a proxy: agents talk to servers of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a client's calls go, and what it has to trust."""
+
+    host: str
+    port: int
+    authority: Path
+    directory: Path
+    """Where files of certificates are kept."""
+
+
+def client_environment(before: Mapping[str, str], route: Route, run: Run) -> dict[str, str]:
+    """The client's whole environment. Raises OSError where the files cannot be made."""
+    host = f"[{route.host}]" if ":" in route.host else route.host
+    roots = machine_roots()
+    added = {name: f"http://{user_info(run)}@{host}:{route.port}" for name in PROXY}
+    for name in (*REPLACING, *ADDING):
+        trusted = Path(before[name]) if before.get(name) else roots if name in REPLACING else None
+        added[name] = str(with_authority(trusted, route.authority, route.directory))
+    no_proxy = covering_loopback(before.get("NO_PROXY") or before.get("no_proxy") or "")
+    # Node reads proxy variables from 22.21 on, if it is told to. https://nodejs.org/api/cli.html#node_use_env_proxy1
+    return {**before, **added, "NO_PROXY": no_proxy, "no_proxy": no_proxy, "NODE_USE_ENV_PROXY": "1", "LLMTALLY_RUN": run.name}
+
+
+def covering_loopback(no_proxy: str) -> str:
+    """The list with loopback in it."""
+    listed = [entry.strip() for entry in no_proxy.split(",") if entry.strip()]
+    return ",".join([*listed, *(name for name in LOOPBACK if name not in listed)])

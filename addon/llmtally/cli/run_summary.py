@@ -1,0 +1,104 @@
+"""What a run spent: in a line, by model, by kind of work, and the call that cost most."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .. import journal
+from ..record import Call
+from ..text.call_line import cost, output
+from ..text.figures import dollars, humanised, lasted
+from ..text.safe_text import printable
+from ..tracker.totals import ZERO, Totals, of_call, plus, summed, usd
+
+MODELS_SHOWN = 10
+"""An agent uses two or three; a script that tries all there are gets a row for the rest."""
+
+KINDS_SHOWN = 7
+"""As many as the page tells apart."""
+
+
+def calls_of(directory: Path, name: str, since: float) -> list[Call]:
+    """The calls of a run, from the journal. A warm-up is none: it is not billed."""
+    return [
+        call
+        for call in journal.read(directory, since=journal.utc_day(since))
+        if call.attribution.run == name and call.ended >= since and call.attribution.request_class != "warmup"
+    ]
+
+
+def by_model(calls: Sequence[Call]) -> list[tuple[str, Totals]]:
+    """Names and what they add up to, the most expensive first."""
+    return _ranked(((_name(call), call) for call in calls), MODELS_SHOWN)
+
+
+def by_kind(calls: Sequence[Call]) -> str | None:
+    """What kinds of work cost, the most expensive first, in a line: what the main agent did by its class, and the agents of each
+    type together, with their number. None where there is but one, or no cost is known.
+
+    The names are those of a session on the page.
+    """
+    kinds = _kinds(calls)
+    ranked = _ranked(zip(kinds, calls, strict=True), KINDS_SHOWN)
+    if len(ranked) == 1 or not any(totals.cost for _, totals in ranked):
+        return None
+    agents = {(kind, agent) for kind, call in zip(kinds, calls, strict=True) if (agent := _agent(call))}
+    counts = Counter(kind for kind, _ in agents)
+    return ", ".join(f"{kind}{f' x{counts[kind]}' if counts[kind] > 1 else ''} {_money(totals)}" for kind, totals in ranked)
+
+
+def _kinds(calls: Sequence[Call]) -> list[str]:
+    """Of each call. An agent is of the type it was last said to be."""
+    types = {_agent(call): call.attribution.agent_type for call in calls if call.attribution.agent_type}
+    kinds = (types.get(_agent(call), "agents") if _agent(call) else call.attribution.request_class for call in calls)
+    return [printable((kind or "main").replace("_", " ")) for kind in kinds]
+
+
+def _agent(call: Call) -> tuple[str | None, str] | None:
+    """The agent that made the call; None for the main one."""
+    who = call.attribution
+    return (who.session, who.agent) if who.agent else None
+
+
+def _ranked(named: Iterable[tuple[str, Call]], most: int) -> list[tuple[str, Totals]]:
+    """The sums by name, the most expensive first; what there is beyond `most` in one."""
+    sums: dict[str, Totals] = defaultdict(lambda: ZERO)
+    for name, call in named:
+        sums[name] = plus(sums[name], of_call(call))
+    ranked = sorted(sums.items(), key=lambda item: (-item[1].cost, -item[1].total_tokens))
+    if rest := ranked[most:]:
+        ranked = [*ranked[:most], ("others", summed(totals for _, totals in rest))]
+    return ranked
+
+
+def in_a_line(totals: Totals) -> str:
+    """Money, calls, tokens, and what is out of order."""
+    parts = [_money(totals), f"{totals.calls:,} call{'s' if totals.calls != 1 else ''}"]
+    parts.append(f"in {humanised(totals.context_tokens)}, out {humanised(totals.output_tokens)}")
+    if totals.cache_hit_pct is not None:
+        parts.append(f"{totals.cache_hit_pct:.0f}% cached")
+    parts += [f"{count:,} {what}" for what, count in (("unpriced", totals.unpriced), ("failed", totals.errors)) if count]
+    return " | ".join(parts)
+
+
+def most_expensive(calls: Sequence[Call]) -> str | None:
+    """The call that cost most, in a line; None where it is the only one, or none has a cost."""
+    call = max(calls, key=lambda call: call.cost_usd or 0)
+    if not call.cost_usd or len(calls) == 1:
+        return None
+    parts = [cost(call), _name(call), f"in {humanised(of_call(call).context_tokens)}, out {output(call)}"]
+    return " | ".join([*parts, *([] if call.duration_ms is None else [lasted(call.duration_ms)])])
+
+
+def _name(call: Call) -> str:
+    return f"{printable(call.provider)} {printable(call.model or call.request_model or '?')}"
+
+
+def _money(totals: Totals) -> str:
+    amounts = [(totals.spent, ""), (totals.api_value, " API value")]
+    known = " + ".join(f"{dollars(usd(amount))}{label}" for amount, label in amounts if amount)
+    if totals.uncosted:
+        return f"at least {known}" if known else "cost unknown"
+    return known or "$0"

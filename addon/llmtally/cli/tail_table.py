@@ -1,0 +1,141 @@
+"""Calls as rows of a table that grows: what `tail` shows on a terminal.
+
+The columns have their widths before anything is known to stand in them, so they are those of what calls usually say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from ..record import Call
+from ..text.call_line import cost, outcome, output
+from ..text.figures import humanised, lasted
+from ..text.local_time import Zone, localised
+from ..text.safe_text import visible
+from ..text.tables import GAP, NAME_STYLE, Kind, shortened
+
+MODEL_MOST = 32
+"""Columns that hold nearly every model's name; what there is beyond goes to the remarks."""
+
+REMARK_LEAST = 12
+"""Columns that hold `API value`, and tell a `client_aborted` from an `upstream_aborted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    title: str
+    width: int
+    cell: Callable[[Call], str]
+    kind: Kind = "number"
+
+
+def _model(call: Call) -> str:
+    return call.model or call.request_model or "?"
+
+
+def _context(call: Call) -> int | None:
+    """All input, cached or not."""
+    usage = call.usage
+    known = [each for each in (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) if each is not None]
+    return sum(known) if known else None
+
+
+def _cached(call: Call) -> str:
+    context, read = _context(call), call.usage.cache_read_tokens
+    return f"{100 * read / context:.0f}%" if context and read is not None else "-"
+
+
+def _of_answered(cell: Callable[[Call], str]) -> Callable[[Call], str]:
+    """A call that was refused used nothing."""
+    return lambda call: "-" if call.coverage == "error" else cell(call)
+
+
+def _remarks(call: Call) -> str:
+    who = call.attribution
+    said = outcome(call)
+    if call.billing == "subscription" and call.cost_usd is not None:
+        said.append("API value")
+    if who.request_class not in (None, "main"):
+        said.append(str(who.request_class))
+    if who.retry:
+        said.append(f"retry {who.retry}")
+    return ", ".join(said)
+
+
+MODEL = _Column("Model", 20, _model, "text")
+
+ALWAYS = (
+    MODEL,
+    _Column("Input", 6, _of_answered(lambda call: humanised(_context(call)))),
+    _Column("Cached", 6, _of_answered(_cached)),
+    _Column("Output", 6, _of_answered(output)),
+    _Column("Cost", 10, _of_answered(cost)),
+)
+"""After the time. With it and with remarks they fill 80 columns."""
+
+FURTHER = (
+    _Column("Took", 7, lambda call: "-" if call.duration_ms is None else lasted(call.duration_ms)),
+    _Column("Client", 12, lambda call: call.attribution.client or "-", "text"),
+    _Column("Session", 9, lambda call: call.attribution.session or "-", "text"),
+    _Column("Project", 20, lambda call: call.attribution.project or "-", "path"),
+)
+"""Where there is room for more, in this order."""
+
+
+class Rows:
+    """Prints calls below each other, titles first, and the date where it is another one."""
+
+    def __init__(self, screen: Console, zone: Zone, now: float) -> None:
+        self._screen = screen
+        self._zone = zone
+        self._day = localised(now, zone).date()
+        self._width = 0
+        self._widths: dict[_Column, int] = {}
+
+    def show(self, call: Call) -> None:
+        """Print one."""
+        if self._screen.width != self._width:  # at the beginning, or the window is another size now
+            self._width = self._screen.width
+            self._widths = _widths(self._width)
+            self._print("Time    ", {column: column.title for column in self._widths}, "Remarks", title=True)
+        ended = localised(call.ended, self._zone)
+        if ended.date() != self._day:
+            self._day = ended.date()
+            self._screen.print(Text(str(self._day), "bold"))
+        self._print(f"{ended:%H:%M:%S}", {column: visible(column.cell(call)) for column in self._widths}, visible(_remarks(call)))
+
+    def _print(self, time: str, cells: dict[_Column, str], remarks: str, *, title: bool = False) -> None:
+        line = Text(time, "bold" if title else "")
+        for column, cell in cells.items():
+            line.append(" " * GAP)
+            line.append(_padded(cell, self._widths[column], column.kind), NAME_STYLE if column is MODEL and not title else None)
+        if (room := self._width - line.cell_len - GAP) > 1 and remarks:
+            line.append(" " * GAP + shortened(remarks, room))
+        self._screen.print(line, soft_wrap=True)
+
+
+def _widths(room: int) -> dict[_Column, int]:
+    """The columns that find room; what is left goes to the model's name, and then to the remarks."""
+    room -= len("00:00:00") + GAP + REMARK_LEAST + sum(column.width + GAP for column in ALWAYS)
+    shown = list(ALWAYS)
+    for column in FURTHER:
+        if room < column.width + GAP:
+            break
+        shown.append(column)
+        room -= column.width + GAP
+    widths = {column: column.width for column in shown}
+    widths[MODEL] += max(0, min(room, MODEL_MOST - MODEL.width))
+    return widths
+
+
+def _padded(cell: str, width: int, kind: Kind) -> str:
+    """A name fits its column; a number is never cut."""
+    if kind == "number":
+        return cell.rjust(width)
+    cell = shortened(cell, width, kind)
+    return cell + " " * (width - cell_len(cell))

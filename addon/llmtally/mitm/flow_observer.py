@@ -1,0 +1,291 @@
+"""Flows followed from their request to their settlement: mitmproxy's life of a flow on one side, the sans-IO core on the other.
+
+Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on mitmproxy's loop, or in a thread where a
+body is large. That spares the loop about half: the JSON parser does not let go of the interpreter, so that 10 MB from an agent hold
+the loop for 22 ms, and for 43 ms without a thread. Messages of a socket are read on the loop, in their order, whatever their size
+(0.8 MB take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mitmproxy import ctx, http
+from mitmproxy.flow import Flow
+from mitmproxy.websocket import WebSocketMessage
+
+from ..exchange import Ending, Exchange
+from ..formats.format import described_error
+from ..providers import Directory
+from ..system.client_process import Processes
+from ..wire.framing import is_streaming
+from .flows import ending_of, head_of, lower_headers, method_of
+from .guard import Guard
+from .options import Switches
+from .quotas import Quotas
+from .recorder import Recorder
+from .scheduler import Later
+from .tap import RequestTap, Tap
+
+logger = logging.getLogger(__name__)
+
+HEAVY = 256 * 2**10
+"""Bodies above this are read in a worker thread: to read one takes more than a millisecond."""
+
+HEAVY_CODED = 16 * 2**10
+"""The same for bodies in a content coding, which may be many times larger."""
+
+LOOK_UP = 1.0
+"""Seconds that settlement waits for the process behind a connection: one begins within half a second, and takes milliseconds."""
+
+KEPT_FRAMES = 64
+"""WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
+
+
+@dataclass(slots=True)
+class Followed:
+    """A flow that leads to an LLM."""
+
+    flow: http.HTTPFlow
+    exchange: Exchange
+    tap: Tap | None = None
+    request_tap: RequestTap | None = None
+    ignored: bool = False
+    """It is left alone: no provider was asked, or reading it has failed."""
+
+
+_handed_over: dict[str, Followed] = {}
+"""Flows in flight when mitmproxy reloads the script: that ends one instance and makes the next, and this module stays loaded."""
+
+
+class Follower:
+    """The hooks of flows."""
+
+    def __init__(
+        self, switches: Switches, recorder: Recorder, quotas: Quotas, processes: Processes, guard: Guard, later: Later
+    ) -> None:
+        self.directory = Directory()
+        """Who answers LLM calls."""
+        self._switches = switches
+        self._recorder = recorder
+        self._quotas = quotas
+        self._processes = processes
+        self._guard = guard
+        self._later = later
+        self._followed: dict[str, Followed] = {}
+
+    def cut_short(self) -> None:
+        """mitmproxy ends: settle what is in flight."""
+        for followed in self._followed.values():
+            self._guarded(followed, self._request_sent, followed)
+            self._guarded(followed, self._settle, followed, "client_aborted", time.time(), None)
+        self._followed.clear()
+
+    def hand_over(self) -> None:
+        """The script is reloaded: the next instance goes on with what is in flight."""
+        _handed_over.update(self._followed)
+        self._followed.clear()
+
+    def take_over(self) -> None:
+        """Go on with what an instance before this one left in flight."""
+        for followed in _handed_over.values():
+            if followed.tap is not None:
+                followed.tap.settle = functools.partial(self._recorder.record, followed.flow)
+            self._look_up_process(followed.flow)
+        self._followed.update(_handed_over)
+        _handed_over.clear()
+
+    def _guarded(self, followed: Followed, work: Callable[..., Any], *args: Any) -> None:
+        """Run what reads a flow; once it has failed, the flow goes on unread."""
+        if not followed.ignored and not self._guard(work, *args):
+            followed.ignored = True
+
+    # The request
+
+    def requestheaders(self, flow: http.HTTPFlow) -> None:
+        """Decide whether this is an LLM call, by host and path."""
+        if flow.live and flow.is_replay != "response":
+            self._guard(self._follow, flow)
+
+    def _follow(self, flow: http.HTTPFlow) -> None:
+        method = method_of(flow.request)
+        memory = self._recorder.memory
+        if method is None or memory is None:
+            return
+        head = head_of(flow, method)
+        route = self.directory.route(method, head.host, head.path)
+        if route is None:
+            self._quotas.asks(flow, head)
+            return
+        followed = self._followed[flow.id] = Followed(flow, Exchange(route, head, memory))
+        self._quotas.passes(head)
+        self._recorder.watch_prices()
+        if flow.request.stream:
+            before = flow.request.stream
+            followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
+        self._look_up_process(flow)
+
+    def _look_up_process(self, flow: http.HTTPFlow) -> None:
+        if (peer := flow.client_conn.peername) is not None:
+            self._processes.connected(flow.client_conn.id, peer[:2], now=time.monotonic())
+
+    # The response
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Choose the decoders, and tap the body if it is a stream."""
+        if (followed := self._followed.get(flow.id)) is not None:
+            if flow.response is not None and flow.response.timestamp_end is not None:
+                followed.ignored = True  # made up by an addon: no provider was asked
+                return
+            self._guarded(followed, self._start_response, flow, followed)
+            if followed.ignored and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
+                flow.response.stream = flow.response.stream or True  # unread, but not held back either
+
+    def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
+        assert flow.response is not None
+        exchange = followed.exchange
+        exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
+        if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
+            self._request_sent(followed)  # a stream of many responses settles them before its end
+            self._attach(flow.response, followed, flow)
+
+    def update(self, flows: Sequence[Flow]) -> None:
+        """Wrap a stream callable that another addon has set after `responseheaders`: this comes before the first byte."""
+        for flow in flows:
+            followed = self._followed.get(flow.id)
+            if followed is None or followed.tap is None or not isinstance(flow, http.HTTPFlow) or flow.response is None:
+                continue
+            if flow.response.timestamp_end is None and flow.response.stream is not followed.tap.stream:
+                followed.tap.drain()
+                followed.tap.active = False
+                self._guarded(followed, self._attach, flow.response, followed, flow)
+
+    def _attach(self, response: http.Response, followed: Followed, flow: http.HTTPFlow) -> None:
+        before = response.stream
+        followed.tap = Tap(
+            followed.exchange,
+            chained=before if callable(before) else None,
+            clock=time.time,
+            later=self._later.soon,
+            settle=functools.partial(self._recorder.record, flow),
+            keep=self._switches.keep_bodies,
+        )
+        response.stream = followed.tap.stream
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The response is whole, or is a WebSocket upgrade that goes on."""
+        assert flow.response is not None
+        if self._quotas.answered(flow):
+            return
+        if flow.response.status_code == 101:
+            if flow.websocket is None:
+                self._followed.pop(flow.id, None)  # some other protocol; no hook will tell of its end
+        else:
+            self._guard(self._finish, flow, "complete" if flow.error is None else "client_aborted")
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """The flow broke: one of the sides went away, or it was killed."""
+        self._quotas.broke(flow)
+        if flow.websocket is None:
+            self._guard(self._finish, flow, ending_of(flow))
+
+    def _finish(self, flow: http.HTTPFlow, ending: Ending) -> None:
+        followed = self._followed.pop(flow.id, None)
+        if followed is None or followed.ignored:
+            return
+        at = time.time()
+        body: bytes | None = None
+        if (response := flow.response) is not None and flow.server_conn.timestamp_start is None:
+            return  # answered by an addon: no provider was asked
+        if response is not None:
+            if followed.tap is None:
+                body = response.raw_content
+            else:
+                self._release(response, followed.tap)
+        sent = self._request_sent(followed)
+        settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
+        if sent + len(body or b"") > (HEAVY_CODED if followed.exchange.coded else HEAVY):
+            read = functools.partial(followed.exchange.read_ahead, body, at)
+            self._later.in_thread(read, functools.partial(self._read_ahead, followed, settle))
+        elif self._switches.saves_flows:
+            settle()  # `-w` writes the flow when this hook is over, and the comment with it
+        else:
+            self._once_known_who(flow, settle)
+
+    def _once_known_who(self, flow: http.HTTPFlow, settle: Callable[[], None]) -> None:
+        """Settle, but not before the process is known that asked, if that is being looked up."""
+        if (looking := self._processes.pending(flow.client_conn.id)) is not None:
+            self._later.after(looking, settle, within=LOOK_UP)
+        else:
+            self._later.soon(settle)
+
+    def _read_ahead(self, followed: Followed, settle: Callable[[], None], error: BaseException | None) -> None:
+        """The thread is done with a body. Of one that it has only half read nothing is believed."""
+        if error is not None:
+            followed.exchange.fail()
+            logger.error("llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error)
+        self._once_known_who(followed.flow, settle)
+
+    @staticmethod
+    def _request_sent(followed: Followed) -> int:
+        """Hand over what is known of the request by now; gives the size of the body that is there to be read."""
+        request, tap = followed.flow.request, followed.request_tap
+        body = request.raw_content if tap is None else tap.body()
+        size = tap.size if tap is not None else None if body is None else len(body)
+        followed.exchange.request_sent(body, size, request.timestamp_end or request.timestamp_start)
+        return len(body or b"")
+
+    @staticmethod
+    def _release(response: http.Response, tap: Tap) -> None:
+        """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep flows."""
+        if response.stream is tap.stream:
+            response.stream = tap.chained or True
+        if tap.kept is not None:
+            response.raw_content = b"".join(tap.kept)
+
+    # Sockets
+
+    def websocket_message(self, flow: http.HTTPFlow) -> None:
+        """One message, either way."""
+        followed = self._followed.get(flow.id)
+        if followed is None or followed.ignored or flow.websocket is None:
+            return
+        messages = flow.websocket.messages
+        self._recorder.watch_prices()  # a socket may be older than its prices
+        if messages and not messages[-1].injected and not messages[-1].dropped:
+            self._later.soon(functools.partial(self._guarded, followed, self._frame, followed, messages[-1], time.time()))
+        others_keep = self._switches.saves_flows or ctx.master.addons.get("view") is not None
+        if len(messages) > KEPT_FRAMES and followed.exchange.route.confirmed and not others_keep:
+            del messages[:-1]
+
+    def _frame(self, followed: Followed, message: WebSocketMessage, at: float) -> None:
+        self._recorder.record(followed.flow, followed.exchange.frame(message.content, from_client=message.from_client, at=at))
+
+    def websocket_end(self, flow: http.HTTPFlow) -> None:
+        """The socket closed; a turn that is still open was cut off."""
+        followed = self._followed.pop(flow.id, None)
+        if followed is not None and flow.websocket is not None:
+            ending: Ending = "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
+            self._later.soon(functools.partial(self._guarded, followed, self._settle, followed, ending, time.time(), None))
+
+    # Settlement
+
+    def _settle(self, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
+        if followed.tap is not None:
+            followed.tap.drain()
+            followed.tap.active = False
+        flow, exchange = followed.flow, followed.exchange
+        error = None
+        if flow.error is not None and ending == "upstream_aborted":
+            error = described_error("connection", flow.error.msg)
+        calls = exchange.whole(body, at) if body else []
+        if flow.response is not None and flow.response.trailers:
+            exchange.trailed(lower_headers(flow.response.trailers))
+        self._recorder.record(flow, calls + exchange.end(ending, at, error))
+        if self._recorder.live is not None:
+            self._recorder.live.stream_events += exchange.events

@@ -1,0 +1,1 @@
+"""This machine: files that other programs read, and the processes that send requests."""

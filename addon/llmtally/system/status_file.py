@@ -1,0 +1,66 @@
+"""The state file `status.json`: the few figures a status line shows, so that it need not ask anybody.
+
+It is written at most once a second when something changed, and once a minute when nothing did, so that its age tells whether the
+proxy is alive. Reading it is for `statusline`, which must not import any of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from .atomic_write import write_whole
+
+NAME = "status.json"
+
+PERIOD = 1.0
+"""Seconds between two writes: a figure that a person looks at now and then need not be newer."""
+
+HEARTBEAT = 60.0
+"""Seconds after which it is written again although nothing changed: windows end, and the burn rate falls."""
+
+
+class StatusFile:
+    """Keeps the file while the proxy runs. For the loop's thread; only the disk is left to another one."""
+
+    def __init__(
+        self, directory: Path, figures: Callable[[], Mapping[str, Any]], in_thread: Callable[[Callable[[], None]], object]
+    ) -> None:
+        self._path = directory / NAME
+        self._figures = figures
+        self._in_thread = in_thread
+        self._loop = asyncio.get_running_loop()
+        self._due = self._loop.call_later(PERIOD, self._write)
+        self._written = float("-inf")
+
+    def changed(self) -> None:
+        """Something in it is no longer true."""
+        at = max(self._loop.time(), self._written + PERIOD)
+        if not self._due.cancelled() and at < self._due.when():
+            self._due.cancel()
+            self._due = self._loop.call_at(at, self._write)
+
+    def stop(self) -> None:
+        """The proxy ends: the last figures stand, and that they are the last."""
+        self._due.cancel()
+        self._put(self._content(running=False))
+
+    def _write(self) -> None:
+        self._written = self._loop.time()
+        self._due = self._loop.call_later(HEARTBEAT, self._write)
+        content = self._content(running=True)
+        self._in_thread(lambda: self._put(content))
+
+    def _content(self, *, running: bool) -> bytes:
+        return orjson.dumps({"pid": os.getpid(), "running": running, **self._figures()})
+
+    def _put(self, content: bytes) -> None:
+        try:
+            write_whole(self._path, content)
+        except OSError:
+            return  # the journal says that the disk is in trouble; the file's age says the rest

@@ -1,0 +1,228 @@
+"""Rows and columns for a terminal, for a document, for a spreadsheet.
+
+Tables are drawn by rich: it measures wide characters, fits columns to the terminal, and leaves colour out for `NO_COLOR`, dumb
+terminals and pipes. It is used by pip itself and released several times a year. https://rich.readthedocs.io/en/stable/tables.html
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .csv import quoted
+from .figures import humanised
+from .safe_text import visible
+
+PIPE_WIDTH = 10_000
+"""Columns of what is no terminal: nothing is cut."""
+
+COMFORT = 25
+"""Columns a name keeps while there are figures to leave out instead: `claude-haiku-4-5-20251001`."""
+
+TEXT_MIN = 16
+"""Columns a name keeps in any case: enough to tell two models apart."""
+
+GAP = 2
+"""Columns between two columns."""
+
+CENTS_FROM = 10
+"""USD from which a table is shown in cents; below it in hundredths of cents, which a single call costs."""
+
+NAME_STYLE = "magenta"
+"""Of the 16 colours of terminals, the one that reads well on black and on white alike."""
+
+Kind = Literal["text", "path", "count", "percent", "money", "number", "fixed"]
+"""A `path` is shortened from its beginning, `fixed` text never; `number` is shown as it is."""
+
+_NUMBERS = ("count", "percent", "money", "number")
+_SHORTENED = ("text", "path")
+Cell = Any
+
+
+class AtLeast(float):
+    """An amount of money to which something unknown comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column; its cells are of one kind. None is unknown."""
+
+    name: str
+    """As in CSV."""
+    title: str
+    kind: Kind = "text"
+    dispensable: int = 0
+    """Left out of a narrow terminal: the highest first, 0 never."""
+    least: int | None = None
+    """Columns that say enough of a name, where they are fewer than for others: the beginning of an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    total: Sequence[Cell] | None = None
+    title: str | None = None
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Standard output, or standard error, as it is now."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(width=None if stream.isatty() else PIPE_WIDTH, highlight=False, stderr=stderr)
+
+
+def show(sheet: Sheet, screen: Console) -> None:
+    """Print it as exactly as the width allows.
+
+    Counts are in full, then rounded; then the columns go that can be done without; then names are cut short. What fits in no way
+    is printed row by row, one line a cell.
+    """
+    for floor, rounded, level in _attempts(sheet):
+        kept = [at for at, column in enumerate(sheet.columns) if column.dispensable <= level]
+        columns = [sheet.columns[at] for at in kept]
+        grid = _grid(sheet, kept, rounded=rounded)
+        widths = _fitted(grid, columns, floor, screen.width)
+        if widths is not None:
+            screen.print(_table(sheet, columns, grid, widths))
+            return
+    _print_rows(sheet, screen)
+
+
+def _attempts(sheet: Sheet) -> Iterator[tuple[int, bool, int]]:
+    """`(what names keep, whether counts are rounded, the most dispensable column that stays)`, the best first."""
+    levels = sorted({column.dispensable for column in sheet.columns}, reverse=True)
+    yield COMFORT, False, levels[0]
+    for floor in (COMFORT, TEXT_MIN):
+        for level in levels:
+            yield floor, True, level
+
+
+def _grid(sheet: Sheet, kept: Iterable[int], *, rounded: bool) -> list[list[str]]:
+    """Column by column: title, cells, total."""
+    rows = sheet.rows if sheet.total is None else [*sheet.rows, sheet.total]
+    amounts = [row[at] for at, column in enumerate(sheet.columns) if column.kind == "money" for row in rows]
+    # The same for all money: two columns of one table are compared with each other.
+    decimals = 2 if any(amount is not None and amount >= CENTS_FROM for amount in amounts) else 4
+    return [
+        [sheet.columns[at].title, *(_text(row[at], sheet.columns[at], rounded=rounded, decimals=decimals) for row in rows)]
+        for at in kept
+    ]
+
+
+def _fitted(grid: list[list[str]], columns: list[Column], floor: int, room: int) -> list[int] | None:
+    """The widths, names shortened until all fit; None where they cannot."""
+    widths = [max(map(cell_len, texts)) for texts in grid]
+    floors = [
+        min(width, floor if column.least is None else column.least) if column.kind in _SHORTENED else width
+        for width, column in zip(widths, columns, strict=True)
+    ]
+    while (excess := sum(widths) + GAP * (len(widths) - 1) - room) > 0:
+        spare = [width - least for width, least in zip(widths, floors, strict=True)]
+        longest = spare.index(max(spare))
+        if not spare[longest]:
+            return None
+        widths[longest] -= min(spare[longest], max(1, excess // len(widths)))
+    return widths
+
+
+def _table(sheet: Sheet, columns: list[Column], grid: list[list[str]], widths: list[int]) -> Table:
+    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_footer=sheet.total is not None)
+    table.title, table.title_justify, table.title_style = sheet.title, "left", "bold"
+    cut = [
+        [shortened(text, width, column.kind) for text in texts] for texts, width, column in zip(grid, widths, columns, strict=True)
+    ]
+    for at, column in enumerate(columns):
+        table.add_column(
+            Text(cut[at][0], style="bold"),
+            footer=Text(cut[at][-1], style="bold"),
+            justify="right" if column.kind in _NUMBERS else "left",
+            no_wrap=True,
+            width=widths[at],
+            style=NAME_STYLE if at == 0 else "",
+        )
+    for row in range(len(sheet.rows)):
+        table.add_row(*(Text(texts[row + 1]) for texts in cut))
+    return table
+
+
+def shortened(text: str, width: int, kind: Kind = "text") -> str:
+    """The text in so many columns of a terminal: of a path its end, of any other its beginning."""
+    if cell_len(text) <= width:
+        return text
+    kept = text[1 - width :] if kind == "path" else text[: width - 1]
+    while cell_len(kept) >= width:
+        kept = kept[1:] if kind == "path" else kept[:-1]
+    return f"…{kept}" if kind == "path" else f"{kept}…"
+
+
+def _print_rows(sheet: Sheet, screen: Console) -> None:
+    """Below each other, nothing cut."""
+    if sheet.title:
+        screen.print(Text(sheet.title, style="bold"))
+    titles, *rows = zip(*_grid(sheet, range(len(sheet.columns)), rounded=False), strict=True)
+    width = max(map(cell_len, titles))
+    for number, row in enumerate(rows):
+        if number:
+            screen.print()
+        for title, text in zip(titles, row, strict=True):
+            screen.print(Text.assemble((title, "bold"), " " * (width - cell_len(title) + GAP), text), soft_wrap=True)
+
+
+def _text(cell: Cell, column: Column, *, rounded: bool, decimals: int) -> str:
+    if cell is None:
+        return "-"
+    match column.kind:
+        case "count":
+            return humanised(cell) if rounded else f"{cell:,}"
+        case "percent":
+            return f"{cell:.1f}%"
+        case "money":
+            return _money(cell, decimals)
+        case "number" if isinstance(cell, float):
+            return str(float(f"{cell:.12g}"))  # without what is left of binary fractions
+    return visible(str(cell))
+
+
+def _money(amount: float, decimals: int) -> str:
+    if isinstance(amount, AtLeast):
+        return f"≥${amount:,.{decimals}f}"
+    least = 10**-decimals
+    return f"${amount:,.{decimals}f}" if amount == 0 or amount >= least / 2 else f"<${least}"
+
+
+def as_markdown(sheet: Sheet) -> str:
+    """A table for a document, with a total row in bold."""
+    grid = [[_escaped(text) for text in texts] for texts in _grid(sheet, range(len(sheet.columns)), rounded=False)]
+    titles, *rows = zip(*grid, strict=True)
+    if sheet.total is not None:
+        rows[-1] = tuple(text and f"**{text}**" for text in rows[-1])
+    rule = ("--:" if column.kind in _NUMBERS else "---" for column in sheet.columns)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows))
+
+
+def _escaped(text: str) -> str:
+    """Nothing in a name is markup."""
+    for char in "\\`*_[]<>|":
+        text = text.replace(char, "\\" + char)
+    return text
+
+
+def as_csv(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """For a spreadsheet: names in the first line, unrounded, no total. Unknown is empty."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([quoted(visible(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    return buffer.getvalue()

@@ -1,0 +1,200 @@
+"""What is counted, as Prometheus reads it: text format 0.0.4.
+
+    # HELP llmtally_output_tokens_total All output, reasoning included.
+    # TYPE llmtally_output_tokens_total counter
+    llmtally_output_tokens_total{provider="anthropic",model="claude-opus-5-5",billing="api"} 1234
+
+https://prometheus.io/docs/instrumenting/exposition_formats/ Counters count since the process began. Labels are few: the tracker
+bounds the pairs of provider and model, and sessions, clients and projects are none.
+"""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ..record import epoch
+from ..tracker.counters import Counters, Histogram, cumulative
+from ..tracker.prediction import BurnRate
+from ..tracker.totals import UNKNOWN, Totals, usd
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+LABEL_CAP = 128
+"""Characters of a label's value: names off the wire may be longer, those of real models are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What the tracker does not know."""
+
+    version: str
+    """Of llmtally."""
+    stream_events: int = 0
+    """Events of streams and frames of sockets that providers sent."""
+    journal_healthy: bool = True
+    journal_errors: int = 0
+    """Attempts to write that failed."""
+    journal_lost: int = 0
+    """Records that were never written."""
+    journal_waiting: int = 0
+    """Records not written yet."""
+    journal_followed: bool = False
+    """Others write it; here it is only read."""
+    reached_at: tuple[str, int] | None = None
+    """Where clients connect to."""
+    ca: str | None = None
+    """The certificate they have to trust."""
+
+
+Labels = Mapping[str, str | None]
+Samples = Iterable[tuple[Labels, float]]
+
+_TOKENS: tuple[tuple[str, str, Callable[[Totals], int]], ...] = (
+    ("input_tokens", "Input tokens neither served from nor written to a cache.", lambda totals: totals.input_tokens),
+    ("cache_read_tokens", "Input tokens served from a cache.", lambda totals: totals.cache_read_tokens),
+    ("cache_write_tokens", "Input tokens written to a cache.", lambda totals: totals.cache_write_tokens),
+    ("output_tokens", "All output tokens, reasoning included.", lambda totals: totals.output_tokens),
+    ("reasoning_tokens", "The output tokens that are reasoning.", lambda totals: totals.reasoning_tokens),
+    ("unpriced_calls", "Calls whose tokens are known and whose price is not.", lambda totals: totals.unpriced),
+    ("uncounted_calls", "Calls whose tokens are unknown.", lambda totals: totals.uncounted),
+)
+"""One metric each, as the buckets are disjoint: their sum is the total."""
+
+
+def render(counters: Counters, burn: BurnRate, windows: Iterable[Mapping[str, Any]], runtime: Runtime) -> bytes:
+    """All metrics. `windows` as in `/api/usage`."""
+    families = (
+        *_build(runtime),
+        *_calls(counters),
+        *_histograms(counters),
+        *_windows(list(windows)),
+        *_burn(burn),
+        *_runtime(runtime),
+    )
+    return "".join(families).encode()
+
+
+def _build(runtime: Runtime) -> Iterator[str]:
+    labels = {"version": runtime.version, "python": platform.python_version()}
+    yield _family("build_info", "gauge", "1, with the versions in its labels.", [(labels, 1)])
+
+
+def _calls(counters: Counters) -> Iterator[str]:
+    by_model = [(labels._asdict(), totals) for labels, totals in counters.by_model.items()]
+    yield _family("calls_total", "counter", "Calls by outcome.", ((labels._asdict(), n) for labels, n in counters.calls.items()))
+    for name, text, value in _TOKENS:
+        yield _family(f"{name}_total", "counter", text, ((labels, value(totals)) for labels, totals in by_model))
+    yield _family(
+        "cost_usd_total",
+        "counter",
+        "US dollars. With billing=subscription it is what the API would have charged, not a bill.",
+        ((labels, usd(totals.cost)) for labels, totals in by_model),
+    )
+    yield _family(
+        "responses_total",
+        "counter",
+        "Responses of LLM routes by what became of them.",
+        (({"coverage": bucket}, n) for bucket, n in counters.coverage.items()),
+    )
+
+
+def _histograms(counters: Counters) -> Iterator[str]:
+    yield _histogram("time_to_first_token_seconds", "From the request's end to the first content.", counters.ttft)
+    yield _histogram("call_duration_seconds", "From the request's end to the response's.", counters.duration)
+
+
+def _windows(windows: list[Mapping[str, Any]]) -> Iterator[str]:
+    def samples(field: str, convert: Callable[[Any], float]) -> Samples:
+        for window in windows:
+            if window[field] is not None:
+                labels = {
+                    "provider": window["provider"],
+                    "account": window["account_key"] or UNKNOWN,
+                    "key": window["key"],
+                    "name": window["name"],
+                    "source": window["source"],
+                }
+                yield labels, convert(window[field])
+
+    yield _family(
+        "limit_utilization_ratio",
+        "gauge",
+        "How full a limit window is; 1 is its limit.",
+        samples("utilization", lambda pct: pct / 100),
+    )
+    yield _family("limit_reset_timestamp_seconds", "gauge", "When a limit window starts anew.", samples("resets_at", epoch))
+
+
+def _burn(burn: BurnRate) -> Iterator[str]:
+    rates = (
+        ("tokens", "Tokens", burn.tokens),
+        ("output_tokens", "Output tokens", burn.output_tokens),
+        ("cost_usd", "US dollars, billed or not,", burn.cost_usd),
+    )
+    for name, what, value in rates:
+        yield _family(f"burn_{name}_per_minute", "gauge", f"{what} per minute over the last hour.", [({}, value)])
+
+
+def _runtime(runtime: Runtime) -> Iterator[str]:
+    yield _family(
+        "stream_events_total",
+        "counter",
+        "Events of streams and frames of sockets that providers sent.",
+        [({}, runtime.stream_events)],
+    )
+    yield _family("journal_errors_total", "counter", "Failed attempts to write to the journal.", [({}, runtime.journal_errors)])
+    yield _family("journal_lost_records_total", "counter", "Records that were never written.", [({}, runtime.journal_lost)])
+    yield _family("journal_waiting_records", "gauge", "Records that are not written yet.", [({}, runtime.journal_waiting)])
+
+
+def _family(name: str, kind: Literal["counter", "gauge"], text: str, samples: Samples) -> str:
+    name = f"llmtally_{name}"
+    return _head(name, kind, text) + _lines(name, samples, adds_up=kind == "counter")
+
+
+def _histogram(name: str, text: str, by_provider: Mapping[str, Histogram]) -> str:
+    name = f"llmtally_{name}"
+    by_labels = [({"provider": provider}, histogram) for provider, histogram in by_provider.items()]
+    buckets = (
+        ({**labels, "le": _number(bound)}, count)
+        for labels, histogram in by_labels
+        for bound, count in cumulative(histogram).items()
+    )
+    return (
+        _head(name, "histogram", text)
+        + _lines(f"{name}_bucket", buckets)
+        + _lines(f"{name}_sum", ((labels, histogram.total) for labels, histogram in by_labels))
+        + _lines(f"{name}_count", ((labels, sum(histogram.counts)) for labels, histogram in by_labels))
+    )
+
+
+def _head(name: str, kind: str, text: str) -> str:
+    return f"# HELP {name} {text}\n# TYPE {name} {kind}\n"
+
+
+def _lines(name: str, samples: Samples, *, adds_up: bool = True) -> str:
+    """The samples. No two may have the same labels, so those of names that came out alike are added up."""
+    merged: dict[str, float] = {}
+    for labels, value in samples:
+        key = _labels(labels)
+        merged[key] = merged.get(key, 0) + value if adds_up else value
+    return "".join(f"{name}{labels} {_number(value)}\n" for labels, value in merged.items())
+
+
+def _labels(labels: Labels) -> str:
+    pairs = [f'{name}="{_escaped(value)}"' for name, value in labels.items() if value]
+    return f"{{{','.join(pairs)}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    """A label's value. What a terminal would obey, line ends among it, becomes a replacement character."""
+    plain = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value[:LABEL_CAP])
+    return plain.replace("\\", r"\\").replace('"', r"\"")
+
+
+def _number(value: float) -> str:
+    return "+Inf" if value == math.inf else str(value)

@@ -1,0 +1,234 @@
+"""Work that waits is done: soon, in slices, after a thread, or at the latest at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from llmtally.mitm import scheduler as module
+from llmtally.mitm.scheduler import FINISH, SLICE, Later
+
+
+def test_soon() -> None:
+    """Work is not done at once, and in its order."""
+    done: list[int] = []
+
+    async def test() -> None:
+        later, over = Later(), asyncio.Event()
+        for number in range(3):
+            later.soon(lambda number=number: done.append(number))  # type: ignore[misc]
+        later.soon(over.set)
+        assert done == []
+        await asyncio.wait_for(over.wait(), 10)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert done == [0, 1, 2]
+
+
+def test_slices() -> None:
+    """Long work lets the loop have its turn in between."""
+    turns: list[str] = []
+
+    def long() -> None:
+        end = time.perf_counter() + 2 * SLICE
+        while time.perf_counter() < end:
+            pass
+        turns.append("work")
+
+    async def test() -> None:
+        later, over = Later(), asyncio.Event()
+
+        def traffic() -> None:
+            turns.append("traffic")
+            if turns.count("work") < 3:
+                asyncio.get_running_loop().call_soon(traffic)
+            else:
+                over.set()
+
+        for _ in range(3):
+            later.soon(long)
+        later.soon(lambda: None)
+        asyncio.get_running_loop().call_soon(traffic)
+        await asyncio.wait_for(over.wait(), 10)
+        later.finish()
+
+    asyncio.run(test())
+
+    first, last = turns.index("work"), len(turns) - 1 - turns[::-1].index("work")
+    assert turns[first:last].count("traffic") >= 2
+
+
+def test_in_a_thread() -> None:
+    """Heavy work runs elsewhere, what follows on the loop; several may follow one thing."""
+    seen: list[str] = []
+
+    def note(what: str) -> None:
+        seen.append(f"{what} in {threading.current_thread().name}")
+
+    async def test() -> None:
+        later, over, other = Later(), asyncio.Event(), Future[None]()
+        later.in_thread(lambda: note("work"), lambda _: note("then"))
+        later.after(other, lambda: seen.append("first"), within=60)
+        later.after(other, over.set, within=60)
+        later.on_disk(other.set_result, None)
+        await asyncio.wait_for(over.wait(), 10)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert seen == ["work in llmtally-bodies_0", "then in MainThread", "first"]
+
+
+def test_what_the_thread_raises_is_told() -> None:
+    """Who settles a call must know that it was only half read."""
+    told: list[BaseException | None] = []
+
+    def broken() -> None:
+        raise RuntimeError("bug")
+
+    async def test() -> None:
+        later, over = Later(), asyncio.Event()
+        later.in_thread(lambda: None, told.append)
+        later.in_thread(broken, told.append)
+        later.in_thread(lambda: None, lambda _: over.set())
+        await asyncio.wait_for(over.wait(), 10)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert [str(error) for error in told] == ["None", "bug"]
+
+
+def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody asks what became of it."""
+
+    def broken() -> None:
+        raise RuntimeError("bug")
+
+    async def test() -> None:
+        later = Later()
+        later.on_disk(broken)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert caplog.text.count("RuntimeError: bug") == 1
+
+
+def test_what_never_comes_is_not_waited_for() -> None:
+    """A call is settled although nobody says which process made it, and once."""
+    done: list[str] = []
+
+    async def test() -> None:
+        later, over, never = Later(), asyncio.Event(), Future[None]()
+        later.after(never, lambda: done.append("settled"), within=0.01)
+        later.after(never, over.set, within=60)
+        await asyncio.wait_for(over.wait(), 10)
+        never.set_result(None)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert done == ["settled"]
+
+
+def test_what_takes_long_holds_up_nothing() -> None:
+    """A question to a slow server stands in nobody's way: neither of bodies, nor of files, nor of the end."""
+    done: list[str] = []
+    answer = threading.Event()
+
+    async def test() -> None:
+        later, over, looked_up = Later(), asyncio.Event(), Future[None]()
+        later.apart(answer.wait, 60)
+        read = asyncio.Event()
+        later.in_thread(lambda: done.append("read"), lambda _: read.set())
+        later.after(looked_up, over.set, within=60)
+        later.on_disk(looked_up.set_result, None)
+        await asyncio.wait_for(asyncio.gather(read.wait(), over.wait()), 10)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert not answer.is_set()
+    assert done == ["read"]
+    answer.set()
+
+
+def test_the_end_does_what_is_left() -> None:
+    """Nothing that was put off is lost when mitmproxy stops, and what never comes does not hold it up."""
+    done: list[str] = []
+
+    async def test() -> None:
+        later = Later()
+        later.soon(lambda: done.append("soon"))
+        later.in_thread(lambda: done.append("heavy"), lambda _: later.soon(lambda: done.append("follow-up")))
+        later.after(Future[None](), lambda: done.append("never answered"), within=60)
+        begun = time.perf_counter()
+        later.finish()
+        assert time.perf_counter() - begun < FINISH
+
+    asyncio.run(test())
+
+    assert sorted(set(done) - {"heavy"}) == ["follow-up", "never answered", "soon"]
+
+
+def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> None:
+    """A body that has been read is settled once it is known whose it is."""
+    done: list[str] = []
+
+    async def test() -> None:
+        later = Later()
+        later.in_thread(lambda: None, lambda _: later.after(Future[None](), lambda: done.append("settled"), within=60))
+        later.finish()
+
+    asyncio.run(test())
+
+    assert done == ["settled"]
+
+
+def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other addons have to end, too, though a disk does not answer."""
+    monkeypatch.setattr(module, "FINISH", 0.05)
+    disk = threading.Event()
+
+    async def test() -> None:
+        later = Later()
+        later.on_disk(disk.wait, 60)
+        later.finish()
+
+    asyncio.run(test())
+
+    assert not disk.is_set()
+    disk.set()
+
+
+def test_the_end_reads_itself_what_the_thread_has_not_begun(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Never what the thread is still reading: with two at one answer no count is true. That one is lost, and said to be."""
+    monkeypatch.setattr(module, "READING", 0.05)
+    settled: list[str] = []
+    read, begun = threading.Event(), threading.Event()
+
+    def endless() -> None:
+        begun.set()
+        read.wait(60)
+
+    async def test() -> None:
+        later = Later()
+        later.in_thread(endless, lambda _: settled.append("still being read"))
+        later.in_thread(lambda: settled.append("read by the thread"), lambda _: settled.append("not begun"))
+        begun.wait(10)
+        later.finish()
+
+    asyncio.run(test())
+    read.set()
+
+    assert settled == ["not begun"]
+    assert "a response was still being read" in caplog.text

@@ -1,0 +1,80 @@
+"""Which proxies are taken for running: a file of one that was killed says nothing, whoever has its number or its port by now."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from llmtally.cli.run import proxy
+from llmtally.system import presence
+from llmtally.system.presence import Presence
+
+NOWHERE = Path("/nowhere")
+
+
+@contextmanager
+def a_process() -> Iterator[int]:
+    """A process that lives meanwhile."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
+        yield process.pid
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """Of somebody who accepts connections."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener.getsockname()[1]
+
+
+def a_proxy(pid: int, port: int) -> Presence:
+    return Presence(pid=pid, version="1", listens=(("regular", "127.0.0.1", port),), confdir="", intercept="all")
+
+
+def test_a_proxy_that_runs(tmp_path: Path, port: int) -> None:
+    """It lives, it answers, and it is joined."""
+    presence.announce(tmp_path, a_proxy(os.getpid(), port))
+
+    [found] = presence.running(tmp_path)
+
+    assert (found.pid, found.regular) == (os.getpid(), ("127.0.0.1", port))
+    assert proxy.to_join(tmp_path, {}) == found
+
+
+@pytest.mark.parametrize("birth", [None, "another boot 1234"])
+def test_its_number_and_port_belong_to_others_by_now(tmp_path: Path, port: int, birth: str | None) -> None:
+    """A process of the same number that began at another time is another one, though somebody accepts connections at the port."""
+    with a_process() as pid:
+        presence.announce(tmp_path, a_proxy(pid, port))
+        file = tmp_path / presence.FOLDER / f"{pid}.json"
+        file.write_text(json.dumps({**json.loads(file.read_bytes()), "birth": birth}))
+
+        [found] = presence.announced(tmp_path)
+
+        assert (found.is_alive, found.answers) == (False, False)
+        assert proxy.to_join(tmp_path, {}) is None
+
+
+@pytest.mark.parametrize("proc", [presence.PROC, NOWHERE], ids=["proc", "ps"])
+def test_when_a_process_began(proc: Path) -> None:
+    """It is the same at every look, another one for another process, and nothing once the process has ended."""
+    with a_process() as pid:
+        first = presence.birth_of(pid, proc=proc)
+        assert first
+        assert presence.birth_of(pid, proc=proc) == first
+        assert presence.birth_of(1, proc=proc) != first
+
+    assert presence.birth_of(pid, proc=proc) is None
+
+
+def test_nothing_tells_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without /proc and ps it is not known."""
+    monkeypatch.setenv("PATH", str(NOWHERE))
+
+    assert presence.birth_of(os.getpid(), proc=NOWHERE) is None

@@ -1,0 +1,157 @@
+"""What calls feed, and what a restart brings back."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import socket
+import urllib.request
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import calls
+from llmtally.journal import Journal
+from llmtally.pricing import Pricer
+from llmtally.record import Call, LimitReading, Usage
+from llmtally.tally.sink import Live
+
+NOW = 1_790_000_000.0
+TOKEN = "a-token-for-the-tests-0123456789"
+
+
+def a_call(number: int, *, ended: float = NOW - 60) -> Call:
+    ids = {"request_id": f"flow-{number}", "response_id": f"msg-{number}"}
+    return calls.a_call(ended, **ids, usage=Usage(input_tokens=10, output_tokens=5))
+
+
+def write(directory: Path, calls: list[Call]) -> None:
+    journal = Journal(directory, on_trouble=lambda text: None)
+    for call in calls:
+        journal.append(call)
+    journal.close()
+
+
+def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(test())
+
+
+def calls_of(live: Live) -> int:
+    count: int = live.tracker.usage(NOW)["today"]["calls"]
+    return count
+
+
+def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
+    """What was written before the start counts again, and those who need to know are told each call."""
+    write(tmp_path, [a_call(number) for number in range(207)])
+    told: list[str | None] = []
+
+    async def test() -> None:
+        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        await live.restore(lambda call: told.append(call.response_id))
+        assert calls_of(live) == 207
+        assert len(set(told)) == 207
+        assert gc.isenabled()
+        live.close()
+
+    run(test)
+
+
+def test_calls_of_this_run_are_not_read_back(tmp_path: Path) -> None:
+    """A call that ends while the journal is still being read counts once."""
+    write(tmp_path, [a_call(1), a_call(2, ended=NOW + 1)])
+
+    async def test() -> None:
+        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        live.add(a_call(2, ended=NOW + 1))
+        await live.restore(lambda call: None)
+        assert calls_of(live) == 2
+        live.close()
+
+    run(test)
+
+
+def test_a_torn_line_is_skipped_and_said(tmp_path: Path) -> None:
+    """Damage costs the damaged line and a message, nothing else."""
+    write(tmp_path, [a_call(1)])
+    journal = next(tmp_path.glob("usage-*.jsonl"))
+    journal.write_bytes(b'{"schema": 1, "timest\n' + journal.read_bytes())
+    alerts: list[str] = []
+
+    async def test() -> None:
+        live = Live(tmp_path, clock=lambda: NOW, alert=alerts.append)
+        await live.restore(lambda call: None)
+        assert calls_of(live) == 1
+        live.close()
+
+    run(test)
+
+    assert len(alerts) == 1
+    assert "line 1" in alerts[0]
+
+
+def test_what_is_no_call_is_not_journaled(tmp_path: Path) -> None:
+    """Duplicates and pending responses count for coverage only."""
+
+    async def test() -> None:
+        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        live.add(a_call(1)._replace(coverage="duplicate"))
+        live.add(a_call(2)._replace(coverage="no_usage", pending=True))
+        live.count("bypassed")
+        coverage = live.tracker.usage(NOW)["coverage"]
+        assert (coverage["duplicate"], coverage["bypassed"]) == (1, 1)
+        live.close()
+
+    run(test)
+
+    assert list(tmp_path.glob("usage-*.jsonl")) == []
+
+
+def test_the_page(tmp_path: Path) -> None:
+    """The page serves what came in, quota answers too, and its port is free again after it."""
+
+    async def test() -> None:
+        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        url = live.serve(host="127.0.0.1", port=0, token=TOKEN, explain=Pricer().price)
+        assert url is not None
+        live.reached_at, live.ca = ("127.0.0.1", 8080), "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"
+        live.add(a_call(1))
+        windows = [LimitReading("5h", "provider_native", utilization=42.0, resets_at=NOW + 600)]
+        live.add_limits(windows, provider="anthropic", account=None)
+        base = url.partition("/login")[0]
+        port = int(base.rpartition(":")[2])
+
+        def ask() -> dict[str, Any]:
+            request = urllib.request.Request(f"{base}/api/usage", headers={"Authorization": f"Bearer {TOKEN}"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                usage: dict[str, Any] = json.load(answer)
+            return usage
+
+        usage = await asyncio.to_thread(ask)
+        assert usage["today"]["calls"] == 1
+        assert usage["proxy"] == {"host": "127.0.0.1", "port": 8080, "ca": "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"}
+        assert [(window["key"], window["utilization"]) for window in usage["windows"]] == [("5h", 42.0)]
+        assert live.is_page(("127.0.0.1", port))
+        assert live.serve(host="127.0.0.1", port=port, token=TOKEN, explain=Pricer().price) is not None
+        live.close()
+        assert not live.is_page(("127.0.0.1", port))
+
+    run(test)
+
+
+def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """No page, which is said with its cure."""
+
+    async def test() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+            assert live.serve(host="127.0.0.1", port=taken.getsockname()[1], token=TOKEN, explain=Pricer().price) is None
+            assert live.page is None
+            live.close()
+
+    run(test)
+
+    assert "Address already in use. Everything else works. Choose another port with --set usage_web_port=PORT" in caplog.text
