@@ -22,14 +22,29 @@ SECTIONS: dict[str, Callable[[Plan], Section]] = {
 
 def main() -> None:
     """Read the command line and do as it says."""
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="What the addon costs, side by side in one run.")
-    parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}; all if none is named")
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: 40 seconds, and twice the noise")
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="What the addon costs, side by side in one run."
+    )
+    parser.add_argument(
+        "sections",
+        nargs="*",
+        metavar="section",
+        help=f"of {', '.join(SECTIONS)}; all if none is named",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="fewer rounds: 40 seconds, and twice the noise"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
-    parser.add_argument("--profile", action="store_true", help="instead say which functions the time of the addon goes to")
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="instead say which functions the time of the addon goes to",
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.sections) - SECTIONS.keys():
-        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+        parser.error(
+            f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}"
+        )
     if arguments.profile:
         profile.run()
         return

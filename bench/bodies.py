@@ -1,7 +1,8 @@
-"""How long bodies of 20 MB hold mitmdump's event loop: images as base64, in a request and in an answer.
+"""How long bodies of 20 MB hold mitmdump's event loop: images as base64, in a request and in an
+answer.
 
-A loop that is held holds up every other stream. mitmproxy itself copies such a body several times; what the addon adds to the
-longest hold is its own.
+A loop that is held holds up every other stream. mitmproxy itself copies such a body several times;
+what the addon adds to the longest hold is its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,15 @@ from statistics import median
 
 from . import traffic
 from .load import Connection, Upstream, connect
-from .mitmdump import LOOP_HOLDS, STREAM_TRUE, USAGE, Mitmdump, make_authority, on_core, require_linux
+from .mitmdump import (
+    LOOP_HOLDS,
+    STREAM_TRUE,
+    USAGE,
+    Mitmdump,
+    make_authority,
+    on_core,
+    require_linux,
+)
 from .report import Goal, Plan, Section
 from .stats import spread
 
@@ -46,14 +55,29 @@ def run(plan: Plan) -> Section:
         for name in SCRIPTS:
             transfers = holds[exchange, name]
             longest = [max(transfer, default=0.0) for transfer in transfers]
-            rows.append((exchange, name, median(longest), max(longest), median(map(sum, transfers))))
-        goals.append(Goal(f"added to the longest hold, {exchange}", rows[-1][2] - rows[-2][2], GOAL, "ms", spread(longest)))
+            rows.append(
+                (exchange, name, median(longest), max(longest), median(map(sum, transfers)))
+            )
+        goals.append(
+            Goal(
+                f"added to the longest hold, {exchange}",
+                rows[-1][2] - rows[-2][2],
+                GOAL,
+                "ms",
+                spread(longest),
+            )
+        )
     return Section(
         "Bodies: ms for which the event loop is held",
         ("transfer", "mitmdump", "longest, median", "longest, worst", "all above 2 ms"),
         [tuple(row) for row in rows],
         goals,
-        (f"{plan.rounds * 3} transfers each. Counted with mitmdump's own CPU time in them, worker threads included.",),
+        (
+            (
+                f"{plan.rounds * 3} transfers each. Counted with mitmdump's own CPU time in "
+                "them, worker threads included."
+            ),
+        ),
     )
 
 
@@ -80,7 +104,9 @@ async def _measure(transfers: int, directory: Path) -> Holds:
     return holds
 
 
-async def _transfer(upstream: Upstream, process: Mitmdump, client: Connection, sent: int, answered: int) -> list[float]:
+async def _transfer(
+    upstream: Upstream, process: Mitmdump, client: Connection, sent: int, answered: int
+) -> list[float]:
     """The holds of one request and its answer."""
     answer = traffic.ok(traffic.fresh(traffic.image_answer(answered)))
     upstream.answer = lambda transport: transport.write(answer)

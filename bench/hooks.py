@@ -1,7 +1,8 @@
-"""What the addon's hooks cost, without a network: the real `UsageAddon`, driven as mitmproxy drives it.
+"""What the addon's hooks cost, without a network: the real `UsageAddon`, driven as mitmproxy drives
+it.
 
-Bare mitmdump spends about 1.4 ms of CPU on a short request; against that, what is measured here can be hard to see in the noise
-of two processes (`proxy`).
+Bare mitmdump spends about 1.4 ms of CPU on a short request; against that, what is measured here can
+be hard to see in the noise of two processes (`proxy`).
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def short_request() -> Passing:
 
 def ordinary_stream() -> Passing:
     """An answer of some hundred tokens."""
-    return Passing(_flow(traffic.STREAM_HEAD, stream=True), [traffic.fresh(event) for event in EVENTS])
+    return Passing(
+        _flow(traffic.STREAM_HEAD, stream=True), [traffic.fresh(event) for event in EVENTS]
+    )
 
 
 SHORT, AGAIN = "short request (2 kB of JSON each way)", "the same again"
@@ -81,7 +84,10 @@ def run(plan: Plan) -> Section:
         [Goal(f"hooks in all, {SHORT}", median(in_all[SHORT]), GOAL, "us", spread(in_all[SHORT]))],
         (
             f"{CALLS} calls a run; medians of {plan.repeats} runs. `{AGAIN}` differs by {noise} %.",
-            "in the way: what the traffic waits for. afterwards: reading and recording, with the journal's thread.",
+            (
+                "in the way: what the traffic waits for. afterwards: reading and recording, with "
+                "the journal's thread."
+            ),
         ),
     )
 

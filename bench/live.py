@@ -1,6 +1,8 @@
-"""The live view: what a call costs the tracker, what a snapshot costs, how much memory stays, and how long a restart takes.
+"""The live view: what a call costs the tracker, what a snapshot costs, how much memory stays, and
+how long a restart takes.
 
-Memory and the restart are measured in processes of their own, the one by its peak, the other by the wall clock.
+Memory and the restart are measured in processes of their own, the one by its peak, the other by the
+wall clock.
 """
 
 from __future__ import annotations
@@ -30,23 +32,44 @@ DAYS = 7
 SESSIONS = 10_000
 RESTORED = 100_000
 MANY = 1_000_000
-MODELS = ("claude-opus-4-8", "claude-haiku-4-5", "claude-sonnet-5", "gpt-5.6-sol", "gemini-3.8-flash")
+MODELS = (
+    "claude-opus-4-8",
+    "claude-haiku-4-5",
+    "claude-sonnet-5",
+    "gpt-5.6-sol",
+    "gemini-3.8-flash",
+)
 
 
 def calls(count: int, per_session: int) -> Iterator[Call]:
-    """Made-up calls over the last days, as Claude Code's and others' are: with agents, limit windows and caches."""
+    """Made-up calls over the last days, as Claude Code's and others' are: with agents, limit
+    windows and caches."""
     step = DAYS * 86_400 / count
     for number in range(count):
         ended = NOW - (count - number) * step
         session = f"{number // per_session:08x}-session"
         windows = (
-            LimitReading("5h", "provider_native", (number % 1_000) / 10, resets_at=ended - ended % 18_000 + 18_000),
+            LimitReading(
+                "5h",
+                "provider_native",
+                (number % 1_000) / 10,
+                resets_at=ended - ended % 18_000 + 18_000,
+            ),
             LimitReading("7d", "provider_native", 40.0, resets_at=NOW + 86_400),
         )
         yield claude_code_call(
             ended,
             MODELS[number % len(MODELS)],
-            Usage(12 + number % 90, 20_000 + number % 7_000, 1_800, None, 1_500, None, 410 + number % 100, 250),
+            Usage(
+                12 + number % 90,
+                20_000 + number % 7_000,
+                1_800,
+                None,
+                1_500,
+                None,
+                410 + number % 100,
+                250,
+            ),
             request_id=f"flow-{number}",
             response_id=f"msg-{number}",
             cost_usd=0.01 + number % 100 / 10_000,
@@ -73,7 +96,11 @@ def run(plan: Plan) -> Section:
         ("tracker.add, CPU", added, "us a call"),
         (f"usage() with {rows:,} sessions known, CPU", snapshot, "ms"),
         ("/api/usage", size / 1_000, "kB of JSON"),
-        (f"memory after {MANY:,} calls in {MANY // 20:,} sessions", float(peak), "MB, whole process"),
+        (
+            f"memory after {MANY:,} calls in {MANY // 20:,} sessions",
+            float(peak),
+            "MB, whole process",
+        ),
         (f"restart with {RESTORED:,} records", restored, "s"),
         ("longest hold of the loop meanwhile", hold, "ms"),
     ]
@@ -120,7 +147,8 @@ def measure_memory() -> str:
 
 
 def measure_restart() -> str:
-    """Seconds until a journal is read back, and the longest time in milliseconds that a timer came late by meanwhile."""
+    """Seconds until a journal is read back, and the longest time in milliseconds that a timer came
+    late by meanwhile."""
     with tempfile.TemporaryDirectory() as directory:
         for call in calls(RESTORED, 20):
             with (Path(directory) / f"usage-{rfc3339(call.ended)[:10]}.jsonl").open("ab") as file:

@@ -1,4 +1,5 @@
-"""A lean HTTP/1.1 client and server on one loop, so that the process between them is what is measured."""
+"""A lean HTTP/1.1 client and server on one loop, so that the process between them is what is
+measured."""
 
 from __future__ import annotations
 
@@ -33,7 +34,9 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits for an answer waits in vain."""
         if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(exc or ConnectionResetError("closed before the answer was complete"))
+            self._waiting.set_exception(
+                exc or ConnectionResetError("closed before the answer was complete")
+            )
 
     def data_received(self, data: bytes) -> None:
         """Follow the message."""
@@ -84,7 +87,9 @@ async def connect(port: int, number: int) -> list[Connection]:
     loop = asyncio.get_running_loop()
     connections = []
     for _ in range(number):
-        _, connection = await loop.create_connection(lambda: Connection(Connection.answered), "127.0.0.1", port)
+        _, connection = await loop.create_connection(
+            lambda: Connection(Connection.answered), "127.0.0.1", port
+        )
         connections.append(connection)
     return connections
 
@@ -102,7 +107,10 @@ class Upstream:
         """Begin to listen."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(lambda connection: self.answer(connection.transport)), "127.0.0.1", 0, backlog=512
+            lambda: Connection(lambda connection: self.answer(connection.transport)),
+            "127.0.0.1",
+            0,
+            backlog=512,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 

@@ -1,7 +1,7 @@
 """One mitmdump under test, on a core of its own.
 
-CPU time is read from the process's own clock, to the nanosecond, where `/proc/<pid>/stat` counts in steps of 10 ms.
-https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
+CPU time is read from the process's own clock, to the nanosecond, where `/proc/<pid>/stat` counts in
+steps of 10 ms. https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
 """
 
 from __future__ import annotations
@@ -46,9 +46,20 @@ class Mitmdump:
         self.holds = directory / "holds"
         self._ready = directory / "ready"
         self._log = directory / "log"
-        command = [str(Path(sysconfig.get_path("scripts")) / "mitmdump"), "-q", "--listen-host", "127.0.0.1", "--listen-port", "0"]
+        command = [
+            str(Path(sysconfig.get_path("scripts")) / "mitmdump"),
+            "-q",
+            "--listen-host",
+            "127.0.0.1",
+            "--listen-port",
+            "0",
+        ]
         # Without the page, whose port may be that of a proxy in use.
-        settings = {"confdir": directory.parent / "conf", "usage_dir": self.usage_dir, "usage_web": "false"}
+        settings = {
+            "confdir": directory.parent / "conf",
+            "usage_dir": self.usage_dir,
+            "usage_web": "false",
+        }
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
         for script in (*scripts, REDIRECT):
@@ -61,7 +72,9 @@ class Mitmdump:
             "LOOP_HOLDS": str(self.holds),
         }
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+            self._process = subprocess.Popen(
+                command, env=environment, stdout=log, stderr=subprocess.STDOUT
+            )
         pin(self._process.pid, CORES)  # all of them until it is up
 
     async def started(self) -> None:
@@ -110,7 +123,8 @@ def make_authority(directory: Path) -> None:
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Run on one core meanwhile. Without effect where there is but one, and where cores can't be chosen."""
+    """Run on one core meanwhile. Without effect where there is but one, and where cores can't be
+    chosen."""
     pin(0, {core})
     try:
         yield

@@ -1,9 +1,11 @@
-"""The whole proxy, with and without the addon: throughput, CPU and latency of streams and of short requests.
+"""The whole proxy, with and without the addon: throughput, CPU and latency of streams and of short
+requests.
 
-Five mitmdumps stand side by side, pinned to core 1, and take turns; the client and the server at their ends are in this process,
-on core 0. `stream = True` runs twice: what the second shows against the first is noise. `hooks that do nothing` is what any addon
-costs that is asked at the same hooks: less than that cannot be reached. Traffic is plain HTTP on loopback, so that the proxy is
-all there is; with TLS its own cost grows and the addon's share shrinks.
+Five mitmdumps stand side by side, pinned to core 1, and take turns; the client and the server at
+their ends are in this process, on core 0. `stream = True` runs twice: what the second shows against
+the first is noise. `hooks that do nothing` is what any addon costs that is asked at the same hooks:
+less than that cannot be reached. Traffic is plain HTTP on loopback, so that the proxy is all there
+is; with TLS its own cost grows and the addon's share shrinks.
 """
 
 from __future__ import annotations
@@ -21,23 +23,41 @@ from statistics import fmean, median
 
 from . import traffic
 from .load import Connection, Upstream, connect
-from .mitmdump import IDLE_HOOKS, PARSE_EVERY_EVENT, STREAM_TRUE, USAGE, Mitmdump, make_authority, on_core, require_linux
+from .mitmdump import (
+    IDLE_HOOKS,
+    PARSE_EVERY_EVENT,
+    STREAM_TRUE,
+    USAGE,
+    Mitmdump,
+    make_authority,
+    on_core,
+    require_linux,
+)
 from .report import Cell, Goal, Plan, Section
 from .stats import Difference, difference, quantile
 
 BASELINE, CONTROL, IDLE, ADDON = "stream = True", "the same again", "hooks that do nothing", "addon"
 PARSING, DIRECT = "parse every event", "no proxy"
-SCRIPTS = {BASELINE: STREAM_TRUE, ADDON: USAGE, CONTROL: STREAM_TRUE, IDLE: IDLE_HOOKS, PARSING: PARSE_EVERY_EVENT}
+SCRIPTS = {
+    BASELINE: STREAM_TRUE,
+    ADDON: USAGE,
+    CONTROL: STREAM_TRUE,
+    IDLE: IDLE_HOOKS,
+    PARSING: PARSE_EVERY_EVENT,
+}
 """In the order of a turn: the addon between its two baselines."""
 
 STREAM_GOAL, REQUEST_GOAL = 2.0, 3.0
 """Percent that the addon may add."""
 
 AFTERWARDS = 0.4
-"""Seconds after the traffic in which the addon does what it puts off, to the last line in the journal; its CPU counts."""
+"""Seconds after the traffic in which the addon does what it puts off, to the last line in the
+journal; its CPU counts."""
 
 MANY = 200
-STREAM_REQUEST = traffic.post("api.anthropic.com", "/v1/messages", traffic.short_request(stream=True))
+STREAM_REQUEST = traffic.post(
+    "api.anthropic.com", "/v1/messages", traffic.short_request(stream=True)
+)
 SHORT_REQUEST = traffic.post("api.anthropic.com", "/v1/messages", traffic.short_request())
 
 
@@ -79,7 +99,9 @@ class Turn:
 # The traffic
 
 
-async def fast_streams(upstream: Upstream, clients: Sequence[Connection], _: Plan, *, deltas: int, times: int) -> Batch:
+async def fast_streams(
+    upstream: Upstream, clients: Sequence[Connection], _: Plan, *, deltas: int, times: int
+) -> Batch:
     """Streams that arrive as fast as the proxy takes them."""
     stream = traffic.anthropic_stream(deltas)
     answer = traffic.whole_stream(stream)
@@ -90,8 +112,11 @@ async def fast_streams(upstream: Upstream, clients: Sequence[Connection], _: Pla
     return Batch(calls, calls * len(stream.events))
 
 
-async def paced_streams(upstream: Upstream, clients: Sequence[Connection], plan: Plan, *, rate: float) -> Batch:
-    """Streams at `rate` events a second each, all open before the first event that counts; how late each event comes."""
+async def paced_streams(
+    upstream: Upstream, clients: Sequence[Connection], plan: Plan, *, rate: float
+) -> Batch:
+    """Streams at `rate` events a second each, all open before the first event that counts; how late
+    each event comes."""
     *opening, stop, delta, end = map(traffic.chunk, traffic.anthropic_stream(1).events)
     transports: list[asyncio.Transport] = []
     latencies: list[float] = []
@@ -123,7 +148,9 @@ async def _pace(transports: Sequence[asyncio.Transport], rate: float, seconds: f
     for at in range(number):
         if (early := began + at * interval - time.perf_counter()) > 0:
             await asyncio.sleep(early)
-        transports[at % len(transports)].write(traffic.chunk(traffic.STAMPED % time.perf_counter_ns()))
+        transports[at % len(transports)].write(
+            traffic.chunk(traffic.STAMPED % time.perf_counter_ns())
+        )
     return number
 
 
@@ -132,7 +159,9 @@ def _read_stamps(latencies: list[float], data: bytes) -> None:
     latencies += [(now - int(stamp)) / 1e9 for stamp in re.findall(rb'"t(\d{20})"', data)]
 
 
-async def short_requests(upstream: Upstream, clients: Sequence[Connection], _: Plan, *, each: int) -> Batch:
+async def short_requests(
+    upstream: Upstream, clients: Sequence[Connection], _: Plan, *, each: int
+) -> Batch:
     """Requests one after the other on every connection."""
     answer = traffic.short_answer()
     upstream.answer = lambda transport: transport.write(traffic.ok(traffic.fresh(answer)))
@@ -151,11 +180,29 @@ async def short_requests(upstream: Upstream, clients: Sequence[Connection], _: P
 ALL = tuple(SCRIPTS)
 PACED = (BASELINE, ADDON, CONTROL)
 WORKLOADS = (
-    Workload("1 stream, full speed", 1, partial(fast_streams, deltas=2_000, times=2), 4, STREAM_GOAL, ALL),
-    Workload(f"{MANY} streams, full speed", MANY, partial(fast_streams, deltas=150, times=1), 1, STREAM_GOAL),
-    Workload("1 stream, 200 events/s", 1, partial(paced_streams, rate=200), 0, configurations=PACED),
-    Workload(f"{MANY} streams, 10 events/s each", MANY, partial(paced_streams, rate=10), 0, configurations=PACED),
-    Workload("short requests, 8 at a time", 8, partial(short_requests, each=10), 4, REQUEST_GOAL, ALL),
+    Workload(
+        "1 stream, full speed", 1, partial(fast_streams, deltas=2_000, times=2), 4, STREAM_GOAL, ALL
+    ),
+    Workload(
+        f"{MANY} streams, full speed",
+        MANY,
+        partial(fast_streams, deltas=150, times=1),
+        1,
+        STREAM_GOAL,
+    ),
+    Workload(
+        "1 stream, 200 events/s", 1, partial(paced_streams, rate=200), 0, configurations=PACED
+    ),
+    Workload(
+        f"{MANY} streams, 10 events/s each",
+        MANY,
+        partial(paced_streams, rate=10),
+        0,
+        configurations=PACED,
+    ),
+    Workload(
+        "short requests, 8 at a time", 8, partial(short_requests, each=10), 4, REQUEST_GOAL, ALL
+    ),
     Workload("short requests, 1 at a time", 1, partial(short_requests, each=40), 3),
 )
 
@@ -168,7 +215,11 @@ class Contestant:
 
     def __init__(self, name: str, upstream: Upstream, directory: Path) -> None:
         self.name = name
-        self.process = None if name == DIRECT else Mitmdump((SCRIPTS[name],), upstream.port, directory / f"{name}")
+        self.process = (
+            None
+            if name == DIRECT
+            else Mitmdump((SCRIPTS[name],), upstream.port, directory / f"{name}")
+        )
         self.turns: defaultdict[str, list[Turn]] = defaultdict(list)
         self._calls = 0
         self._upstream = upstream
@@ -178,30 +229,39 @@ class Contestant:
         """Connect, and use every connection once."""
         if self.process is not None:
             await self.process.started()
-        self._connections = await connect(self.process.port if self.process else self._upstream.port, MANY)
+        self._connections = await connect(
+            self.process.port if self.process else self._upstream.port, MANY
+        )
         self._calls += (await short_requests(self._upstream, self._connections, plan, each=2)).calls
 
     async def take_turn(self, workload: Workload, plan: Plan) -> None:
         """Drive one batch and note what it took."""
         cpu, began = self._cpu(), time.perf_counter()
-        batch = await workload.drive(self._upstream, self._connections[: workload.connections], plan)
+        batch = await workload.drive(
+            self._upstream, self._connections[: workload.connections], plan
+        )
         seconds = time.perf_counter() - began
         await asyncio.sleep(AFTERWARDS if self.process is not None else 0)
-        self.turns[workload.name].append(Turn(batch, (self._cpu() - cpu) / batch.units, batch.units / seconds))
+        self.turns[workload.name].append(
+            Turn(batch, (self._cpu() - cpu) / batch.units, batch.units / seconds)
+        )
         self._calls += batch.calls
 
     def _cpu(self) -> float:
         return self.process.cpu if self.process is not None else 0.0
 
     def stop(self) -> None:
-        """End it; an addon that has not recorded every call has not done its work, and its numbers count for nothing."""
+        """End it; an addon that has not recorded every call has not done its work, and its numbers
+        count for nothing."""
         for connection in self._connections:
             connection.transport.close()
         if self.process is None:
             return
         self.process.stop()
         if self.name == ADDON and self.process.records != self._calls:
-            raise RuntimeError(f"{self._calls} calls were made, and {self.process.records} recorded")
+            raise RuntimeError(
+                f"{self._calls} calls were made, and {self.process.records} recorded"
+            )
 
 
 Results = dict[str, list[Contestant]]
@@ -261,8 +321,14 @@ def run(plan: Plan) -> Section:
         goals,
         (
             f"Of one event or request; medians over {plan.starts} starts of {plan.rounds} rounds.",
-            f"%: more or less than the mean of both `{BASELINE}` next to it in time, ± half the interquartile range.",
-            f"`{CONTROL}` is compared with `{BASELINE}`: it should show 0, and what it shows is noise.",
+            (
+                f"%: more or less than the mean of both `{BASELINE}` next to it in time, ± half "
+                "the interquartile range."
+            ),
+            (
+                f"`{CONTROL}` is compared with `{BASELINE}`: it should show 0, and what it shows "
+                "is noise."
+            ),
         ),
     )
 
@@ -270,21 +336,38 @@ def run(plan: Plan) -> Section:
 def _row(workload: Workload, name: str, turns: Mapping[str, list[Turn]]) -> tuple[Cell, ...]:
     mine = turns[name]
     latencies = [1e3 * latency for turn in mine for latency in turn.batch.latencies]
-    times: tuple[Cell, Cell] = (median(latencies), quantile(latencies, 0.99)) if latencies else (None, None)
+    times: tuple[Cell, Cell] = (
+        (median(latencies), quantile(latencies, 0.99)) if latencies else (None, None)
+    )
     rate = median(turn.rate for turn in mine) if workload.turns else None  # otherwise it was given
     if name == DIRECT:
         return workload.name, name, None, None, rate, None, *times
     more = str(_compared(turns, name, lambda turn: turn.cpu)) if name != BASELINE else None
-    faster = str(_compared(turns, name, lambda turn: turn.rate)) if name != BASELINE and workload.turns else None
+    faster = (
+        str(_compared(turns, name, lambda turn: turn.rate))
+        if name != BASELINE and workload.turns
+        else None
+    )
     return workload.name, name, 1e6 * median(turn.cpu for turn in mine), more, rate, faster, *times
 
 
-def _compared(turns: Mapping[str, list[Turn]], name: str, value: Callable[[Turn], float]) -> Difference:
+def _compared(
+    turns: Mapping[str, list[Turn]], name: str, value: Callable[[Turn], float]
+) -> Difference:
     baselines = (BASELINE,) if name == CONTROL else (BASELINE, CONTROL)
-    beside = [fmean(map(value, pair)) for pair in zip(*(turns[baseline] for baseline in baselines), strict=True)]
+    beside = [
+        fmean(map(value, pair))
+        for pair in zip(*(turns[baseline] for baseline in baselines), strict=True)
+    ]
     return difference([value(turn) for turn in turns[name]], beside)
 
 
 def _goal(workload: Workload, turns: Mapping[str, list[Turn]]) -> Goal:
     more, control = (_compared(turns, name, lambda turn: turn.cpu) for name in (ADDON, CONTROL))
-    return Goal(f"CPU added, {workload.name}", more.percent, workload.goal or 0.0, "%", max(more.spread, abs(control.percent)))
+    return Goal(
+        f"CPU added, {workload.name}",
+        more.percent,
+        workload.goal or 0.0,
+        "%",
+        max(more.spread, abs(control.percent)),
+    )

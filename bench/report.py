@@ -16,7 +16,8 @@ class Plan:
     """How much is measured."""
 
     starts: int
-    """Times every mitmdump is started anew: two processes of the same program differ by a percent or two."""
+    """Times every mitmdump is started anew: two processes of the same program differ by a percent
+    or two."""
     rounds: int
     """Times everything is measured in one start, in turn."""
     repeats: int
@@ -66,15 +67,23 @@ def as_text(section: Section) -> str:
     texts = {at for row in section.rows for at, cell in enumerate(row) if isinstance(cell, str)}
     lines = ["", section.title, ""]
     for row in grid:
-        cells = [text.ljust(widths[at]) if at in texts else text.rjust(widths[at]) for at, text in enumerate(row)]
+        cells = [
+            text.ljust(widths[at]) if at in texts else text.rjust(widths[at])
+            for at, text in enumerate(row)
+        ]
         lines.append("  " + "  ".join(cells).rstrip())
     lines += [f"  {note}" for note in section.notes]
-    lines += [f"  goal: {g.what} < {g.limit:g} {g.unit}: {_measured(g)}, {g.verdict}" for g in section.goals]
+    lines += [
+        f"  goal: {g.what} < {g.limit:g} {g.unit}: {_measured(g)}, {g.verdict}"
+        for g in section.goals
+    ]
     return "\n".join(lines)
 
 
 def _measured(goal: Goal) -> str:
-    return f"{_text(goal.measured)} {goal.unit}" + (f" (noise {_text(goal.noise)})" if goal.noise else "")
+    return f"{_text(goal.measured)} {goal.unit}" + (
+        f" (noise {_text(goal.noise)})" if goal.noise else ""
+    )
 
 
 def _text(cell: Cell) -> str:

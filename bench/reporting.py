@@ -1,8 +1,10 @@
-"""What a report over a year's journal costs, beside ccusage over as many entries of Claude Code's log.
+"""What a report over a year's journal costs, beside ccusage over as many entries of Claude Code's
+log.
 
-Both are asked the same: tokens and money by day, in UTC, as JSON. The calls are made up, the same on both sides, and their sums by
-day are kept while they are made: whoever answers otherwise is not measured but told of. ccusage comes from the Node registry; where
-that cannot be had, its row stays empty.
+Both are asked the same: tokens and money by day, in UTC, as JSON. The calls are made up, the same
+on both sides, and their sums by day are kept while they are made: whoever answers otherwise is not
+measured but told of. ccusage comes from the Node registry; where that cannot be had, its row stays
+empty.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ import sys, duckdb
 sums = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "cost_usd")
 columns = {"ended": "TIMESTAMP", **dict.fromkeys(sums, "BIGINT"), "cost_usd": "DOUBLE"}
 source = f"read_ndjson('{sys.argv[1]}/*.jsonl', columns = {columns})"
-query = f"SELECT ended::DATE, count(*), {', '.join(f'sum({name})' for name in sums)} FROM {source} GROUP BY 1"
+columns = ", ".join(f"sum({name})" for name in sums)
+query = f"SELECT ended::DATE, count(*), {columns} FROM {source} GROUP BY 1"
 print(duckdb.connect(config={"threads": 2}).execute(query).fetchall())
 """
 """The least that DuckDB can be asked for: the floor under any report of ours."""
@@ -75,7 +78,13 @@ def run(plan: Plan) -> Section:
         commands = _commands(directory)
         measured = _measure(commands, rounds=plan.rounds + 2)
     rows = [
-        (name, each.seconds, each.cpu_seconds, each.megabytes, _verdict(name, each.output, expected))
+        (
+            name,
+            each.seconds,
+            each.cpu_seconds,
+            each.megabytes,
+            _verdict(name, each.output, expected),
+        )
         for name, each in measured.items()
     ]
     ours = measured["llmtally report daily"]
@@ -99,15 +108,40 @@ def _commands(directory: Path) -> dict[str, Sequence[str]]:
     }
     with suppress(OSError, subprocess.CalledProcessError):
         where = ["--prefix", str(directory / "npm")]
-        subprocess.run(["npm", "install", "--silent", "--no-audit", "--no-fund", *where, CCUSAGE], check=True, capture_output=True)
+        subprocess.run(
+            ["npm", "install", "--silent", "--no-audit", "--no-fund", *where, CCUSAGE],
+            check=True,
+            capture_output=True,
+        )
         ccusage = directory / "npm" / "node_modules" / ".bin" / "ccusage"
         claude = f"CLAUDE_CONFIG_DIR={directory / 'claude'}"
-        commands[CCUSAGE] = ("env", claude, str(ccusage), "claude", "daily", "--json", "--offline", "--timezone", "UTC")
+        commands[CCUSAGE] = (
+            "env",
+            claude,
+            str(ccusage),
+            "claude",
+            "daily",
+            "--json",
+            "--offline",
+            "--timezone",
+            "UTC",
+        )
     return commands
 
 
 def _llmtally(name: str, directory: Path) -> Sequence[str]:
-    return (sys.executable, "-m", "llmtally", "report", name, "--json", "--timezone", "UTC", "--dir", str(directory / "journal"))
+    return (
+        sys.executable,
+        "-m",
+        "llmtally",
+        "report",
+        name,
+        "--json",
+        "--timezone",
+        "UTC",
+        "--dir",
+        str(directory / "journal"),
+    )
 
 
 def _measure(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Measured]:
@@ -117,7 +151,10 @@ def _measure(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, Me
             runs[name].append(_once(command))
     return {
         name: Measured(
-            median(r.seconds for r in each), median(r.cpu_seconds for r in each), max(r.megabytes for r in each), each[0].output
+            median(r.seconds for r in each),
+            median(r.cpu_seconds for r in each),
+            max(r.megabytes for r in each),
+            each[0].output,
         )
         for name, each in runs.items()
     }
@@ -131,7 +168,9 @@ def _once(command: Sequence[str]) -> Measured:
         seconds = time.monotonic() - began
         process.returncode = 0
         output.seek(0)
-        return Measured(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output.read())
+        return Measured(
+            seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024, output.read()
+        )
 
 
 def _verdict(name: str, output: bytes, expected: Tokens) -> str:
@@ -140,7 +179,9 @@ def _verdict(name: str, output: bytes, expected: Tokens) -> str:
         return ""
     said = json.loads(output)
     rows = said["rows"] if "rows" in said else said["daily"]
-    tokens = {row.get("day") or row["date"]: row.get("total_tokens") or row["totalTokens"] for row in rows}
+    tokens = {
+        row.get("day") or row["date"]: row.get("total_tokens") or row["totalTokens"] for row in rows
+    }
     return "equal" if tokens == expected else "DIFFERENT"
 
 
@@ -167,11 +208,17 @@ def _generate(directory: Path, count: int) -> Tokens:
 
 def _by_day(chance: random.Random, count: int) -> Iterator[tuple[str, Iterator[Call]]]:
     begin = datetime(2026, 8, 1, tzinfo=UTC).timestamp()
-    sessions = [f"{chance.getrandbits(32):08x}-1111-4222-8333-{chance.getrandbits(48):012x}" for _ in range(SESSIONS)]
+    sessions = [
+        f"{chance.getrandbits(32):08x}-1111-4222-8333-{chance.getrandbits(48):012x}"
+        for _ in range(SESSIONS)
+    ]
     for day in range(DAYS):
         numbers = range(day * count // DAYS, (day + 1) * count // DAYS)
         times = (begin + day * 86400 + 10 + 86000 * at / len(numbers) for at in range(len(numbers)))
-        made = (_call(chance, number, at, sessions[number * SESSIONS // count]) for number, at in zip(numbers, times, strict=True))
+        made = (
+            _call(chance, number, at, sessions[number * SESSIONS // count])
+            for number, at in zip(numbers, times, strict=True)
+        )
         yield str(utc_day(begin + day * 86400)), made
 
 
@@ -181,7 +228,12 @@ def _call(chance: random.Random, number: int, ended: float, session: str) -> Cal
     return claude_code_call(
         ended,
         model,
-        Usage(chance.randrange(2000), chance.randrange(200_000), chance.randrange(9000), output_tokens=chance.randrange(1, 3000)),
+        Usage(
+            chance.randrange(2000),
+            chance.randrange(200_000),
+            chance.randrange(9000),
+            output_tokens=chance.randrange(1, 3000),
+        ),
         request_id=f"{chance.getrandbits(128):032x}",
         response_id=f"msg_{number:024x}",
         request_model=model,
@@ -191,10 +243,17 @@ def _call(chance: random.Random, number: int, ended: float, session: str) -> Cal
         request_bytes=61022,
         response_bytes=18233,
         attribution=Attribution(
-            client_version="2.1.197", session=session, request_class="main", project="/home/me/shop", account="a1b2c3d4e5f6"
+            client_version="2.1.197",
+            session=session,
+            request_class="main",
+            project="/home/me/shop",
+            account="a1b2c3d4e5f6",
         ),
         limits=tuple(
-            LimitReading(key=key, source="provider_native", utilization=31.0, resets_at=1785182400.0) for key in ("5h", "7d")
+            LimitReading(
+                key=key, source="provider_native", utilization=31.0, resets_at=1785182400.0
+            )
+            for key in ("5h", "7d")
         ),
     )
 

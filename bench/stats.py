@@ -1,4 +1,5 @@
-"""The arithmetic: medians, because neighbours on the machine make outliers in one direction only."""
+"""The arithmetic: medians, because neighbours on the machine make outliers in one direction
+only."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ def spread(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """By how many percent one thing exceeds another, measured in pairs next to each other in time."""
+    """By how many percent one thing exceeds another, measured in pairs next to each other in
+    time."""
 
     percent: float
     """The median of the pairs."""

@@ -1,7 +1,9 @@
-"""What the tap costs per chunk: beside a callable that does nothing, and beside one that parses every event.
+"""What the tap costs per chunk: beside a callable that does nothing, and beside one that parses
+every event.
 
-`in the way` is what happens before a chunk goes on to the client; `in all` adds what is read afterwards, up to the line for the
-journal. Both are means over the chunks of a stream, one event a chunk. CPU time is counted: neighbours disturb it least.
+`in the way` is what happens before a chunk goes on to the client; `in all` adds what is read
+afterwards, up to the line for the journal. Both are means over the chunks of a stream, one event a
+chunk. CPU time is counted: neighbours disturb it least.
 """
 
 from __future__ import annotations
@@ -34,9 +36,14 @@ GOAL = 500.0
 """Nanoseconds a chunk."""
 
 OPENING = 8
-"""Chunks that come before the loop gets round to the work which the tap puts off: some 20 ms of a fast model."""
+"""Chunks that come before the loop gets round to the work which the tap puts off: some 20 ms of a
+fast model."""
 
-STREAMS = (traffic.anthropic_stream(DELTAS), traffic.chat_stream(DELTAS), traffic.responses_stream(DELTAS))
+STREAMS = (
+    traffic.anthropic_stream(DELTAS),
+    traffic.chat_stream(DELTAS),
+    traffic.responses_stream(DELTAS),
+)
 
 
 @dataclass(slots=True)
@@ -63,19 +70,37 @@ def run(plan: Plan) -> Section:
     noise = [spread(times[stream.name].in_all) * 1e9 / len(stream.events) for stream in STREAMS]
     return Section(
         "Tap: ns a chunk",
-        ("stream", "identity", "tap, in the way", "tap, in all", "parse every event", "longest chunk us", "settlement us"),
-        [tuple(row) for row in rows],
-        [Goal(f"tap in all, {row[0]}", row[3], GOAL, "ns a chunk", more) for row, more in zip(rows, noise, strict=True)],
         (
-            f"{DELTAS} chunks a stream; medians of {plan.repeats} runs; noise: half of the interquartile range.",
-            "longest chunk: what one chunk of a stream waits at most. settlement: of a stream, its share is part of `in all`.",
+            "stream",
+            "identity",
+            "tap, in the way",
+            "tap, in all",
+            "parse every event",
+            "longest chunk us",
+            "settlement us",
+        ),
+        [tuple(row) for row in rows],
+        [
+            Goal(f"tap in all, {row[0]}", row[3], GOAL, "ns a chunk", more)
+            for row, more in zip(rows, noise, strict=True)
+        ],
+        (
+            (
+                f"{DELTAS} chunks a stream; medians of {plan.repeats} runs; noise: half of the "
+                "interquartile range."
+            ),
+            (
+                "longest chunk: what one chunk of a stream waits at most. settlement: of a "
+                "stream, its share is part of `in all`."
+            ),
         ),
     )
 
 
 @contextmanager
 def no_collections() -> Iterator[None]:
-    """A full collection, of everything that this process has loaded, would be counted as a part of whatever it interrupts."""
+    """A full collection, of everything that this process has loaded, would be counted as a part of
+    whatever it interrupts."""
     gc.collect()
     gc.disable()
     try:
@@ -84,7 +109,9 @@ def no_collections() -> Iterator[None]:
         gc.enable()
 
 
-def _row(stream: traffic.Stream, times: Times) -> tuple[str, float, float, float, float, float, float]:
+def _row(
+    stream: traffic.Stream, times: Times
+) -> tuple[str, float, float, float, float, float, float]:
     per_chunk = 1e9 / len(stream.events)
     return (
         stream.name,
@@ -119,13 +146,21 @@ class _Tapped:
     def __init__(self, stream: traffic.Stream) -> None:
         route = Directory().route("POST", stream.host, stream.path)
         assert route is not None
-        head = RequestHead("flow", "POST", stream.host, stream.path, {"x-api-key": "sk"}, time.time())
+        head = RequestHead(
+            "flow", "POST", stream.host, stream.path, {"x-api-key": "sk"}, time.time()
+        )
         body = traffic.short_request(stream=True)
         self._later: list[Callable[[], None]] = []
         self._exchange = Exchange(route, head, Memory(Attributor(b"key")))
         self._exchange.response_started(200, {"content-type": "text/event-stream"}, time.time())
         self._exchange.request_sent(body, len(body), time.time())
-        self.tap = Tap(self._exchange, chained=None, clock=time.time, later=self._later.append, settle=lambda _: None)
+        self.tap = Tap(
+            self._exchange,
+            chained=None,
+            clock=time.time,
+            later=self._later.append,
+            settle=lambda _: None,
+        )
 
     def do_what_was_put_off(self) -> float:
         """As the loop does it; the seconds it takes."""
@@ -141,7 +176,8 @@ class _Tapped:
         return time.thread_time() - began
 
     def settle(self, pricer: Pricer) -> float:
-        """From the last message to the line in the journal and the one in the terminal; the seconds it takes."""
+        """From the last message to the line in the journal and the one in the terminal; the seconds
+        it takes."""
         began = time.thread_time()
         (call,) = self._exchange.end("complete", time.time())
         call = call.priced(pricer.price(call))

@@ -1,8 +1,9 @@
 """`scripts/demo`: the page alive without a key. All numbers are made up; nothing leaves 127.0.0.1.
 
-Real SDKs (`clients.py`, as the users in `cast.py`) talk through a real mitmdump with the addon to the tests' fake upstream, which
-answers in the providers' shapes (`providers.py`). What a call will be is decided where it is made (`turns.py`) and sent along in a
-header; how full the plans are stands in `plans.py`. `history.py` writes last week's journal, so that charts have a shape at once.
+Real SDKs (`clients.py`, as the users in `cast.py`) talk through a real mitmdump with the addon to
+the tests' fake upstream, which answers in the providers' shapes (`providers.py`). What a call will
+be is decided where it is made (`turns.py`) and sent along in a header; how full the plans are
+stands in `plans.py`. `history.py` writes last week's journal, so that charts have a shape at once.
 """
 
 import sys

@@ -43,9 +43,15 @@ Open it in a browser. Ctrl-C ends the demo and removes {directory}.
 
 def main() -> None:
     """Read the command line and play."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description="The page with made-up traffic: no key, no network.")
-    parser.add_argument("--seconds", type=float, metavar="N", help="end after so many seconds; else with Ctrl-C")
-    parser.add_argument("--port", type=int, help=f"port of the page: {PORT}, or any if that is taken")
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="The page with made-up traffic: no key, no network."
+    )
+    parser.add_argument(
+        "--seconds", type=float, metavar="N", help="end after so many seconds; else with Ctrl-C"
+    )
+    parser.add_argument(
+        "--port", type=int, help=f"port of the page: {PORT}, or any if that is taken"
+    )
     arguments = parser.parse_args()
     pace = Pace()
     for ending in ENDINGS:
@@ -53,12 +59,18 @@ def main() -> None:
     sys.addaudithook(_refuse_the_world)
     print("Starting a proxy, providers and clients that are made up; a few seconds.", flush=True)
     with tempfile.TemporaryDirectory(prefix="llmtally-demo-") as directory:
-        _play(pace, Path(directory), _free_port() if arguments.port is None else arguments.port, arguments.seconds)
+        _play(
+            pace,
+            Path(directory),
+            _free_port() if arguments.port is None else arguments.port,
+            arguments.seconds,
+        )
     print(f"Ended; {directory} is gone.")
 
 
 def _play(pace: Pace, directory: Path, port: int, seconds: float | None) -> None:
-    scripts = directory / "evals"  # the working directory is the project of clients that do not name theirs
+    # the working directory is the project of clients that do not name theirs
+    scripts = directory / "evals"
     for folder in (scripts, directory / "upstream", directory / "usage"):
         folder.mkdir()
     os.chdir(scripts)
@@ -78,7 +90,8 @@ def _play(pace: Pace, directory: Path, port: int, seconds: float | None) -> None
 
 @contextmanager
 def _proxy(upstream: Upstream, directory: Path, port: int) -> Iterator[Proxy]:
-    """A mitmdump that is left alone by Ctrl-C, which a terminal sends to all: it ends last, when all calls have."""
+    """A mitmdump that is left alone by Ctrl-C, which a terminal sends to all: it ends last, when
+    all calls have."""
     outer = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
@@ -94,7 +107,8 @@ def _proxy(upstream: Upstream, directory: Path, port: int) -> Iterator[Proxy]:
 
 def _run_clients(pace: Pace, proxy: Proxy, seconds: float | None) -> None:
     os.environ.update(proxy.client_env())
-    from .clients import Clients  # the SDKs take seconds to load, while which the page can be looked at
+    # the SDKs take seconds to load, while which the page can be looked at
+    from .clients import Clients
 
     until = None if seconds is None else time.monotonic() + seconds
     clients = Clients(pace)
@@ -127,8 +141,13 @@ def _free_port() -> int:
 
 
 def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook, as in the tests and in the demo's mitmdump: nothing connects to anything but loopback."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in ("127.0.0.1", "::1"):
+    """An audit hook, as in the tests and in the demo's mitmdump: nothing connects to anything but
+    loopback."""
+    if (
+        event == "socket.connect"
+        and isinstance(arguments[1], tuple)
+        and arguments[1][0] not in ("127.0.0.1", "::1")
+    ):
         raise PermissionError(f"the demo tried to reach {arguments[1]}")
 
 

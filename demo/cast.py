@@ -1,4 +1,5 @@
-"""Who calls: six users, as their clients present themselves. Both live traffic and last week's records are theirs."""
+"""Who calls: six users, as their clients present themselves. Both live traffic and last week's
+records are theirs."""
 
 from __future__ import annotations
 
@@ -50,15 +51,32 @@ class User:
         return str(uuid5(NAMESPACE_URL, f"{self.client} {self.project}"))
 
 
-CLAUDE_CODE = {"authorization": "Bearer sk-ant-oat01-made-up", "user-agent": "claude-cli/2.1.197 (external, cli)", "x-app": "cli"}
+CLAUDE_CODE = {
+    "authorization": "Bearer sk-ant-oat01-made-up",
+    "user-agent": "claude-cli/2.1.197 (external, cli)",
+    "x-app": "cli",
+}
 
 
 def _claude_code(project: str, model: str, agents: dict[str, str]) -> User:
-    return User("anthropic", "anthropic_messages", ANTHROPIC, "/v1/messages", model, CLAUDE_CODE, None, project, agents, 14_000)
+    return User(
+        "anthropic",
+        "anthropic_messages",
+        ANTHROPIC,
+        "/v1/messages",
+        model,
+        CLAUDE_CODE,
+        None,
+        project,
+        agents,
+        14_000,
+    )
 
 
 HAIKU = "claude-haiku-4-5"
-SHOP = _claude_code("/home/you/shop", "claude-opus-4-8", {"Explore": HAIKU, "Plan": "claude-sonnet-5"})
+SHOP = _claude_code(
+    "/home/you/shop", "claude-opus-4-8", {"Explore": HAIKU, "Plan": "claude-sonnet-5"}
+)
 DOCS = _claude_code("/home/you/handbook", "claude-sonnet-5", {"Explore": HAIKU})
 
 API_SERVER = User(
@@ -85,7 +103,10 @@ GAME = User(
     OPENROUTER,
     "/api/v1/chat/completions",
     "moonshotai/kimi-k2.5",
-    {"authorization": "Bearer sk-or-made-up", "user-agent": "opencode/1.18.33 ai-sdk/provider-utils/3.0.20 runtime/bun/1.3.5"},
+    {
+        "authorization": "Bearer sk-or-made-up",
+        "user-agent": "opencode/1.18.33 ai-sdk/provider-utils/3.0.20 runtime/bun/1.3.5",
+    },
     project="/home/you/game",
     shared=8_000,
 )

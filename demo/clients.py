@@ -1,7 +1,7 @@
 """The users at work: real SDKs, each in a thread, with pauses for thought.
 
-What the agents' own clients say of themselves in headers is put into the SDKs' requests, so that the page shows sessions with
-their agents. What they ask is of no interest to anybody.
+What the agents' own clients say of themselves in headers is put into the SDKs' requests, so that
+the page shows sessions with their agents. What they ask is of no interest to anybody.
 """
 
 from __future__ import annotations
@@ -20,15 +20,34 @@ import openai
 from google import genai
 from google.genai import errors, types
 
-from .cast import API_SERVER, CHATGPT, DOCS, EVALS, GAME, HAIKU, OPENROUTER, SHOP, SUMMARIES, UNPRICED_MODEL, User
+from .cast import (
+    API_SERVER,
+    CHATGPT,
+    DOCS,
+    EVALS,
+    GAME,
+    HAIKU,
+    OPENROUTER,
+    SHOP,
+    SUMMARIES,
+    UNPRICED_MODEL,
+    User,
+)
 from .pace import Pace
 from .turns import HEADER, Conversation, Troubles, Turn
 
-TROUBLE = (anthropic.AnthropicError, openai.OpenAIError, errors.APIError, httpx.HTTPError, httpx2.HTTPError)
+TROUBLE = (
+    anthropic.AnthropicError,
+    openai.OpenAIError,
+    errors.APIError,
+    httpx.HTTPError,
+    httpx2.HTTPError,
+)
 """What SDKs raise when a call went wrong, on purpose here; their users go on."""
 
 ENDING = 3.0
-"""Seconds in which the clients end: nobody waits any more, but an SDK may be pausing before it tries again."""
+"""Seconds in which the clients end: nobody waits any more, but an SDK may be pausing before it
+tries again."""
 
 OPEN_CONTEXT = 25_000
 """Tokens that have been said in a session that goes on."""
@@ -49,7 +68,10 @@ class Clients:
             Evaluations(pace).work,
             Summaries(pace).work,
         ]
-        self._threads = [threading.Thread(target=each, name=f"client {number}", daemon=True) for number, each in enumerate(work)]
+        self._threads = [
+            threading.Thread(target=each, name=f"client {number}", daemon=True)
+            for number, each in enumerate(work)
+        ]
 
     def start(self) -> None:
         """Let them begin."""
@@ -81,9 +103,12 @@ class Desk:
             self.think(4, 9)
 
     def turns(self, least: int, most: int, *, session: str = "") -> Iterator[Turn]:
-        """The turns of one conversation, with pauses between; of a session that goes on where it is named."""
+        """The turns of one conversation, with pauses between; of a session that goes on where it is
+        named."""
         said = int(OPEN_CONTEXT * self.user.talkative) if session == self.user.open_session else 0
-        conversation = Conversation(self.chance, shared=self.user.shared + said, talkative=self.user.talkative)
+        conversation = Conversation(
+            self.chance, shared=self.user.shared + said, talkative=self.user.talkative
+        )
         for _ in range(self.chance.randint(least, most)):
             if self.pace.is_over:
                 return
@@ -102,7 +127,8 @@ class Desk:
 
 
 class ClaudeCode:
-    """A session of an agent that starts others: a title by a small model, then turns, and now and then agents beside them."""
+    """A session of an agent that starts others: a title by a small model, then turns, and now and
+    then agents beside them."""
 
     def __init__(self, pace: Pace, user: User, first: int) -> None:
         self._desk = Desk(pace, user, first)
@@ -147,7 +173,14 @@ class ClaudeCode:
             if kind == "Plan" and number == 0:
                 self._agent(session, "Explore", HAIKU, parent=agent)
 
-    def _ask(self, turn: Turn, model: str, session: str, who: Mapping[str, str] | None = None, **options: Any) -> None:
+    def _ask(
+        self,
+        turn: Turn,
+        model: str,
+        session: str,
+        who: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
         headers = {HEADER: turn.to_header(), "x-claude-code-session-id": session, **(who or {})}
         try:
             with self._client.messages.stream(
@@ -169,7 +202,9 @@ class Codex:
     def __init__(self, pace: Pace) -> None:
         self._desk = Desk(pace, API_SERVER, first=4)
         self._client = openai.OpenAI(
-            api_key="made-up", base_url=f"https://{CHATGPT}/backend-api/codex", default_headers=API_SERVER.headers
+            api_key="made-up",
+            base_url=f"https://{CHATGPT}/backend-api/codex",
+            default_headers=API_SERVER.headers,
         )
 
     def work(self) -> None:
@@ -177,7 +212,11 @@ class Codex:
         for session in self._desk.sessions():
             for turn in self._desk.turns(12, 20, session=session):
                 self._ask(turn, {"session-id": session, "thread-id": session})
-            review = {"thread-id": f"{session[:8]}-review", "x-codex-parent-thread-id": session, "x-openai-subagent": "review"}
+            review = {
+                "thread-id": f"{session[:8]}-review",
+                "x-codex-parent-thread-id": session,
+                "x-openai-subagent": "review",
+            }
             for turn in self._desk.turns(2, 3):
                 self._ask(turn, {"session-id": session, **review})
 
@@ -185,7 +224,11 @@ class Codex:
         headers = {HEADER: turn.to_header(), **who}
         try:
             with self._client.responses.create(
-                model=API_SERVER.model, input="Go on.", store=False, stream=True, extra_headers=headers
+                model=API_SERVER.model,
+                input="Go on.",
+                store=False,
+                stream=True,
+                extra_headers=headers,
             ) as stream:
                 self._desk.read(stream, turn)
         except TROUBLE:
@@ -197,7 +240,9 @@ class OpenCode:
 
     def __init__(self, pace: Pace) -> None:
         self._desk = Desk(pace, GAME, first=6)
-        self._client = openai.OpenAI(api_key="made-up", base_url=f"https://{OPENROUTER}/api/v1", default_headers=GAME.headers)
+        self._client = openai.OpenAI(
+            api_key="made-up", base_url=f"https://{OPENROUTER}/api/v1", default_headers=GAME.headers
+        )
 
     def work(self) -> None:
         """Session after session."""
@@ -223,7 +268,8 @@ class OpenCode:
 
 
 class Evaluations:
-    """A script with an API key: whole answers, one after the other, and once a model without a price."""
+    """A script with an API key: whole answers, one after the other, and once a model without a
+    price."""
 
     def __init__(self, pace: Pace) -> None:
         self._desk = Desk(pace, EVALS, first=0)
@@ -241,7 +287,10 @@ class Evaluations:
         headers = {HEADER: turn.to_header()}
         try:
             self._client.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": "Judge this."}], prompt_cache_key=run, extra_headers=headers
+                model=model,
+                messages=[{"role": "user", "content": "Judge this."}],
+                prompt_cache_key=run,
+                extra_headers=headers,
             )
         except TROUBLE:
             self._desk.think(0.5, 1.5)
@@ -259,14 +308,18 @@ class Summaries:
         for session in self._desk.sessions():
             asked: list[Any] = []
             for turn in self._desk.turns(6, 10):
-                asked.append({"role": "user", "parts": [{"text": f"Paper {len(asked)} of {session}"}]})
+                asked.append(
+                    {"role": "user", "parts": [{"text": f"Paper {len(asked)} of {session}"}]}
+                )
                 self._ask(turn, asked)
 
     def _ask(self, turn: Turn, contents: list[Any]) -> None:
         options = types.HttpOptions(headers={HEADER: turn.to_header()})
         try:
             stream = self._client.models.generate_content_stream(
-                model=SUMMARIES.model, contents=contents, config=types.GenerateContentConfig(http_options=options)
+                model=SUMMARIES.model,
+                contents=contents,
+                config=types.GenerateContentConfig(http_options=options),
             )
             self._desk.read(stream, turn)
         except TROUBLE:

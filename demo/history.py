@@ -1,6 +1,7 @@
 """Last week's journal, made up, so that the charts have a shape and today a yesterday at once.
 
-The records are priced, attributed and written by the addon's own code; accounts and limits are those of the live traffic.
+The records are priced, attributed and written by the addon's own code; accounts and limits are
+those of the live traffic.
 """
 
 from __future__ import annotations
@@ -52,38 +53,58 @@ def write(directory: Path, plans: Plans) -> None:
             journal.write(to_line(call.priced(pricer.price(call))))
 
 
-def _calls(user: User, people: Attributor, plans: Plans, chance: Random, now: float) -> Iterator[Call]:
+def _calls(
+    user: User, people: Attributor, plans: Plans, chance: Random, now: float
+) -> Iterator[Call]:
     who = people.attribute(RequestView(user.provider, user.host, user.path, user.headers), now=now)
-    who = who._replace(client=user.client or who.client, project=user.directory, session_source="client_header")
+    who = who._replace(
+        client=user.client or who.client, project=user.directory, session_source="client_header"
+    )
     for start, session in _sessions(user, chance, now):
         length = OPEN_TURNS if session == user.open_session else chance.randint(12, 30)
         for at, model, turn, agent, kind in _turns(user, chance, start, length):
             if at + turn.seconds < now:
                 purpose = "subagent" if agent else who.request_class
-                place = who._replace(session=session, agent=agent, agent_type=kind, request_class=purpose)
+                place = who._replace(
+                    session=session, agent=agent, agent_type=kind, request_class=purpose
+                )
                 yield _call(user, place, plans, chance, at, model, turn)
 
 
 def _sessions(user: User, chance: Random, now: float) -> Iterator[tuple[float, str]]:
-    """When its sessions began, and their ids: every day some, some within the last hour and a half, and one that goes on."""
-    today = datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    """When its sessions began, and their ids: every day some, some within the last hour and a half,
+    and one that goes on."""
+    today = (
+        datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
+    )
     starts = [
         (today - timedelta(days=back)).timestamp() + chance.uniform(MORNING, EVENING)
         for back in range(DAYS)
         for _ in range(user.daily_sessions)
     ]
-    for start in (*starts, *(now - (minutes + chance.uniform(-8, 8)) * MINUTE for minutes in RECENT)):
+    for start in (
+        *starts,
+        *(now - (minutes + chance.uniform(-8, 8)) * MINUTE for minutes in RECENT),
+    ):
         yield start, str(UUID(int=chance.getrandbits(128), version=4))
     yield now - chance.uniform(12, 25) * MINUTE, user.open_session
 
 
-def _turns(user: User, chance: Random, start: float, length: int) -> Iterator[tuple[float, str, Turn, str | None, str | None]]:
+def _turns(
+    user: User, chance: Random, start: float, length: int
+) -> Iterator[tuple[float, str, Turn, str | None, str | None]]:
     """`(time, model, turn, agent, type of agent)`, in the order of the main agent's turns."""
     at = start
     main = Conversation(chance, shared=user.shared, talkative=user.talkative)
     for number in range(length):
         at += chance.uniform(5, 55)
-        yield at, user.model, main.turn("refused" if chance.random() < REFUSED else "answered"), None, None
+        yield (
+            at,
+            user.model,
+            main.turn("refused" if chance.random() < REFUSED else "answered"),
+            None,
+            None,
+        )
         if number % 6 == 3:
             for kind, model in user.agents.items():
                 agent = f"{chance.getrandbits(28):07x}"
@@ -92,7 +113,9 @@ def _turns(user: User, chance: Random, start: float, length: int) -> Iterator[tu
                     yield at + 7 * step, model, helper.turn(), agent, kind
 
 
-def _call(user: User, who: Attribution, plans: Plans, chance: Random, at: float, model: str, turn: Turn) -> Call:
+def _call(
+    user: User, who: Attribution, plans: Plans, chance: Random, at: float, model: str, turn: Turn
+) -> Call:
     headers = plans.earlier(user.host, at, turn.cached + turn.uncached)
     call = Call(
         timestamp=at,
@@ -134,7 +157,8 @@ def _call(user: User, who: Attribution, plans: Plans, chance: Random, at: float,
 
 
 def _usage(user: User, turn: Turn) -> Usage:
-    """Anthropic's clients have what is new written to the cache; elsewhere caches cost nothing to fill."""
+    """Anthropic's clients have what is new written to the cache; elsewhere caches cost nothing to
+    fill."""
     if user.provider == "anthropic":
         return Usage(
             input_tokens=min(12, turn.uncached),
@@ -142,4 +166,6 @@ def _usage(user: User, turn: Turn) -> Usage:
             cache_write_tokens=max(0, turn.uncached - 12),
             output_tokens=turn.output,
         )
-    return Usage(turn.uncached, turn.cached, output_tokens=turn.output, reasoning_tokens=turn.reasoning)
+    return Usage(
+        turn.uncached, turn.cached, output_tokens=turn.output, reasoning_tokens=turn.reasoning
+    )

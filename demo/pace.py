@@ -1,4 +1,5 @@
-"""Everybody's sense of time. When the demo ends nobody waits any longer, so that all that is under way ends well, and at once."""
+"""Everybody's sense of time. When the demo ends nobody waits any longer, so that all that is under
+way ends well, and at once."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ import threading
 import time
 
 SLICE = 0.1
-"""Seconds after which a waiting provider looks whether the demo has ended: nobody notices, and it costs nothing."""
+"""Seconds after which a waiting provider looks whether the demo has ended: nobody notices, and it
+costs nothing."""
 
 
 class Pace:

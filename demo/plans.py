@@ -1,4 +1,5 @@
-"""How full the plans are, and the headers that say so. Each call fills them a little, fast enough to be seen moving."""
+"""How full the plans are, and the headers that say so. Each call fills them a little, fast enough
+to be seen moving."""
 
 from __future__ import annotations
 
@@ -11,7 +12,8 @@ from .cast import ANTHROPIC, CHATGPT, OPENAI
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 CEILING = 97.0
-"""Percent that no window gets beyond, for the demo to go on: each call takes a window by its share nearer."""
+"""Percent that no window gets beyond, for the demo to go on: each call takes a window by its share
+nearer."""
 
 REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE = 500, 200_000
 """Limits of the API key."""
@@ -42,11 +44,14 @@ class Window:
         self.now = now
 
     def earlier(self, at: float) -> tuple[float, int]:
-        """Percent used and reset at an earlier time: as if it had filled evenly, and windows before it to half."""
+        """Percent used and reset at an earlier time: as if it had filled evenly, and windows before
+        it to half."""
         if at >= self.began:
             return self.used * (at - self.began) / (self.now - self.began), self.resets_at
         back = math.ceil((self.began - at) / self.seconds)
-        return 50 * (at - self.began + back * self.seconds) / self.seconds, int(self.resets_at - back * self.seconds)
+        return 50 * (at - self.began + back * self.seconds) / self.seconds, int(
+            self.resets_at - back * self.seconds
+        )
 
 
 class Plans:
@@ -56,8 +61,14 @@ class Plans:
         def window(seconds: float, left: float, used: float, share: float) -> Window:
             return Window(seconds, share, used, now - seconds + left, now)
 
-        self._claude = window(5 * HOUR, 1.6 * HOUR, 70.0, 0.013), window(7 * DAY, 2.4 * DAY, 46.0, 0.0001)
-        self._codex = window(5 * HOUR, 3.1 * HOUR, 21.0, 0.006), window(7 * DAY, 4.7 * DAY, 33.0, 0.00006)
+        self._claude = (
+            window(5 * HOUR, 1.6 * HOUR, 70.0, 0.013),
+            window(7 * DAY, 2.4 * DAY, 46.0, 0.0001),
+        )
+        self._codex = (
+            window(5 * HOUR, 3.1 * HOUR, 21.0, 0.006),
+            window(7 * DAY, 4.7 * DAY, 33.0, 0.00006),
+        )
 
     def headers(self, host: str, now: float, tokens: int) -> dict[str, str]:
         """What an answer to this many tokens says; the call has been taken in."""
@@ -92,7 +103,10 @@ def _unified(five_hours: tuple[float, int], week: tuple[float, int]) -> dict[str
 
 def _codex(five_hours: tuple[float, int], week: tuple[float, int]) -> dict[str, str]:
     said = {}
-    for slot, minutes, (used, resets_at) in (("primary", 300, five_hours), ("secondary", 10_080, week)):
+    for slot, minutes, (used, resets_at) in (
+        ("primary", 300, five_hours),
+        ("secondary", 10_080, week),
+    ):
         said[f"x-codex-{slot}-used-percent"] = f"{used:.1f}"
         said[f"x-codex-{slot}-window-minutes"] = str(minutes)
         said[f"x-codex-{slot}-reset-at"] = str(resets_at)
@@ -107,5 +121,5 @@ def _per_minute(tokens: int) -> dict[str, str]:
         "x-ratelimit-reset-requests": "1.68s",
         "x-ratelimit-limit-tokens": str(TOKENS_PER_MINUTE),
         "x-ratelimit-remaining-tokens": str(left),
-        "x-ratelimit-reset-tokens": f"{(TOKENS_PER_MINUTE - left) * MINUTE / TOKENS_PER_MINUTE:.3f}s",
+        "x-ratelimit-reset-tokens": f"{(1 - left / TOKENS_PER_MINUTE) * MINUTE:.3f}s",
     }

@@ -1,4 +1,5 @@
-"""The fake providers: they answer in their own shapes, at a model's speed, by the turn that the client sent along."""
+"""The fake providers: they answer in their own shapes, at a model's speed, by the turn that the
+client sent along."""
 
 from __future__ import annotations
 
@@ -38,11 +39,16 @@ class Providers:
         upstream.route(CHATGPT, "/backend-api/codex/responses", self._answering(_responses))
         upstream.route(OPENAI, "/v1/chat/completions", self._answering(_chat))
         upstream.route(OPENROUTER, "/api/v1/chat/completions", self._answering(_chat_stream))
-        upstream.route(GEMINI, r"/v1(beta)?/models/[^:]+:streamGenerateContent\?alt=sse", self._answering(_gemini))
+        upstream.route(
+            GEMINI,
+            r"/v1(beta)?/models/[^:]+:streamGenerateContent\?alt=sse",
+            self._answering(_gemini),
+        )
 
     def _answering(self, answer: Answer) -> Handler:
         async def handle(request: Request, reply: Reply) -> None:
-            self._upstream.served.clear()  # a test looks at them afterwards, a demo goes on for hours
+            # a test looks at them afterwards, a demo goes on for hours
+            self._upstream.served.clear()
             turn = Turn.from_header(request.header(HEADER))
             limits = self._plans.headers(request.host, time.time(), turn.cached + turn.uncached)
             # An SDK that tries again is let in.
@@ -63,11 +69,15 @@ class Providers:
         await self._pace.pause(0.3)
         await json_answer(body, status).with_headers(**limits, retry_after_ms="800")(request, reply)
 
-    async def _pause_and_send(self, request: Request, reply: Reply, body: Json, turn: Turn, limits: Mapping[str, str]) -> None:
+    async def _pause_and_send(
+        self, request: Request, reply: Reply, body: Json, turn: Turn, limits: Mapping[str, str]
+    ) -> None:
         await self._pace.pause(turn.seconds)
         await json_answer(body).with_headers(**limits)(request, reply)
 
-    async def _stream(self, reply: Reply, host: str, events: Events, turn: Turn, limits: Mapping[str, str]) -> None:
+    async def _stream(
+        self, reply: Reply, host: str, events: Events, turn: Turn, limits: Mapping[str, str]
+    ) -> None:
         await self._pace.pause(turn.seconds * FIRST_TOKEN)
         await reply.head(200, [("content-type", SSE), *limits.items()])
         whole = turn.fate not in ("broken", "cut")
@@ -90,11 +100,23 @@ def _words(turn: Turn) -> tuple[str, ...]:
 
 def _refusal(host: str) -> tuple[int, Json]:
     if host == ANTHROPIC:
-        return 529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+        return 529, {
+            "type": "error",
+            "error": {"type": "overloaded_error", "message": "Overloaded"},
+        }
     if host == GEMINI:
-        return 503, {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
+        return 503, {
+            "error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}
+        }
     message = "Rate limit reached for requests per minute."
-    return 429, {"error": {"message": message, "type": "requests", "param": None, "code": "rate_limit_exceeded"}}
+    return 429, {
+        "error": {
+            "message": message,
+            "type": "requests",
+            "param": None,
+            "code": "rate_limit_exceeded",
+        }
+    }
 
 
 def _error_event(host: str) -> bytes:
@@ -108,7 +130,9 @@ def _error_event(host: str) -> bytes:
         }
         return sse(error)[0]
     if host == ANTHROPIC:
-        return sse({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})[0]
+        return sse(
+            {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+        )[0]
     return sse({"error": {"code": 502, "message": "Upstream error."}})[0]
 
 
@@ -123,7 +147,9 @@ def _anthropic(model: str, turn: Turn) -> Events:
     }
     missed = {"type": turn.missed, "cache_missed_input_tokens": turn.uncached}
     more = {"diagnostics": {"cache_miss_reason": missed}} if turn.missed else {}
-    return sse(*anthropic_events(f"msg_{uuid4().hex}", model, usage, turn.output, _words(turn), **more))
+    return sse(
+        *anthropic_events(f"msg_{uuid4().hex}", model, usage, turn.output, _words(turn), **more)
+    )
 
 
 def _responses(model: str, turn: Turn) -> Events:
@@ -152,7 +178,13 @@ def _responses(model: str, turn: Turn) -> Events:
         "total_tokens": turn.cached + turn.uncached + turn.output,
     }
     text = {"type": "output_text", "text": "".join(_words(turn)), "annotations": []}
-    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [text]}
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [text],
+    }
     completed = {**response, "status": "completed", "output": [message], "usage": usage}
     return sse(
         {"type": "response.created", "sequence_number": 0, "response": response},
@@ -162,14 +194,26 @@ def _responses(model: str, turn: Turn) -> Events:
 
 
 def _chat(model: str, turn: Turn) -> Json:
-    choice = {"index": 0, "message": {"role": "assistant", "content": "".join(_words(turn))}, "finish_reason": "stop"}
-    return {**_chat_head(model), "object": "chat.completion", "choices": [choice], "usage": _chat_usage(turn)}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "".join(_words(turn))},
+        "finish_reason": "stop",
+    }
+    return {
+        **_chat_head(model),
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": _chat_usage(turn),
+    }
 
 
 def _chat_stream(model: str, turn: Turn) -> Events:
     head = {**_chat_head(model), "object": "chat.completion.chunk"}
     return sse(
-        *({**head, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in _words(turn)),
+        *(
+            {**head, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+            for text in _words(turn)
+        ),
         {**head, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
         {**head, "choices": [], "usage": {**_chat_usage(turn), "cost": openrouter_cost(turn)}},
         "[DONE]",
@@ -207,11 +251,16 @@ def _gemini(model: str, turn: Turn) -> Events:
             "responseId": response_id,
         }
 
-    begun = {"promptTokenCount": turn.cached + turn.uncached, "cachedContentTokenCount": turn.cached}
+    begun = {
+        "promptTokenCount": turn.cached + turn.uncached,
+        "cachedContentTokenCount": turn.cached,
+    }
     ended = {
         **begun,
         "candidatesTokenCount": turn.output - turn.reasoning,
         "thoughtsTokenCount": turn.reasoning,
         "totalTokenCount": turn.cached + turn.uncached + turn.output,
     }
-    return sse(*(part(text, begun) for text in words[:-1]), part(words[-1], ended, finishReason="STOP"))
+    return sse(
+        *(part(text, begun) for text in words[:-1]), part(words[-1], ended, finishReason="STOP")
+    )

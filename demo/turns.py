@@ -1,4 +1,5 @@
-"""What calls are like: conversations whose context grows and is read from the cache, and now and then trouble."""
+"""What calls are like: conversations whose context grows and is read from the cache, and now and
+then trouble."""
 
 from __future__ import annotations
 
@@ -13,11 +14,13 @@ HEADER = "x-demo-turn"
 """Takes a turn from the client to the fake provider."""
 
 Fate = Literal["answered", "refused", "left", "broken", "cut"]
-"""`refused`: an error instead of an answer. `left`: the user stops a stream. `broken`: an error within it. `cut`: it just ends."""
+"""`refused`: an error instead of an answer. `left`: the user stops a stream. `broken`: an error
+within it. `cut`: it just ends."""
 
 TROUBLES: dict[int, Fate] = {2: "refused", 8: "left", 15: "broken", 19: "refused", 24: "cut"}
 TROUBLES_EVERY = 28
-"""Of so many calls of a user these go wrong, far more than in life: within a minute each kind has been seen."""
+"""Of so many calls of a user these go wrong, far more than in life: within a minute each kind has
+been seen."""
 
 CACHE_MISS = 0.04
 """How often nothing comes from the cache."""
@@ -59,7 +62,8 @@ class Conversation:
     """Turns, each with all that was said before."""
 
     def __init__(self, chance: Random, *, shared: int, talkative: float = 1.0) -> None:
-        """`shared`: tokens of instructions and tools, which other conversations have brought into the cache."""
+        """`shared`: tokens of instructions and tools, which other conversations have brought into
+        the cache."""
         self._chance = chance
         self._context = shared
         self._talkative = talkative
@@ -91,7 +95,8 @@ class Troubles:
     """Which calls of a user go wrong."""
 
     def __init__(self, first: int = 0) -> None:
-        """`first`: how many calls there have been, lest all users are in trouble at the same time."""
+        """`first`: how many calls there have been, lest all users are in trouble at the same
+        time."""
         self._calls = count(first + 1)
 
     def next(self) -> Fate:

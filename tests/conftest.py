@@ -1,4 +1,5 @@
-"""Fixtures for tests with real parts: a fake upstream and a real mitmdump, both shared by the whole session.
+"""Fixtures for tests with real parts: a fake upstream and a real mitmdump, both shared by the whole
+session.
 
 The first test that asks for them pays for their start; unit tests never do.
 """
@@ -24,7 +25,11 @@ settings.load_profile("patient")
 
 def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
     """An audit hook: no test connects to anything but loopback."""
-    if event == "socket.connect" and isinstance(arguments[1], tuple) and arguments[1][0] not in ("127.0.0.1", "::1", "localhost"):
+    if (
+        event == "socket.connect"
+        and isinstance(arguments[1], tuple)
+        and arguments[1][0] not in ("127.0.0.1", "::1", "localhost")
+    ):
         raise PermissionError(f"a test tried to reach {arguments[1]}")
 
 
@@ -33,7 +38,10 @@ sys.addaudithook(_refuse_the_world)
 
 def pytest_report_header() -> list[str]:
     """What this machine cannot test."""
-    return [f"llmtally: mode {mode} is NOT tested here, for want of {what}" for mode, what in NOT_HERE.items()]
+    return [
+        f"llmtally: mode {mode} is NOT tested here, for want of {what}"
+        for mode, what in NOT_HERE.items()
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +55,8 @@ def shared_upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upstre
 
 @pytest.fixture
 def upstream(shared_upstream: Upstream) -> Iterator[Upstream]:
-    """The fake upstream with an empty route table; in the end it complains of requests that nobody expected."""
+    """The fake upstream with an empty route table; in the end it complains of requests that nobody
+    expected."""
     yield shared_upstream
     shared_upstream.reset()
 
@@ -59,7 +68,9 @@ def confdir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def shared_proxy(shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def shared_proxy(
+    shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Proxy]:
     """The mitmdump of the session."""
     proxy = Proxy(shared_upstream, confdir, tmp_path_factory.mktemp("proxy"))
     yield proxy
@@ -75,7 +86,8 @@ def proxy(shared_proxy: Proxy) -> Proxy:
 
 @pytest.fixture
 def start_proxy(upstream: Upstream, confdir: Path, tmp_path: Path) -> Iterator[StartProxy]:
-    """Starts a mitmdump of the test's own, for tests that end it or give it other options or scripts."""
+    """Starts a mitmdump of the test's own, for tests that end it or give it other options or
+    scripts."""
     started: list[Proxy] = []
 
     def start(**options: Any) -> Proxy:

@@ -57,17 +57,24 @@ def test_options(document: str) -> None:
 
 def test_counts_in_the_changelog() -> None:
     """The changelog counts providers and formats as there are."""
-    assert f"{len(PROVIDERS)} providers in {len(formats.FORMATS)} wire formats" in (ROOT / "CHANGELOG.md").read_text()
+    assert (
+        f"{len(PROVIDERS)} providers in {len(formats.FORMATS)} wire formats"
+        in (ROOT / "CHANGELOG.md").read_text()
+    )
 
 
 def test_the_example() -> None:
-    """The README's record is one that can be read, its cost is what it costs, and the line above it is its line."""
+    """The README's record is one that can be read, its cost is what it costs, and the line above it
+    is its line."""
     readme = README.read_text()
     example = re.search(r"```jsonc\n(.*?)```", readme, re.DOTALL)
     assert example is not None
     call = from_record(json.loads(re.sub(r"\s//.*", "", example.group(1))))
 
-    assert call.usage.total_tokens == json.loads(re.sub(r"\s//.*", "", example.group(1)))["total_tokens"]
+    assert (
+        call.usage.total_tokens
+        == json.loads(re.sub(r"\s//.*", "", example.group(1)))["total_tokens"]
+    )
     assert Pricer().price(call).cost_usd == pytest.approx(call.cost_usd)
     assert f"\n{one_line(call)}\n" in readme
 
@@ -75,13 +82,19 @@ def test_the_example() -> None:
 def test_metrics() -> None:
     """The README's table has every metric with all its labels, and no other."""
     tracker = Tracker()
-    limits = (LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOON + 60, name="fable"),)
+    limits = (
+        LimitReading("5h", "provider_native", utilization=4.0, resets_at=NOON + 60, name="fable"),
+    )
     tracker.add(a_call()._replace(ttft_ms=10.0, duration_ms=100.0, limits=limits))
     burn, windows = tracker.gauges(NOON)
     text = render(tracker.counters, burn, windows, Runtime("1")).decode()
     shown = {name: labels_of(name, text) for name in re.findall(r"# HELP (\w+)", text)}
     rows = re.findall(r"^\| (`llmtally_.*?) \| (.*?) ?\|$", README.read_text(), re.MULTILINE)
-    told = {name: set(re.findall(r"`(\w+)`", labels)) for names, labels in rows for name in re.findall(r"`(\w+)`", names)}
+    told = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for names, labels in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
 
     assert told == shown
 
@@ -92,7 +105,10 @@ def labels_of(name: str, text: str) -> set[str]:
     return {label for labels in samples for label in re.findall(r'(\w+)="', labels)} - {"le"}
 
 
-@pytest.mark.parametrize("command", ["scripts/run", "scripts/test", "scripts/bench", "scripts/demo", "llmtally addon-path"])
+@pytest.mark.parametrize(
+    "command",
+    ["scripts/run", "scripts/test", "scripts/bench", "scripts/demo", "llmtally addon-path"],
+)
 def test_commands(command: str) -> None:
     """The commands the README names exist."""
     assert command in README.read_text()

@@ -28,7 +28,8 @@ FLOORS = (
     {"mitm"},
     {"cli", "__main__"},
 )
-"""From the ground up. A module imports from floors below, or from its own without going in circles."""
+"""From the ground up. A module imports from floors below, or from its own without going in
+circles."""
 
 ONLY_IMPORTERS = {
     "mitmproxy": ("mitm",),
@@ -42,7 +43,8 @@ HEAVY = {*ONLY_IMPORTERS, "orjson", "asyncio", "pydantic"}
 
 
 def modules() -> dict[str, Path]:
-    """Dotted names below the package (`formats.gemini`; a package's `__init__` is the package) and their files."""
+    """Dotted names below the package (`formats.gemini`; a package's `__init__` is the package) and
+    their files."""
     found = {}
     for path in PACKAGE.rglob("*.py"):
         parts = path.relative_to(PACKAGE).with_suffix("").parts
@@ -53,7 +55,9 @@ def modules() -> dict[str, Path]:
 def imported(name: str, path: Path) -> Iterator[str]:
     """Absolute dotted names of what a module imports, wherever in it the import stands."""
     package = (
-        ["llmtally", *name.split(".")] if path.name == "__init__.py" and name != "llmtally" else ["llmtally", *name.split(".")[:-1]]
+        ["llmtally", *name.split(".")]
+        if path.name == "__init__.py" and name != "llmtally"
+        else ["llmtally", *name.split(".")[:-1]]
     )
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -77,13 +81,18 @@ def house() -> dict[str, set[str]]:
         return ".".join(parts) or "llmtally"
 
     return {
-        name: {target for dotted in imported(name, path) if dotted.split(".")[0] == "llmtally" and (target := resolve(dotted))}
+        name: {
+            target
+            for dotted in imported(name, path)
+            if dotted.split(".")[0] == "llmtally" and (target := resolve(dotted))
+        }
         for name, path in known.items()
     }
 
 
 def floor(name: str) -> int:
-    """The number of a module's floor; above all others where it has none, which is a failure of its own."""
+    """The number of a module's floor; above all others where it has none, which is a failure of its
+    own."""
     top = name.split(".")[0]
     return next((number for number, names in enumerate(FLOORS) if top in names), len(FLOORS))
 
@@ -106,16 +115,31 @@ def test_imports_do_not_go_in_circles() -> None:
 
 @pytest.mark.parametrize(("library", "only"), ONLY_IMPORTERS.items())
 def test_a_library_is_known_in_one_place(library: str, only: tuple[str, ...]) -> None:
-    """What may change under us, or is heavy, is imported by one module or package, msgspec by two."""
-    importers = {name for name, path in modules().items() if library in {dotted.split(".")[0] for dotted in imported(name, path)}}
+    """What may change under us, or is heavy, is imported by one module or package, msgspec by
+    two."""
+    importers = {
+        name
+        for name, path in modules().items()
+        if library in {dotted.split(".")[0] for dotted in imported(name, path)}
+    }
 
-    assert [name for name in importers if not any(name == one or name.startswith(f"{one}.") for one in only)] == []
+    assert [
+        name
+        for name in importers
+        if not any(name == one or name.startswith(f"{one}.") for one in only)
+    ] == []
 
 
 def test_windows_is_refused() -> None:
     """In one sentence that names the cure, before anything else can fail."""
     program = "import os; os.name = 'nt'; import llmtally"
-    said = subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
     assert said.returncode == 1
     assert "WSL" in said.stderr.splitlines()[-1]
@@ -123,8 +147,15 @@ def test_windows_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["llmtally", "llmtally.cli.main", "llmtally.cli.statusline"])
 def test_starting_costs_nothing(name: str) -> None:
-    """Importing the package, or the command line for `--version`, loads none of the big libraries."""
+    """Importing the package, or the command line for `--version`, loads none of the big
+    libraries."""
     script = f"import sys, {name}; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=PACKAGE.parent).stdout
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=PACKAGE.parent,
+    ).stdout
 
     assert HEAVY & set(loaded.split()) == set()

@@ -24,12 +24,47 @@ ROUTES: list[tuple[Method, str, str, str | None, str | None, str | None]] = [
     ("POST", "api.anthropic.com", "/v1/messages", "anthropic", "anthropic_messages", None),
     ("POST", "api.anthropic.com", "/v1/messages/count_tokens", None, None, None),
     ("POST", "api.anthropic.com", "/api/event_logging/v2/batch", None, None, None),
-    ("POST", "chatgpt.com", "/backend-api/codex/responses", "chatgpt_codex", "openai_responses", None),
+    (
+        "POST",
+        "chatgpt.com",
+        "/backend-api/codex/responses",
+        "chatgpt_codex",
+        "openai_responses",
+        None,
+    ),
     ("POST", "chatgpt.com", "/backend-api/codex/analytics-events/events", None, None, None),
-    ("POST", "my.openai.azure.com", "/openai/deployments/gpt/chat/completions", "azure_openai", "openai_chat", None),
-    ("POST", "my.services.ai.azure.com", "/anthropic/v1/messages", "azure_openai", "anthropic_messages", None),
-    ("POST", "bedrock-mantle.us-east-1.api.aws", "/anthropic/v1/messages", "bedrock_mantle", "anthropic_messages", None),
-    ("POST", "aws-external-anthropic.us-east-1.api.aws", "/v1/messages", "aws_anthropic", "anthropic_messages", None),
+    (
+        "POST",
+        "my.openai.azure.com",
+        "/openai/deployments/gpt/chat/completions",
+        "azure_openai",
+        "openai_chat",
+        None,
+    ),
+    (
+        "POST",
+        "my.services.ai.azure.com",
+        "/anthropic/v1/messages",
+        "azure_openai",
+        "anthropic_messages",
+        None,
+    ),
+    (
+        "POST",
+        "bedrock-mantle.us-east-1.api.aws",
+        "/anthropic/v1/messages",
+        "bedrock_mantle",
+        "anthropic_messages",
+        None,
+    ),
+    (
+        "POST",
+        "aws-external-anthropic.us-east-1.api.aws",
+        "/v1/messages",
+        "aws_anthropic",
+        "anthropic_messages",
+        None,
+    ),
     (
         "POST",
         "bedrock-runtime.eu-west-1.amazonaws.com",
@@ -54,8 +89,22 @@ ROUTES: list[tuple[Method, str, str, str | None, str | None, str | None]] = [
         "gemini_generate",
         "gemini-2.5-pro",
     ),
-    ("POST", "generativelanguage.googleapis.com", "/v1beta/models/gemini-2.5-pro:countTokens", None, None, None),
-    ("POST", "generativelanguage.googleapis.com", "/v1beta/tunedModels/t:generateContent", "gemini", "gemini_generate", "t"),
+    (
+        "POST",
+        "generativelanguage.googleapis.com",
+        "/v1beta/models/gemini-2.5-pro:countTokens",
+        None,
+        None,
+        None,
+    ),
+    (
+        "POST",
+        "generativelanguage.googleapis.com",
+        "/v1beta/tunedModels/t:generateContent",
+        "gemini",
+        "gemini_generate",
+        "t",
+    ),
     (
         "POST",
         "aiplatform.googleapis.com",
@@ -64,8 +113,22 @@ ROUTES: list[tuple[Method, str, str, str | None, str | None, str | None]] = [
         "gemini_generate",
         "1",
     ),
-    ("POST", "cloudcode-pa.googleapis.com", "/v1internal:generateContent", "code_assist", "gemini_generate", None),
-    ("POST", "daily-cloudcode-pa.googleapis.com", "/v1internal:streamGenerateContent", "code_assist", "gemini_generate", None),
+    (
+        "POST",
+        "cloudcode-pa.googleapis.com",
+        "/v1internal:generateContent",
+        "code_assist",
+        "gemini_generate",
+        None,
+    ),
+    (
+        "POST",
+        "daily-cloudcode-pa.googleapis.com",
+        "/v1internal:streamGenerateContent",
+        "code_assist",
+        "gemini_generate",
+        None,
+    ),
     ("POST", "cloudcode-pa.googleapis.com", "/v1internal:retrieveUserQuota", None, None, None),
     ("POST", "api.githubcopilot.com", "/chat/completions", "github_copilot", "openai_chat", None),
     ("POST", "127.0.0.1", "/v1/chat/completions", "local", "openai_chat", None),
@@ -75,12 +138,22 @@ ROUTES: list[tuple[Method, str, str, str | None, str | None, str | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "host", "path", "provider", "fmt", "model"), ROUTES, ids=lambda value: str(value)[:60])
-def test_route(method: Method, host: str, path: str, provider: str | None, fmt: str | None, model: str | None) -> None:
+@pytest.mark.parametrize(
+    ("method", "host", "path", "provider", "fmt", "model"),
+    ROUTES,
+    ids=lambda value: str(value)[:60],
+)
+def test_route(
+    method: Method, host: str, path: str, provider: str | None, fmt: str | None, model: str | None
+) -> None:
     """A request leads to its provider's row and format, or nowhere."""
     route = Directory().route(method, host, path)
 
-    found = (route.provider.name, route.format.name, route.model) if route is not None else (None, None, None)
+    found = (
+        (route.provider.name, route.format.name, route.model)
+        if route is not None
+        else (None, None, None)
+    )
     assert found == (provider, fmt, model)
 
 
@@ -95,7 +168,10 @@ def test_names_and_hosts_are_unique() -> None:
 
 def test_unknown_hosts_need_confirmation() -> None:
     """On a host without a row the path alone proves nothing."""
-    unknown, known = (Directory().route("POST", host, "/v1/chat/completions") for host in ("x.example.com", "api.openai.com"))
+    unknown, known = (
+        Directory().route("POST", host, "/v1/chat/completions")
+        for host in ("x.example.com", "api.openai.com")
+    )
 
     assert unknown is not None
     assert known is not None
@@ -103,7 +179,8 @@ def test_unknown_hosts_need_confirmation() -> None:
 
 
 def test_custom_host() -> None:
-    """A row a user added comes first: its well-known paths as usual, every other POST in the format named."""
+    """A row a user added comes first: its well-known paths as usual, every other POST in the format
+    named."""
     directory = Directory([custom("llm.example.com", "openai_chat")])
 
     usual = directory.route("POST", "llm.example.com", "/v1/messages")
@@ -140,7 +217,11 @@ def test_is_local(host: str, local: bool) -> None:
     assert is_local(host) is local
 
 
-@given(method=st.sampled_from(["POST", "GET", "SOCKET"]), host=st.text(max_size=300), path=st.text(max_size=500))
+@given(
+    method=st.sampled_from(["POST", "GET", "SOCKET"]),
+    host=st.text(max_size=300),
+    path=st.text(max_size=500),
+)
 def test_never_raises(method: Method, host: str, path: str) -> None:
     """Hosts and paths come from the client, whoever that is."""
     Directory().route(method, host, path)

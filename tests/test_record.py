@@ -1,4 +1,5 @@
-"""The values: how reports of one response and of several come together, and what a price makes of a call."""
+"""The values: how reports of one response and of several come together, and what a price makes of a
+call."""
 
 from __future__ import annotations
 
@@ -11,8 +12,12 @@ from llmtally.record import Cost, Part, Usage, epoch, rfc3339
 
 
 def test_adding_and_updating() -> None:
-    """Different responses add up; a later report of the same one replaces what it knows; unknown never counts as 0."""
-    first, second = Usage(input_tokens=5, server_tools={"web_search": 1}), Usage(output_tokens=3, server_tools={"web_search": 2})
+    """Different responses add up; a later report of the same one replaces what it knows; unknown
+    never counts as 0."""
+    first, second = (
+        Usage(input_tokens=5, server_tools={"web_search": 1}),
+        Usage(output_tokens=3, server_tools={"web_search": 2}),
+    )
 
     assert first + second == Usage(input_tokens=5, output_tokens=3, server_tools={"web_search": 3})
     assert first.updated(Usage(input_tokens=7, output_tokens=1)) == Usage(
@@ -24,13 +29,21 @@ def test_adding_and_updating() -> None:
 
 def test_pricing_a_call() -> None:
     """A price makes it priced, none makes it unpriced, and parts get theirs in their order."""
-    parts = (Part("message", "m", Usage(input_tokens=1)), Part("advisor", None, Usage(output_tokens=2)))
+    parts = (
+        Part("message", "m", Usage(input_tokens=1)),
+        Part("advisor", None, Usage(output_tokens=2)),
+    )
     counted = a_call()._replace(coverage="unpriced", cost_usd=None, cost_source=None, parts=parts)
 
     priced = counted.priced(Cost(2.0, "prices", approximate=True, parts=(1.5, 0.5)))
     unpriced = counted.priced(Cost())
 
-    assert (priced.coverage, priced.cost_usd, priced.cost_source, priced.cost_approximate) == ("priced", 2.0, "prices", True)
+    assert (priced.coverage, priced.cost_usd, priced.cost_source, priced.cost_approximate) == (
+        "priced",
+        2.0,
+        "prices",
+        True,
+    )
     assert [part.cost_usd for part in priced.parts] == [1.5, 0.5]
     assert (unpriced.coverage, unpriced.cost_usd) == ("unpriced", None)
 

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmtally.redact import LOOKED_AT, REQUEST_LOOKED_AT, holds_known_key, looks_like_key, redact, without_echo, without_known_keys
+from llmtally.redact import (
+    LOOKED_AT,
+    REQUEST_LOOKED_AT,
+    holds_known_key,
+    looks_like_key,
+    redact,
+    without_echo,
+    without_known_keys,
+)
 
 LONG = "My password is hunter2 and my dog is called Rex, so fire Bob"
 
@@ -39,14 +47,32 @@ SECRETS = {
 
 KEPT = [
     "model 'llama3.2:1b' not found",
-    "The model `gpt-9` does not exist or you do not have access to it, and `gpt-8` does not either.",
+    (
+        "The model `gpt-9` does not exist or you do not have access to it, and `gpt-8` does not "
+        "either."
+    ),
     "model 'meta-llama/Llama-3.3-70B-Instruct-Turbo-Free' not found",
-    "Qwen/Qwen3-235B-A22B-Instruct-2507, mistralai/Mixtral-8x22B-Instruct-v0.1 and claude-sonnet-4-5-20250929 are overloaded",
-    "Rate limit reached for gpt-4o-mini-2024-07-18: Limit 200000, Used 199, Requested 20. Please try again in 1.5s.",
-    "This request would exceed your organization's rate limit, it's full of people's wishes, isn't it",
-    "This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.",
+    (
+        "Qwen/Qwen3-235B-A22B-Instruct-2507, mistralai/Mixtral-8x22B-Instruct-v0.1 and "
+        "claude-sonnet-4-5-20250929 are overloaded"
+    ),
+    (
+        "Rate limit reached for gpt-4o-mini-2024-07-18: Limit 200000, Used 199, Requested 20. "
+        "Please try again in 1.5s."
+    ),
+    (
+        "This request would exceed your organization's rate limit, it's full of people's wishes, "
+        "isn't it"
+    ),
+    (
+        "This model's maximum context length is 8192 tokens. However, your messages resulted in "
+        "9000 tokens."
+    ),
     "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-20250514-v1:0 denied",
-    "publishers/anthropic/models/claude-3-5-sonnet-v2@20241022 is not servable in region us-central1",
+    (
+        "publishers/anthropic/models/claude-3-5-sonnet-v2@20241022 is not servable in region "
+        "us-central1"
+    ),
     "Is claude-9 a model? It may be in https://example.com/docs, see there.",
     "generativelanguage.googleapis.com/generate_content_free_tier_requests, limit: 20",
     "Unexpected 'a' or 'b', and a 'c' where nobody would have thought of a 'd'",
@@ -55,7 +81,8 @@ KEPT = [
 
 @pytest.mark.parametrize("message", SECRETS)
 def test_secrets_go(message: str) -> None:
-    """Credentials, repeated requests, long quotations and control characters are taken out of what is otherwise kept."""
+    """Credentials, repeated requests, long quotations and control characters are taken out of what
+    is otherwise kept."""
     assert redact(message) == SECRETS[message]
 
 
@@ -72,20 +99,29 @@ def test_half_a_key_at_the_end_of_what_is_looked_at_goes() -> None:
     assert redact(message).replace("x", "").strip() == ""
 
 
-@pytest.mark.parametrize("text", ["sk-ant-api03-SECRETSECRET", "Bearer x", "5f0c3a52-8a53-4c0e-9d0e-0b6f6f3f9a11"])
+@pytest.mark.parametrize(
+    "text", ["sk-ant-api03-SECRETSECRET", "Bearer x", "5f0c3a52-8a53-4c0e-9d0e-0b6f6f3f9a11"]
+)
 def test_keys_are_known(text: str) -> None:
-    """What looks like a key is taken for one, also where it is an id; of a known kind are only keys."""
+    """What looks like a key is taken for one, also where it is an id; of a known kind are only
+    keys."""
     assert looks_like_key(text)
     assert holds_known_key(text) == (not text.startswith("5f"))
 
 
-@pytest.mark.parametrize("text", ["", "curl", "openai-python", "my-application-server-2", "claude-cli", "googleapis.com"])
+@pytest.mark.parametrize(
+    "text", ["", "curl", "openai-python", "my-application-server-2", "claude-cli", "googleapis.com"]
+)
 def test_names_are_no_keys(text: str) -> None:
     """Names of programs are none."""
     assert not looks_like_key(text)
 
 
-REQUEST = {"model": "gpt-9", "messages": [{"role": "user", "content": f"Tell me: {LONG}\nPlease"}], "max_tokens": 10}
+REQUEST = {
+    "model": "gpt-9",
+    "messages": [{"role": "user", "content": f"Tell me: {LONG}\nPlease"}],
+    "max_tokens": 10,
+}
 
 
 @pytest.mark.parametrize(
@@ -120,7 +156,13 @@ def test_a_secret_that_is_a_word_stays() -> None:
     assert without_echo("There is none left", None, "none") == "There is none left"
 
 
-@given(st.text(), st.recursive(st.text() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)), st.text())
+@given(
+    st.text(),
+    st.recursive(
+        st.text() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+    ),
+    st.text(),
+)
 def test_an_echo_is_looked_for_in_anything(message: str, request: object, secret: str) -> None:
     """Whatever was asked and answered."""
     without_echo(redact(message), request, secret)
@@ -146,7 +188,9 @@ def test_any_text_becomes_one_line(message: str) -> None:
     assert line == line.strip()
 
 
-@pytest.mark.parametrize("piece", ["'", "' ", " '", "a'", "“", "sk-", "key-", "a-", "0a", "://", "eyJ.", "input ="])
+@pytest.mark.parametrize(
+    "piece", ["'", "' ", " '", "a'", "“", "sk-", "key-", "a-", "0a", "://", "eyJ.", "input ="]
+)
 def test_nothing_takes_long(piece: str) -> None:
     """No message and no path makes the patterns search it again and again."""
     began = time.process_time()

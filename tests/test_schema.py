@@ -15,9 +15,38 @@ FULL = a_call(
     response_id="msg_1",
     usage=Usage(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, {"web_search": 2}),
     error=ApiError("overloaded_error", "Overloaded"),
-    parts=(Part("message", "m", Usage(input_tokens=1), 0.5), Part("advisor", None, Usage(output_tokens=2))),
-    attribution=Attribution("c", "1", "s", "header", "a", "p", "Explore", "subagent", "/x", "0123456789ab", 2, run="nightly"),
-    limits=(LimitReading("5h", "provider_native", 31.0, 100.0, 69.0, 1_790_000_000.0, 18_000.0, "allowed", "n", True),),
+    parts=(
+        Part("message", "m", Usage(input_tokens=1), 0.5),
+        Part("advisor", None, Usage(output_tokens=2)),
+    ),
+    attribution=Attribution(
+        "c",
+        "1",
+        "s",
+        "header",
+        "a",
+        "p",
+        "Explore",
+        "subagent",
+        "/x",
+        "0123456789ab",
+        2,
+        run="nightly",
+    ),
+    limits=(
+        LimitReading(
+            "5h",
+            "provider_native",
+            31.0,
+            100.0,
+            69.0,
+            1_790_000_000.0,
+            18_000.0,
+            "allowed",
+            "n",
+            True,
+        ),
+    ),
     estimated=True,
     reported_output_tokens=1,
     cost_approximate=True,
@@ -48,12 +77,21 @@ def test_there_and_back(call: Call) -> None:
 
 
 def test_the_fields() -> None:
-    """Every field of the contract is written, no other, each in its place, and the total is the sum of the disjoint buckets."""
+    """Every field of the contract is written, no other, each in its place, and the total is the sum
+    of the disjoint buckets."""
     record = to_record(FULL)
     own = Call._fields[: Call._fields.index("pending")]
 
     assert set(record) == set(FIELDS)
-    assert ("schema", *own, *USAGE_FIELDS, "total_tokens", *Attribution._fields[:-1], "parts", "limits") == FIELDS
+    assert (
+        "schema",
+        *own,
+        *USAGE_FIELDS,
+        "total_tokens",
+        *Attribution._fields[:-1],
+        "parts",
+        "limits",
+    ) == FIELDS
     assert record["total_tokens"] == 1 + 2 + 3 + 7
 
 

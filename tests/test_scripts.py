@@ -1,4 +1,5 @@
-"""The scripts: which Python they find, what they install and when, what they pass on. Nothing is installed here."""
+"""The scripts: which Python they find, what they install and when, what they pass on. Nothing is
+installed here."""
 
 from __future__ import annotations
 
@@ -14,7 +15,10 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
 SCRIPTS = [
-    *(ROOT / "scripts" / name for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "demo")),
+    *(
+        ROOT / "scripts" / name
+        for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "demo")
+    ),
     ROOT / ".ci" / "run",
 ]
 
@@ -26,15 +30,23 @@ def executable(path: Path, body: str) -> Path:
     return path
 
 
-def bash(*arguments: str | Path, cwd: Path = ROOT, **variables: str | Path) -> subprocess.CompletedProcess[str]:
+def bash(
+    *arguments: str | Path, cwd: Path = ROOT, **variables: str | Path
+) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {name: str(value) for name, value in variables.items()}
-    return subprocess.run(["bash", *arguments], env=environment, cwd=cwd, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["bash", *arguments], env=environment, cwd=cwd, capture_output=True, text=True, check=False
+    )
 
 
 @pytest.fixture
 def venv(tmp_path: Path) -> Path:
-    """An environment whose `python -m pip` only notes that it was called, and whose mitmdump shows its arguments."""
-    executable(tmp_path / "venv/bin/python", f'if [ "$1" = -m ]; then echo "$@" >>"{tmp_path}/installed"; fi')
+    """An environment whose `python -m pip` only notes that it was called, and whose mitmdump shows
+    its arguments."""
+    executable(
+        tmp_path / "venv/bin/python",
+        f'if [ "$1" = -m ]; then echo "$@" >>"{tmp_path}/installed"; fi',
+    )
     executable(tmp_path / "venv/bin/mitmdump", 'pwd; for argument; do echo "$argument"; done')
     return tmp_path / "venv"
 
@@ -47,7 +59,8 @@ def test_bash_can_read_it(script: Path) -> None:
 
 
 def test_the_newest_python_that_runs_is_found(tmp_path: Path) -> None:
-    """Newest by number (3.100 before 3.99, 3.98.9 before 3.98.8), on PATH or in pyenv; a broken shim is passed over."""
+    """Newest by number (3.100 before 3.99, 3.98.9 before 3.98.8), on PATH or in pyenv; a broken
+    shim is passed over."""
     on_path = tmp_path / "on path"
     executable(on_path / "python3", "echo 98 8 an older one")
     executable(on_path / "python3.98", f'echo 98 9 "{on_path}/python3.98"')
@@ -56,7 +69,9 @@ def test_the_newest_python_that_runs_is_found(tmp_path: Path) -> None:
 
     def found(minor: str = "") -> str:
         command = f". scripts/_env.sh; find_python {minor}"
-        return bash("-c", command, PATH=f"{on_path}:/usr/bin:/bin", PYENV_ROOT=tmp_path / "pyenv").stdout
+        return bash(
+            "-c", command, PATH=f"{on_path}:/usr/bin:/bin", PYENV_ROOT=tmp_path / "pyenv"
+        ).stdout
 
     assert found() == "a python\n"
     assert found("98") == f"{on_path}/python3.98\n"
@@ -69,7 +84,9 @@ def test_the_newest_python_that_runs_is_found(tmp_path: Path) -> None:
 
 def test_without_a_python_the_cure_is_named(tmp_path: Path) -> None:
     """A Python that will not do ends in one message that says what to install."""
-    said = bash("scripts/run", LLMTALLY_VENV=tmp_path / "venv", LLMTALLY_PYTHON=tmp_path / "nothing")
+    said = bash(
+        "scripts/run", LLMTALLY_VENV=tmp_path / "venv", LLMTALLY_PYTHON=tmp_path / "nothing"
+    )
 
     assert said.returncode == 1
     assert "needs Python 3.11 or newer" in said.stderr
@@ -77,8 +94,11 @@ def test_without_a_python_the_cure_is_named(tmp_path: Path) -> None:
 
 
 def test_run_passes_its_arguments_on(venv: Path, tmp_path: Path) -> None:
-    """mitmdump gets the addon by its full path and the arguments as they were, last of all, and stays where the user is."""
-    said = bash(ROOT / "scripts/run", "--set", "usage_dir=with a space", cwd=tmp_path, LLMTALLY_VENV=venv)
+    """mitmdump gets the addon by its full path and the arguments as they were, last of all, and
+    stays where the user is."""
+    said = bash(
+        ROOT / "scripts/run", "--set", "usage_dir=with a space", cwd=tmp_path, LLMTALLY_VENV=venv
+    )
 
     where, *arguments = said.stdout.splitlines()
     assert where == str(tmp_path)
@@ -87,12 +107,17 @@ def test_run_passes_its_arguments_on(venv: Path, tmp_path: Path) -> None:
 
 
 def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
-    """The second run installs nothing; another extra is installed, and a changed constraint installs again."""
+    """The second run installs nothing; another extra is installed, and a changed constraint
+    installs again."""
     constraint = tmp_path / "constraint.txt"
     constraint.write_text("mitmproxy==11.0.2")
     for script in ("run", "run", "test", "test"):
         bash(ROOT / "scripts" / script, LLMTALLY_VENV=venv, PIP_CONSTRAINT=constraint)
-    installed = [line.split(" -e ")[1] for line in (tmp_path / "installed").read_text().splitlines() if " -e " in line]
+    installed = [
+        line.split(" -e ")[1]
+        for line in (tmp_path / "installed").read_text().splitlines()
+        if " -e " in line
+    ]
 
     assert installed == [str(ROOT), f"{ROOT}[test]"]
 
@@ -103,22 +128,32 @@ def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
 
 
 def test_python_3_11_gets_the_same_libraries() -> None:
-    """What pyproject.toml withholds from 3.11, where pip cannot resolve it, stands in the lists installed first."""
+    """What pyproject.toml withholds from 3.11, where pip cannot resolve it, stands in the lists
+    installed first."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     withheld = [
         requirement.split(";")[0]
         for requirement in (*project["dependencies"], *project["optional-dependencies"]["test"])
         if "python_version >= '3.12'" in requirement
     ]
-    lists = [(ROOT / "scripts" / name).read_text().splitlines() for name in ("python-3.11.txt", "python-3.11-test.txt")]
+    lists = [
+        (ROOT / "scripts" / name).read_text().splitlines()
+        for name in ("python-3.11.txt", "python-3.11-test.txt")
+    ]
 
-    assert withheld == [line for lines in lists for line in lines if not line.startswith(("#", "-r"))]
+    assert withheld == [
+        line for lines in lists for line in lines if not line.startswith(("#", "-r"))
+    ]
 
 
 def test_every_lower_bound_is_tested() -> None:
     """What CI pins for its older end are the bounds of pyproject.toml, all of them."""
     dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    pins = [line for line in (ROOT / ".ci" / "oldest.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = [
+        line
+        for line in (ROOT / ".ci" / "oldest.txt").read_text().splitlines()
+        if not line.startswith("#")
+    ]
 
     assert versions(dependencies, ">=") == versions(pins, "==")
 

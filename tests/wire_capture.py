@@ -1,6 +1,7 @@
 """Captures of real-looking traffic: how they are stored, and how one is fed through the core.
 
-`NAME.http` holds one request and its response, `NAME.ws.jsonl` the messages of one socket, `NAME.json` the expected records.
+`NAME.http` holds one request and its response, `NAME.ws.jsonl` the messages of one socket,
+`NAME.json` the expected records.
 """
 
 from __future__ import annotations
@@ -23,10 +24,30 @@ CAPTURES = Path(__file__).parent / "captures"
 HTTP_CAPTURES = sorted(CAPTURES.glob("*/*.http"))
 SOCKET_CAPTURES = sorted(CAPTURES.glob("*/*.ws.jsonl"))
 
-UNSTABLE = {"schema", "timestamp", "started", "ended", "request_id", "duration_ms", "ttft_ms", "request_bytes", "response_bytes"}
+UNSTABLE = {
+    "schema",
+    "timestamp",
+    "started",
+    "ended",
+    "request_id",
+    "duration_ms",
+    "ttft_ms",
+    "request_bytes",
+    "response_bytes",
+}
 """Fields that depend on the moment and on the framing of the feed."""
 ELSEWHERE = {
-    *("client", "client_version", "session", "session_source", "agent", "parent_agent", "agent_type", "request_class", "project"),
+    *(
+        "client",
+        "client_version",
+        "session",
+        "session_source",
+        "agent",
+        "parent_agent",
+        "agent_type",
+        "request_class",
+        "project",
+    ),
     *("account", "retry", "limits"),
 }
 """Fields with captures of their own in the tests of attribution and limits."""
@@ -89,10 +110,24 @@ def load_socket(path: Path) -> Capture:
     """Read `NAME.ws.jsonl`."""
     head, *lines = (json.loads(line) for line in path.read_text().splitlines() if line)
     frames = tuple(
-        (line["from"] == "client", line["text"].encode() if "text" in line else base64.b64decode(line["binary"])) for line in lines
+        (
+            line["from"] == "client",
+            line["text"].encode() if "text" in line else base64.b64decode(line["binary"]),
+        )
+        for line in lines
     )
     headers = {name.lower(): value for name, value in head.get("headers", {}).items()}
-    return Capture("SOCKET", head["url"], headers, b"", 101, {}, b"", _ending(head.get("ending", "complete")), frames)
+    return Capture(
+        "SOCKET",
+        head["url"],
+        headers,
+        b"",
+        101,
+        {},
+        b"",
+        _ending(head.get("ending", "complete")),
+        frames,
+    )
 
 
 def expected(path: Path) -> list[dict[str, Any]]:
@@ -103,16 +138,26 @@ def expected(path: Path) -> list[dict[str, Any]]:
 
 
 def _headers(lines: Iterable[str]) -> dict[str, str]:
-    pairs = (line.rpartition(": ") if line.startswith(":") else line.partition(": ") for line in lines if line)
+    pairs = (
+        line.rpartition(": ") if line.startswith(":") else line.partition(": ")
+        for line in lines
+        if line
+    )
     return {name.lower(): value for name, _, value in pairs}
 
 
 def _ending(name: str) -> Ending:
-    return cast("Ending", {"connection_lost": "upstream_aborted", "killed": "client_aborted"}.get(name, name))
+    return cast(
+        "Ending",
+        {"connection_lost": "upstream_aborted", "killed": "client_aborted"}.get(name, name),
+    )
 
 
-def open_exchange(capture: Capture, memory: Memory | None = None, seen_at: str | None = None) -> Exchange:
-    """The exchange of a capture, up to and including its response head; `seen_at`: at another host than its own."""
+def open_exchange(
+    capture: Capture, memory: Memory | None = None, seen_at: str | None = None
+) -> Exchange:
+    """The exchange of a capture, up to and including its response head; `seen_at`: at another host
+    than its own."""
     route = Directory().route(capture.method, capture.host, capture.path)
     assert route is not None, f"no row of the provider table takes {capture.method} {capture.url}"
     head = RequestHead(
@@ -131,7 +176,10 @@ def open_exchange(capture: Capture, memory: Memory | None = None, seen_at: str |
 
 
 def run(
-    capture: Capture, pieces: Iterable[bytes] | None = None, memory: Memory | None = None, seen_at: str | None = None
+    capture: Capture,
+    pieces: Iterable[bytes] | None = None,
+    memory: Memory | None = None,
+    seen_at: str | None = None,
 ) -> list[Call]:
     """Feed a capture, its body in the given pieces, and give its calls."""
     exchange = open_exchange(capture, memory, seen_at)
@@ -144,15 +192,22 @@ def run(
 
 
 def run_buffered(capture: Capture) -> list[Call]:
-    """Hand a capture's body over as mitmproxy does where it was not streamed, and give its calls."""
+    """Hand a capture's body over as mitmproxy does where it was not streamed, and give its
+    calls."""
     exchange = open_exchange(capture)
     return exchange.whole(capture.body, START + 1) + exchange.end(capture.ending, START + 1_000)
 
 
 def comparable(calls: Iterable[Call]) -> list[dict[str, Any]]:
-    """The records without what depends on the moment or is tested elsewhere, as JSON gives them back."""
-    records = (to_record(call) for call in calls if call.coverage != "duplicate" and not call.pending)
-    return [json.loads(json.dumps({k: v for k, v in record.items() if k not in UNSTABLE | ELSEWHERE})) for record in records]
+    """The records without what depends on the moment or is tested elsewhere, as JSON gives them
+    back."""
+    records = (
+        to_record(call) for call in calls if call.coverage != "duplicate" and not call.pending
+    )
+    return [
+        json.loads(json.dumps({k: v for k, v in record.items() if k not in UNSTABLE | ELSEWHERE}))
+        for record in records
+    ]
 
 
 def split(body: bytes, cuts: Iterable[int]) -> Iterator[bytes]:

@@ -11,12 +11,14 @@ FAILED = 2
 
 
 def main() -> None:
-    """Run the command line; a disk that is full and a file that may not be read are no reason for a stack trace."""
+    """Run the command line; a disk that is full and a file that may not be read are no reason for a
+    stack trace."""
     if sys.stdout is None:  # closed by the shell: >&-
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  to the end of the process
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # names come in all scripts, and terminals in all encodings
+            # names come in all scripts, and terminals in all encodings
+            stream.reconfigure(errors="replace")
     try:
         _run()
     except BrokenPipeError:
@@ -40,7 +42,8 @@ def _run() -> None:
 
 
 def _let_go() -> None:
-    """Python writes what is left at its end, which would fail once more. https://docs.python.org/3/library/signal.html#note-on-sigpipe"""
+    """Python writes what is left at its end, which would fail once more.
+    https://docs.python.org/3/library/signal.html#note-on-sigpipe"""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 

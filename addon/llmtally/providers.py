@@ -1,8 +1,9 @@
 """Who answers at which host, on which paths, in which format, and under which id it is priced.
 
-A provider is a row, a wire format is a file: adding a provider means one row here and one capture in `tests/wire/`. Hosts
-are exact or `*.suffix`. Endpoints match the *end* of a path, because gateways mount the same API under prefixes of their own;
-`{model}` in an endpoint is where the model is named, any other `{word}` matches one path segment.
+A provider is a row, a wire format is a file: adding a provider means one row here and one capture
+in `tests/wire/`. Hosts are exact or `*.suffix`. Endpoints match the *end* of a path, because
+gateways mount the same API under prefixes of their own; `{model}` in an endpoint is where the model
+is named, any other `{word}` matches one path segment.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ Method = Literal["POST", "GET", "SOCKET"]
 MAX_HOST = 253
 """Characters of a host name (RFC 1035)."""
 MAX_PATH = 512
-"""Characters at the end of a path that are looked at: all endpoints are shorter, and paths that are not fill no cache."""
+"""Characters at the end of a path that are looked at: all endpoints are shorter, and paths that are
+not fill no cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +47,13 @@ class Provider:
     """One row of the table."""
 
     name: str
-    """As OpenTelemetry's `gen_ai.provider.name` spells it, where it knows the provider; with underscores."""
+    """As OpenTelemetry's `gen_ai.provider.name` spells it, where it knows the provider; with
+    underscores."""
     hosts: tuple[str, ...]
     endpoints: tuple[Endpoint, ...]
     price_id: str | None = None
-    """Provider id in genai-prices; None: no list price is known, calls stay unpriced unless the response states a cost."""
+    """Provider id in genai-prices; None: no list price is known, calls stay unpriced unless the
+    response states a cost."""
     billing: Billing = "api"
     """`subscription`: the credential of this host is a plan."""
     limit_events: bool = False
@@ -95,9 +99,15 @@ AUDIO = (
     _post("/audio/translations", formats.OPENAI_TRANSCRIPTION),
     _post("/audio/speech", formats.OPENAI_SPEECH),
 )
-IMAGES = (_post("/images/generations", formats.OPENAI_IMAGES), _post("/images/edits", formats.OPENAI_IMAGES))
+IMAGES = (
+    _post("/images/generations", formats.OPENAI_IMAGES),
+    _post("/images/edits", formats.OPENAI_IMAGES),
+)
 REALTIME = (_socket("/realtime", formats.OPENAI_REALTIME),)
-MESSAGES = (_post("/v1/messages", formats.ANTHROPIC_MESSAGES), _socket("/v1/messages", formats.ANTHROPIC_MESSAGES))
+MESSAGES = (
+    _post("/v1/messages", formats.ANTHROPIC_MESSAGES),
+    _socket("/v1/messages", formats.ANTHROPIC_MESSAGES),
+)
 SESSIONS = (
     _get("/sessions/{session}/events", formats.ANTHROPIC_SESSIONS),
     _get("/sessions/{session}/events/stream", formats.ANTHROPIC_SESSIONS),
@@ -110,7 +120,11 @@ GEMINI = (
         for collection in ("models", "tunedModels", "endpoints")
         for endpoint in (
             _post(f"/{collection}/{{model}}:generateContent", formats.GEMINI_GENERATE),
-            _post(f"/{collection}/{{model}}:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
+            _post(
+                f"/{collection}/{{model}}:streamGenerateContent",
+                formats.GEMINI_GENERATE,
+                streams_json=True,
+            ),
         )
     ),
     _post("/models/{model}:embedContent", formats.GEMINI_GENERATE),
@@ -118,12 +132,17 @@ GEMINI = (
 )
 OPENAI = (*CHAT, *COMPLETIONS, *RESPONSES, *EMBEDDINGS, *AUDIO, *IMAGES, *REALTIME)
 
-# The lists below follow each provider's API reference; where its own SDK names the hosts, the SDK is the source.
+# The lists below follow each provider's API reference; where its own SDK names the hosts, the SDK
+# is the source.
 PROVIDERS: tuple[Provider, ...] = (
-    # https://platform.openai.com/docs/api-reference; regional hosts: openai-python `_data_residency.py`
+    # https://platform.openai.com/docs/api-reference; regional hosts: openai-python
+    # `_data_residency.py`
     Provider(
         "openai",
-        ("api.openai.com", *(f"{region}.api.openai.com" for region in ("us", "eu", "ae", "au", "in", "jp"))),
+        (
+            "api.openai.com",
+            *(f"{region}.api.openai.com" for region in ("us", "eu", "ae", "au", "in", "jp")),
+        ),
         (
             *OPENAI,
             _post("/decisions", formats.OPENAI_RESPONSES),
@@ -158,7 +177,12 @@ PROVIDERS: tuple[Provider, ...] = (
     # https://learn.microsoft.com/azure/ai-services/openai/reference
     Provider(
         "azure_openai",
-        ("*.openai.azure.com", "*.cognitiveservices.azure.com", "*.services.ai.azure.com", "*.azure-api.net"),
+        (
+            "*.openai.azure.com",
+            "*.cognitiveservices.azure.com",
+            "*.services.ai.azure.com",
+            "*.azure-api.net",
+        ),
         (*OPENAI, *MESSAGES),
         price_id="azure",
     ),
@@ -175,17 +199,28 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "anthropic",
         ("api.anthropic.com",),
-        (*MESSAGES, _get("/messages/batches/{batch}/results", formats.ANTHROPIC_BATCH), *SESSIONS, *CHAT),
+        (
+            *MESSAGES,
+            _get("/messages/batches/{batch}/results", formats.ANTHROPIC_BATCH),
+            *SESSIONS,
+            *CHAT,
+        ),
         price_id="anthropic",
     ),
     # anthropic-sdk-python `lib/aws`
-    Provider("aws_anthropic", ("aws-external-anthropic.*.api.aws",), MESSAGES, price_id="anthropic"),
+    Provider(
+        "aws_anthropic", ("aws-external-anthropic.*.api.aws",), MESSAGES, price_id="anthropic"
+    ),
     # anthropic-sdk-python `lib/google_cloud`
     Provider("google_anthropic", ("claude.googleapis.com",), MESSAGES, price_id="anthropic"),
     # https://docs.aws.amazon.com/bedrock/latest/APIReference
     Provider(
         "aws_bedrock",
-        ("bedrock-runtime.*.amazonaws.com", "bedrock-runtime-fips.*.amazonaws.com", "bedrock-runtime.*.amazonaws.com.cn"),
+        (
+            "bedrock-runtime.*.amazonaws.com",
+            "bedrock-runtime-fips.*.amazonaws.com",
+            "bedrock-runtime.*.amazonaws.com.cn",
+        ),
         (
             _post("/model/{model}/invoke", formats.BEDROCK_INVOKE),
             _post("/model/{model}/invoke-with-response-stream", formats.BEDROCK_INVOKE),
@@ -197,15 +232,27 @@ PROVIDERS: tuple[Provider, ...] = (
         price_id="aws",
     ),
     # anthropic-sdk-python `lib/bedrock/_mantle.py`, openai-python `providers/bedrock.py`
-    Provider("bedrock_mantle", ("bedrock-mantle.*.api.aws",), (*MESSAGES, *CHAT, *RESPONSES), price_id="aws"),
+    Provider(
+        "bedrock_mantle",
+        ("bedrock-mantle.*.api.aws",),
+        (*MESSAGES, *CHAT, *RESPONSES),
+        price_id="aws",
+    ),
     # https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
     Provider(
         "gcp_vertex",
-        ("aiplatform.googleapis.com", "*-aiplatform.googleapis.com", "aiplatform.*.rep.googleapis.com", "*.mtls.googleapis.com"),
+        (
+            "aiplatform.googleapis.com",
+            "*-aiplatform.googleapis.com",
+            "aiplatform.*.rep.googleapis.com",
+            "*.mtls.googleapis.com",
+        ),
         (
             *GEMINI,
             _post("/publishers/anthropic/models/{model}:rawPredict", formats.ANTHROPIC_MESSAGES),
-            _post("/publishers/anthropic/models/{model}:streamRawPredict", formats.ANTHROPIC_MESSAGES),
+            _post(
+                "/publishers/anthropic/models/{model}:streamRawPredict", formats.ANTHROPIC_MESSAGES
+            ),
             _post("/publishers/{publisher}/models/{model}:rawPredict", formats.OPENAI_CHAT),
             _post("/publishers/{publisher}/models/{model}:streamRawPredict", formats.OPENAI_CHAT),
             _post("/publishers/google/models/{model}:predict", formats.VERTEX_PREDICT),
@@ -232,7 +279,11 @@ PROVIDERS: tuple[Provider, ...] = (
     # google-gemini/gemini-cli `code_assist/server.ts`
     Provider(
         "code_assist",
-        ("cloudcode-pa.googleapis.com", "*-cloudcode-pa.googleapis.com", "*-cloudcode-pa.sandbox.googleapis.com"),
+        (
+            "cloudcode-pa.googleapis.com",
+            "*-cloudcode-pa.googleapis.com",
+            "*-cloudcode-pa.sandbox.googleapis.com",
+        ),
         (
             _post("/v1internal:generateContent", formats.GEMINI_GENERATE),
             _post("/v1internal:streamGenerateContent", formats.GEMINI_GENERATE, streams_json=True),
@@ -265,7 +316,15 @@ PROVIDERS: tuple[Provider, ...] = (
         (
             *(
                 _post(f"/{name}", formats.COHERE_CHAT)
-                for name in ("chat", "generate", "embed", "rerank", "classify", "summarize", "parse")
+                for name in (
+                    "chat",
+                    "generate",
+                    "embed",
+                    "rerank",
+                    "classify",
+                    "summarize",
+                    "parse",
+                )
             ),
             *CHAT,
             *EMBEDDINGS,
@@ -273,7 +332,9 @@ PROVIDERS: tuple[Provider, ...] = (
         price_id="cohere",
     ),
     # https://api-docs.deepseek.com
-    Provider("deepseek", ("api.deepseek.com",), (*CHAT, *COMPLETIONS, *MESSAGES), price_id="deepseek"),
+    Provider(
+        "deepseek", ("api.deepseek.com",), (*CHAT, *COMPLETIONS, *MESSAGES), price_id="deepseek"
+    ),
     # https://docs.x.ai/docs/api-reference; gRPC: xai-sdk
     Provider(
         "x_ai",
@@ -301,7 +362,14 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "together",
         ("api.together.ai", "api.together.xyz", "us-api.together.ai", "ca-api.together.ai"),
-        (*CHAT, *COMPLETIONS, *EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS), *IMAGES, *AUDIO),
+        (
+            *CHAT,
+            *COMPLETIONS,
+            *EMBEDDINGS,
+            _post("/rerank", formats.OPENAI_EMBEDDINGS),
+            *IMAGES,
+            *AUDIO,
+        ),
         price_id="together",
     ),
     # https://docs.fireworks.ai/api-reference
@@ -312,11 +380,18 @@ PROVIDERS: tuple[Provider, ...] = (
         price_id="fireworks",
     ),
     # https://docs.perplexity.ai/api-reference
-    Provider("perplexity", ("api.perplexity.ai",), (*CHAT, *RESPONSES, *EMBEDDINGS), price_id="perplexity"),
+    Provider(
+        "perplexity",
+        ("api.perplexity.ai",),
+        (*CHAT, *RESPONSES, *EMBEDDINGS),
+        price_id="perplexity",
+    ),
     # https://inference-docs.cerebras.ai/api-reference
     Provider("cerebras", ("api.cerebras.ai",), (*CHAT, *COMPLETIONS), price_id="cerebras"),
     # https://platform.moonshot.ai/docs/api
-    Provider("moonshot", ("api.moonshot.ai", "api.kimi.com"), (*CHAT, *MESSAGES), price_id="moonshotai"),
+    Provider(
+        "moonshot", ("api.moonshot.ai", "api.kimi.com"), (*CHAT, *MESSAGES), price_id="moonshotai"
+    ),
     # The Chinese platforms of the two charge in CNY, by lists of their own.
     Provider("moonshot_cn", ("api.moonshot.cn",), (*CHAT, *MESSAGES)),
     Provider("zhipuai", ("open.bigmodel.cn",), (*CHAT, *MESSAGES, *EMBEDDINGS)),
@@ -376,13 +451,27 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "ollama_cloud",
         ("ollama.com",),
-        (*(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")), *CHAT, *RESPONSES, *MESSAGES),
+        (
+            *(_post(f"/api/{name}", formats.OLLAMA) for name in ("chat", "generate", "embed")),
+            *CHAT,
+            *RESPONSES,
+            *MESSAGES,
+        ),
     ),
     Provider(
-        "cloudflare", ("api.cloudflare.com", "gateway.ai.cloudflare.com"), (*OPENAI, *MESSAGES, *GEMINI), price_id="cloudflare"
+        "cloudflare",
+        ("api.cloudflare.com", "gateway.ai.cloudflare.com"),
+        (*OPENAI, *MESSAGES, *GEMINI),
+        price_id="cloudflare",
     ),
-    Provider("voyage", ("api.voyageai.com",), (*EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS)), price_id="voyageai"),
-    # Private Connect protobuf: requests and bytes can be counted, usage only as far as its messages have been understood.
+    Provider(
+        "voyage",
+        ("api.voyageai.com",),
+        (*EMBEDDINGS, _post("/rerank", formats.OPENAI_EMBEDDINGS)),
+        price_id="voyageai",
+    ),
+    # Private Connect protobuf: requests and bytes can be counted, usage only as far as its messages
+    # have been understood.
     Provider(
         "cursor",
         ("api2.cursor.sh", "*.cursor.sh"),
@@ -407,10 +496,12 @@ GENERIC: tuple[Endpoint, ...] = (
     _post("/model/{model}/converse-stream", formats.BEDROCK_CONVERSE),
     _post("/v2/chat", formats.COHERE_CHAT),
 )
-"""What a self-hosted gateway or server may answer; on these the bodies must confirm that it is an LLM call."""
+"""What a self-hosted gateway or server may answer; on these the bodies must confirm that it is an
+LLM call."""
 
 LOCAL = Provider("local", (), GENERIC, billing="local")
-"""A loopback or private address: a server of one's own, whose tokens cost nothing unless it is a gateway to a vendor."""
+"""A loopback or private address: a server of one's own, whose tokens cost nothing unless it is a
+gateway to a vendor."""
 UNKNOWN = Provider("unknown", (), GENERIC)
 """A public host that has no row."""
 
@@ -423,8 +514,12 @@ class Directory:
 
     def __init__(self, extra: Iterable[Provider] = ()) -> None:
         self._rows = (*extra, *PROVIDERS)
-        self._by_host = {host: row for row in reversed(self._rows) for host in row.hosts if "*" not in host}
-        self._wildcards = [(_compile_host(host), row) for row in self._rows for host in row.hosts if "*" in host]
+        self._by_host = {
+            host: row for row in reversed(self._rows) for host in row.hosts if "*" not in host
+        }
+        self._wildcards = [
+            (_compile_host(host), row) for row in self._rows for host in row.hosts if "*" in host
+        ]
         # Clients call few paths; 4,096 keeps hostile ones from growing it.
         self._cached = functools.lru_cache(maxsize=4096)(self._route)
 
@@ -432,7 +527,9 @@ class Directory:
         """The row of a host (lower case, no port), or None."""
         if (row := self._by_host.get(host)) is not None:
             return row
-        matches = [(pattern.pattern, row) for pattern, row in self._wildcards if pattern.fullmatch(host)]
+        matches = [
+            (pattern.pattern, row) for pattern, row in self._wildcards if pattern.fullmatch(host)
+        ]
         return max(matches, key=lambda match: len(match[0]))[1] if matches else None
 
     def route(self, method: Method, host: str, path: str) -> Route | None:
@@ -451,10 +548,13 @@ class Directory:
 
 
 def custom(host: str, format_name: str) -> Provider:
-    """A row for `usage_hosts`: the well-known paths as usual, every other POST in the named format. Raises ValueError."""
+    """A row for `usage_hosts`: the well-known paths as usual, every other POST in the named format.
+    Raises ValueError."""
     fmt = formats.BY_NAME.get(format_name)
     if fmt is None:
-        raise ValueError(f"{format_name!r} is no format; known are {', '.join(sorted(formats.BY_NAME))}")
+        raise ValueError(
+            f"{format_name!r} is no format; known are {', '.join(sorted(formats.BY_NAME))}"
+        )
     name = "local" if is_local(host) else host
     billing: Billing = "local" if is_local(host) else "api"
     return Provider(name, (host,), (*GENERIC, _post("", fmt), _socket("", fmt)), billing=billing)
@@ -464,7 +564,9 @@ def is_local(host: str) -> bool:
     """Whether a host is this machine or its private network."""
     if not host:
         return False
-    if host == "localhost" or host.endswith((".localhost", ".local", ".internal", ".lan", ".home.arpa")):
+    if host == "localhost" or host.endswith(
+        (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+    ):
         return True
     try:
         address = ipaddress.ip_address(host.strip("[]"))
@@ -485,7 +587,9 @@ def _compiled(endpoints: tuple[Endpoint, ...]) -> tuple[tuple[re.Pattern[str], E
 
 def _compile_path(pattern: str) -> re.Pattern[str]:
     pieces = re.split(r"\{(\w+)\}", pattern)
-    regex = "".join(f"(?P<{piece}>[^/]+)" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces))
+    regex = "".join(
+        f"(?P<{piece}>[^/]+)" if at % 2 else re.escape(piece) for at, piece in enumerate(pieces)
+    )
     return re.compile(regex + "/?$")
 
 

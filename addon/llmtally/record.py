@@ -1,8 +1,8 @@
 """The values that pass through the house.
 
-`wire/` and `formats/` produce a `Reading` (what one response said), the exchange settles it into a `Call`, and a `Call` is one line
-of the journal (`schema.py`), under the field names below; docs/record.md says of them what stands beneath them here. Unknown is
-`None`, never 0.
+`wire/` and `formats/` produce a `Reading` (what one response said), the exchange settles it into a
+`Call`, and a `Call` is one line of the journal (`schema.py`), under the field names below;
+docs/record.md says of them what stands beneath them here. Unknown is `None`, never 0.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from typing import Any, Literal, NamedTuple
 Outcome = Literal["complete", "incomplete", "client_aborted", "upstream_aborted", "error"]
 Coverage = Literal["priced", "unpriced", "no_usage", "error", "unparsed", "duplicate"]
 Billing = Literal["api", "subscription", "local"]
-Transport = Literal["sse", "json", "ndjson", "json_array", "eventstream", "websocket", "grpc", "binary"]
+Transport = Literal[
+    "sse", "json", "ndjson", "json_array", "eventstream", "websocket", "grpc", "binary"
+]
 
 ERROR_MESSAGE_CAP = 200
-"""Characters of an error message that are kept: enough to recognise it, too few to carry a prompt."""
+"""Characters of an error message that are kept: enough to recognise it, too few to carry a
+prompt."""
 
 TEXT_CAP = 256
-"""Characters of any other text off the wire (model, ids, agent names): the longest real ones are ARNs of about 150."""
+"""Characters of any other text off the wire (model, ids, agent names): the longest real ones are
+ARNs of about 150."""
 
 COUNT_CAP = 2**53 - 1
-"""The largest count believed. Beyond it JSON readers lose exactness, and no response is that long."""
+"""The largest count believed. Beyond it JSON readers lose exactness, and no response is that
+long."""
 
 
 class WireError(ValueError):
@@ -34,9 +39,11 @@ class WireError(ValueError):
 
 
 class Usage(NamedTuple):
-    """Token counts of one response, in disjoint buckets (input, cache read, cache write, output) and their subsets.
+    """Token counts of one response, in disjoint buckets (input, cache read, cache write, output)
+    and their subsets.
 
-    This and the values below that every call makes are named tuples, not dataclasses: a third of the cost, a dozen times a call.
+    This and the values below that every call makes are named tuples, not dataclasses: a third of
+    the cost, a dozen times a call.
     """
 
     input_tokens: int | None = None
@@ -71,7 +78,12 @@ class Usage(NamedTuple):
     @property
     def total_tokens(self) -> int | None:
         """The sum of those of the four disjoint buckets that are known; unknown where none is."""
-        buckets = (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens, self.output_tokens)
+        buckets = (
+            self.input_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.output_tokens,
+        )
         return sum(filter(None, buckets)) if buckets.count(None) < len(buckets) else None
 
     def __bool__(self) -> bool:
@@ -79,12 +91,18 @@ class Usage(NamedTuple):
         return self.count(None) < len(self)
 
     def __add__(self, other: Usage) -> Usage:  # type: ignore[override]  # counts add up, tuples would be joined
-        """Add what two different responses (or parts of one) were billed; unknown plus unknown stays unknown."""
+        """Add what two different responses (or parts of one) were billed; unknown plus unknown
+        stays unknown."""
         return Usage._make(map(_add, self, other))
 
     def updated(self, newer: Usage) -> Usage:
-        """Lay a later report of the *same* response over this one: counts are cumulative, the last known value wins."""
-        return Usage._make(old if new is None else new for old, new in zip(self, newer, strict=True)) if self else newer
+        """Lay a later report of the *same* response over this one: counts are cumulative, the last
+        known value wins."""
+        return (
+            Usage._make(old if new is None else new for old, new in zip(self, newer, strict=True))
+            if self
+            else newer
+        )
 
 
 USAGE_FIELDS = Usage._fields
@@ -131,9 +149,11 @@ class LimitReading(NamedTuple):
     """One limit window as one response reported it."""
 
     key: str
-    """`5h`, `7d`, `7d_sonnet`, `requests`, `tokens`, `input_tokens`, `requests_day`, `overage`..."""
+    """`5h`, `7d`, `7d_sonnet`, `requests`, `tokens`, `input_tokens`, `requests_day`,
+    `overage`..."""
     source: Literal["provider_native", "provider_api_rate_limit"]
-    """`provider_native`: a plan's own window, as its provider counts it. The other: classic rate-limit headers."""
+    """`provider_native`: a plan's own window, as its provider counts it. The other: classic
+    rate-limit headers."""
     utilization: float | None = None
     """Percent used, 0 and up; may exceed 100."""
     limit: float | None = None
@@ -145,7 +165,8 @@ class LimitReading(NamedTuple):
     window_seconds: float | None = None
     """Length of the window where the provider says it or the key is one."""
     status: str | None = None
-    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `in_use`, credit beyond a plan that paid for this call."""
+    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `in_use`, credit beyond a
+    plan that paid for this call."""
     name: str | None = None
     """A further name the provider gives this window, e.g. the model it is for."""
     representative: bool = False
@@ -153,7 +174,8 @@ class LimitReading(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What has been read of one response so far. Formats fold messages into it; the last word wins."""
+    """What has been read of one response so far. Formats fold messages into it; the last word
+    wins."""
 
     response_id: str | None = None
     model: str | None = None
@@ -166,7 +188,8 @@ class Reading(NamedTuple):
     stopped_early: bool = False
     """The model ended before it was done: length, filter, steering."""
     finished: bool = False
-    """The response's own end was seen (a terminal event, a stop reason, a whole body): what follows is not an abort."""
+    """The response's own end was seen (a terminal event, a stop reason, a whole body): what follows
+    is not an abort."""
     pending: bool = False
     """The response is queued or in progress elsewhere (OpenAI background mode): no call yet."""
     error: ApiError | None = None
@@ -174,15 +197,18 @@ class Reading(NamedTuple):
     speed: str | None = None
     inference_geo: str | None = None
     cache_miss_reason: str | None = None
-    """Why the prompt's beginning could not come from the cache, as the provider says when it was asked to compare."""
+    """Why the prompt's beginning could not come from the cache, as the provider says when it was
+    asked to compare."""
     cache_missed_tokens: int | None = None
     """How much of it, by the provider's estimate: it is not what was billed."""
     cost_usd: float | None = None
     """A cost the response itself states, in USD."""
     cost_approximate: bool = False
-    """The counts contradict the format's arithmetic and were clamped, or the stated cost leaves something out."""
+    """The counts contradict the format's arithmetic and were clamped, or the stated cost leaves
+    something out."""
     output_provisional: bool = False
-    """`usage.output_tokens` is a placeholder that the stream has not replaced yet (Anthropic's `message_start`)."""
+    """`usage.output_tokens` is a placeholder that the stream has not replaced yet (Anthropic's
+    `message_start`)."""
     counting_only: bool = False
     """A count-tokens answer or the like: not usage, no call."""
 
@@ -191,14 +217,17 @@ class Attribution(NamedTuple):
     """Who asked: read from the request's headers and body."""
 
     client: str | None = None
-    """`claude-code`, `codex`, `gemini-cli`, `openai-python`..., from the User-Agent and other headers."""
+    """`claude-code`, `codex`, `gemini-cli`, `openai-python`..., from the User-Agent and other
+    headers."""
     client_version: str | None = None
     """As the client says it."""
     session: str | None = None
-    """The conversation's id: the client's own, or one that was made from what `session_source` says."""
+    """The conversation's id: the client's own, or one that was made from what `session_source`
+    says."""
     session_source: str | None = None
-    """How the session was known, most trustworthy first: `header` (set on purpose), `client_header`, `body`, `previous_response`,
-    `prefix` (it goes on from a conversation that was seen), `connection` (same client, less than half an hour later)."""
+    """How the session was known, most trustworthy first: `header` (set on purpose),
+    `client_header`, `body`, `previous_response`, `prefix` (it goes on from a conversation that was
+    seen), `connection` (same client, less than half an hour later)."""
     agent: str | None = None
     """Id of the agent within the session; the main agent has none."""
     parent_agent: str | None = None
@@ -206,17 +235,21 @@ class Attribution(NamedTuple):
     agent_type: str | None = None
     """The agent's kind or name, as the client says it."""
     request_class: str | None = None
-    """What the request was for: `main`, `subagent`, `workflow`, `compaction`, `auxiliary` (a title), `probe`, `warmup`."""
+    """What the request was for: `main`, `subagent`, `workflow`, `compaction`, `auxiliary` (a
+    title), `probe`, `warmup`."""
     project: str | None = None
-    """Working directory or repository: as the client says it, else that of the run or of the client's process."""
+    """Working directory or repository: as the client says it, else that of the run or of the
+    client's process."""
     account: str | None = None
-    """Keyed hash of the account's id or of the credential, 12 hex digits; the key stays in `usage_dir`."""
+    """Keyed hash of the account's id or of the credential, 12 hex digits; the key stays in
+    `usage_dir`."""
     retry: int | None = None
     """Retries before this request, as the client counts them."""
     run: str | None = None
     """Name of the `llmtally run` that started the client."""
     billing: Billing | None = None
-    """Only where the credential or host tells (a subscription token); None leaves it to the provider row."""
+    """Only where the credential or host tells (a subscription token); None leaves it to the
+    provider row."""
 
 
 class Cost(NamedTuple):
@@ -231,7 +264,8 @@ class Cost(NamedTuple):
     parts: tuple[float | None, ...] = ()
     """Cost of each part, in the order of the call's parts."""
     rates: Mapping[str, float] | None = None
-    """USD per million tokens (per thousand calls for server tools) that were applied, by bucket. Not journaled."""
+    """USD per million tokens (per thousand calls for server tools) that were applied, by bucket.
+    Not journaled."""
 
 
 NO_USAGE = Usage()
@@ -239,7 +273,8 @@ NOBODY = Attribution()
 
 
 class Call(NamedTuple):
-    """One model response and what was spent on it: one line of the journal. Times are epoch seconds here, RFC 3339 there."""
+    """One model response and what was spent on it: one line of the journal. Times are epoch seconds
+    here, RFC 3339 there."""
 
     timestamp: float
     """When the request began."""
@@ -258,7 +293,8 @@ class Call(NamedTuple):
     outcome: Outcome
     """How it ended; `incomplete`: the model stopped before it was done."""
     coverage: Coverage
-    """What is known of it; `no_usage`: it told no tokens, `unparsed`: it could not be read. `duplicate` is not journaled."""
+    """What is known of it; `no_usage`: it told no tokens, `unparsed`: it could not be read.
+    `duplicate` is not journaled."""
     started: float
     """When the request had been sent: `ttft_ms` and `duration_ms` count from here."""
     ended: float
@@ -284,8 +320,8 @@ class Call(NamedTuple):
     cost_usd: float | None = None
     """What the call cost; null: unknown."""
     cost_source: str | None = None
-    """`provider` (the response states it), `override` (a price file of yours), `overlay` (our dated corrections), `prices`
-    (genai-prices), `local` (a server of your own: 0); null: unpriced."""
+    """`provider` (the response states it), `override` (a price file of yours), `overlay` (our dated
+    corrections), `prices` (genai-prices), `local` (a server of your own: 0); null: unpriced."""
     cost_approximate: bool = False
     """The price rule or the counts are known to be inexact."""
     list_cost_usd: float | None = None
@@ -303,7 +339,8 @@ class Call(NamedTuple):
     cache_miss_reason: str | None = None
     """As the provider says it: `tools_changed`, `model_changed`, `previous_message_not_found`..."""
     cache_missed_tokens: int | None = None
-    """Its estimate of the input that the cache would have held: a magnitude, not what was billed."""
+    """Its estimate of the input that the cache would have held: a magnitude, not what was
+    billed."""
     ttft_ms: float | None = None
     """Milliseconds to the first content."""
     duration_ms: float | None = None
@@ -313,11 +350,13 @@ class Call(NamedTuple):
     response_bytes: int | None = None
     """Of the response's body, as on the wire."""
     pending: bool = False
-    """A background response that is still being made; its end will be a call, this is none. Not journaled."""
+    """A background response that is still being made; its end will be a call, this is none. Not
+    journaled."""
     usage: Usage = NO_USAGE
     attribution: Attribution = NOBODY
     parts: tuple[Part, ...] = ()
-    """Only where more than one model or kind was billed (compaction, an advisor, an image tool); the call is their sum."""
+    """Only where more than one model or kind was billed (compaction, an advisor, an image tool);
+    the call is their sum."""
     limits: tuple[LimitReading, ...] = ()
     """Limit windows that the response told."""
 
@@ -325,7 +364,10 @@ class Call(NamedTuple):
         """This call with its cost, its parts' costs and the coverage that follows."""
         parts = self.parts
         if cost.parts:
-            parts = tuple(dataclasses.replace(part, cost_usd=usd) for part, usd in zip(parts, cost.parts, strict=True))
+            parts = tuple(
+                dataclasses.replace(part, cost_usd=usd)
+                for part, usd in zip(parts, cost.parts, strict=True)
+            )
         coverage = self.coverage
         if coverage in ("priced", "unpriced"):
             coverage = "unpriced" if cost.source is None else "priced"
@@ -340,7 +382,8 @@ class Call(NamedTuple):
 
 
 def milliseconds(seconds: float) -> int:
-    """A time in whole milliseconds, cut off after its microseconds were rounded: what the journal knows of it."""
+    """A time in whole milliseconds, cut off after its microseconds were rounded: what the journal
+    knows of it."""
     return round(seconds * 1e6) // 1000
 
 

@@ -1,8 +1,10 @@
-"""What others wrote, without what is nobody's business: errors echo keys (`Invalid API key: sk-..`) and prompts (`input_value=..`).
+"""What others wrote, without what is nobody's business: errors echo keys (`Invalid API key: sk-..`)
+and prompts (`input_value=..`).
 
-Nothing here knows a secret when it sees one. So `redact` takes out what looks like a credential, queries of URLs, what validators
-repeat of the request, and long quotations; and `without_echo`, where the request is at hand, what the request itself said. What is
-left still tells one error from another.
+Nothing here knows a secret when it sees one. So `redact` takes out what looks like a credential,
+queries of URLs, what validators repeat of the request, and long quotations; and `without_echo`,
+where the request is at hand, what the request itself said. What is left still tells one error from
+another.
 """
 
 from __future__ import annotations
@@ -15,29 +17,35 @@ GONE = "[…]"
 """Stands where something was taken out."""
 
 LOOKED_AT = 2048
-"""Characters of a message that are looked at: ten times what is kept, so that what is kept was redacted with what follows it."""
+"""Characters of a message that are looked at: ten times what is kept, so that what is kept was
+redacted with what follows it."""
 
 KEY_LENGTH = 20
-"""Letters and digits mixed for this long are a credential or an id; issued keys have 20 (AWS) and more."""
+"""Letters and digits mixed for this long are a credential or an id; issued keys have 20 (AWS) and
+more."""
 
 QUOTE_LENGTH = 32
 """Longest quotation that is kept: names of models and parameters are shorter, or have no blanks."""
 
 ECHO_LENGTH = 32
-"""Characters that an error and a long request have in common by more than chance: `Please try again in` is shorter."""
+"""Characters that an error and a long request have in common by more than chance: `Please try again
+in` is shorter."""
 SHORT_ECHO_LENGTH = 12
 """The same for a short request."""
 SHORT_REQUEST = 4096
 """Characters of a short request: a question, not a codebase."""
 REQUEST_LOOKED_AT = 256 * 1024
-"""Characters of a request that are searched for what an error repeats; a phrase takes some 20 microseconds there."""
+"""Characters of a request that are searched for what an error repeats; a phrase takes some 20
+microseconds there."""
 REQUEST_NODES = 16_384
 """JSON values of a request that are looked at for its texts: a long session has some thousands."""
 SECRET_LENGTH = 6
-"""Shorter credentials (`none`, `dummy`) are words; longer ones are taken out wherever they stand."""
+"""Shorter credentials (`none`, `dummy`) are words; longer ones are taken out wherever they
+stand."""
 
 _KNOWN_KEY = re.compile(
-    r"\b(?=[abcefghknprstxy])"  # the letters that these begin with: most places in a text are passed over at once
+    # the letters that these begin with: most places in a text are passed over at once
+    r"\b(?=[abcefghknprstxy])"
     r"(?:Bearer\s+\S+"
     r"|eyJ[\w-]{8,}(?:\.[\w-]*)*"  # JSON web tokens
     r"|(?:sk|pk|rk|gsk|xai|pplx|hf|csk|nvapi|tgp|fw|r8|gh[opsu]|github_pat|glpat|xox[abps])[-_](?=[\w-]*[\d*]|[\w-]{20})[\w.*-]+"
@@ -49,14 +57,21 @@ _KNOWN_KEY = re.compile(
 _RUN = re.compile(rf"[A-Za-z0-9_+/=-]{{{KEY_LENGTH},}}(?:\.[A-Za-z0-9_+/=-]+)*")
 """What a key may be; some are an id, a dot and the secret."""
 _QUERY = re.compile(r"(/[^\s?'\"`]*)\?[^\s'\"`]+")
-_WORD = re.compile(r"[A-Za-z]{0,14}|\d{1,8}|[A-Za-z]{0,8}\d{1,3}[A-Za-z]{0,2}|\d{1,2}x\d{1,3}[A-Za-z]")
-"""What names are made of, between their hyphens and slashes: `Instruct`, `20250929`, `llama3`, `70B`, `8x22b`."""
+_WORD = re.compile(
+    r"[A-Za-z]{0,14}|\d{1,8}|[A-Za-z]{0,8}\d{1,3}[A-Za-z]{0,2}|\d{1,2}x\d{1,3}[A-Za-z]"
+)
+"""What names are made of, between their hyphens and slashes: `Instruct`, `20250929`, `llama3`,
+`70B`, `8x22b`."""
 _USER_IN_URL = re.compile(r"://[^/\s@]+@")
 _ECHO = re.compile(
-    r"\binput(?:_value)?\s*=|\bgot:|['\"](?:input(?:_value)?|content|text|prompt|messages|parts)['\"]\s*:", re.IGNORECASE
+    r"\binput(?:_value)?\s*=|\bgot:|['\"](?:input(?:_value)?|content|text|prompt|messages|parts)['\"]\s*:",
+    re.IGNORECASE,
 )
-"""Where validators begin to repeat what they were given (pydantic, FastAPI, zod), or a request begins that was repeated whole."""
-_QUOTATION = re.compile(r"(?<!\w)(?:(['\"`]).*?(?:\1(?!\w)|$)|[\u201c\u2018\xab][^\u201d\u2019\xbb]*[\u201d\u2019\xbb]?)")
+"""Where validators begin to repeat what they were given (pydantic, FastAPI, zod), or a request
+begins that was repeated whole."""
+_QUOTATION = re.compile(
+    r"(?<!\w)(?:(['\"`]).*?(?:\1(?!\w)|$)|[\u201c\u2018\xab][^\u201d\u2019\xbb]*[\u201d\u2019\xbb]?)"
+)
 """An apostrophe opens none; what is not closed goes to the end."""
 _WORD_START = re.compile(r"(?<!\w)\w")
 _CLOSING = "'\"`\u201d\u2019\xbb"
@@ -67,7 +82,9 @@ def redact(message: str) -> str:
     seen = message[:LOOKED_AT]
     if len(message) > LOOKED_AT:  # half a key does not look like one
         seen = seen.rpartition(" ")[0]
-    line = " ".join("".join(character if character.isprintable() else " " for character in seen).split())
+    line = " ".join(
+        "".join(character if character.isprintable() else " " for character in seen).split()
+    )
     if echo := _ECHO.search(line):
         line = line[: echo.end()] + GONE
     line = _QUOTATION.sub(_shorten, line)
@@ -76,16 +93,26 @@ def redact(message: str) -> str:
 
 
 def without_echo(message: str, request: Any, secret: str) -> str:
-    """A redacted message without the credential of the request it answers, and without phrases of that request's JSON body."""
+    """A redacted message without the credential of the request it answers, and without phrases of
+    that request's JSON body."""
     if len(secret) >= SECRET_LENGTH:
         message = message.replace(secret, GONE)
-        cut = next((n for n in range(len(secret) - 1, SECRET_LENGTH - 1, -1) if message.endswith(secret[:n])), 0)
+        cut = next(
+            (
+                n
+                for n in range(len(secret) - 1, SECRET_LENGTH - 1, -1)
+                if message.endswith(secret[:n])
+            ),
+            0,
+        )
         message = message[: len(message) - cut] + GONE if cut else message
     if len(message) < SHORT_ECHO_LENGTH:
         return message
     said = " ".join(_texts(request).split())
     kept, copied = [], 0
-    for start, end in _echoes(message, said, SHORT_ECHO_LENGTH if len(said) < SHORT_REQUEST else ECHO_LENGTH):
+    for start, end in _echoes(
+        message, said, SHORT_ECHO_LENGTH if len(said) < SHORT_REQUEST else ECHO_LENGTH
+    ):
         kept += [message[copied:start], GONE]
         copied = end
     return "".join([*kept, message[copied:]])
@@ -108,7 +135,8 @@ def _texts(value: Any) -> str:
 
 
 def _echoes(message: str, request: str, least: int) -> Iterator[tuple[int, int]]:
-    """Where phrases of at least two words stand in the message that stand in the request too, each as long as possible."""
+    """Where phrases of at least two words stand in the message that stand in the request too, each
+    as long as possible."""
     end = 0
     for word in _WORD_START.finditer(message):
         start = word.start()
@@ -140,7 +168,8 @@ def looks_like_key(text: str) -> bool:
 
 
 def _shorten(quotation: re.Match[str]) -> str:
-    """Short quotations stay, and so do names, which have no blanks; keys among them are looked for later."""
+    """Short quotations stay, and so do names, which have no blanks; keys among them are looked for
+    later."""
     quoted = quotation[0]
     if len(quoted) <= QUOTE_LENGTH + 2 or " " not in quoted:
         return quoted
@@ -148,7 +177,8 @@ def _shorten(quotation: re.Match[str]) -> str:
 
 
 def _is_mixed(run: str) -> bool:
-    """Whether part of a long run is no chain of words and numbers, as names of models are, but letters and digits as they fall."""
+    """Whether part of a long run is no chain of words and numbers, as names of models are, but
+    letters and digits as they fall."""
     return any(_is_as_it_falls(part) for part in run.split(".") if len(part) >= KEY_LENGTH)
 
 

@@ -1,8 +1,9 @@
 """The record: a call as one JSON object, the contract of the journal: docs/record.md.
 
-A record is a `Call` laid flat: the schema, the call's own fields, those of its usage, `total_tokens`, those of its attribution, its
-parts and its limits, under the names they have there. Adding a field is free; renaming one or changing a meaning is a new `SCHEMA`.
-What is unknown is absent, never 0.
+A record is a `Call` laid flat: the schema, the call's own fields, those of its usage,
+`total_tokens`, those of its attribution, its parts and its limits, under the names they have there.
+Adding a field is free; renaming one or changing a meaning is a new `SCHEMA`. What is unknown is
+absent, never 0.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _ALWAYS: dict[str, Callable[[], Any]] = {
     "cost_usd": lambda: None,
     "cost_source": lambda: None,
 }
-"""What is written even if it is the default: how a call was answered, billed and priced. A factory's value is not left out."""
+"""What is written even if it is the default: how a call was answered, billed and priced. A
+factory's value is not left out."""
 
 _CLOCK = Annotated[float, msgspec.Meta(ge=-LAST_SECOND, le=LAST_SECOND)] | None
 """Seconds that a calendar can show: what is computed with others could not be shown."""
@@ -41,7 +43,9 @@ _CLOCK = Annotated[float, msgspec.Meta(ge=-LAST_SECOND, le=LAST_SECOND)] | None
 _Field = tuple[str, Any] | tuple[str, Any, Any]
 
 
-def _fields_of(kind: type[tuple[Any, ...]], names: tuple[str, ...], defaults: Mapping[str, Any]) -> list[_Field]:
+def _fields_of(
+    kind: type[tuple[Any, ...]], names: tuple[str, ...], defaults: Mapping[str, Any]
+) -> list[_Field]:
     hints = get_type_hints(kind)
     return [_field(name, hints[name], defaults) for name in names]
 
@@ -59,7 +63,10 @@ _ATTRIBUTED = tuple(name for name in Attribution._fields if name != "billing")
 """Where a call's billing stands, it is the call's."""
 
 _LimitRecord = msgspec.defstruct(
-    "LimitRecord", _fields_of(LimitReading, LimitReading._fields, LimitReading._field_defaults), omit_defaults=True, gc=False
+    "LimitRecord",
+    _fields_of(LimitReading, LimitReading._fields, LimitReading._field_defaults),
+    omit_defaults=True,
+    gc=False,
 )
 _Record = msgspec.defstruct(
     "Record",
@@ -88,7 +95,8 @@ _decoder = msgspec.json.Decoder(_Record)
 
 
 def to_line(call: Call) -> bytes:
-    """One line of the journal, newline included. Raises ValueError where a text has no UTF-8 or a time no date."""
+    """One line of the journal, newline included. Raises ValueError where a text has no UTF-8 or a
+    time no date."""
     return _encoder.encode(_laid_flat(call)) + b"\n"
 
 
@@ -104,12 +112,19 @@ def _laid_flat(call: Call) -> msgspec.Struct:
         own[at] = rfc3339(own[at])
     usage = call.usage
     *who, _ = call.attribution
-    parts, limits = [_part_fields(part) for part in call.parts], [_LimitRecord(*limit) for limit in call.limits]
+    parts, limits = (
+        [_part_fields(part) for part in call.parts],
+        [_LimitRecord(*limit) for limit in call.limits],
+    )
     return _Record(SCHEMA, *own, *usage, usage.total_tokens, *who, parts, limits)
 
 
 def _part_fields(part: Part) -> dict[str, Any]:
-    known = {name: value for name, value in zip(USAGE_FIELDS, part.usage, strict=True) if value is not None}
+    known = {
+        name: value
+        for name, value in zip(USAGE_FIELDS, part.usage, strict=True)
+        if value is not None
+    }
     if (total := part.usage.total_tokens) is not None:
         known["total_tokens"] = total
     return {"kind": part.kind, "model": part.model, **known, "cost_usd": part.cost_usd}

@@ -1,4 +1,5 @@
-"""Loaded into mitmdump: has the addon's hooks and does nothing in them. What this costs, every addon costs."""
+"""Loaded into mitmdump: has the addon's hooks and does nothing in them. What this costs, every
+addon costs."""
 
 from collections.abc import Sequence
 
@@ -11,7 +12,9 @@ def requestheaders(flow: http.HTTPFlow) -> None:
 
 def responseheaders(flow: http.HTTPFlow) -> None:
     """Let event streams pass, through a callable."""
-    if flow.response is not None and flow.response.headers.get("content-type", "").startswith("text/event-stream"):
+    if flow.response is not None and flow.response.headers.get("content-type", "").startswith(
+        "text/event-stream"
+    ):
         flow.response.stream = lambda data: data
 
 

@@ -1,7 +1,8 @@
-"""Loaded into mitmdump: notes for how long its event loop was held, as a timer of a millisecond sees it.
+"""Loaded into mitmdump: notes for how long its event loop was held, as a timer of a millisecond
+sees it.
 
-A hold counts with the CPU time that mitmdump itself spent in it, in any thread (one that parses JSON keeps the interpreter's
-lock): what neighbours on the machine take is not its fault.
+A hold counts with the CPU time that mitmdump itself spent in it, in any thread (one that parses
+JSON keeps the interpreter's lock): what neighbours on the machine take is not its fault.
 """
 
 import asyncio

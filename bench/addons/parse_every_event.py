@@ -1,4 +1,5 @@
-"""Loaded into mitmdump: finds the usage in the plain way, by parsing every event and every body. For orientation."""
+"""Loaded into mitmdump: finds the usage in the plain way, by parsing every event and every body.
+For orientation."""
 
 import orjson
 from mitmproxy import http
@@ -8,7 +9,9 @@ usages: list[object] = []
 
 def responseheaders(flow: http.HTTPFlow) -> None:
     """Read event streams as they pass."""
-    if flow.response is not None and flow.response.headers.get("content-type", "").startswith("text/event-stream"):
+    if flow.response is not None and flow.response.headers.get("content-type", "").startswith(
+        "text/event-stream"
+    ):
         flow.response.stream = parse
 
 
@@ -22,4 +25,9 @@ def parse(data: bytes) -> bytes:
 def response(flow: http.HTTPFlow) -> None:
     """Every whole body."""
     if flow.response is not None and flow.response.raw_content and flow.request.raw_content:
-        usages.append((orjson.loads(flow.request.raw_content)["model"], orjson.loads(flow.response.raw_content)["usage"]))
+        usages.append(
+            (
+                orjson.loads(flow.request.raw_content)["model"],
+                orjson.loads(flow.response.raw_content)["usage"],
+            )
+        )

@@ -1,4 +1,5 @@
-"""`llmtally doctor` on set-ups that are broken one way each: it names the trouble, and the command it gives cures it."""
+"""`llmtally doctor` on set-ups that are broken one way each: it names the trouble, and the command
+it gives cures it."""
 
 from __future__ import annotations
 
@@ -67,7 +68,9 @@ class Patient:
             **{
                 name: value
                 for name, value in os.environ.items()
-                if name not in PROXY_VARIABLES and not name.startswith(CERTIFICATES) and not name.endswith("BASE_URL")
+                if name not in PROXY_VARIABLES
+                and not name.startswith(CERTIFICATES)
+                and not name.endswith("BASE_URL")
             },
             "HOME": str(home),
             "PATH": f"{programs}:{os.environ['PATH']}",
@@ -88,7 +91,10 @@ class Patient:
 
     def examined(self, before: str = "", *, probe: bool = False) -> tuple[int, Findings]:
         """What doctor finds in a shell in which something was typed before."""
-        doctor = f"llmtally doctor --json --confdir {shlex.quote(str(self.confdir))} {'--probe' if probe else '--no-probe'}"
+        doctor = (
+            f"llmtally doctor --json --confdir {shlex.quote(str(self.confdir))} "
+            f"{'--probe' if probe else '--no-probe'}"
+        )
         done = self.shell(f"{before}\n{doctor}")
         assert "Traceback" not in done.stderr, done.stderr
         found: Findings = {}
@@ -99,7 +105,9 @@ class Patient:
     def broken(self, check: str, before: str = "", *, probe: bool = False) -> dict[str, Any]:
         """The one thing that is broken."""
         code, found = self.examined(before, probe=probe)
-        broken = [finding for each in found.values() for finding in each if finding["level"] == "broken"]
+        broken = [
+            finding for each in found.values() for finding in each if finding["level"] == "broken"
+        ]
         assert [finding["check"] for finding in broken] == [check], broken
         assert code == 1
         return broken[0]
@@ -141,14 +149,16 @@ def test_in_good_health(patient: Patient) -> None:
     code, found = patient.examined(probe=True)
 
     assert code == 0, found
-    assert [found[name][0]["level"] for name in ("python", "mitmproxy", "directory", "lines", "clock", "authority", "probe")] == [
-        "ok"
-    ] * 7
+    assert [
+        found[name][0]["level"]
+        for name in ("python", "mitmproxy", "directory", "lines", "clock", "authority", "probe")
+    ] == ["ok"] * 7
     assert len(list(patient.directory.glob("usage-*"))) == 1
 
 
 def test_the_very_first_time(patient: Patient) -> None:
-    """Before anything was started there is nothing, and that is no trouble; the cure for a missing authority makes it."""
+    """Before anything was started there is nothing, and that is no trouble; the cure for a missing
+    authority makes it."""
     patient.shell(f"rm -r {patient.directory} {patient.confdir}")
 
     code, found = patient.examined()
@@ -170,7 +180,9 @@ def test_the_directory_is_a_file(patient: Patient) -> None:
 
 def test_the_authority_is_garbage(patient: Patient) -> None:
     """A file that holds no certificate is trusted by nobody."""
-    (patient.confdir / "mitmproxy-ca-cert.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    (patient.confdir / "mitmproxy-ca-cert.pem").write_text(
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+    )
 
     patient.cured(patient.broken("authority"), probe=True)
 
@@ -185,7 +197,9 @@ def test_the_authority_is_not_the_one_in_use(patient: Patient) -> None:
 def test_the_authority_has_expired(patient: Patient) -> None:
     """It is as good as none."""
     _write_authority(patient.confdir / "mitmproxy-ca.pem", days=-1)
-    certificate = (patient.confdir / "mitmproxy-ca.pem").read_text().partition("-----BEGIN CERTIFICATE")
+    certificate = (
+        (patient.confdir / "mitmproxy-ca.pem").read_text().partition("-----BEGIN CERTIFICATE")
+    )
     (patient.confdir / "mitmproxy-ca-cert.pem").write_text("".join(certificate[1:]))
 
     finding = patient.broken("authority")
@@ -215,7 +229,9 @@ def test_the_proxy_is_gone(patient: Patient, a_free_port: int) -> None:
 
 def test_another_program_has_the_port(patient: Patient, a_server: int) -> None:
     """A proxy that is none of ours counts nothing."""
-    before = f"export HTTPS_PROXY=http://localhost:{a_server} https_proxy=http://localhost:{a_server}"
+    before = (
+        f"export HTTPS_PROXY=http://localhost:{a_server} https_proxy=http://localhost:{a_server}"
+    )
 
     patient.cured(patient.broken("environment", before), before)
 
@@ -255,8 +271,15 @@ class Led(Patient):
         self.directory = proxy.usage_dir
         self.confdir = proxy.ca.parent
         self.environment["LLMTALLY_DIR"] = str(proxy.usage_dir)
-        self.environment |= {name: str(proxy.ca) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")}
-        self.environment |= {"HTTPS_PROXY": proxy.url, "https_proxy": proxy.url, "NO_PROXY": "localhost,127.0.0.1"}
+        self.environment |= {
+            name: str(proxy.ca)
+            for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+        }
+        self.environment |= {
+            "HTTPS_PROXY": proxy.url,
+            "https_proxy": proxy.url,
+            "NO_PROXY": "localhost,127.0.0.1",
+        }
 
 
 @pytest.fixture
@@ -296,7 +319,10 @@ def test_a_companys_roots_lack_the_authority(led: Led) -> None:
 
     led.cured(finding, before)
     bundle = shlex.split(finding["cure"])[1].partition("=")[2]
-    assert company.read_text().partition("-----BEGIN CERTIFICATE")[2].strip() in Path(bundle).read_text()
+    assert (
+        company.read_text().partition("-----BEGIN CERTIFICATE")[2].strip()
+        in Path(bundle).read_text()
+    )
 
 
 @pytest.mark.parametrize("entry", ["*", ".anthropic.com", "api.openai.com"])
@@ -325,7 +351,9 @@ def test_mitmproxy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: str) -> str:
         raise metadata.PackageNotFoundError
 
-    setting = Setting(Path("/nowhere"), Path("/nowhere"), {"PATH": ""}, time.time(), Path("/nowhere"))
+    setting = Setting(
+        Path("/nowhere"), Path("/nowhere"), {"PATH": ""}, time.time(), Path("/nowhere")
+    )
     monkeypatch.setattr(metadata, "version", missing)
     found = {each.check: each for each in programs.examine(setting)}
 
@@ -337,25 +365,36 @@ def test_mitmproxy_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_mitmproxy_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compared by number, not as text."""
-    setting = Setting(Path("/nowhere"), Path("/nowhere"), {"PATH": ""}, time.time(), Path("/nowhere"))
+    setting = Setting(
+        Path("/nowhere"), Path("/nowhere"), {"PATH": ""}, time.time(), Path("/nowhere")
+    )
     levels = {}
     for version in ("9.0.1", "11.0.1", "11.0.2", "12.2.3"):
         monkeypatch.setattr(metadata, "version", lambda _, version=version: version)
-        levels[version] = next(each.level for each in programs.examine(setting) if each.check == "mitmproxy")
+        levels[version] = next(
+            each.level for each in programs.examine(setting) if each.check == "mitmproxy"
+        )
 
     assert levels == {"9.0.1": "broken", "11.0.1": "broken", "11.0.2": "ok", "12.2.3": "ok"}
 
 
 @pytest.mark.parametrize(
     ("version", "told", "level"),
-    [("v22.20.9", {}, "note"), ("v24.0.0", {}, "note"), ("v24.0.0", {"NODE_USE_ENV_PROXY": "1"}, "ok"), ("", {}, "note")],
+    [
+        ("v22.20.9", {}, "note"),
+        ("v24.0.0", {}, "note"),
+        ("v24.0.0", {"NODE_USE_ENV_PROXY": "1"}, "ok"),
+        ("", {}, "note"),
+    ],
 )
 def test_node_goes_past(tmp_path: Path, version: str, told: dict[str, str], level: str) -> None:
     """Its own fetch does so if it is old, and if nobody tells it not to; `llmtally run` does."""
     (tmp_path / "node").write_text(f"#!/bin/sh\necho {version}\n")
     (tmp_path / "node").chmod(0o755)
     led = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "HTTPS_PROXY": "http://127.0.0.1:8080"}
-    setting = Setting(Path("/nowhere"), Path("/nowhere"), {**led, **told}, time.time(), Path("/nowhere"))
+    setting = Setting(
+        Path("/nowhere"), Path("/nowhere"), {**led, **told}, time.time(), Path("/nowhere")
+    )
 
     assert [each.level for each in programs.examine(setting) if each.check == "node"] == [level]
 
@@ -378,7 +417,10 @@ def test_answers_that_could_not_be_read(patient: Patient) -> None:
 
 def test_calls_without_a_price(patient: Patient) -> None:
     """The model is named, and the cure begins a price file for it."""
-    write(patient.directory, [a_call(time.time(), coverage="unpriced", cost_usd=None, model="new-model")])
+    write(
+        patient.directory,
+        [a_call(time.time(), coverage="unpriced", cost_usd=None, model="new-model")],
+    )
 
     code, found = patient.examined()
     finding = found["unpriced"][0]
@@ -386,18 +428,23 @@ def test_calls_without_a_price(patient: Patient) -> None:
 
     assert (code, finding["level"]) == (0, "note")
     assert "anthropic/new-model" in finding["text"]
-    assert json.loads((patient.home / "llmtally-prices.json").read_text()).keys() == {"anthropic/new-model"}
+    assert json.loads((patient.home / "llmtally-prices.json").read_text()).keys() == {
+        "anthropic/new-model"
+    }
 
 
 def test_a_model_with_a_name_that_is_a_command(patient: Patient) -> None:
-    """Whoever answers a call can name its model as he likes: the cure that is copied into a shell quotes it, whole."""
+    """Whoever answers a call can name its model as he likes: the cure that is copied into a shell
+    quotes it, whole."""
     model = "x'; touch owned; echo '" + "y" * 60
     write(patient.directory, [a_call(time.time(), coverage="unpriced", cost_usd=None, model=model)])
 
     patient.shell(patient.examined()[1]["unpriced"][0]["cure"])
 
     assert not (patient.home / "owned").exists()
-    assert json.loads((patient.home / "llmtally-prices.json").read_text()).keys() == {f"anthropic/{model}"}
+    assert json.loads((patient.home / "llmtally-prices.json").read_text()).keys() == {
+        f"anthropic/{model}"
+    }
 
 
 def test_lines_are_looked_at_though_others_can_read_them(patient: Patient) -> None:
@@ -414,8 +461,16 @@ def test_lines_are_looked_at_though_others_can_read_them(patient: Patient) -> No
 
 def test_clients_that_go_past(led: Led, shared_proxy: Proxy) -> None:
     """A client that does not trust the authority is refused, counted and found."""
-    ask = ["curl", "-sS", "-x", led.environment["HTTPS_PROXY"], "https://api.anthropic.com/v1/messages"]
-    environment = {name: value for name, value in led.environment.items() if not name.startswith("SSL")}
+    ask = [
+        "curl",
+        "-sS",
+        "-x",
+        led.environment["HTTPS_PROXY"],
+        "https://api.anthropic.com/v1/messages",
+    ]
+    environment = {
+        name: value for name, value in led.environment.items() if not name.startswith("SSL")
+    }
     assert subprocess.run(ask, env=environment, capture_output=True, check=False).returncode == 60
     deadline = time.monotonic() + DEADLINE
     status = led.directory / "status.json"
@@ -428,7 +483,8 @@ def test_clients_that_go_past(led: Led, shared_proxy: Proxy) -> None:
 
 @pytest.mark.parametrize(("days_ago", "level"), [(0, "broken"), (10, "ok")])
 def test_those_that_went_past_on_another_day(tmp_path: Path, days_ago: int, level: str) -> None:
-    """The state file of a proxy that has ended tells of the day on which it was written, and of no later one."""
+    """The state file of a proxy that has ended tells of the day on which it was written, and of no
+    later one."""
     now = time.time()
     status = tmp_path / "status.json"
     status.write_text('{"coverage": {"bypassed": 3}}')
@@ -468,18 +524,29 @@ def test_a_proxy_that_does_not_answer(patient: Patient, a_free_port: int) -> Non
 def _announce(patient: Patient, process: subprocess.Popen[bytes], port: int) -> None:
     presence.announce(
         patient.directory,
-        Presence(pid=process.pid, version="1", listens=(("regular", "127.0.0.1", port),), confdir="", intercept="all"),
+        Presence(
+            pid=process.pid,
+            version="1",
+            listens=(("regular", "127.0.0.1", port),),
+            confdir="",
+            intercept="all",
+        ),
     )
 
 
 def test_as_people_read_it(patient: Patient, a_free_port: int) -> None:
     """The trouble, and the command under it; no colour in a pipe."""
     done = patient.shell(
-        f"export HTTPS_PROXY=http://127.0.0.1:{a_free_port}\nllmtally doctor --no-probe --confdir {patient.confdir}"
+        f"export HTTPS_PROXY=http://127.0.0.1:{a_free_port}\nllmtally doctor --no-probe "
+        f"--confdir {patient.confdir}"
     )
 
     lines = done.stdout.splitlines()
-    at = next(number for number, line in enumerate(lines) if line.startswith("BROKEN  HTTPS_PROXY leads to"))
+    at = next(
+        number
+        for number, line in enumerate(lines)
+        if line.startswith("BROKEN  HTTPS_PROXY leads to")
+    )
     assert lines[at + 1] == "        $ unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy"
     assert (done.returncode, done.stderr) == (1, "1 broken.\n")
     assert "\x1b" not in done.stdout
@@ -487,7 +554,10 @@ def test_as_people_read_it(patient: Patient, a_free_port: int) -> None:
 
 def test_help() -> None:
     """It says where to type it, which matters: the environment is that shell's."""
-    assert "in the shell that starts the client" in CliRunner().invoke(cli.main, ["doctor", "--help"]).output
+    assert (
+        "in the shell that starts the client"
+        in CliRunner().invoke(cli.main, ["doctor", "--help"]).output
+    )
 
 
 def _write_authority(path: Path, *, days: int) -> None:
@@ -506,6 +576,8 @@ def _write_authority(path: Path, *, days: int) -> None:
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.TraditionalOpenSSL,
+        serialization.NoEncryption(),
     )
     path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))

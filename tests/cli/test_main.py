@@ -37,8 +37,11 @@ def test_the_addon_is_found_in_a_checkout() -> None:
     assert "addons = [" in path.read_text()
 
 
-def test_the_addon_is_found_in_an_installed_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A wheel holds the file in a folder of its own, because mitmproxy puts that folder on sys.path."""
+def test_the_addon_is_found_in_an_installed_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wheel holds the file in a folder of its own, because mitmproxy puts that folder on
+    sys.path."""
     door = tmp_path / "llmtally" / "door" / "usage.py"
     door.parent.mkdir(parents=True)
     door.touch()
@@ -60,14 +63,24 @@ def test_both_names_are_the_same_command() -> None:
     assert said.stdout.split()[-1] == __version__
 
 
-def run(*arguments: str, env: dict[str, str] | None = None, standard_input: str | None = None) -> Result:
+def run(
+    *arguments: str, env: dict[str, str] | None = None, standard_input: str | None = None
+) -> Result:
     return separating_runner(env).invoke(cli.main, arguments, input=standard_input)
 
 
 def started(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own."""
     command = [sys.executable, "-m", "llmtally", *arguments]
-    return subprocess.run(command, cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False, **options)
+    return subprocess.run(
+        command,
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        **options,
+    )
 
 
 @pytest.fixture
@@ -88,12 +101,24 @@ def test_every_command_is_found() -> None:
     """The table of commands names modules that exist, and the help lists all with what they do."""
     said = run("--help")
 
-    modules = {path.relative_to(PACKAGE / "cli").with_suffix("") for path in (PACKAGE / "cli").rglob("*.py")}
-    commands = {path for path in modules if "\ndef command(" in (PACKAGE / "cli" / path).with_suffix(".py").read_text()}
+    modules = {
+        path.relative_to(PACKAGE / "cli").with_suffix("")
+        for path in (PACKAGE / "cli").rglob("*.py")
+    }
+    commands = {
+        path
+        for path in modules
+        if "\ndef command(" in (PACKAGE / "cli" / path).with_suffix(".py").read_text()
+    }
 
-    assert {module.removeprefix(".").replace(".", "/") for module in cli.COMMANDS.values()} == set(map(str, commands))
+    assert {module.removeprefix(".").replace(".", "/") for module in cli.COMMANDS.values()} == set(
+        map(str, commands)
+    )
     assert said.exit_code == 0
-    assert all(re.search(rf"^  {name} +\S", said.stdout, re.MULTILINE) for name in (*cli.COMMANDS, "addon-path"))
+    assert all(
+        re.search(rf"^  {name} +\S", said.stdout, re.MULTILINE)
+        for name in (*cli.COMMANDS, "addon-path")
+    )
 
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
@@ -105,7 +130,9 @@ def test_help_teaches(name: str) -> None:
 @pytest.mark.parametrize("name", ["", *cli.COMMANDS, "addon-path"])
 def test_help_fits(name: str) -> None:
     """In 80 columns no line is broken in the middle of a word."""
-    said = CliRunner().invoke(cli.main, [*name.split(), "--help"], terminal_width=80, prog_name="llmtally")
+    said = CliRunner().invoke(
+        cli.main, [*name.split(), "--help"], terminal_width=80, prog_name="llmtally"
+    )
 
     assert [line for line in said.output.splitlines() if len(line) > 80] == []
 
@@ -114,7 +141,10 @@ def test_a_slip_of_the_pen() -> None:
     """The command that was meant is named."""
     said = run("rapport")
 
-    assert (said.exit_code, said.stderr.splitlines()[-1]) == (2, "Error: No such command 'rapport'. Did you mean 'report'?")
+    assert (said.exit_code, said.stderr.splitlines()[-1]) == (
+        2,
+        "Error: No such command 'rapport'. Did you mean 'report'?",
+    )
     assert run("xyzzy").stderr.splitlines()[-1] == "Error: No such command 'xyzzy'."
 
 
@@ -144,48 +174,90 @@ def test_report(directory: Path) -> None:
 
 def test_report_json(directory: Path) -> None:
     """All there is to know, for programs."""
-    said = json.loads(run("report", "model", "--dir", str(directory), "--json", "--limit", "1").stdout)
+    said = json.loads(
+        run("report", "model", "--dir", str(directory), "--json", "--limit", "1").stdout
+    )
 
-    assert [(row["provider"], row["model"]) for row in said["rows"]] == [("anthropic", "claude-haiku-4-5")]
-    assert (said["totals"]["calls"], said["totals"]["spent_usd"], said["totals"]["api_value_usd"]) == (3, 1.25, 4.0)
+    assert [(row["provider"], row["model"]) for row in said["rows"]] == [
+        ("anthropic", "claude-haiku-4-5")
+    ]
+    assert (
+        said["totals"]["calls"],
+        said["totals"]["spent_usd"],
+        said["totals"]["api_value_usd"],
+    ) == (3, 1.25, 4.0)
     assert said["unpriced_models"] == ["anthropic/new-model"]
-    assert said["damaged"] == {"count": 1, "lines": [{"file": "usage-2026-11-20.jsonl", "line": 4, "reason": "not JSON"}]}
+    assert said["damaged"] == {
+        "count": 1,
+        "lines": [{"file": "usage-2026-11-20.jsonl", "line": 4, "reason": "not JSON"}],
+    }
     assert said["warmups"] == 1
 
 
 def test_what_is_unknown_is_not_nothing(directory: Path) -> None:
-    """Calls without a known cost are no free ones, and where some have one their sum is no whole."""
+    """Calls without a known cost are no free ones, and where some have one their sum is no
+    whole."""
     said = run("report", "model", "--dir", str(directory), "--timezone", "UTC")
-    rows = {line.split()[1]: line.split()[-3:] for line in said.stdout.splitlines() if line.startswith("anthropic")}
+    rows = {
+        line.split()[1]: line.split()[-3:]
+        for line in said.stdout.splitlines()
+        if line.startswith("anthropic")
+    }
 
     assert rows["new-model"] == ["-", "-", "1"]
     assert rows["claude-opus-4-8"] == ["$1.2500", "$0.0000", "0"]
 
 
 def test_a_session_is_told_from_others(tmp_path: Path) -> None:
-    """By who and where it was, and when. Calls without a session are of many, so none of them is named."""
+    """By who and where it was, and when. Calls without a session are of many, so none of them is
+    named."""
     codex = a_call(NOON + 60, attribution=Attribution(session="0b1c2d3e", client="codex"))
     nobody = a_call(attribution=Attribution(client="gemini-cli", project="/home/me/notes"))
     directory = write(tmp_path / "journal", [a_call(), codex, nobody])
-    said = run("report", "session", "--dir", str(directory), "--timezone", "Asia/Tokyo", "--sort", "name")
+    said = run(
+        "report", "session", "--dir", str(directory), "--timezone", "Asia/Tokyo", "--sort", "name"
+    )
 
-    assert said.stdout.splitlines()[3].split()[:6] == ["0b1c2d3e", "codex", "-", "11-20", "21:01", "1"]
-    assert said.stdout.splitlines()[4].split()[:6] == ["s-1", "claude-code", "/home/me/shop", "11-20", "21:00", "1"]
-    assert [line.split()[:3] for line in said.stdout.splitlines() if line.startswith("unknown")] == [["unknown", "-", "-"]]
+    assert said.stdout.splitlines()[3].split()[:6] == [
+        "0b1c2d3e",
+        "codex",
+        "-",
+        "11-20",
+        "21:01",
+        "1",
+    ]
+    assert said.stdout.splitlines()[4].split()[:6] == [
+        "s-1",
+        "claude-code",
+        "/home/me/shop",
+        "11-20",
+        "21:00",
+        "1",
+    ]
+    assert [
+        line.split()[:3] for line in said.stdout.splitlines() if line.startswith("unknown")
+    ] == [["unknown", "-", "-"]]
 
 
 def test_a_run_is_told_from_calls_of_none(tmp_path: Path) -> None:
-    """A nightly evaluation is asked for by its name, and what went on beside it is no run of an unknown one."""
+    """A nightly evaluation is asked for by its name, and what went on beside it is no run of an
+    unknown one."""
     nightly = [
         a_call(NOON + 60, attribution=Attribution(run="nightly", request_class="main")),
-        a_call(NOON + 90, attribution=Attribution(run="nightly", request_class="subagent", agent_type="Explore")),
+        a_call(
+            NOON + 90,
+            attribution=Attribution(run="nightly", request_class="subagent", agent_type="Explore"),
+        ),
     ]
     where = ["--dir", str(write(tmp_path / "journal", [a_call(), *nightly])), "--timezone", "UTC"]
     by_run = run("report", "run", *where).stdout.splitlines()[2:4]
     by_kind = run("report", "kind", "--run", "night*", *where, "--csv").stdout.splitlines()[1:]
     tailed = run("tail", "--no-follow", "--run", "nightly", *where).stdout
 
-    assert [line.split()[:4] for line in by_run] == [["nightly", "11-20", "12:01", "2"], ["(none)", "11-20", "12:00", "1"]]
+    assert [line.split()[:4] for line in by_run] == [
+        ["nightly", "11-20", "12:01", "2"],
+        ["(none)", "11-20", "12:00", "1"],
+    ]
     assert [line.split(",")[:2] for line in by_kind] == [["main", "1"], ["subagent Explore", "1"]]
     assert len(tailed.splitlines()) == 2
 
@@ -200,19 +272,33 @@ def test_failures_are_told_of(tmp_path: Path) -> None:
 
 def test_a_block_is_called_by_its_minute(tmp_path: Path) -> None:
     """On the clock of the zone that was asked for."""
-    said = run("report", "blocks", "--dir", str(write(tmp_path / "journal", [a_call(NOON + 59)])), "--timezone", "Asia/Tokyo")
+    said = run(
+        "report",
+        "blocks",
+        "--dir",
+        str(write(tmp_path / "journal", [a_call(NOON + 59)])),
+        "--timezone",
+        "Asia/Tokyo",
+    )
 
     assert said.stdout.splitlines()[2].split()[:2] == ["2026-11-20", "21:00"]
 
 
 def test_names_in_notes_are_harmless(tmp_path: Path) -> None:
-    """What has no price is named by whoever answered; a terminal obeys nothing of it. A few names are enough."""
-    calls = [a_call(model=f"\x1b]0;owned\x07{number}", coverage="unpriced", cost_usd=None) for number in range(7)]
+    """What has no price is named by whoever answered; a terminal obeys nothing of it. A few names
+    are enough."""
+    calls = [
+        a_call(model=f"\x1b]0;owned\x07{number}", coverage="unpriced", cost_usd=None)
+        for number in range(7)
+    ]
     said = run("report", "--dir", str(write(tmp_path / "journal", calls)))
 
     assert said.stderr.splitlines() == [
         "7 calls have no price, missing in the sums:",
-        *(f"  anthropic/\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}{number}" for number in range(5)),
+        *(
+            f"  anthropic/\N{REPLACEMENT CHARACTER}]0;owned\N{REPLACEMENT CHARACTER}{number}"
+            for number in range(5)
+        ),
         "  and more",
     ]
 
@@ -237,8 +323,30 @@ def test_report_csv_and_markdown(directory: Path) -> None:
 
 def test_report_filters(directory: Path) -> None:
     """Options choose the calls; a day given as the end is included."""
-    filters = ["--until", "2026-11-19", "--timezone", "UTC", "--model", "claude-*", "--client", "claude-code", "--project", "shop"]
-    said = run("report", "model", "--dir", str(directory), "--json", *filters, "--session", "s-", "--account", "a1")
+    filters = [
+        "--until",
+        "2026-11-19",
+        "--timezone",
+        "UTC",
+        "--model",
+        "claude-*",
+        "--client",
+        "claude-code",
+        "--project",
+        "shop",
+    ]
+    said = run(
+        "report",
+        "model",
+        "--dir",
+        str(directory),
+        "--json",
+        *filters,
+        "--session",
+        "s-",
+        "--account",
+        "a1",
+    )
 
     assert [row["model"] for row in json.loads(said.stdout)["rows"]] == ["claude-opus-4-8"]
 
@@ -268,7 +376,11 @@ def test_report_filters(directory: Path) -> None:
 )
 def test_mistakes(arguments: list[str], directory: Path) -> None:
     """A user's mistake is exit code 2 and a message that names it, never a stack trace."""
-    where = ["--dir", str(directory)] if arguments[0] in ("report", "sql", "tail") and "--dir" not in arguments else []
+    where = (
+        ["--dir", str(directory)]
+        if arguments[0] in ("report", "sql", "tail") and "--dir" not in arguments
+        else []
+    )
     said = run(*arguments, *where)
 
     assert said.exit_code == 2
@@ -277,7 +389,8 @@ def test_mistakes(arguments: list[str], directory: Path) -> None:
 
 
 def test_a_mistake_in_an_option_of_the_proxy() -> None:
-    """mitmproxy prints a stack trace for it; what is to be read is the line that names the option."""
+    """mitmproxy prints a stack trace for it; what is to be read is the line that names the
+    option."""
     log = """[22:48:04.416] error in script addon/usage.py
 Traceback (most recent call last):
   File "hooks.py", line 105, in configure
@@ -299,7 +412,14 @@ Error logged during startup, exiting...
 
 @pytest.mark.parametrize(
     "arguments",
-    [["report"], ["report", "--json"], ["report", "--csv"], ["sql", "select 1"], ["tail", "--no-follow"], ["reconcile"]],
+    [
+        ["report"],
+        ["report", "--json"],
+        ["report", "--csv"],
+        ["sql", "select 1"],
+        ["tail", "--no-follow"],
+        ["reconcile"],
+    ],
     ids=" ".join,
 )
 def test_nothing_found(arguments: list[str], tmp_path: Path) -> None:
@@ -317,9 +437,18 @@ def test_the_directory_may_be_named_by_the_environment(directory: Path) -> None:
 
 def test_sql(directory: Path) -> None:
     """Rows as a table, or as JSON, which has no NaN."""
-    query = "SELECT model, cost_usd, 'nan'::DOUBLE AS odd, ended, sum(1::HUGEINT) OVER () AS n FROM calls ORDER BY model LIMIT 1"
+    query = (
+        "SELECT model, cost_usd, 'nan'::DOUBLE AS odd, ended, sum(1::HUGEINT) OVER () AS n FROM "
+        "calls ORDER BY model LIMIT 1"
+    )
     said = run("sql", query, "--dir", str(directory), "--json")
-    row = {"model": "claude-haiku-4-5", "cost_usd": 4.0, "odd": None, "ended": "2026-11-20 12:00:00", "n": 4}
+    row = {
+        "model": "claude-haiku-4-5",
+        "cost_usd": 4.0,
+        "odd": None,
+        "ended": "2026-11-20 12:00:00",
+        "n": 4,
+    }
 
     assert json.loads(said.stdout) == [row]
     assert "damaged" in said.stderr
@@ -338,7 +467,14 @@ def test_nothing_is_json_too(command: list[str], tmp_path: Path) -> None:
 
 def test_sql_from_standard_input(directory: Path) -> None:
     """A question kept in a file."""
-    said = run("sql", "-", "--csv", "--dir", str(directory), standard_input="SELECT count(*) AS n FROM calls")
+    said = run(
+        "sql",
+        "-",
+        "--csv",
+        "--dir",
+        str(directory),
+        standard_input="SELECT count(*) AS n FROM calls",
+    )
 
     assert said.stdout == "n\n4\n"
 
@@ -356,10 +492,20 @@ def test_completion_completes(tmp_path: Path) -> None:
     """Asked as the script asks: commands, reports and options."""
 
     def completed(words: str, at: int) -> set[str]:
-        env = {**os.environ, "_LLMTALLY_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(at)}
+        env = {
+            **os.environ,
+            "_LLMTALLY_COMPLETE": "bash_complete",
+            "COMP_WORDS": words,
+            "COMP_CWORD": str(at),
+        }
         script = "from llmtally.cli.main import main; main(prog_name='llmtally')"
         said = subprocess.run(
-            [sys.executable, "-c", script], cwd=PACKAGE.parent, env=env, capture_output=True, text=True, check=False
+            [sys.executable, "-c", script],
+            cwd=PACKAGE.parent,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         return {line.partition(",")[2] for line in said.stdout.splitlines()}
 
@@ -368,12 +514,15 @@ def test_completion_completes(tmp_path: Path) -> None:
     assert "kind" in completed("llmtally report k", 2)
     assert "--run" in completed("llmtally tail --r", 2)
     assert "--timezone" in completed("llmtally report --t", 2)
-    assert "./evaluate" in completed("llmtally run -- ./evaluate", 3)  # with which the shell completes names of files
+    # with which the shell completes names of files
+    assert "./evaluate" in completed("llmtally run -- ./evaluate", 3)
 
 
 def test_no_colour_in_a_pipe(directory: Path) -> None:
     """Nor any cut name, whatever the terminal."""
-    said = started("report", "project", "--dir", str(directory), env={**os.environ, "COLUMNS": "40"})
+    said = started(
+        "report", "project", "--dir", str(directory), env={**os.environ, "COLUMNS": "40"}
+    )
 
     assert "\x1b" not in said.stdout + said.stderr
     assert "/home/me/shop" in said.stdout
@@ -383,7 +532,14 @@ def test_a_closed_pipe_is_no_error(directory: Path) -> None:
     """`llmtally ... | head` ends without a stack trace."""
     write(directory, [a_call(session) for session in range(int(NOON), int(NOON) + 20_000)])
     shell = f"{sys.executable} -m llmtally tail --no-follow -n 20000 --dir '{directory}' | head -1"
-    said = subprocess.run(["bash", "-c", shell], cwd=PACKAGE.parent, capture_output=True, text=True, timeout=60, check=False)
+    said = subprocess.run(
+        ["bash", "-c", shell],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
     assert said.stdout.count("\n") == 1
     assert "Traceback" not in said.stderr
@@ -395,11 +551,24 @@ DOCTOR = ("doctor", "--no-probe", "--confdir", "/does/not/exist")
 @pytest.mark.parametrize("width", [60, 80, 160])
 def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
     """Colour, and no line that wraps; with `NO_COLOR` no colour."""
-    write(directory, [a_call(usage=Usage(10**9, 10**10, 10**8, output_tokens=10**8), cost_usd=98765.4321, billing="api")])
+    write(
+        directory,
+        [
+            a_call(
+                usage=Usage(10**9, 10**10, 10**8, output_tokens=10**8),
+                cost_usd=98765.4321,
+                billing="api",
+            )
+        ],
+    )
     coloured = in_terminal(width, "report", "session", "--dir", str(directory))
     plain = in_terminal(width, "report", "session", "--dir", str(directory), NO_COLOR="1")
     text = without_colour(coloured)
-    table = [line for line in text.splitlines() if "│" not in line and "call" not in line and "line" not in line]
+    table = [
+        line
+        for line in text.splitlines()
+        if "│" not in line and "call" not in line and "line" not in line
+    ]
 
     assert "\x1b[35m" in coloured
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", plain)
@@ -409,9 +578,12 @@ def test_a_terminal_gets_what_fits(directory: Path, width: int) -> None:
 
 
 def test_text_breaks_between_words(directory: Path) -> None:
-    """Of notes, and of doctor's findings, which stay in their column; a command is left whole, to be copied."""
+    """Of notes, and of doctor's findings, which stay in their column; a command is left whole, to
+    be copied."""
     notes = in_terminal(30, "report", "--dir", str(directory)).splitlines()
-    findings = without_colour(in_terminal(60, *DOCTOR, "--dir", str(directory), ends=(0, 1))).splitlines()[:-1]
+    findings = without_colour(
+        in_terminal(60, *DOCTOR, "--dir", str(directory), ends=(0, 1))
+    ).splitlines()[:-1]
 
     assert "1 warm-up has been left out:" in notes
     assert {line[:8].strip() for line in findings} <= {"ok", "note", "BROKEN", ""}
@@ -421,14 +593,25 @@ def test_text_breaks_between_words(directory: Path) -> None:
 def test_a_terminal_for_nothing_but_text(directory: Path) -> None:
     """`TERM=dumb` gets no colour from any command."""
     assert "\x1b" not in in_terminal(80, "report", "--dir", str(directory), TERM="dumb")
-    assert "\x1b" not in in_terminal(80, "tail", "--no-follow", "--dir", str(directory), TERM="dumb")
+    assert "\x1b" not in in_terminal(
+        80, "tail", "--no-follow", "--dir", str(directory), TERM="dumb"
+    )
     assert "\x1b" not in in_terminal(80, *DOCTOR, "--dir", str(directory), ends=(0, 1), TERM="dumb")
 
 
 @pytest.mark.parametrize("width", [80, 100, 160])
 def test_calls_are_rows_of_a_terminal(directory: Path, width: int) -> None:
     """Of its width, with as much as it has room for; a day that is another one is said."""
-    write(directory, [a_call(model="m" * 90, cost_usd=12345.5, attribution=Attribution(project="/a" * 90, client="c" * 90))])
+    write(
+        directory,
+        [
+            a_call(
+                model="m" * 90,
+                cost_usd=12345.5,
+                attribution=Attribution(project="/a" * 90, client="c" * 90),
+            )
+        ],
+    )
     said = in_terminal(width, "tail", "--no-follow", "--timezone", "UTC", "--dir", str(directory))
     lines = without_colour(said).splitlines()[:-1]
 
@@ -443,7 +626,9 @@ def test_calls_are_rows_of_a_terminal(directory: Path, width: int) -> None:
 
 def test_all_fields_of_a_record_on_a_terminal(directory: Path) -> None:
     """Fifty columns are printed below each other, not squeezed into nothing."""
-    lines = in_terminal(80, "sql", "select * from calls limit 1", "--dir", str(directory), TERM="dumb").splitlines()
+    lines = in_terminal(
+        80, "sql", "select * from calls limit 1", "--dir", str(directory), TERM="dumb"
+    ).splitlines()
 
     assert ["provider", "anthropic"] in [line.split() for line in lines]
 
@@ -453,7 +638,9 @@ def test_a_bar_for_what_takes_long(directory: Path) -> None:
     slow = "SELECT count(*) FROM range(20000) a(i), range(20000) b(i) WHERE hash(a.i, b.i) = 0"
 
     assert progress.PATIENCE_SECONDS == 1
-    assert "reading the journal" in in_terminal(80, "sql", slow, "--dir", str(directory), patience=0.01)
+    assert "reading the journal" in in_terminal(
+        80, "sql", slow, "--dir", str(directory), patience=0.01
+    )
     assert "reading the journal" not in in_terminal(80, "sql", slow, "--dir", str(directory))
 
 
@@ -462,33 +649,55 @@ def test_a_terminal_of_another_encoding(tmp_path: Path) -> None:
     directory = write(tmp_path / "journal", [a_call(model="模型" * 30)])
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
 
-    for arguments in (["report", "model"], ["report", "model", "--csv"], ["report", "--json"], ["tail", "--no-follow"]):
+    for arguments in (
+        ["report", "model"],
+        ["report", "model", "--csv"],
+        ["report", "--json"],
+        ["tail", "--no-follow"],
+    ):
         said = started(*arguments, "--dir", str(directory), env=env)
         assert (said.returncode, said.stderr) == (0, "")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
-@pytest.mark.parametrize("arguments", [["report"], ["--help"], ["tail", "--no-follow"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["report"], ["--help"], ["tail", "--no-follow"]], ids=" ".join
+)
 def test_a_full_disk_is_one_line(directory: Path, arguments: list[str]) -> None:
     """Wherever the answer was to go."""
     with Path("/dev/full").open("wb") as full:
         command = [sys.executable, "-m", "llmtally", *arguments]
         env = {**os.environ, "LLMTALLY_DIR": str(directory)}
-        said = subprocess.run(command, cwd=PACKAGE.parent, env=env, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        said = subprocess.run(
+            command,
+            cwd=PACKAGE.parent,
+            env=env,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
 
-    assert (said.returncode, said.stderr) == (2, "Error: standard output: No space left on device.\n")
+    assert (said.returncode, said.stderr) == (
+        2,
+        "Error: standard output: No space left on device.\n",
+    )
 
 
 def test_a_closed_output_is_no_error(directory: Path) -> None:
     """Some close it to be rid of it."""
     shell = f"'{sys.executable}' -m llmtally report --dir '{directory}' >&-"
-    said = subprocess.run(["bash", "-c", shell], cwd=PACKAGE.parent, capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        ["bash", "-c", shell], cwd=PACKAGE.parent, capture_output=True, text=True, check=False
+    )
 
     assert said.returncode == 0
     assert "Traceback" not in said.stderr
 
 
-def test_ctrl_c_is_what_shells_take_it_for(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_what_shells_take_it_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """130, and neither a stack trace nor a word."""
 
     def interrupted(*_: object) -> None:
@@ -501,20 +710,48 @@ def test_ctrl_c_is_what_shells_take_it_for(directory: Path, monkeypatch: pytest.
 
 
 def test_starting_stays_quick() -> None:
-    """`--version`, as every prompt and status line will call us, loads no table, no database, no parser."""
-    script = "import sys; from llmtally.cli.main import main; main(['--version'], standalone_mode=False); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    """`--version`, as every prompt and status line will call us, loads no table, no database, no
+    parser."""
+    script = (
+        "import sys; from llmtally.cli.main import main; main(['--version'], "
+        "standalone_mode=False); print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
 
-    assert {"rich", "duckdb", "orjson", "llmtally.record", "llmtally.cli.options"} & set(loaded.stdout.split()) == set()
+    assert {"rich", "duckdb", "orjson", "llmtally.record", "llmtally.cli.options"} & set(
+        loaded.stdout.split()
+    ) == set()
 
 
 def test_help_stays_quick() -> None:
-    """The help of all commands loads their options alone: none of what they are made of, nor what makes random names."""
-    script = "import sys; from llmtally.cli.main import main; main(['--help'], standalone_mode=False); print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", script], cwd=PACKAGE.parent, capture_output=True, text=True, check=True)
+    """The help of all commands loads their options alone: none of what they are made of, nor what
+    makes random names."""
+    script = (
+        "import sys; from llmtally.cli.main import main; main(['--help'], "
+        "standalone_mode=False); print(*sys.modules)"
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     ours = {name for name in loaded.stdout.splitlines()[-1].split() if name.startswith("llmtally.")}
 
-    assert {"rich", "duckdb", "orjson", "secrets", "asyncio", "ssl"} & set(loaded.stdout.splitlines()[-1].split()) == set()
+    assert {"rich", "duckdb", "orjson", "secrets", "asyncio", "ssl"} & set(
+        loaded.stdout.splitlines()[-1].split()
+    ) == set()
     commands = {f"llmtally.cli{module}" for module in cli.COMMANDS.values()}
     folders = {f"llmtally.cli.{name}" for name in ("run", "doctor", "reconcile")}
-    assert ours - commands - folders == {"llmtally.cli", "llmtally.cli.main", "llmtally.cli.options"}
+    assert ours - commands - folders == {
+        "llmtally.cli",
+        "llmtally.cli.main",
+        "llmtally.cli.options",
+    }

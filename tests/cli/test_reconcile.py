@@ -24,13 +24,17 @@ CLAUDE_USAGE = Usage(12, 20000, 1800, None, 1500, None, 410)
 """What `claude_line` logs."""
 
 
-def claude_call(response_id: str, at: float = NOON, usage: Usage = CLAUDE_USAGE, request_class: str = "main") -> Call:
+def claude_call(
+    response_id: str, at: float = NOON, usage: Usage = CLAUDE_USAGE, request_class: str = "main"
+) -> Call:
     return a_call(
         at,
         request_id=f"flow-{response_id}",
         response_id=response_id,
         usage=usage,
-        attribution=Attribution(client="claude-code", session="session-1", request_class=request_class),
+        attribution=Attribution(
+            client="claude-code", session="session-1", request_class=request_class
+        ),
     )
 
 
@@ -42,7 +46,9 @@ def codex_call(number: int, at: float, usage: Usage, thread: str = "thread-1") -
         provider="chatgpt_codex",
         model=MODEL,
         usage=usage,
-        attribution=Attribution(client="codex", session="session-1", agent=thread, request_class="main"),
+        attribution=Attribution(
+            client="codex", session="session-1", agent=thread, request_class="main"
+        ),
     )
 
 
@@ -50,7 +56,13 @@ def compared(calls: list[Call], log: list[Logged]) -> Comparison:
     return compare([wire for call in calls if (wire := on_wire(call))], log)
 
 
-def logged(response_id: str | None, usage: Usage, at: float = NOON, thread: str = "thread-1", model: str | None = None) -> Logged:
+def logged(
+    response_id: str | None,
+    usage: Usage,
+    at: float = NOON,
+    thread: str = "thread-1",
+    model: str | None = None,
+) -> Logged:
     return Logged("codex", at, usage, model, response_id, thread)
 
 
@@ -64,8 +76,15 @@ def outcome(done: Comparison) -> tuple[int, int, int, int]:
 
 def test_each_kind_of_difference() -> None:
     """Equal, different, on the wire only, in the log only: each call is exactly one of them."""
-    calls = [claude_call("same"), claude_call("other", usage=CLAUDE_USAGE._replace(output_tokens=900)), claude_call("title")]
-    log = [Logged("claude-code", NOON, CLAUDE_USAGE, None, name) for name in ("same", "other", "bypassed")]
+    calls = [
+        claude_call("same"),
+        claude_call("other", usage=CLAUDE_USAGE._replace(output_tokens=900)),
+        claude_call("title"),
+    ]
+    log = [
+        Logged("claude-code", NOON, CLAUDE_USAGE, None, name)
+        for name in ("same", "other", "bypassed")
+    ]
     done = compared(calls, log)
 
     assert outcome(done) == (1, 1, 1, 1)
@@ -76,19 +95,29 @@ def test_each_kind_of_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["input_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens"]
+    "name",
+    [
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "cache_write_1h_tokens",
+        "output_tokens",
+    ],
 )
 def test_each_count_is_compared(name: str) -> None:
     """The field is named, with both figures."""
     counts: dict[str, Any] = {name: 7}
     ours = CLAUDE_USAGE._replace(**counts)
-    (pair,) = compared([claude_call("msg", usage=ours)], [Logged("claude-code", NOON, CLAUDE_USAGE, None, "msg")]).different
+    (pair,) = compared(
+        [claude_call("msg", usage=ours)], [Logged("claude-code", NOON, CLAUDE_USAGE, None, "msg")]
+    ).different
 
     assert pair.differences == (Difference(name, 7, getattr(CLAUDE_USAGE, name)),)
 
 
 def test_an_unknown_count_is_no_zero() -> None:
-    """What the log does not say is not compared; what the wire did not say differs from a number, and equals a logged 0."""
+    """What the log does not say is not compared; what the wire did not say differs from a number,
+    and equals a logged 0."""
     unsaid = Logged("claude-code", NOON, Usage(input_tokens=12, output_tokens=410), None, "msg")
     wire = claude_call("msg", usage=CLAUDE_USAGE._replace(cache_write_1h_tokens=None))
 
@@ -96,15 +125,22 @@ def test_an_unknown_count_is_no_zero() -> None:
     assert compared([wire], [logged("msg", CLAUDE_USAGE)]).different[0].differences == (
         Difference("cache_write_1h_tokens", None, 1500),
     )
-    assert outcome(compared([wire], [logged("msg", CLAUDE_USAGE._replace(cache_write_1h_tokens=0))])) == (1, 0, 0, 0)
+    assert outcome(
+        compared([wire], [logged("msg", CLAUDE_USAGE._replace(cache_write_1h_tokens=0))])
+    ) == (1, 0, 0, 0)
 
 
 def test_the_model_is_compared() -> None:
     """The log may name the one that was asked for or the one that served."""
-    call = claude_call("msg")._replace(model="claude-opus-4-8-20260601", request_model="claude-opus-4-8")
+    call = claude_call("msg")._replace(
+        model="claude-opus-4-8-20260601", request_model="claude-opus-4-8"
+    )
     models = ["claude-opus-4-8", "claude-opus-4-8-20260601", None, "claude-haiku-4-5"]
 
-    assert [len(compared([call], [logged("msg", CLAUDE_USAGE, model=model)]).different) for model in models] == [0, 0, 0, 1]
+    assert [
+        len(compared([call], [logged("msg", CLAUDE_USAGE, model=model)]).different)
+        for model in models
+    ] == [0, 0, 0, 1]
 
 
 def test_what_spent_nothing_is_not_expected_in_a_log() -> None:
@@ -120,8 +156,13 @@ ONE, TWO = Usage(600, 400, output_tokens=50), Usage(500, 1000, output_tokens=30)
 
 
 def test_codex_is_joined_by_counts_then_by_time() -> None:
-    """Without ids the same counts are the same call, whatever the order; then what happened at the same time."""
-    calls = [codex_call(1, NOON, ONE), codex_call(2, NOON + 10, TWO), codex_call(3, NOON + 100, ONE)]
+    """Without ids the same counts are the same call, whatever the order; then what happened at the
+    same time."""
+    calls = [
+        codex_call(1, NOON, ONE),
+        codex_call(2, NOON + 10, TWO),
+        codex_call(3, NOON + 100, ONE),
+    ]
     log = [logged(None, TWO, NOON + 11), logged(None, ONE, NOON + 1), logged(None, TWO, NOON + 101)]
     done = compared(calls, log)
 
@@ -139,12 +180,19 @@ def test_codex_threads_are_not_mixed() -> None:
 
 def test_codex_far_apart_is_not_the_same() -> None:
     """Other counts, minutes later: one went past the proxy, one was not logged."""
-    assert outcome(compared([codex_call(1, NOON, ONE)], [logged(None, TWO, NOON + 600)])) == (0, 0, 1, 1)
+    assert outcome(compared([codex_call(1, NOON, ONE)], [logged(None, TWO, NOON + 600)])) == (
+        0,
+        0,
+        1,
+        1,
+    )
 
 
 def test_codex_old_logs_count_cache_writes_as_input() -> None:
     """A log that has no word for them is not held to differ for it."""
-    assert outcome(compared([codex_call(1, NOON, Usage(500, 400, 100, output_tokens=50))], [logged(None, ONE)])) == (1, 0, 0, 0)
+    assert outcome(
+        compared([codex_call(1, NOON, Usage(500, 400, 100, output_tokens=50))], [logged(None, ONE)])
+    ) == (1, 0, 0, 0)
 
 
 def test_codex_an_id_is_believed() -> None:
@@ -157,7 +205,12 @@ def test_an_id_given_twice_is_two_calls() -> None:
     """A small server draws its ids from a few hundred: no call is lost for that."""
     calls = [claude_call("msg")._replace(request_id=f"flow-{n}") for n in (1, 2)]
 
-    assert outcome(compared(calls, [Logged("claude-code", NOON, CLAUDE_USAGE, None, "msg")])) == (1, 0, 1, 0)
+    assert outcome(compared(calls, [Logged("claude-code", NOON, CLAUDE_USAGE, None, "msg")])) == (
+        1,
+        0,
+        1,
+        0,
+    )
 
 
 def test_json_tells_each_call() -> None:
@@ -166,7 +219,13 @@ def test_json_tells_each_call() -> None:
     log = [Logged("claude-code", NOON, CLAUDE_USAGE, None, name) for name in ("b", "c")]
     said = as_json(compared(calls, log), free)
 
-    assert (said["calls"], said["equal"], said["different"], said["wire_only"], said["log_only"]) == (3, 0, 1, 1, 1)
+    assert (
+        said["calls"],
+        said["equal"],
+        said["different"],
+        said["wire_only"],
+        said["log_only"],
+    ) == (3, 0, 1, 1, 1)
     assert said["differences"][0]["fields"] == {"output_tokens": {"wire": 900, "log": 410}}
     assert said["not_logged"][0]["response_id"] == "a"
     assert said["past_the_proxy"][0]["response_id"] == "c"
@@ -174,10 +233,19 @@ def test_json_tells_each_call() -> None:
 
 
 def test_each_side_is_summed_up() -> None:
-    """By bucket, over the calls that both know; calls of one side beside them, where they spoil no ratio."""
-    calls = [claude_call(name, usage=CLAUDE_USAGE._replace(output_tokens=900)) for name in ("a", "b", "title")]
-    log = [Logged("claude-code", NOON, CLAUDE_USAGE._replace(output_tokens=n), None, name) for name, n in (("a", 40), ("b", 50))]
-    sums = sums_of(compared(calls, [*log, Logged("claude-code", NOON, CLAUDE_USAGE, None, "past")]), free)
+    """By bucket, over the calls that both know; calls of one side beside them, where they spoil no
+    ratio."""
+    calls = [
+        claude_call(name, usage=CLAUDE_USAGE._replace(output_tokens=900))
+        for name in ("a", "b", "title")
+    ]
+    log = [
+        Logged("claude-code", NOON, CLAUDE_USAGE._replace(output_tokens=n), None, name)
+        for name, n in (("a", 40), ("b", 50))
+    ]
+    sums = sums_of(
+        compared(calls, [*log, Logged("claude-code", NOON, CLAUDE_USAGE, None, "past")]), free
+    )
 
     assert [(each.calls, each.usage.input_tokens, each.usage.output_tokens) for each in sums] == [
         (2, 24, 1800),
@@ -191,15 +259,28 @@ def test_each_side_is_summed_up() -> None:
 
 def test_a_bucket_the_log_lacks_is_summed_as_the_log_does() -> None:
     """An old Codex counts what is written to a cache as input; that is no difference."""
-    sums = sums_of(compared([codex_call(1, NOON, Usage(500, 400, 100, output_tokens=50))], [logged(None, ONE)]), free)
+    sums = sums_of(
+        compared(
+            [codex_call(1, NOON, Usage(500, 400, 100, output_tokens=50))], [logged(None, ONE)]
+        ),
+        free,
+    )
 
     assert sums.wire.usage == sums.log.usage == ONE
 
 
 def test_what_is_only_logged_has_a_price() -> None:
-    """That of its provider's API; a call whose model is unknown has none, and is said to be missing."""
+    """That of its provider's API; a call whose model is unknown has none, and is said to be
+    missing."""
     price = price_of(Pricer())
-    opus = Logged("claude-code", NOON, Usage(1_000_000, 0, 0, output_tokens=100_000), "claude-opus-4-8", "a", "t")
+    opus = Logged(
+        "claude-code",
+        NOON,
+        Usage(1_000_000, 0, 0, output_tokens=100_000),
+        "claude-opus-4-8",
+        "a",
+        "t",
+    )
     nameless = opus._replace(model=None, response_id="b")
     unheard = opus._replace(model="acme-coder-7b", response_id="c")
     sums = sums_of(compared([], [opus, nameless, unheard]), price)
@@ -212,25 +293,44 @@ def test_what_is_only_logged_has_a_price() -> None:
 @pytest.fixture
 def logs(tmp_path: Path) -> Path:
     """Logs of both clients and a journal, with each kind of difference."""
-    write_claude(tmp_path, [claude_line("same"), claude_line("less", output_tokens=3), claude_line("bypassed", NOON + 60)])
+    write_claude(
+        tmp_path,
+        [
+            claude_line("same"),
+            claude_line("less", output_tokens=3),
+            claude_line("bypassed", NOON + 60),
+        ],
+    )
     write_claude(tmp_path, [claude_line("before", NOON - 7200)], name="old")
     write_codex(tmp_path, "thread-1", [token_count(1, total=(1000, 400, 50))])
-    calls = [claude_call("same"), claude_call("less"), claude_call("title", request_class="auxiliary"), codex_call(1, NOON, ONE)]
+    calls = [
+        claude_call("same"),
+        claude_call("less"),
+        claude_call("title", request_class="auxiliary"),
+        codex_call(1, NOON, ONE),
+    ]
     write(tmp_path / "journal", calls)
     return tmp_path
 
 
 def run(logs: Path, *arguments: str) -> Result:
     given = ["--dir", str(logs / "journal"), "--claude-dir", str(logs), "--codex-dir", str(logs)]
-    return separating_runner().invoke(cli.main, ["reconcile", *given, "--timezone", "UTC", *arguments])
+    return separating_runner().invoke(
+        cli.main, ["reconcile", *given, "--timezone", "UTC", *arguments]
+    )
 
 
 def test_the_command_tells_each_kind(logs: Path) -> None:
-    """The table, the share of agreement, and exit code 1 for scripts. What was logged before the journal began is no gap."""
+    """The table, the share of agreement, and exit code 1 for scripts. What was logged before the
+    journal began is no gap."""
     said = run(logs)
 
     assert said.exit_code == 1
-    assert [line.split() for line in said.stdout.splitlines() if line.startswith(("claude-code", "codex", "Total"))] == [
+    assert [
+        line.split()
+        for line in said.stdout.splitlines()
+        if line.startswith(("claude-code", "codex", "Total"))
+    ] == [
         ["claude-code", "4", "1", "1", "1", "1", "25.0%"],
         ["codex", "1", "1", "0", "0", "0", "100.0%"],
         ["Total", "5", "2", "1", "1", "1", "40.0%"],
@@ -239,7 +339,9 @@ def test_the_command_tells_each_kind(logs: Path) -> None:
     assert ["2026-11-20", "12:00:00", "less", "output_tokens", "410", "3", "-407"] in [
         line.split() for line in said.stdout.splitlines()
     ]
-    assert ["output", "870", "463", "x1.88", "410", "410"] in [line.split() for line in said.stdout.splitlines()]
+    assert ["output", "870", "463", "x1.88", "410", "410"] in [
+        line.split() for line in said.stdout.splitlines()
+    ]
     assert ["API", "prices", "$0.7500", "~$0.0659", "x11.4", "$0.2500", "~$0.0372"] in [
         line.split() for line in said.stdout.splitlines()
     ]
@@ -265,7 +367,8 @@ def test_the_command_looks_at_a_time(logs: Path) -> None:
 
 
 def test_logs_alone_are_said_to_be_that(logs: Path) -> None:
-    """Before anyone ran the proxy there is something to see, and it is said whose figures these are and how to get the wire's."""
+    """Before anyone ran the proxy there is something to see, and it is said whose figures these are
+    and how to get the wire's."""
     arguments = ["--dir", str(logs / "nowhere")]
     said = run(logs, *arguments)
     as_json = json.loads(run(logs, "--json", *arguments).stdout)
@@ -295,10 +398,13 @@ def test_prices_of_ones_own_hold_for_logs(logs: Path) -> None:
     """As for the journal; a file that cannot be used is a mistake in the command."""
     prices, bad = logs / "prices.json", logs / "bad.json"
     prices.write_text(
-        '{"anthropic/claude-opus-4-8": {"input": 0, "output": 1000, "cache_read": 0, "cache_write": 0, "cache_write_1h": 0}}'
+        '{"anthropic/claude-opus-4-8": {"input": 0, "output": 1000, "cache_read": 0, '
+        '"cache_write": 0, "cache_write_1h": 0}}'
     )
     bad.write_text("nonsense")
-    said = run(logs, "--dir", str(logs / "nowhere"), "--client", "claude-code", "--prices", str(prices))
+    said = run(
+        logs, "--dir", str(logs / "nowhere"), "--client", "claude-code", "--prices", str(prices)
+    )
 
     assert "~$1.23" in said.stdout
     assert run(logs, "--prices", str(bad)).exit_code == 2

@@ -39,18 +39,23 @@ CHAT = {
     "object": "chat.completion",
     "created": 1,
     "model": "gpt-5.4",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    ],
     "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050},
 }
 ASK_OPENAI = """
 import openai
-answer = openai.OpenAI(api_key="sk-test", max_retries=0).chat.completions.create(model="gpt-5.4", messages=[])
+answer = openai.OpenAI(api_key="sk-test", max_retries=0).chat.completions.create(
+    model="gpt-5.4", messages=[]
+)
 print(answer.usage.prompt_tokens, answer.usage.completion_tokens)
 """
 ASK_ANTHROPIC = """
 import anthropic
 client = anthropic.Anthropic(api_key="sk-ant-api03-test", max_retries=0)
-with client.messages.stream(model="claude-opus-4-8", max_tokens=9, messages=[{"role": "user", "content": "hi"}]) as stream:
+messages = [{"role": "user", "content": "hi"}]
+with client.messages.stream(model="claude-opus-4-8", max_tokens=9, messages=messages) as stream:
     usage = stream.get_final_message().usage
 print(usage.input_tokens, usage.output_tokens)
 """
@@ -64,7 +69,8 @@ def runner(upstream: Upstream, confdir: Path, tmp_path: Path) -> Runner:
 
 @pytest.mark.parametrize("program", [ASK_OPENAI, ASK_ANTHROPIC], ids=["openai", "anthropic"])
 def test_a_python_client_is_counted(runner: Runner, upstream: Upstream, program: str) -> None:
-    """The record, what the client itself says and what the provider served agree; the run's name and directory are on it."""
+    """The record, what the client itself says and what the provider served agree; the run's name
+    and directory are on it."""
     upstream.route("api.openai.com", "/v1/chat/completions", json_answer(CHAT))
     events = anthropic_events("msg_1", "claude-opus-4-8", {"input_tokens": 1000}, 50, ("hi",))
     upstream.route("api.anthropic.com", "/v1/messages", sse_answer(*events))
@@ -80,24 +86,57 @@ def test_a_python_client_is_counted(runner: Runner, upstream: Upstream, program:
 
 
 def test_the_run_is_told_to_the_proxy_alone(runner: Runner, upstream: Upstream) -> None:
-    """What the client sends for the proxy reaches no provider, neither in a tunnel nor over plain HTTP."""
+    """What the client sends for the proxy reaches no provider, neither in a tunnel nor over plain
+    HTTP."""
     upstream.route("gateway.example", "/v1/chat/completions", json_answer(CHAT))
-    upstream.route("api.openai.com", "/v1/chat/completions", json_answer({**CHAT, "id": "chatcmpl-2"}))
-    ask = ["curl", "-sS", "-d", "{}", "http://gateway.example/v1/chat/completions", "--next", "-sS", "-d", "{}"]
+    upstream.route(
+        "api.openai.com", "/v1/chat/completions", json_answer({**CHAT, "id": "chatcmpl-2"})
+    )
+    ask = [
+        "curl",
+        "-sS",
+        "-d",
+        "{}",
+        "http://gateway.example/v1/chat/completions",
+        "--next",
+        "-sS",
+        "-d",
+        "{}",
+    ]
 
     done = runner.run(*ask, "https://api.openai.com/v1/chat/completions", options=["--name", "r1"])
 
     assert done.returncode == 0, done.stderr
     assert [record["run"] for record in runner.records()] == ["r1", "r1"]
-    assert [name for served in upstream.served for name, _ in served.request.headers if name == run_tag.HEADER] == []
+    assert [
+        name
+        for served in upstream.served
+        for name, _ in served.request.headers
+        if name == run_tag.HEADER
+    ] == []
 
 
 def test_only_llm_hosts_are_opened(runner: Runner, upstream: Upstream) -> None:
-    """Another host's own certificate reaches the client, which needs its own trust for it; an LLM host's is mitmproxy's."""
+    """Another host's own certificate reaches the client, which needs its own trust for it; an LLM
+    host's is mitmproxy's."""
     upstream.route("example.com", "/", json_answer({}))
     upstream.route("api.openai.com", "/v1/models", json_answer({}))
-    look = ["curl", "-sSk", "-o", os.devnull, "-w", "%{certs}", "https://example.com/", "https://api.openai.com/v1/models"]
-    if "certs" not in subprocess.run(["curl", "--help", "all"], capture_output=True, text=True, check=True).stdout:
+    look = [
+        "curl",
+        "-sSk",
+        "-o",
+        os.devnull,
+        "-w",
+        "%{certs}",
+        "https://example.com/",
+        "https://api.openai.com/v1/models",
+    ]
+    if (
+        "certs"
+        not in subprocess.run(
+            ["curl", "--help", "all"], capture_output=True, text=True, check=True
+        ).stdout
+    ):
         look = ["curl", "-sSkv", "https://example.com/", "https://api.openai.com/v1/models"]
 
     done = runner.run(*look)
@@ -108,10 +147,18 @@ def test_only_llm_hosts_are_opened(runner: Runner, upstream: Upstream) -> None:
 
 
 def test_all_hosts_are_opened_on_request(runner: Runner, upstream: Upstream) -> None:
-    """`--intercept all` opens every connection, so that a gateway nobody knows is found by its paths."""
+    """`--intercept all` opens every connection, so that a gateway nobody knows is found by its
+    paths."""
     upstream.route("gateway.example", "/v1/chat/completions", json_answer(CHAT))
 
-    runner.run("curl", "-sS", "-d", "{}", "https://gateway.example/v1/chat/completions", options=["--intercept", "all"])
+    runner.run(
+        "curl",
+        "-sS",
+        "-d",
+        "{}",
+        "https://gateway.example/v1/chat/completions",
+        options=["--intercept", "all"],
+    )
 
     assert [record["host"] for record in runner.records()] == ["gateway.example"]
 
@@ -119,7 +166,13 @@ def test_all_hosts_are_opened_on_request(runner: Runner, upstream: Upstream) -> 
 def test_a_shell_and_what_it_starts(runner: Runner, upstream: Upstream) -> None:
     """A script's calls are summed by model, with the dearest one named."""
     upstream.route("api.openai.com", "/v1/chat/completions", json_answer(CHAT))
-    events = anthropic_events("msg_1", "claude-opus-4-8", {"input_tokens": 5, "cache_read_input_tokens": 995}, 5000, ("hi",))
+    events = anthropic_events(
+        "msg_1",
+        "claude-opus-4-8",
+        {"input_tokens": 5, "cache_read_input_tokens": 995},
+        5000,
+        ("hi",),
+    )
     upstream.route("api.anthropic.com", "/v1/messages", sse_answer(*events))
     script = (
         "curl -sS -d '{}' https://api.openai.com/v1/chat/completions && "
@@ -133,7 +186,10 @@ def test_a_shell_and_what_it_starts(runner: Runner, upstream: Upstream) -> None:
     assert "2 calls | in 2000, out 5050 | 50% cached" in said[0]
     assert said[3].split()[:7] == ["anthropic", "claude-opus-4-8", "1", "5", "0", "995", "99.5%"]
     assert said[4].split()[:3] == ["openai", "gpt-5.4", "1"]
-    assert re.fullmatch(r"most expensive: \$0\.12\d+ \| anthropic claude-opus-4-8 \| in 1000, out 5000 \| \S+", said[5])
+    assert re.fullmatch(
+        r"most expensive: \$0\.12\d+ \| anthropic claude-opus-4-8 \| in 1000, out 5000 \| \S+",
+        said[5],
+    )
     assert said[6:] == ["details: llmtally page"]
 
 
@@ -142,12 +198,21 @@ def test_where_the_details_are(runner: Runner, upstream: Upstream) -> None:
     upstream.route("api.openai.com", "/v1/chat/completions", json_answer(CHAT))
     directory = runner.home / "of a project"
 
-    done = runner.run("curl", "-sS", "-d", "{}", "https://api.openai.com/v1/chat/completions", options=["--dir", str(directory)])
+    done = runner.run(
+        "curl",
+        "-sS",
+        "-d",
+        "{}",
+        "https://api.openai.com/v1/chat/completions",
+        options=["--dir", str(directory)],
+    )
 
     assert done.stderr.splitlines()[-1] == f"details: llmtally page --dir '{directory}'"
 
 
-@pytest.mark.parametrize(("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)])
+@pytest.mark.parametrize(
+    ("script", "code"), [("exit 7", 7), ("kill -9 $$", 137), ("kill -TERM $$", 143)]
+)
 def test_the_clients_exit_code(runner: Runner, script: str, code: int) -> None:
     """It is ours; 128 and the number where a signal ended it."""
     assert runner.run("sh", "-c", script).returncode == code
@@ -157,7 +222,10 @@ def test_no_such_client(runner: Runner) -> None:
     """As shells say it, and without a trace of the stack."""
     done = runner.run("no-such-client")
 
-    assert (done.returncode, done.stderr) == (127, "llmtally: no-such-client: there is no such program.\n")
+    assert (done.returncode, done.stderr) == (
+        127,
+        "llmtally: no-such-client: there is no such program.\n",
+    )
 
 
 def test_a_client_that_is_no_program(runner: Runner, tmp_path: Path) -> None:
@@ -169,7 +237,9 @@ def test_a_client_that_is_no_program(runner: Runner, tmp_path: Path) -> None:
 
 def test_a_proxy_that_does_not_start(runner: Runner) -> None:
     """Its own reason is shown, the client is not started, and nothing is left running."""
-    done = runner.run("touch", "started", options=["--mitmdump-arg=--set", "--mitmdump-arg=usage_limits=nonsense"])
+    done = runner.run(
+        "touch", "started", options=["--mitmdump-arg=--set", "--mitmdump-arg=usage_limits=nonsense"]
+    )
 
     assert done.returncode == 125
     assert "usage_limits" in done.stderr
@@ -192,7 +262,8 @@ def test_a_name_that_cannot_stand_in_a_url(runner: Runner) -> None:
 
 
 def test_what_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    """Prices that are missing are counted, and failures; a sum without them is called what it is."""
+    """Prices that are missing are counted, and failures; a sum without them is called what it
+    is."""
     unpriced = a_call(model="new-model", cost_usd=None, coverage="unpriced")
     refused = a_call(coverage="error", outcome="error", usage=Usage(), cost_usd=None)
 
@@ -200,10 +271,18 @@ def test_what_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         "llmtally: r: cost unknown | 2 calls | in 40, out 5 | 75% cached | 1 unpriced | 1 failed",
         ANY,
         ANY,
-        "anthropic new-model            1     10            0          30   75.0%       5        -         1",
-        "anthropic claude-opus-4-8      1      0            0           0       -       0  $0.0000         0",
+        (
+            "anthropic new-model            1     10            0          30   75.0%       5    "
+            "    -         1"
+        ),
+        (
+            "anthropic claude-opus-4-8      1      0            0           0       -       0  "
+            "$0.0000         0"
+        ),
     ]
-    assert said(capsys, a_call(), unpriced)[0].startswith("llmtally: r: at least $0.2500 | 2 calls |")
+    assert said(capsys, a_call(), unpriced)[0].startswith(
+        "llmtally: r: at least $0.2500 | 2 calls |"
+    )
     assert said(capsys, a_call(), a_call(billing="subscription"))[0].startswith(
         "llmtally: r: $0.2500 + $0.2500 API value | 2 calls |"
     )
@@ -215,34 +294,62 @@ def said(capsys: pytest.CaptureFixture[str], *calls: Call) -> list[str]:
     return capsys.readouterr().err.splitlines()
 
 
-def of_kind(cost: float | None, request_class: str | None = "main", agent: str | None = None, kind: str | None = None) -> Call:
+def of_kind(
+    cost: float | None,
+    request_class: str | None = "main",
+    agent: str | None = None,
+    kind: str | None = None,
+) -> Call:
     """What an agent of that type did, in one session."""
     who = Attribution(session="s", agent=agent, agent_type=kind, request_class=request_class)
     return a_call(cost_usd=cost, attribution=who)
 
 
 def test_kinds_of_work(capsys: pytest.CaptureFixture[str]) -> None:
-    """The dearest first, agents of a type together with all they did, what is not said taken for the main agent's own."""
+    """The dearest first, agents of a type together with all they did, what is not said taken for
+    the main agent's own."""
     agents = [of_kind(0.3, "subagent", f"a{number}", "Explore") for number in range(9)]
-    calls = [of_kind(6.0), of_kind(0.8, None), *agents, of_kind(0.4, "compaction", "a1"), of_kind(0.7, "auxiliary")]
+    calls = [
+        of_kind(6.0),
+        of_kind(0.8, None),
+        *agents,
+        of_kind(0.4, "compaction", "a1"),
+        of_kind(0.7, "auxiliary"),
+    ]
 
     assert said(capsys, *calls)[1] == "by kind: main $6.80, Explore x9 $3.10, auxiliary $0.7000"
 
 
 def test_kinds_of_work_are_honest_about_money(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is not known is no zero, and what a subscription's calls would have cost is not added to what was billed."""
-    calls = [of_kind(0.5), of_kind(2.0)._replace(billing="subscription"), of_kind(None, "subagent", "a1"), of_kind(0.1, "probe")]
+    """What is not known is no zero, and what a subscription's calls would have cost is not added to
+    what was billed."""
+    calls = [
+        of_kind(0.5),
+        of_kind(2.0)._replace(billing="subscription"),
+        of_kind(None, "subagent", "a1"),
+        of_kind(0.1, "probe"),
+    ]
 
-    assert "by kind: main $0.5000 + $2.00 API value, probe $0.1000, agents cost unknown" in said(capsys, *calls)
-    assert not [line for line in said(capsys, of_kind(None), of_kind(None, "probe")) if line.startswith("by kind")]
+    assert "by kind: main $0.5000 + $2.00 API value, probe $0.1000, agents cost unknown" in said(
+        capsys, *calls
+    )
+    assert not [
+        line
+        for line in said(capsys, of_kind(None), of_kind(None, "probe"))
+        if line.startswith("by kind")
+    ]
 
 
 def test_kinds_of_work_are_harmless_and_few(capsys: pytest.CaptureFixture[str]) -> None:
-    """A terminal obeys nothing of a type that a client sent, and none is longer than a name can be."""
+    """A terminal obeys nothing of a type that a client sent, and none is longer than a name can
+    be."""
     calls = [of_kind(0.5), of_kind(0.1, "subagent", "a", "\x1b[2J" * 20)]
     many = [of_kind(float(n), "subagent", f"a{n}", f"type_{n}") for n in range(1, 12)]
 
-    assert said(capsys, *calls)[1] == "by kind: main $0.5000, " + "\N{REPLACEMENT CHARACTER}[2J" * 10 + "… $0.1000"
+    assert (
+        said(capsys, *calls)[1]
+        == "by kind: main $0.5000, " + "\N{REPLACEMENT CHARACTER}[2J" * 10 + "… $0.1000"
+    )
     assert said(capsys, *many)[1].endswith("type 5 $5.00, others $10.00")
 
 
@@ -265,7 +372,9 @@ def test_a_warm_up_is_no_call(tmp_path: Path) -> None:
         a_call(NOON - 60, attribution=mine),
     ]
 
-    assert [call.request_id for call in calls_of(write(tmp_path / "journal", calls), "r", NOON - 1)] == ["mine"]
+    assert [
+        call.request_id for call in calls_of(write(tmp_path / "journal", calls), "r", NOON - 1)
+    ] == ["mine"]
 
 
 # Signals
@@ -280,8 +389,12 @@ def wait_for(path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_is_handed_on(runner: Runner, number: signal.Signals) -> None:
-    """A signal to us alone reaches the client, whose way of ending is ours, and the proxy is ended, too."""
-    script = f"trap 'exit 9' {number.name.removeprefix('SIG')}; touch ready-client; while :; do sleep 0.05; done"
+    """A signal to us alone reaches the client, whose way of ending is ours, and the proxy is ended,
+    too."""
+    script = (
+        f"trap 'exit 9' {number.name.removeprefix('SIG')}; touch ready-client; while :; do sleep "
+        "0.05; done"
+    )
     with subprocess.Popen(
         runner.command("bash", "-c", script),
         env=runner.environment,
@@ -298,17 +411,22 @@ def test_a_signal_is_handed_on(runner: Runner, number: signal.Signals) -> None:
 
 
 def test_a_signal_while_the_client_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is handed on, too, however short the time is between a program's start and our knowing of it."""
+    """It is handed on, too, however short the time is between a program's start and our knowing of
+    it."""
     start = foreground._start
 
-    def signalled(command: Sequence[str], environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    def signalled(
+        command: Sequence[str], environment: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         client = start(command, environment)
         wait_for(tmp_path / "ready")
         os.kill(os.getpid(), signal.SIGTERM)
         return client
 
     monkeypatch.setattr(foreground, "_start", signalled)
-    script = f"trap 'exit 9' TERM; touch '{tmp_path}/ready'; for _ in $(seq 200); do sleep 0.05; done"
+    script = (
+        f"trap 'exit 9' TERM; touch '{tmp_path}/ready'; for _ in $(seq 200); do sleep 0.05; done"
+    )
 
     assert foreground.run(["sh", "-c", script], os.environ) == 9
 
@@ -380,8 +498,11 @@ print("times:", len(times), flush=True)
 
 
 def test_an_interactive_shell(runner: Runner) -> None:
-    """`llmtally run -- bash` is a shell with job control, and gives the terminal back in the end."""
-    terminal = Terminal(["bash", "--norc", "-i"], {**runner.environment, "PS1": "outer$ "}, runner.home)
+    """`llmtally run -- bash` is a shell with job control, and gives the terminal back in the
+    end."""
+    terminal = Terminal(
+        ["bash", "--norc", "-i"], {**runner.environment, "PS1": "outer$ "}, runner.home
+    )
     quoted = " ".join(f"'{part}'" for part in runner.command("bash", "--rcfile", "rc", "-i"))
     (runner.home / "rc").write_text("PS1='in''ner$ '")
     terminal.type(quoted + "\n")
@@ -404,23 +525,33 @@ def test_an_interactive_shell(runner: Runner) -> None:
 
 
 def joined(runner: Runner, proxy: Proxy) -> Runner:
-    """The user's journal is the proxy's; no argument is for a mitmdump of the run's own, so a run may join."""
+    """The user's journal is the proxy's; no argument is for a mitmdump of the run's own, so a run
+    may join."""
     runner.environment["LLMTALLY_DIR"] = str(proxy.usage_dir)
     runner.usage_dir = proxy.usage_dir
     runner.redirected = []
     return runner
 
 
-def test_a_running_proxy_is_joined(runner: Runner, upstream: Upstream, start_proxy: Callable[..., Proxy]) -> None:
+def test_a_running_proxy_is_joined(
+    runner: Runner, upstream: Upstream, start_proxy: Callable[..., Proxy]
+) -> None:
     """Two runs through one proxy are told apart, and from what passes without a run."""
     proxy = start_proxy()
     wait_for(proxy.usage_dir / "proxies" / f"{proxy.process.pid}.json")
     for number in (1, 2, 3):
-        upstream.route("api.openai.com", f"/v1/chat/completions.n={number}", json_answer({**CHAT, "id": f"chatcmpl-{number}"}))
+        upstream.route(
+            "api.openai.com",
+            f"/v1/chat/completions.n={number}",
+            json_answer({**CHAT, "id": f"chatcmpl-{number}"}),
+        )
     joined(runner, proxy)
     ask = ["curl", "-sS", "-d", "{}", "https://api.openai.com/v1/chat/completions?n="]
 
-    done = [runner.run(*ask[:-1], f"{ask[-1]}{number}", options=["--name", f"run-{number}"]) for number in (1, 2)]
+    done = [
+        runner.run(*ask[:-1], f"{ask[-1]}{number}", options=["--name", f"run-{number}"])
+        for number in (1, 2)
+    ]
     subprocess.run(
         [*ask[:-1], f"{ask[-1]}3"],
         env={**runner.environment, **proxy.client_env(), "CURL_CA_BUNDLE": str(proxy.ca)},
@@ -437,8 +568,11 @@ def test_a_running_proxy_is_joined(runner: Runner, upstream: Upstream, start_pro
 
 
 def test_a_runs_own_proxy_is_not_joined_by_others(runner: Runner) -> None:
-    """It ends with its run, so another run at the same time starts its own; a run within it joins it."""
-    inner = " ".join([f"'{sys.executable}'", "-m", "llmtally", "run", "--confdir", str(runner.confdir)])
+    """It ends with its run, so another run at the same time starts its own; a run within it joins
+    it."""
+    inner = " ".join(
+        [f"'{sys.executable}'", "-m", "llmtally", "run", "--confdir", str(runner.confdir)]
+    )
     script = f"""
 echo outer ${{HTTPS_PROXY##*:}}
 {inner} -- sh -c 'echo inner ${{HTTPS_PROXY##*:}}'
@@ -451,7 +585,9 @@ env -u HTTPS_PROXY -u https_proxy {inner} -- sh -c 'echo beside ${{HTTPS_PROXY##
     assert ports["beside"] != ports["outer"]
 
 
-def test_the_file_of_a_killed_proxy_misleads_nobody(runner: Runner, start_proxy: Callable[..., Proxy]) -> None:
+def test_the_file_of_a_killed_proxy_misleads_nobody(
+    runner: Runner, start_proxy: Callable[..., Proxy]
+) -> None:
     """A proxy that was killed is not joined."""
     proxy = start_proxy()
     wait_for(proxy.usage_dir / "proxies" / f"{proxy.process.pid}.json")
@@ -473,13 +609,20 @@ def route(tmp_path: Path) -> Route:
 
 
 def test_what_the_user_trusts_stays_trusted(route: Route, tmp_path: Path) -> None:
-    """A file that a variable names is taken over; without one, a variable that replaces the roots gets the machine's."""
+    """A file that a variable names is taken over; without one, a variable that replaces the roots
+    gets the machine's."""
     (tmp_path / "company.pem").write_text("COMPANY")
     mine = str(tmp_path / "company.pem")
 
-    env = client_environment({"SSL_CERT_FILE": mine, "NODE_EXTRA_CA_CERTS": mine, "OTHER": "x"}, route, Run("r", "/"))
+    env = client_environment(
+        {"SSL_CERT_FILE": mine, "NODE_EXTRA_CA_CERTS": mine, "OTHER": "x"}, route, Run("r", "/")
+    )
 
-    assert Path(env["SSL_CERT_FILE"]).read_text() == Path(env["NODE_EXTRA_CA_CERTS"]).read_text() == "COMPANY\nOURS\n"
+    assert (
+        Path(env["SSL_CERT_FILE"]).read_text()
+        == Path(env["NODE_EXTRA_CA_CERTS"]).read_text()
+        == "COMPANY\nOURS\n"
+    )
     assert Path(env["DENO_CERT"]).read_text() == "OURS\n"
     assert Path(env["REQUESTS_CA_BUNDLE"]).read_text().endswith("\nOURS\n")
     assert "BEGIN CERTIFICATE" in Path(env["REQUESTS_CA_BUNDLE"]).read_text()
@@ -488,7 +631,10 @@ def test_what_the_user_trusts_stays_trusted(route: Route, tmp_path: Path) -> Non
 
 def test_the_machines_roots_are_in_the_file(runner: Runner) -> None:
     """OpenSSL reads all of them, and ours."""
-    script = "import ssl, os; print(len(ssl.create_default_context(cafile=os.environ['SSL_CERT_FILE']).get_ca_certs()))"
+    script = (
+        "import ssl, os; "
+        "print(len(ssl.create_default_context(cafile=os.environ['SSL_CERT_FILE']).get_ca_certs()))"
+    )
     roots = len(ssl.create_default_context().get_ca_certs())
 
     assert int(runner.run(sys.executable, "-c", script).stdout) > roots > 50
@@ -500,7 +646,9 @@ def test_files_are_made_once(route: Route) -> None:
         client_environment({}, route, Run("r", "/"))
 
     assert len(list((route.directory / "certificates").iterdir())) == 2
-    assert {path.stat().st_mode & 0o777 for path in (route.directory / "certificates").iterdir()} == {0o600}
+    assert {
+        path.stat().st_mode & 0o777 for path in (route.directory / "certificates").iterdir()
+    } == {0o600}
 
 
 @pytest.mark.parametrize(
@@ -538,14 +686,23 @@ def test_a_proxy_that_cannot_stand_behind_ours(url: str) -> None:
     assert "secret" not in str(refusal.value)
 
 
-def test_through_another_proxy(runner: Runner, upstream: Upstream, start_proxy: Callable[..., Proxy]) -> None:
+def test_through_another_proxy(
+    runner: Runner, upstream: Upstream, start_proxy: Callable[..., Proxy]
+) -> None:
     """A run behind another proxy goes through it, and counts."""
     other = start_proxy(addon=None)
     upstream.route("api.openai.com", "/v1/chat/completions", json_answer(CHAT))
-    runner.redirected = [f"--mitmdump-arg={each}" for each in ("--set", f"ssl_verify_upstream_trusted_ca={other.ca}")]
+    runner.redirected = [
+        f"--mitmdump-arg={each}" for each in ("--set", f"ssl_verify_upstream_trusted_ca={other.ca}")
+    ]
 
     done = runner.run(
-        "curl", "-sS", "-d", "{}", "https://api.openai.com/v1/chat/completions", environment={"HTTPS_PROXY": other.url}
+        "curl",
+        "-sS",
+        "-d",
+        "{}",
+        "https://api.openai.com/v1/chat/completions",
+        environment={"HTTPS_PROXY": other.url},
     )
 
     assert json.loads(done.stdout)["id"] == "chatcmpl-1"
@@ -556,12 +713,17 @@ def test_through_another_proxy(runner: Runner, upstream: Upstream, start_proxy: 
 # The name in the header
 
 
-@pytest.mark.parametrize("directory", ["/home/me/shop", "/größe/a b:@%", "/" + "x" * 4000, "/bad\udcff"])
+@pytest.mark.parametrize(
+    "directory", ["/home/me/shop", "/größe/a b:@%", "/" + "x" * 4000, "/bad\udcff"]
+)
 def test_a_run_survives_the_url(directory: str) -> None:
     """What a client sends for the user info of its proxy's URL names the run again."""
     import base64
 
-    header = "Basic " + base64.b64encode(run_tag.user_info(Run("nightly-1.a", directory)).encode()).decode()
+    header = (
+        "Basic "
+        + base64.b64encode(run_tag.user_info(Run("nightly-1.a", directory)).encode()).decode()
+    )
 
     found = run_tag.read(header)
 
@@ -571,7 +733,16 @@ def test_a_run_survives_the_url(directory: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Basic", "Basic ###", "Bearer x", "Basic dXNlcjpwYXNz", "Basic bGxtdGFsbHkuOg==", "Basic /w=="]
+    "header",
+    [
+        "",
+        "Basic",
+        "Basic ###",
+        "Bearer x",
+        "Basic dXNlcjpwYXNz",
+        "Basic bGxtdGFsbHkuOg==",
+        "Basic /w==",
+    ],
 )
 def test_another_password_is_left_alone(header: str) -> None:
     """It may be for a proxy behind this one, or for mitmproxy's own `proxyauth`."""
@@ -593,7 +764,9 @@ def test_connections_are_forgotten() -> None:
 
 def test_the_client_knows_its_project_better() -> None:
     """A project that the client stated stays; the run's directory is for those who state none."""
-    assert with_run(Attribution(project="/repo"), Run("r", "/home")) == Attribution(project="/repo", run="r")
+    assert with_run(Attribution(project="/repo"), Run("r", "/home")) == Attribution(
+        project="/repo", run="r"
+    )
     assert with_run(Attribution(), Run("r", "/home")) == Attribution(project="/home", run="r")
     assert with_run(Attribution(), None) == Attribution()
 

@@ -26,7 +26,9 @@ MAIN = Attribution(client="claude-code", session="0b1c2d3e", project="/home/me/s
 
 def call(model: str, usage: Usage, cost: float | None, after: float = 0, **fields: Any) -> Call:
     fields = {"provider": "anthropic", "attribution": MAIN} | fields
-    return a_call(EVENING + after, model=model, usage=usage, cost_usd=cost, duration_ms=4210.0, **fields)
+    return a_call(
+        EVENING + after, model=model, usage=usage, cost_usd=cost, duration_ms=4210.0, **fields
+    )
 
 
 FIRST = call("claude-opus-4-8", Usage(12, 20_000, 1_800, output_tokens=410), 0.0372)
@@ -49,9 +51,20 @@ def test_the_end_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_calls_as_they_happen(capsys: pytest.CaptureFixture[str]) -> None:
     """As wide as any terminal."""
-    codex = call("gpt-5.4-codex", Usage(1_980, 133_100, output_tokens=1_539), 0.1008, after=11, billing="subscription")
+    codex = call(
+        "gpt-5.4-codex",
+        Usage(1_980, 133_100, output_tokens=1_539),
+        0.1008,
+        after=11,
+        billing="subscription",
+    )
     aborted = call(
-        "claude-opus-4-8", Usage(650, 21_800, 1_200, output_tokens=236), 0.0225, after=14, estimated=True, outcome="client_aborted"
+        "claude-opus-4-8",
+        Usage(650, 21_800, 1_200, output_tokens=236),
+        0.0225,
+        after=14,
+        estimated=True,
+        outcome="client_aborted",
     )
     rows = Rows(Console(width=80, highlight=False), UTC, EVENING)
     for each in (FIRST, TITLE, codex, aborted):
@@ -74,7 +87,8 @@ def spent() -> list[Call]:
     return [
         *[call("claude-opus-4-8", Usage(530, 34_272, 2_922, output_tokens=731), 0.0763)] * 412,
         *[call("gpt-5.4-codex", Usage(2_565, 33_822, output_tokens=1_203), 0.0769, **codex)] * 157,
-        *[call("claude-haiku-4-5-20251001", Usage(2_524, 4_335, 316, output_tokens=253), 0.0054)] * 203,
+        *[call("claude-haiku-4-5-20251001", Usage(2_524, 4_335, 316, output_tokens=253), 0.0054)]
+        * 203,
         *[call("acme-coder-7b", Usage(5_339, output_tokens=1_133), None, **unpriced)] * 18,
     ]
 

@@ -32,8 +32,16 @@ def status(**fields: Any) -> dict[str, Any]:
     """What the addon writes of two calls, an hour before a window ends."""
     tracker = Tracker()
     limits = (
-        LimitReading("5h", "provider_native", utilization=42.0, resets_at=NOW + 4320, window_seconds=18000.0),
-        LimitReading("7d", "provider_native", utilization=12.0, resets_at=NOW + 400000, window_seconds=604800.0),
+        LimitReading(
+            "5h", "provider_native", utilization=42.0, resets_at=NOW + 4320, window_seconds=18000.0
+        ),
+        LimitReading(
+            "7d",
+            "provider_native",
+            utilization=12.0,
+            resets_at=NOW + 400000,
+            window_seconds=604800.0,
+        ),
     )
     tracker.add(a_call(NOW - 60, cost=4.0, session="s1", tokens=(100, 900, 0, 10), limits=limits))
     tracker.add(a_call(NOW - 30, cost=2.0, session="s2"))
@@ -57,7 +65,8 @@ def test_the_line(tmp_path: Path) -> None:
 
 
 def test_a_session(tmp_path: Path) -> None:
-    """Asked about a session, it begins with it; one that was never seen goes past us, and that is said."""
+    """Asked about a session, it begins with it; one that was never seen goes past us, and that is
+    said."""
     directory = put(tmp_path, status())
 
     assert said(directory, session_id="s1").startswith("session $4.00 (90% cached) | today $6.00")
@@ -68,30 +77,52 @@ def test_a_subscription(tmp_path: Path) -> None:
     """What is no bill is not shown as one."""
     totals = {**status()["today"], "spent_usd": 1.5, "api_value_usd": 4.5}
 
-    assert said(put(tmp_path, status(today=totals, windows=[]))) == "today $1.50 + $4.50 API value | $72.00/h"
+    assert (
+        said(put(tmp_path, status(today=totals, windows=[])))
+        == "today $1.50 + $4.50 API value | $72.00/h"
+    )
 
 
 def test_a_session_on_a_subscription(tmp_path: Path) -> None:
-    """That neither the session nor the day is billed is said once; that a session is, beside a day that is not, is seen."""
+    """That neither the session nor the day is billed is said once; that a session is, beside a day
+    that is not, is seen."""
     worth = {"spent_usd": 0.0, "api_value_usd": 4.5, "cache_hit_pct": 91.0}
     billed = {**worth, "spent_usd": 1.0}
     directory = put(tmp_path, status(windows=[], today=worth, sessions={"s1": worth, "s2": billed}))
 
-    assert said(directory, session_id="s1") == "session $4.50 (91% cached), today $4.50 API value | $72.00/h"
-    assert said(directory, session_id="s2").startswith("session $1.00 + $4.50 API value (91% cached) | today $4.50 API value")
+    assert (
+        said(directory, session_id="s1")
+        == "session $4.50 (91% cached), today $4.50 API value | $72.00/h"
+    )
+    assert said(directory, session_id="s2").startswith(
+        "session $1.00 + $4.50 API value (91% cached) | today $4.50 API value"
+    )
 
 
 def test_it_is_short(tmp_path: Path) -> None:
     """Beyond 80 columns the rate goes, then the cached share, then both."""
-    worth = {**status()["today"], "spent_usd": 0.0, "api_value_usd": 4.5, "cache_hit_pct": 91.0, "account_key": "a"}
+    worth = {
+        **status()["today"],
+        "spent_usd": 0.0,
+        "api_value_usd": 4.5,
+        "cache_hit_pct": 91.0,
+        "account_key": "a",
+    }
     of_now = status(today=worth, sessions={"s1": worth})
 
     def line(**fields: Any) -> str:
         return said(put(tmp_path, {**of_now, **fields}), session_id="s1")
 
-    assert line(windows=of_now["windows"][:1]) == "session $4.50 (91% cached), today $4.50 API value | 5h 42% resets 1h 12m"
-    assert line() == "session $4.50, today $4.50 API value | $72.00/h | 5h 42% resets 1h 12m | 7d 12%"
-    assert line(today={**worth, "api_value_usd": 134.5}).startswith("session $4.50, today $134.50 API value | 5h 42%")
+    assert (
+        line(windows=of_now["windows"][:1])
+        == "session $4.50 (91% cached), today $4.50 API value | 5h 42% resets 1h 12m"
+    )
+    assert (
+        line() == "session $4.50, today $4.50 API value | $72.00/h | 5h 42% resets 1h 12m | 7d 12%"
+    )
+    assert line(today={**worth, "api_value_usd": 134.5}).startswith(
+        "session $4.50, today $134.50 API value | 5h 42%"
+    )
 
 
 def test_what_has_no_price(tmp_path: Path) -> None:
@@ -99,12 +130,19 @@ def test_what_has_no_price(tmp_path: Path) -> None:
     totals = {**status()["today"], "spent_usd": 1234.5, "api_value_usd": 0.0, "unpriced": 1}
 
     assert said(put(tmp_path, status(today=totals))).startswith("today ≥$1,234.50 | ")
-    assert said(put(tmp_path, status(today={**totals, "spent_usd": 0.0}))).startswith("today cost unknown | ")
+    assert said(put(tmp_path, status(today={**totals, "spent_usd": 0.0}))).startswith(
+        "today cost unknown | "
+    )
 
 
 def a_window(key: str, utilization: float, **fields: Any) -> dict[str, Any]:
     """As the addon writes one of Claude's that ends in two days."""
-    known = {"provider": "anthropic", "source": "provider_native", "account_key": "a", "reset_in_ms": 172_800_000}
+    known = {
+        "provider": "anthropic",
+        "source": "provider_native",
+        "account_key": "a",
+        "reset_in_ms": 172_800_000,
+    }
     return {"key": key, "utilization": utilization, **known, **fields}
 
 
@@ -117,15 +155,20 @@ def windows_said(directory: Path, *windows: dict[str, Any], later: float = 0, **
 
 def test_a_window_that_is_nearly_full_is_marked(tmp_path: Path) -> None:
     """Above the threshold of the page, and told when it is reset; one without an end is, too."""
-    assert windows_said(tmp_path, a_window("5h", 42.0, reset_in_ms=60_000), a_window("7d", 81.0)) == (
-        "5h 42% resets 1m | 7d 81%! resets 2d"
-    )
+    assert windows_said(
+        tmp_path, a_window("5h", 42.0, reset_in_ms=60_000), a_window("7d", 81.0)
+    ) == ("5h 42% resets 1m | 7d 81%! resets 2d")
     assert windows_said(tmp_path, a_window("7d\x1b[31m", 81.0, reset_in_ms=None)) == "7d[31m 81%!"
 
 
 def test_other_windows(tmp_path: Path) -> None:
-    """Of what stands beside the plan's windows, the fullest is shown if it is nearly full, or all there is."""
-    five, opus, rate = a_window("5h", 42.0), a_window("7d_opus", 95.0), a_window("requests", 3.0, source="provider_api_rate_limit")
+    """Of what stands beside the plan's windows, the fullest is shown if it is nearly full, or all
+    there is."""
+    five, opus, rate = (
+        a_window("5h", 42.0),
+        a_window("7d_opus", 95.0),
+        a_window("requests", 3.0, source="provider_api_rate_limit"),
+    )
 
     assert windows_said(tmp_path, rate, five) == "5h 42% resets 2d"
     assert windows_said(tmp_path, rate, opus, five) == "5h 42% resets 2d | 7d_opus 95%! resets 2d"
@@ -133,13 +176,23 @@ def test_other_windows(tmp_path: Path) -> None:
 
 
 def test_a_window_that_will_be_full(tmp_path: Path) -> None:
-    """The limit is told where it comes before the reset, and counted down; not where it comes after it, or has come."""
+    """The limit is told where it comes before the reset, and counted down; not where it comes after
+    it, or has come."""
     comes = {"time_to_limit_ms": 1_560_000, "safe": False}
 
     assert windows_said(tmp_path, a_window("5h", 70.0, prediction=comes)) == "5h 70% full in 26m"
-    assert windows_said(tmp_path, a_window("5h", 70.0, prediction=comes), later=120) == "5h 70% full in 24m"
-    assert windows_said(tmp_path, a_window("5h", 70.0), a_window("7d", 85.0, prediction=comes)).endswith("| 7d 85%! full in 26m")
-    for other in ({"time_to_limit_ms": 1_560_000, "safe": True}, {"time_to_limit_ms": 0, "safe": False}, None):
+    assert (
+        windows_said(tmp_path, a_window("5h", 70.0, prediction=comes), later=120)
+        == "5h 70% full in 24m"
+    )
+    assert windows_said(
+        tmp_path, a_window("5h", 70.0), a_window("7d", 85.0, prediction=comes)
+    ).endswith("| 7d 85%! full in 26m")
+    for other in (
+        {"time_to_limit_ms": 1_560_000, "safe": True},
+        {"time_to_limit_ms": 0, "safe": False},
+        None,
+    ):
         assert windows_said(tmp_path, a_window("5h", 70.0, prediction=other)) == "5h 70% resets 2d"
 
 
@@ -154,7 +207,13 @@ def test_the_forecast_is_the_trackers(tmp_path: Path) -> None:
     """What the addon writes is what is understood: 10 % in 10 minutes leave 40."""
     tracker = Tracker()
     for minutes in range(11):
-        reading = LimitReading("5h", "provider_native", utilization=50.0 + minutes, resets_at=NOW + 7200, window_seconds=18000.0)
+        reading = LimitReading(
+            "5h",
+            "provider_native",
+            utilization=50.0 + minutes,
+            resets_at=NOW + 7200,
+            window_seconds=18000.0,
+        )
         tracker.add(a_call(NOW - 600 + 60 * minutes, session="s1", limits=(reading,)))
     written = {"pid": os.getpid(), "running": True, **tracker.status(NOW)}
 
@@ -165,19 +224,27 @@ CODEX = {"provider": "chatgpt_codex", "account_key": "b"}
 
 
 def test_whose_windows(tmp_path: Path) -> None:
-    """The session's account's and nobody else's; not known whose, the fullest account's by name, alone or with others."""
+    """The session's account's and nobody else's; not known whose, the fullest account's by name,
+    alone or with others."""
     ours, week, theirs = a_window("5h", 42.0), a_window("7d", 18.0), a_window("5h", 95.0, **CODEX)
 
-    assert windows_said(tmp_path, ours, week, theirs, session_id="s1") == "5h 42% resets 2d | 7d 18%"
+    assert (
+        windows_said(tmp_path, ours, week, theirs, session_id="s1") == "5h 42% resets 2d | 7d 18%"
+    )
     assert windows_said(tmp_path, ours, week, theirs) == "chatgpt_codex 5h 95%! resets 2d"
-    assert windows_said(tmp_path, ours, week, session_id="not seen") == "anthropic 5h 42% resets 2d | 7d 18%"
+    assert (
+        windows_said(tmp_path, ours, week, session_id="not seen")
+        == "anthropic 5h 42% resets 2d | 7d 18%"
+    )
     assert windows_said(tmp_path, ours, week) == "5h 42% resets 2d | 7d 18%"
     assert "5h" not in said(put(tmp_path, status(windows=[theirs])), session_id="s1")
 
 
 def test_a_plan_goes_before_rate_limits(tmp_path: Path) -> None:
     """A key's requests of the last minute do not hide what a plan has left."""
-    requests = a_window("requests", 99.0, source="provider_api_rate_limit", provider="openai", account_key="b")
+    requests = a_window(
+        "requests", 99.0, source="provider_api_rate_limit", provider="openai", account_key="b"
+    )
 
     assert windows_said(tmp_path, requests, a_window("5h", 42.0)) == "anthropic 5h 42% resets 2d"
 
@@ -186,7 +253,9 @@ def test_a_session_that_changed_its_account(tmp_path: Path) -> None:
     """After a new login the newest account's windows are its windows."""
     tracker = Tracker()
     for at, account, used in ((NOW - 60, "before", 95.0), (NOW - 30, "now", 5.0)):
-        reading = LimitReading("5h", "provider_native", utilization=used, resets_at=NOW + 7200, window_seconds=18000.0)
+        reading = LimitReading(
+            "5h", "provider_native", utilization=used, resets_at=NOW + 7200, window_seconds=18000.0
+        )
         tracker.add(a_call(at, session="s1", account=account, limits=(reading,)))
     written = {"pid": os.getpid(), "running": True, **tracker.status(NOW)}
 
@@ -201,7 +270,9 @@ def test_a_file_of_an_older_proxy(tmp_path: Path) -> None:
     for window in written["windows"]:
         del window["prediction"]
 
-    assert said(put(tmp_path, written), session_id="s1").endswith("| anthropic 5h 42% resets 1h 12m | 7d 12%")
+    assert said(put(tmp_path, written), session_id="s1").endswith(
+        "| anthropic 5h 42% resets 1h 12m | 7d 12%"
+    )
 
 
 def test_a_window_that_has_ended_is_not_shown(tmp_path: Path) -> None:
@@ -231,7 +302,9 @@ def test_the_next_day(tmp_path: Path) -> None:
     assert said(put(tmp_path, status()), NOW + 86400).startswith("today $0.00 | ")
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"running":1', '{"pid":"x","running":true}', "null"])
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"running":1', '{"pid":"x","running":true}', "null"]
+)
 def test_a_file_that_is_none(tmp_path: Path, content: str) -> None:
     """Whatever stands there, there is a line."""
     assert said(put(tmp_path, content)) == "llmtally: nothing counted yet"
@@ -240,7 +313,9 @@ def test_a_file_that_is_none(tmp_path: Path, content: str) -> None:
 # As a command
 
 
-def run(directory: Path, *arguments: str, standard_input: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    directory: Path, *arguments: str, standard_input: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "llmtally", "statusline", *arguments],
         cwd=ROOT / "addon",
@@ -264,12 +339,23 @@ def test_json(tmp_path: Path) -> None:
     """The same for programs, for the session on standard input."""
     put(tmp_path, status(), time.time())
 
-    done = run(tmp_path, "--json", standard_input=json.dumps({"session_id": "s2", "model": {"id": "m"}, "cwd": "/"}))
+    done = run(
+        tmp_path,
+        "--json",
+        standard_input=json.dumps({"session_id": "s2", "model": {"id": "m"}, "cwd": "/"}),
+    )
 
     answer = json.loads(done.stdout)
     assert (done.returncode, answer["state"], answer["providers"]) == (0, "running", ["anthropic"])
-    assert [(window["key"], window["utilization"]) for window in answer["windows"]] == [("5h", 42.0), ("7d", 12.0)]
-    assert (answer["today"]["cost_usd"], answer["session"]["cost_usd"], answer["window"]["key"]) == (6.0, 2.0, "5h")
+    assert [(window["key"], window["utilization"]) for window in answer["windows"]] == [
+        ("5h", 42.0),
+        ("7d", 12.0),
+    ]
+    assert (
+        answer["today"]["cost_usd"],
+        answer["session"]["cost_usd"],
+        answer["window"]["key"],
+    ) == (6.0, 2.0, "5h")
 
 
 @pytest.mark.parametrize("text", ["", "garbage", "[1]", '{"session_id": 7}'])
@@ -285,7 +371,9 @@ def test_standard_input_that_never_ends(tmp_path: Path) -> None:
     put(tmp_path, status(), time.time())
     command = [sys.executable, "-m", "llmtally", "statusline"]
     environment = {**os.environ, "LLMTALLY_DIR": str(tmp_path)}
-    with subprocess.Popen(command, cwd=ROOT / "addon", env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command, cwd=ROOT / "addon", env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith(b"today $6.00")
 
@@ -294,11 +382,15 @@ def test_both_ways_are_the_same(tmp_path: Path) -> None:
     """With `--dir` the command line is loaded, and says the same."""
     put(tmp_path, status(), time.time())
 
-    assert CliRunner().invoke(cli.main, ["statusline", "--dir", str(tmp_path)]).output == run(tmp_path).stdout
+    assert (
+        CliRunner().invoke(cli.main, ["statusline", "--dir", str(tmp_path)]).output
+        == run(tmp_path).stdout
+    )
 
 
 def test_it_loads_next_to_nothing(tmp_path: Path) -> None:
-    """Neither the command line nor any library: what it takes is the start of the interpreter and some milliseconds."""
+    """Neither the command line nor any library: what it takes is the start of the interpreter and
+    some milliseconds."""
     put(tmp_path, status(), time.time())
     script = (
         "import sys; before = set(sys.modules); sys.argv = ['llmtally', 'statusline']\n"
@@ -317,7 +409,21 @@ def test_it_loads_next_to_nothing(tmp_path: Path) -> None:
     )
 
     loaded = set(done.stdout.splitlines()[-1].split())
-    assert loaded & {"click", "typing", "pathlib", "dataclasses", "datetime", "asyncio", "orjson", "socket", "subprocess"} == set()
+    assert (
+        loaded
+        & {
+            "click",
+            "typing",
+            "pathlib",
+            "dataclasses",
+            "datetime",
+            "asyncio",
+            "orjson",
+            "socket",
+            "subprocess",
+        }
+        == set()
+    )
     assert "json" in loaded
 
 
@@ -352,14 +458,18 @@ def test_it_cannot_be_written(tmp_path: Path) -> None:
     with Path("/dev/full").open("wb") as full:
         done = run_to(full.fileno(), tmp_path)
 
-    assert (done.returncode, done.stderr) == (2, "Error: standard output: No space left on device.\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "Error: standard output: No space left on device.\n",
+    )
 
 
 # What the addon writes
 
 
 def test_a_real_proxy_keeps_the_file(upstream: Upstream, start_proxy: Callable[..., Proxy]) -> None:
-    """A second after a call the line has it; the file is for its owner alone; in the end it says that it is the end."""
+    """A second after a call the line has it; the file is for its owner alone; in the end it says
+    that it is the end."""
     proxy = start_proxy()
     events = anthropic_events("msg_1", "claude-opus-4-8", {"input_tokens": 1000}, 5000, ("hi",))
     limits = {
@@ -367,15 +477,35 @@ def test_a_real_proxy_keeps_the_file(upstream: Upstream, start_proxy: Callable[.
         "anthropic-ratelimit-unified-5h-reset": str(int(time.time()) + 3600),
     }
     answer = sse_answer(*events)
-    upstream.route("api.anthropic.com", "/v1/messages", dataclasses.replace(answer, headers=tuple(limits.items())))
-    body = {"model": "claude-opus-4-8", "max_tokens": 1, "stream": True, "messages": [], "metadata": {}}
+    upstream.route(
+        "api.anthropic.com",
+        "/v1/messages",
+        dataclasses.replace(answer, headers=tuple(limits.items())),
+    )
+    body = {
+        "model": "claude-opus-4-8",
+        "max_tokens": 1,
+        "stream": True,
+        "messages": [],
+        "metadata": {},
+    }
     headers = {
         "x-api-key": "sk-ant-api03-x",
         "x-claude-code-session-id": "5f0a3c",
         "user-agent": "claude-cli/2.1.197 (external, cli)",
     }
     named = [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
-    ask = ["curl", "-sS", "-x", proxy.url, "--cacert", str(proxy.ca), *named, "-d", json.dumps(body)]
+    ask = [
+        "curl",
+        "-sS",
+        "-x",
+        proxy.url,
+        "--cacert",
+        str(proxy.ca),
+        *named,
+        "-d",
+        json.dumps(body),
+    ]
     subprocess.run([*ask, "https://api.anthropic.com/v1/messages"], check=True, capture_output=True)
     proxy.record()
     directory = str(proxy.usage_dir)

@@ -27,7 +27,8 @@ Json = dict[str, Any]
 
 
 class Demo:
-    """`python -m demo`, as `scripts/demo` runs it, with its temporary directory where the test sees it."""
+    """`python -m demo`, as `scripts/demo` runs it, with its temporary directory where the test sees
+    it."""
 
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.directory = directory
@@ -54,7 +55,9 @@ class Demo:
         """The page's JSON, with the token of the URL that was printed."""
         address = urlsplit(url)
         token = address.query.removeprefix("token=")
-        request = Request(f"http://{address.netloc}{path}", headers={"Authorization": f"Bearer {token}"})
+        request = Request(
+            f"http://{address.netloc}{path}", headers={"Authorization": f"Bearer {token}"}
+        )
         answer: Json = json.load(build_opener(ProxyHandler({})).open(request, timeout=DEADLINE))
         return answer
 
@@ -91,7 +94,11 @@ def live_calls(demo: Demo, url: str) -> list[Json]:
 def five_hours(demo: Demo, url: str) -> float:
     """How full the Claude plan's window is."""
     windows = demo.ask(url, "/api/usage")["windows"]
-    return next(float(window["utilization"]) for window in windows if (window["provider"], window["key"]) == ("anthropic", "5h"))
+    return next(
+        float(window["utilization"])
+        for window in windows
+        if (window["provider"], window["key"]) == ("anthropic", "5h")
+    )
 
 
 def is_lively(calls: list[Json]) -> bool:
@@ -103,7 +110,8 @@ def is_lively(calls: list[Json]) -> bool:
 
 
 def test_it_is_alive_and_ends_without_a_trace(demo: Demo) -> None:
-    """Within seconds the page shows models, agents, an error and a window that moves; Ctrl-C ends all of it, tidily."""
+    """Within seconds the page shows models, agents, an error and a window that moves; Ctrl-C ends
+    all of it, tidily."""
     welcome = demo.read_welcome()
     assert "ALL NUMBERS ARE MADE UP" in welcome
     found = re.search(r"http://127\.0\.0\.1:\S+", welcome)
@@ -115,7 +123,9 @@ def test_it_is_alive_and_ends_without_a_trace(demo: Demo) -> None:
     wait_for(lambda: is_lively(live_calls(demo, url)), lambda: live_calls(demo, url))
 
     assert five_hours(demo, url) > used
-    assert {call["model"] for call in live_calls(demo, url) if call["coverage"] == "unparsed"} == set()
+    assert {
+        call["model"] for call in live_calls(demo, url) if call["coverage"] == "unparsed"
+    } == set()
 
     demo.process.send_signal(signal.SIGINT)
 

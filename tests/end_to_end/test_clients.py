@@ -1,4 +1,5 @@
-"""Real agents, installed from the Node registry, in `llmtally run`: record, client's own figures and provider's truth agree."""
+"""Real agents, installed from the Node registry, in `llmtally run`: record, client's own figures
+and provider's truth agree."""
 
 from __future__ import annotations
 
@@ -18,7 +19,12 @@ from upstream.handler import DEADLINE, Reply, Request, Socket
 from upstream.server import Upstream
 
 OPENCODE = f"opencode-{SYSTEM}"
-PACKAGES = {"@anthropic-ai/claude-code": "2.1.197", "@openai/codex": "0.169.0", "@google/gemini-cli": "0.61.0", OPENCODE: "1.18.33"}
+PACKAGES = {
+    "@anthropic-ai/claude-code": "2.1.197",
+    "@openai/codex": "0.169.0",
+    "@google/gemini-cli": "0.61.0",
+    OPENCODE: "1.18.33",
+}
 """The versions whose traffic was studied."""
 
 _numbers = itertools.count(1)
@@ -39,7 +45,11 @@ def runner(upstream: Upstream, confdir: Path, tmp_path: Path) -> Runner:
     """A user who has never started any of them."""
     runner = Runner(upstream, confdir, tmp_path)
     runner.environment |= {"TERM": "dumb", "CI": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
-    for name in [name for name in runner.environment if name.startswith(("ANTHROPIC_", "CLAUDE", "OPENAI_", "CODEX_", "GEMINI_"))]:
+    for name in [
+        name
+        for name in runner.environment
+        if name.startswith(("ANTHROPIC_", "CLAUDE", "OPENAI_", "CODEX_", "GEMINI_"))
+    ]:
         del runner.environment[name]
     return runner
 
@@ -49,24 +59,43 @@ def buckets(records: list[dict[str, Any]]) -> dict[str, Counter[str]]:
     sums: dict[str, Counter[str]] = {}
     for record in records:
         model = sums.setdefault(record["model"], Counter())
-        for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"):
+        for name in (
+            "input_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "output_tokens",
+            "reasoning_tokens",
+        ):
             model[name] += record.get(name) or 0
     return sums
 
 
 def test_claude_code(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """Every model's tokens are those of Claude Code's own `modelUsage`, title call included, and its cost is ours."""
+    """Every model's tokens are those of Claude Code's own `modelUsage`, title call included, and
+    its cost is ours."""
 
     async def messages(request: Request, reply: Reply) -> None:
-        usage = {"input_tokens": 1000, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 300}
+        usage = {
+            "input_tokens": 1000,
+            "cache_read_input_tokens": 2000,
+            "cache_creation_input_tokens": 300,
+        }
         model = request.json()["model"]
-        await sse_answer(*anthropic_events(f"msg_{next(_numbers)}", model, usage, 50, ("Hello.",)))(request, reply)
+        await sse_answer(*anthropic_events(f"msg_{next(_numbers)}", model, usage, 50, ("Hello.",)))(
+            request, reply
+        )
 
     upstream.route("api.anthropic.com", ".*", json_answer({}, status=404))
     upstream.route("api.anthropic.com", r"/v1/messages(\?beta=true)?", messages)
 
     done = runner.run(
-        *(str(programs / "claude"), "-p", "Write a poem about the sea and nothing else.", "--output-format", "json"),
+        *(
+            str(programs / "claude"),
+            "-p",
+            "Write a poem about the sea and nothing else.",
+            "--output-format",
+            "json",
+        ),
         environment={"ANTHROPIC_API_KEY": "sk-ant-api03-test", "DISABLE_AUTOUPDATER": "1"},
     )
 
@@ -93,7 +122,8 @@ def test_claude_code(runner: Runner, upstream: Upstream, programs: Path) -> None
 
 
 def test_codex(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """Turns on a WebSocket are what `codex exec --json` says of them; the warm-up is no call of its."""
+    """Turns on a WebSocket are what `codex exec --json` says of them; the warm-up is no call of
+    its."""
     usage = {
         "input_tokens": 1000,
         "input_tokens_details": {"cached_tokens": 600},
@@ -108,7 +138,9 @@ def test_codex(runner: Runner, upstream: Upstream, programs: Path) -> None:
             asked = json.loads(frame)
             if asked.get("type") != "response.create":
                 continue
-            for event in _response_events(asked.get("model", "gpt-5.4"), usage, warm_up=asked.get("generate") is False):
+            for event in _response_events(
+                asked.get("model", "gpt-5.4"), usage, warm_up=asked.get("generate") is False
+            ):
                 await socket.send(json.dumps(event))
 
     upstream.route("api.openai.com", ".*", json_answer({}, status=404))
@@ -117,7 +149,8 @@ def test_codex(runner: Runner, upstream: Upstream, programs: Path) -> None:
     upstream.route_socket("api.openai.com", "/v1/responses", responses)
 
     done = runner.run(
-        *(str(programs / "codex"), "exec", "--json", "--skip-git-repo-check", "hello"), environment={"CODEX_API_KEY": "sk-test"}
+        *(str(programs / "codex"), "exec", "--json", "--skip-git-repo-check", "hello"),
+        environment={"CODEX_API_KEY": "sk-test"},
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -129,7 +162,9 @@ def test_codex(runner: Runner, upstream: Upstream, programs: Path) -> None:
     assert tokens["cache_read_tokens"] == own["cached_input_tokens"] == 600
     assert tokens["output_tokens"] == own["output_tokens"] == 50
     assert tokens["reasoning_tokens"] == own["reasoning_output_tokens"] == 20
-    assert {(record["client"], record["transport"], record["run"][:6]) for record in turns} == {("codex", "websocket", "codex-")}
+    assert {(record["client"], record["transport"], record["run"][:6]) for record in turns} == {
+        ("codex", "websocket", "codex-")
+    }
 
 
 def _response_events(model: str, usage: dict[str, Any], *, warm_up: bool) -> list[dict[str, Any]]:
@@ -141,11 +176,21 @@ def _response_events(model: str, usage: dict[str, Any], *, warm_up: bool) -> lis
         "status": "in_progress",
     }
     text = {"type": "output_text", "text": "Hello.", "annotations": []}
-    item = {"type": "message", "id": f"msg_{next(_numbers)}", "role": "assistant", "status": "completed", "content": [text]}
+    item = {
+        "type": "message",
+        "id": f"msg_{next(_numbers)}",
+        "role": "assistant",
+        "status": "completed",
+        "content": [text],
+    }
     done = {**response, "status": "completed", "output": [] if warm_up else [item], "usage": usage}
     return [
         {"type": "response.created", "response": response},
-        *([] if warm_up else [{"type": "response.output_item.done", "output_index": 0, "item": item}]),
+        *(
+            []
+            if warm_up
+            else [{"type": "response.output_item.done", "output_index": 0, "item": item}]
+        ),
         {"type": "response.completed", "response": done},
     ]
 
@@ -171,19 +216,37 @@ def test_gemini_cli(runner: Runner, upstream: Upstream, programs: Path) -> None:
         }
 
     async def whole(request: Request, reply: Reply) -> None:
-        choice = json.dumps({"reasoning": "simple", "model_choice": "flash", "complexity_reasoning": "x", "complexity_score": 10})
+        choice = json.dumps(
+            {
+                "reasoning": "simple",
+                "model_choice": "flash",
+                "complexity_reasoning": "x",
+                "complexity_score": 10,
+            }
+        )
         await json_answer(answer(request, choice))(request, reply)
 
     async def streamed(request: Request, reply: Reply) -> None:
         await sse_answer(answer(request, "Hello."))(request, reply)
 
     upstream.route("generativelanguage.googleapis.com", ".*", json_answer({}, status=404))
-    upstream.route("generativelanguage.googleapis.com", r"/v1(beta)?/models/[^:]+:generateContent.*", whole)
-    upstream.route("generativelanguage.googleapis.com", r"/v1(beta)?/models/[^:]+:streamGenerateContent.*", streamed)
+    upstream.route(
+        "generativelanguage.googleapis.com", r"/v1(beta)?/models/[^:]+:generateContent.*", whole
+    )
+    upstream.route(
+        "generativelanguage.googleapis.com",
+        r"/v1(beta)?/models/[^:]+:streamGenerateContent.*",
+        streamed,
+    )
     settings = runner.home / ".gemini" / "settings.json"
     settings.parent.mkdir()
     settings.write_text(
-        json.dumps({"security": {"auth": {"selectedType": "gemini-api-key"}}, "privacy": {"usageStatisticsEnabled": False}})
+        json.dumps(
+            {
+                "security": {"auth": {"selectedType": "gemini-api-key"}},
+                "privacy": {"usageStatisticsEnabled": False},
+            }
+        )
     )
 
     done = runner.run(
@@ -205,24 +268,42 @@ def test_gemini_cli(runner: Runner, upstream: Upstream, programs: Path) -> None:
         for model, stats in own.items()
     }
     assert buckets(records) == stated
-    assert {(record["client"], record["run"][:7]) for record in records} == {("gemini-cli", "gemini-")}
+    assert {(record["client"], record["run"][:7]) for record in records} == {
+        ("gemini-cli", "gemini-")
+    }
 
 
 def test_opencode(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """A step's tokens and cost are opencode's own; its title call, which it does not report, is counted beside them."""
+    """A step's tokens and cost are opencode's own; its title call, which it does not report, is
+    counted beside them."""
 
     async def messages(request: Request, reply: Reply) -> None:
-        usage = {"input_tokens": 1000, "cache_read_input_tokens": 2000, "cache_creation_input_tokens": 300}
+        usage = {
+            "input_tokens": 1000,
+            "cache_read_input_tokens": 2000,
+            "cache_creation_input_tokens": 300,
+        }
         model = request.json()["model"]
-        await sse_answer(*anthropic_events(f"msg_{next(_numbers)}", model, usage, 50, ("Hello.",)))(request, reply)
+        await sse_answer(*anthropic_events(f"msg_{next(_numbers)}", model, usage, 50, ("Hello.",)))(
+            request, reply
+        )
 
     upstream.route("*", ".*", json_answer({}, status=404))  # where it looks for news
     upstream.route("api.anthropic.com", "/v1/messages", messages)
 
     done = runner.run(
-        *(str(programs.parent / OPENCODE / "bin" / "opencode"), "run", "--model", "anthropic/claude-opus-4-8"),
+        *(
+            str(programs.parent / OPENCODE / "bin" / "opencode"),
+            "run",
+            "--model",
+            "anthropic/claude-opus-4-8",
+        ),
         *("--format", "json", "hello"),
-        environment={"ANTHROPIC_API_KEY": "sk-ant-api03-test", "OPENCODE_DISABLE_AUTOUPDATE": "1", "PWD": str(runner.home)},
+        environment={
+            "ANTHROPIC_API_KEY": "sk-ant-api03-test",
+            "OPENCODE_DISABLE_AUTOUPDATE": "1",
+            "PWD": str(runner.home),
+        },
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -230,12 +311,16 @@ def test_opencode(runner: Runner, upstream: Upstream, programs: Path) -> None:
     [own] = [event["part"] for event in events if event["type"] == "step_finish"]
     title, main = sorted(runner.records(), key=lambda record: record["request_class"])
     assert (title["request_class"], main["request_class"]) == ("auxiliary", "main")
-    assert (main["input_tokens"], main["output_tokens"]) == (own["tokens"]["input"], own["tokens"]["output"]) == (1000, 50)
+    assert (
+        (main["input_tokens"], main["output_tokens"])
+        == (own["tokens"]["input"], own["tokens"]["output"])
+        == (1000, 50)
+    )
     assert main["cache_read_tokens"] == own["tokens"]["cache"]["read"] == 2000
     assert main["cache_write_tokens"] == own["tokens"]["cache"]["write"] == 300
     assert main["cost_usd"] == pytest.approx(own["cost"])
     assert main["project"] == str(runner.home)
     session = next(event["sessionID"] for event in events)
-    assert {(record["client"], record["session"], record["run"][:9]) for record in (title, main)} == {
-        ("opencode", session, "opencode-")
-    }
+    assert {
+        (record["client"], record["session"], record["run"][:9]) for record in (title, main)
+    } == {("opencode", session, "opencode-")}

@@ -1,7 +1,9 @@
-"""Every way to the proxy that the README names: in each, a call is the provider's, and other hosts stay closed.
+"""Every way to the proxy that the README names: in each, a call is the provider's, and other hosts
+stay closed.
 
-Transparent and WireGuard need root and a network of the tests' own; where that cannot be had they are left out, and the first lines
-of the test run say so. Local capture loads a program into the kernel of the whole machine: it was tried by hand, see the README.
+Transparent and WireGuard need root and a network of the tests' own; where that cannot be had they
+are left out, and the first lines of the test run say so. Local capture loads a program into the
+kernel of the whole machine: it was tried by hand, see the README.
 """
 
 from __future__ import annotations
@@ -23,14 +25,24 @@ CHAT = {
     "id": "chatcmpl-1",
     "object": "chat.completion",
     "model": "gpt-5.4",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}],
+    "choices": [
+        {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+    ],
     "usage": {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050},
 }
 HOST = "api.openai.com"
 INTERCEPT = {"usage_intercept": "llm"}
 WIREGUARD = "wireguard@51820"
 
-ALL = ["regular", "reverse", "socks5_by_name", "socks5_by_address", "upstream_proxy", "transparent", "wireguard"]
+ALL = [
+    "regular",
+    "reverse",
+    "socks5_by_name",
+    "socks5_by_address",
+    "upstream_proxy",
+    "transparent",
+    "wireguard",
+]
 MODES = [mode for mode in ALL if mode not in NOT_HERE]
 
 
@@ -69,14 +81,19 @@ def socks5_by_name(start_proxy: StartProxy, upstream: Upstream) -> Way:
 def socks5_by_address(start_proxy: StartProxy, upstream: Upstream) -> Way:
     """The client looks names up by itself, and asks the proxy for an address."""
     proxy = start_proxy(options={**INTERCEPT, "mode": "socks5"})
-    return Way(proxy, upstream, [*at_the_provider("curl"), "--proxy", f"socks5://127.0.0.1:{proxy.port}"])
+    return Way(
+        proxy, upstream, [*at_the_provider("curl"), "--proxy", f"socks5://127.0.0.1:{proxy.port}"]
+    )
 
 
 @pytest.fixture
 def upstream_proxy(start_proxy: StartProxy, upstream: Upstream) -> Way:
     """Behind the proxy is another one."""
     other = start_proxy(addon=None, options={"ignore_hosts": ".*"})
-    proxy = start_proxy(options={**INTERCEPT, "mode": f"upstream:{other.url}"}, env={"UPSTREAM_PORT": str(other.port)})
+    proxy = start_proxy(
+        options={**INTERCEPT, "mode": f"upstream:{other.url}"},
+        env={"UPSTREAM_PORT": str(other.port)},
+    )
     return Way(proxy, upstream, ["curl", "--proxy", proxy.url])
 
 
@@ -101,7 +118,13 @@ def beyond(network: Network, tmp_path: Path) -> Iterator[Upstream]:
 @pytest.fixture
 def transparent(network: Network, beyond: Upstream, confdir: Path, tmp_path: Path) -> Iterator[Way]:
     """The router's packet filter leads the client there, who knows nothing of it."""
-    proxy = Proxy(beyond, confdir, tmp_path / "proxy", options={**INTERCEPT, "mode": "transparent"}, within=in_the(network.router))
+    proxy = Proxy(
+        beyond,
+        confdir,
+        tmp_path / "proxy",
+        options={**INTERCEPT, "mode": "transparent"},
+        within=in_the(network.router),
+    )
     network.redirect(proxy.port)
     yield Way(proxy, beyond, [*in_the(network.client), *at_the_provider("curl")])
     proxy.kill()
@@ -111,7 +134,11 @@ def transparent(network: Network, beyond: Upstream, confdir: Path, tmp_path: Pat
 def wireguard(network: Network, beyond: Upstream, confdir: Path, tmp_path: Path) -> Iterator[Way]:
     """All the client sends goes through a tunnel."""
     proxy = Proxy(
-        beyond, confdir, tmp_path / "proxy", options={**INTERCEPT, "mode": "wireguard@51820"}, within=in_the(network.router)
+        beyond,
+        confdir,
+        tmp_path / "proxy",
+        options={**INTERCEPT, "mode": "wireguard@51820"},
+        within=in_the(network.router),
     )
     proxy.wait_for_log("Endpoint = ")
     with network.tunnel(proxy.log, tmp_path):
@@ -142,11 +169,22 @@ def test_a_call_is_the_providers(mode: str, request: pytest.FixtureRequest) -> N
     way: Way = request.getfixturevalue(mode)
     way.upstream.route(HOST, "/v1/chat/completions", json_answer(CHAT))
 
-    fetch(way, f"{way.base_url}/v1/chat/completions", way.proxy.ca, "--data", '{"model": "gpt-5.4"}')
+    fetch(
+        way, f"{way.base_url}/v1/chat/completions", way.proxy.ca, "--data", '{"model": "gpt-5.4"}'
+    )
 
     record = way.proxy.record()
-    assert (record["host"], record["provider"], record["model"], record["client"]) == (HOST, "openai", "gpt-5.4", "curl")
-    assert (record["input_tokens"], record["output_tokens"], record["coverage"]) == (1000, 50, "priced")
+    assert (record["host"], record["provider"], record["model"], record["client"]) == (
+        HOST,
+        "openai",
+        "gpt-5.4",
+        "curl",
+    )
+    assert (record["input_tokens"], record["output_tokens"], record["coverage"]) == (
+        1000,
+        50,
+        "priced",
+    )
     assert way.proxy.faults() == []
 
 
@@ -156,7 +194,9 @@ def test_other_hosts_stay_closed(mode: str, request: pytest.FixtureRequest) -> N
     way: Way = request.getfixturevalue(mode)
     way.upstream.route("example.com", "/v1/chat/completions", json_answer(CHAT))
 
-    assert "chatcmpl-1" in fetch(way, "https://example.com/v1/chat/completions", way.upstream.authority.path, "--data", "{}")
+    assert "chatcmpl-1" in fetch(
+        way, "https://example.com/v1/chat/completions", way.upstream.authority.path, "--data", "{}"
+    )
 
     assert way.proxy.journal() == []
     assert way.proxy.faults() == []

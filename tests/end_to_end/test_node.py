@@ -32,7 +32,12 @@ PACKAGES = {
 """A Node that follows no proxy, one that does, and the SDKs whose traffic was studied."""
 
 SCRIPTS = Path(__file__).parents[1] / "support" / "node_sdks"
-CLIENTS = {"openai": "openai-js", "anthropic": "anthropic-js", "gemini": "google-genai-js", "vercel": "vercel-ai-sdk"}
+CLIENTS = {
+    "openai": "openai-js",
+    "anthropic": "anthropic-js",
+    "gemini": "google-genai-js",
+    "vercel": "vercel-ai-sdk",
+}
 OUTPUT = {"json": 300, "sse": 400}
 """Tokens by transport, so that no row of one passes for the other's."""
 
@@ -66,8 +71,16 @@ def providers(upstream: Upstream) -> None:
     upstream.route("api.openai.com", "/v1/chat/completions", chat)
     upstream.route("api.openai.com", "/v1/responses", responses)
     upstream.route("api.anthropic.com", "/v1/messages", messages)
-    upstream.route("generativelanguage.googleapis.com", f"{gemini}generateContent", json_answer(content("json")))
-    upstream.route("generativelanguage.googleapis.com", rf"{gemini}streamGenerateContent\?alt=sse", sse_answer(content("sse")))
+    upstream.route(
+        "generativelanguage.googleapis.com",
+        f"{gemini}generateContent",
+        json_answer(content("json")),
+    )
+    upstream.route(
+        "generativelanguage.googleapis.com",
+        rf"{gemini}streamGenerateContent\?alt=sse",
+        sse_answer(content("sse")),
+    )
 
 
 async def chat(request: Request, reply: Reply) -> None:
@@ -85,11 +98,25 @@ async def chat(request: Request, reply: Reply) -> None:
     base = {"id": new_id("chatcmpl"), "created": 1, "model": "gpt-5.4"}
     if request.json().get("stream"):
         base["object"] = "chat.completion.chunk"
-        delta = {**base, "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}]}
+        delta = {
+            **base,
+            "choices": [{"index": 0, "delta": {"content": "Hello"}, "finish_reason": "stop"}],
+        }
         answer = sse_answer(delta, {**base, "choices": [], "usage": usage(OUTPUT["sse"])}, "[DONE]")
     else:
-        choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
-        answer = json_answer({**base, "object": "chat.completion", "choices": [choice], "usage": usage(OUTPUT["json"])})
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello"},
+            "finish_reason": "stop",
+        }
+        answer = json_answer(
+            {
+                **base,
+                "object": "chat.completion",
+                "choices": [choice],
+                "usage": usage(OUTPUT["json"]),
+            }
+        )
     await answer(request, reply)
 
 
@@ -107,15 +134,42 @@ async def responses(request: Request, reply: Reply) -> None:
         }
         return {**base, "status": "completed", "output": [item], "usage": usage}
 
-    base = {"id": new_id("resp"), "object": "response", "created_at": 1, "model": "gpt-5.4", "output": [], "status": "in_progress"}
+    base = {
+        "id": new_id("resp"),
+        "object": "response",
+        "created_at": 1,
+        "model": "gpt-5.4",
+        "output": [],
+        "status": "in_progress",
+    }
     text = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
-    item = {"id": new_id("msg"), "type": "message", "role": "assistant", "status": "completed", "content": [text]}
+    item = {
+        "id": new_id("msg"),
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [text],
+    }
     if request.json().get("stream"):
         answer = sse_answer(
             {"type": "response.created", "sequence_number": 0, "response": base},
-            {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": {**item, "content": []}},
-            {"type": "response.output_item.done", "sequence_number": 2, "output_index": 0, "item": item},
-            {"type": "response.completed", "sequence_number": 3, "response": completed(OUTPUT["sse"])},
+            {
+                "type": "response.output_item.added",
+                "sequence_number": 1,
+                "output_index": 0,
+                "item": {**item, "content": []},
+            },
+            {
+                "type": "response.output_item.done",
+                "sequence_number": 2,
+                "output_index": 0,
+                "item": item,
+            },
+            {
+                "type": "response.completed",
+                "sequence_number": 3,
+                "response": completed(OUTPUT["sse"]),
+            },
         )
     else:
         answer = json_answer(completed(OUTPUT["json"]))
@@ -124,23 +178,53 @@ async def responses(request: Request, reply: Reply) -> None:
 
 async def messages(request: Request, reply: Reply) -> None:
     """`POST /v1/messages`."""
-    model, usage = "claude-opus-4-8", {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7}
+    model, usage = (
+        "claude-opus-4-8",
+        {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7},
+    )
     answer: Answer
     if request.json().get("stream"):
-        answer = sse_answer(*anthropic_events(new_id("msg"), model, usage, OUTPUT["sse"], ("Hello",)))
+        answer = sse_answer(
+            *anthropic_events(new_id("msg"), model, usage, OUTPUT["sse"], ("Hello",))
+        )
     else:
         text = [{"type": "text", "text": "Hello"}]
-        message = {"id": new_id("msg"), "type": "message", "role": "assistant", "model": model, "content": text}
-        answer = json_answer({**message, "stop_reason": "end_turn", "usage": {**usage, "output_tokens": OUTPUT["json"]}})
+        message = {
+            "id": new_id("msg"),
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": text,
+        }
+        answer = json_answer(
+            {
+                **message,
+                "stop_reason": "end_turn",
+                "usage": {**usage, "output_tokens": OUTPUT["json"]},
+            }
+        )
     await answer(request, reply)
 
 
 def content(transport: str) -> dict[str, Any]:
     """`POST /v1beta/models/...`."""
-    part = {"content": {"role": "model", "parts": [{"text": "Hello"}]}, "finishReason": "STOP", "index": 0}
+    part = {
+        "content": {"role": "model", "parts": [{"text": "Hello"}]},
+        "finishReason": "STOP",
+        "index": 0,
+    }
     counts = {"promptTokenCount": 1000, "cachedContentTokenCount": 400}
-    output = {"candidatesTokenCount": OUTPUT[transport] - 20, "thoughtsTokenCount": 20, "totalTokenCount": 1000 + OUTPUT[transport]}
-    return {"responseId": new_id("r"), "modelVersion": "gemini-3.8-flash", "candidates": [part], "usageMetadata": counts | output}
+    output = {
+        "candidatesTokenCount": OUTPUT[transport] - 20,
+        "thoughtsTokenCount": 20,
+        "totalTokenCount": 1000 + OUTPUT[transport],
+    }
+    return {
+        "responseId": new_id("r"),
+        "modelVersion": "gemini-3.8-flash",
+        "candidates": [part],
+        "usageMetadata": counts | output,
+    }
 
 
 TRUTH = {
@@ -155,11 +239,17 @@ TRUTH = {
 def rows(records: list[dict[str, Any]]) -> list[list[Any]]:
     """What the scripts print of their calls, from the records."""
     names = ("input_tokens", "cache_read_tokens", "cache_write_tokens", "output_tokens")
-    return sorted([record["api"], record["transport"], *(record.get(name) or 0 for name in names)] for record in records)
+    return sorted(
+        [record["api"], record["transport"], *(record.get(name) or 0 for name in names)]
+        for record in records
+    )
 
 
-def run_sdk(runner: Runner, modules: Path, node: str, sdk: str, *options: str) -> list[dict[str, Any]]:
-    """Run its script; the SDK's own figures, the records' and the providers' are the same. Gives the records."""
+def run_sdk(
+    runner: Runner, modules: Path, node: str, sdk: str, *options: str
+) -> list[dict[str, Any]]:
+    """Run its script; the SDK's own figures, the records' and the providers' are the same. Gives
+    the records."""
     script = (SCRIPTS / f"{sdk}.mjs").read_text()
     done = runner.run(
         *(str(modules / node / "bin" / "node"), "--input-type=module", "--eval", script),
@@ -170,32 +260,47 @@ def run_sdk(runner: Runner, modules: Path, node: str, sdk: str, *options: str) -
     assert done.returncode == 0, done.stderr
     own = sorted(json.loads(done.stdout))
     records = runner.records()
-    assert own == rows(records) == [[api, transport, *TRUTH[api], OUTPUT[transport]] for api, transport, *_ in own]
+    assert (
+        own
+        == rows(records)
+        == [[api, transport, *TRUTH[api], OUTPUT[transport]] for api, transport, *_ in own]
+    )
     assert {transport for _, transport, *_ in own} == {"json", "sse"}
     return records
 
 
 @pytest.mark.parametrize("sdk", CLIENTS)
 def test_an_sdk(runner: Runner, providers: None, modules: Path, sdk: str) -> None:
-    """Whole answers and streams of an SDK are counted as it counts them, under its name and its own version."""
+    """Whole answers and streams of an SDK are counted as it counts them, under its name and its own
+    version."""
     records = run_sdk(runner, modules, "node-24", sdk)
 
-    assert {(record["client"], record["run"], record["project"]) for record in records} == {(CLIENTS[sdk], "script", str(modules))}
+    assert {(record["client"], record["run"], record["project"]) for record in records} == {
+        (CLIENTS[sdk], "script", str(modules))
+    }
     assert {record["client_version"] for record in records} <= set(PACKAGES.values())
 
 
 @pytest.mark.parametrize("sdk", CLIENTS)
-def test_an_sdk_on_a_node_that_knows_no_proxy(runner: Runner, providers: None, modules: Path, sdk: str) -> None:
+def test_an_sdk_on_a_node_that_knows_no_proxy(
+    runner: Runner, providers: None, modules: Path, sdk: str
+) -> None:
     """`--base-urls` leads it here, under the run's name too, and it needs to trust nobody."""
     records = run_sdk(runner, modules, "node-20", sdk, "--base-urls")
 
     assert {(record["client"], record["run"]) for record in records} == {(CLIENTS[sdk], "script")}
-    assert {record["host"] for record in records} <= {url.split("/")[2] for url in DEFAULTS.values()}
+    assert {record["host"] for record in records} <= {
+        url.split("/")[2] for url in DEFAULTS.values()
+    }
 
 
 def test_a_node_that_goes_past_is_named(runner: Runner, modules: Path) -> None:
-    """Where nothing was counted and the client runs on such a Node, the run says so, and what to do."""
-    said = [runner.run(str(modules / node / "bin" / "node"), "--eval", "0").stderr for node in ("node-20", "node-24")]
+    """Where nothing was counted and the client runs on such a Node, the run says so, and what to
+    do."""
+    said = [
+        runner.run(str(modules / node / "bin" / "node"), "--eval", "0").stderr
+        for node in ("node-20", "node-24")
+    ]
 
     assert "Node 20.20.2 goes past every proxy" in said[0]
     assert "llmtally run --base-urls" in said[0]
@@ -249,7 +354,11 @@ def test_the_node_of_a_script(tmp_path: Path, first_line: str, found: bool) -> N
     [
         ({}, "https://api.openai.com", "/v1"),
         ({"OPENAI_BASE_URL": ""}, "https://api.openai.com", "/v1"),
-        ({"OPENAI_BASE_URL": "https://gateway.example/llm/v1"}, "https://gateway.example", "/llm/v1"),
+        (
+            {"OPENAI_BASE_URL": "https://gateway.example/llm/v1"},
+            "https://gateway.example",
+            "/llm/v1",
+        ),
         ({"OPENAI_BASE_URL": "http://[::1]:4000"}, "http://[::1]:4000", ""),
     ],
 )
@@ -264,7 +373,9 @@ def test_base_urls(before: Mapping[str, str], origin: str, path: str) -> None:
     assert len(set(environment.values())) == len(environment) == len(DEFAULTS)
 
 
-@pytest.mark.parametrize("url", ["api.openai.com/v1", "ftp://api.openai.com", "http://", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["api.openai.com/v1", "ftp://api.openai.com", "http://", "http://[::1"]
+)
 def test_a_base_url_that_is_none(url: str) -> None:
     """It is named, and nothing is started."""
     with pytest.raises(ProxyError, match="OPENAI_BASE_URL is no URL"):
@@ -272,6 +383,7 @@ def test_a_base_url_that_is_none(url: str) -> None:
 
 
 def test_base_urls_behind_another_proxy() -> None:
-    """Reverse proxies go straight to their provider, which a company's network would not let them."""
+    """Reverse proxies go straight to their provider, which a company's network would not let
+    them."""
     with pytest.raises(ProxyError, match="HTTPS_PROXY"):
         base_urls({"HTTPS_PROXY": "http://proxy.example:3128"})

@@ -1,4 +1,5 @@
-"""Transparency: bytes out are the bytes in, at once and in order, whatever the addon does or fails to do."""
+"""Transparency: bytes out are the bytes in, at once and in order, whatever the addon does or fails
+to do."""
 
 from __future__ import annotations
 
@@ -26,16 +27,23 @@ PATH = "/v1/messages"
 
 @pytest.fixture(scope="module")
 def passing(
-    request: pytest.FixtureRequest, shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    shared_upstream: Upstream,
+    confdir: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxy]:
-    """A mitmdump with the addon as it is (`reading`), or one whose core raises: on every call (`broken`) or in one method."""
+    """A mitmdump with the addon as it is (`reading`), or one whose core raises: on every call
+    (`broken`) or in one method."""
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "reading":
         proxy = Proxy(shared_upstream, confdir, directory)
         yield proxy
         proxy.stop()
         return
-    env = {"ADDON_DIR": str(ADDON.parent), **({} if request.param == "broken" else {"BROKEN": request.param})}
+    env = {
+        "ADDON_DIR": str(ADDON.parent),
+        **({} if request.param == "broken" else {"BROKEN": request.param}),
+    }
     script = SCRIPTS / "broken_core.py"
     proxy = Proxy(shared_upstream, confdir, directory, before=[script], env=env)
     yield proxy
@@ -46,7 +54,8 @@ def passing(
 
 whatever_happens = pytest.mark.parametrize("passing", ["reading", "broken"], indirect=True)
 while_streaming = pytest.mark.parametrize("passing", ["reading", "feed"], indirect=True)
-"""An addon that fails before it knows of a stream leaves mitmproxy to buffer it; one that fails later must not hold it up."""
+"""An addon that fails before it knows of a stream leaves mitmproxy to buffer it; one that fails
+later must not hold it up."""
 
 
 def digest(body: bytes) -> str:
@@ -57,7 +66,9 @@ def digest(body: bytes) -> str:
 def serve(upstream: Upstream, capture: Capture) -> str:
     """Have a capture served; its path with the query."""
     content_type = capture.response_headers.get("content-type", "")
-    others = tuple((name, value) for name, value in capture.response_headers.items() if name != "content-type")
+    others = tuple(
+        (name, value) for name, value in capture.response_headers.items() if name != "content-type"
+    )
     answer = Answer(cut(capture.body), content_type, capture.status, others, chunked=True)
     upstream.route(capture.host, ".*", answer)
     return capture.url.partition(urlsplit(capture.url).netloc)[2]
@@ -71,18 +82,24 @@ def cut(body: bytes) -> tuple[bytes, ...]:
 @whatever_happens
 @pytest.mark.parametrize("path", HTTP_CAPTURES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_every_capture_over_http1(passing: Proxy, upstream: Upstream, path: Path) -> None:
-    """Status, headers and body of every capture arrive as they were served, and its request as it was sent."""
+    """Status, headers and body of every capture arrive as they were served, and its request as it
+    was sent."""
     capture = load_http(path)
     target = serve(upstream, capture)
     parts = urlsplit(capture.url)
 
     with Http1Client(passing, parts.netloc, tls=parts.scheme == "https") as client:
-        response = client.request(capture.method, target, capture.request_body, capture.request_headers)
+        response = client.request(
+            capture.method, target, capture.request_body, capture.request_headers
+        )
         body = response.read()
 
     assert digest(body) == digest(capture.body)
     assert response.status == capture.status
-    assert capture.response_headers.items() <= {name.lower(): value for name, value in response.getheaders()}.items()
+    assert (
+        capture.response_headers.items()
+        <= {name.lower(): value for name, value in response.getheaders()}.items()
+    )
     assert digest(upstream.served[0].request.body) == digest(capture.request_body)
     assert upstream.served[0].request.path == target
 
@@ -99,17 +116,23 @@ def test_every_capture_over_http2(passing: Proxy, upstream: Upstream, path: Path
     target = serve(upstream, capture)
 
     with Http2Client(passing, capture.host) as client:
-        stream = client.request(target, capture.request_body, capture.request_headers.items(), method=capture.method)
+        stream = client.request(
+            target, capture.request_body, capture.request_headers.items(), method=capture.method
+        )
         body = client.read_to_end(stream)
 
     assert client.ended[stream] == "end"
     assert digest(body) == digest(capture.body)
-    assert {":status": str(capture.status), **capture.response_headers}.items() <= client.headers[stream].items()
+    assert {":status": str(capture.status), **capture.response_headers}.items() <= client.headers[
+        stream
+    ].items()
     assert digest(upstream.served[0].request.body) == digest(capture.request_body)
 
 
 @whatever_happens
-@pytest.mark.parametrize("path", SOCKET_CAPTURES, ids=lambda path: f"{path.parent.name}-{path.name.partition('.')[0]}")
+@pytest.mark.parametrize(
+    "path", SOCKET_CAPTURES, ids=lambda path: f"{path.parent.name}-{path.name.partition('.')[0]}"
+)
 def test_every_socket_capture(passing: Proxy, upstream: Upstream, path: Path) -> None:
     """Messages of a WebSocket arrive whole, in order, in both directions."""
     capture = load_socket(path)
@@ -148,7 +171,9 @@ def as_bytes(message: str | bytes | None) -> bytes:
 @while_streaming
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
 @pytest.mark.parametrize("content_type", [SSE, NDJSON, EVENTSTREAM])
-def test_each_piece_arrives_before_the_next_is_sent(passing: Proxy, upstream: Upstream, content_type: str, http2: bool) -> None:
+def test_each_piece_arrives_before_the_next_is_sent(
+    passing: Proxy, upstream: Upstream, content_type: str, http2: bool
+) -> None:
     """Nothing is held back: the server sends a piece only once the client has the one before."""
     pieces = [f'data: {{"type": "ping", "n": {n}}}\n\n'.encode() for n in range(6)]
     arrived = [Gate() for _ in pieces]
@@ -165,7 +190,9 @@ def test_each_piece_arrives_before_the_next_is_sent(passing: Proxy, upstream: Up
         with Http2Client(passing, HOST) as client:
             stream = client.request(PATH, b"{}")
             for number, gate in enumerate(arrived, 1):
-                assert client.read_until(stream, len(b"".join(pieces[:number]))) == b"".join(pieces[:number])
+                assert client.read_until(stream, len(b"".join(pieces[:number]))) == b"".join(
+                    pieces[:number]
+                )
                 gate.open()
             assert client.read_to_end(stream) == b"".join(pieces)
         return
@@ -179,7 +206,8 @@ def test_each_piece_arrives_before_the_next_is_sent(passing: Proxy, upstream: Up
 
 @while_streaming
 def test_trailers_and_empty_frames_pass(passing: Proxy, upstream: Upstream) -> None:
-    """HTTP/2's oddities pass: an empty DATA frame in the middle is no end, and trailers follow the body."""
+    """HTTP/2's oddities pass: an empty DATA frame in the middle is no end, and trailers follow the
+    body."""
 
     async def odd(request: Request, reply: Reply) -> None:
         await reply.head(200, [("content-type", SSE)])
@@ -214,7 +242,9 @@ def stream_answer(message_id: str, coding: str | None = None) -> Answer:
     answer = sse_answer(*anthropic_events(message_id, "claude-opus-4-8", USAGE, 410, ("Hel", "lo")))
     if coding is None:
         return answer
-    return Answer(flushed(coding, answer.chunks), SSE, headers=(("content-encoding", coding),), chunked=True)
+    return Answer(
+        flushed(coding, answer.chunks), SSE, headers=(("content-encoding", coding),), chunked=True
+    )
 
 
 WISHES: tuple[dict[str, str], ...] = (
@@ -225,23 +255,37 @@ WISHES: tuple[dict[str, str], ...] = (
     {"after": "true"},
     {"after": "false"},
 )
-BOTH = ({"after": "capitals"}, {"before": "capitals", "after": "true"}, {"before": "true", "after": "capitals"})
+BOTH = (
+    {"after": "capitals"},
+    {"before": "capitals", "after": "true"},
+    {"before": "true", "after": "capitals"},
+)
 
 
-def test_other_addons_keep_their_stream(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
-    """Another addon's stream callable does its work, before ours or after it, and the call is counted once all the same."""
-    scripts = {place: Path(shutil.copy(SCRIPTS / "neighbour.py", tmp_path / f"{place}.py")) for place in ("before", "after")}
+def test_other_addons_keep_their_stream(
+    start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
+) -> None:
+    """Another addon's stream callable does its work, before ours or after it, and the call is
+    counted once all the same."""
+    scripts = {
+        place: Path(shutil.copy(SCRIPTS / "neighbour.py", tmp_path / f"{place}.py"))
+        for place in ("before", "after")
+    }
     proxy = start_proxy(before=[scripts["before"]], after=[scripts["after"]])
 
     for number, wishes in enumerate(WISHES + BOTH):
         answer = stream_answer(f"msg-{number}")
         upstream.route(HOST, PATH, answer)
         body = ask_with(proxy, wishes)
-        # mitmproxy has one slot for a stream: what the later addon sets replaces the earlier one's, with us or without us.
+        # mitmproxy has one slot for a stream: what the later addon sets replaces the earlier one's,
+        # with us or without us.
         capitals = (wishes.get("after") or wishes.get("before")) == "capitals"
         assert body == (answer.body.upper() if capitals else answer.body), wishes
 
-    counted = [(record["response_id"], record["output_tokens"]) for record in proxy.records(len(WISHES + BOTH))]
+    counted = [
+        (record["response_id"], record["output_tokens"])
+        for record in proxy.records(len(WISHES + BOTH))
+    ]
     assert sorted(counted) == [(f"msg-{number}", 410) for number in range(len(WISHES + BOTH))]
     proxy.stop()
 

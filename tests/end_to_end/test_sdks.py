@@ -1,4 +1,5 @@
-"""Real SDKs through a real mitmdump: the record equals what the provider served and what the SDK itself reports, in every field."""
+"""Real SDKs through a real mitmdump: the record equals what the provider served and what the SDK
+itself reports, in every field."""
 
 from __future__ import annotations
 
@@ -39,9 +40,20 @@ OLLAMA = "127.0.0.1"
 
 ASIDE = frozenset(
     (
-        # Of the clock, of this machine, or priced: what test_record, test_attribution and test_pricing prove.
+        # Of the clock, of this machine, or priced: what test_record, test_attribution and
+        # test_pricing prove.
         *("schema", "timestamp", "started", "ended", "request_id", "ttft_ms", "duration_ms"),
-        *("coverage", "cost_usd", "cost_source", "cost_approximate", "session", "session_source", "account", "project", "retry"),
+        *(
+            "coverage",
+            "cost_usd",
+            "cost_source",
+            "cost_approximate",
+            "session",
+            "session_source",
+            "account",
+            "project",
+            "retry",
+        ),
     )
 )
 """Fields of a record that are not compared here."""
@@ -56,7 +68,8 @@ def new_id(prefix: str) -> str:
 
 @pytest.fixture(autouse=True)
 def through_the_proxy(client_env: Proxy) -> Proxy:
-    """Every SDK here finds the proxy and its authority in the environment, as its user would set it."""
+    """Every SDK here finds the proxy and its authority in the environment, as its user would set
+    it."""
     return client_env
 
 
@@ -134,9 +147,20 @@ CHAT_USAGE = {
     "prompt_tokens_details": {"cached_tokens": 1024, "cache_write_tokens": 100, "audio_tokens": 0},
     "completion_tokens_details": {"reasoning_tokens": 192, "audio_tokens": 0},
 }
-CHAT_BUCKETS = buckets(input_tokens=376, cache_read_tokens=1024, cache_write_tokens=100, output_tokens=300, reasoning_tokens=192)
+CHAT_BUCKETS = buckets(
+    input_tokens=376,
+    cache_read_tokens=1024,
+    cache_write_tokens=100,
+    output_tokens=300,
+    reasoning_tokens=192,
+)
 NO_AUDIO = {"input_audio_tokens": 0, "output_audio_tokens": 0}
-CHAT = {"provider": "openai", "api": "openai_chat", "client": "openai-python", "client_version": openai.__version__}
+CHAT = {
+    "provider": "openai",
+    "api": "openai_chat",
+    "client": "openai-python",
+    "client_version": openai.__version__,
+}
 GPT = "gpt-5.4-2026-03-05"
 
 
@@ -159,7 +183,11 @@ def chat_buckets(usage: openai.types.CompletionUsage | None) -> dict[str, int]:
 
 def chat_completion(response_id: str) -> dict[str, Any]:
     """A whole chat completion."""
-    choice = {"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": "Hello"},
+        "finish_reason": "stop",
+    }
     return {
         "id": response_id,
         "object": "chat.completion",
@@ -173,12 +201,20 @@ def chat_completion(response_id: str) -> dict[str, Any]:
 
 def chat_chunks(response_id: str, *, usage: bool) -> tuple[dict[str, Any] | str, ...]:
     """A chat completion as a stream."""
-    base: dict[str, Any] = {"id": response_id, "object": "chat.completion.chunk", "created": 1, "model": GPT}
+    base: dict[str, Any] = {
+        "id": response_id,
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": GPT,
+    }
     if usage:
         base["usage"] = None
     contents = ("Hel", "lo")
     return (
-        *({**base, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]} for text in contents),
+        *(
+            {**base, "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+            for text in contents
+        ),
         {**base, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]},
         *([{**base, "choices": [], "usage": CHAT_USAGE}] if usage else []),
         "[DONE]",
@@ -186,13 +222,17 @@ def chat_chunks(response_id: str, *, usage: bool) -> tuple[dict[str, Any] | str,
 
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["identity", "gzip"])
-def test_openai_chat(openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy, compressed: bool) -> None:
+def test_openai_chat(
+    openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy, compressed: bool
+) -> None:
     """A whole chat completion is counted as the SDK counts it, compressed or not."""
     response_id = new_id("chatcmpl")
     answer = json_answer(chat_completion(response_id))
     upstream.route(OPENAI, "/v1/chat/completions", gzipped(answer) if compressed else answer)
 
-    completion = openai_client.chat.completions.create(model="gpt-5.4", messages=[{"role": "user", "content": "Hi"}])
+    completion = openai_client.chat.completions.create(
+        model="gpt-5.4", messages=[{"role": "user", "content": "Hi"}]
+    )
 
     assert chat_buckets(completion.usage) == CHAT_BUCKETS
     check(
@@ -215,7 +255,9 @@ def test_openai_chat(openai_client: openai.OpenAI, upstream: Upstream, proxy: Pr
 def test_openai_chat_stream(upstream: Upstream, proxy: Proxy, http2: bool) -> None:
     """A stream that was asked to include its usage is counted, over either HTTP version."""
     response_id = new_id("chatcmpl")
-    upstream.route(OPENAI, "/v1/chat/completions", sse_answer(*chat_chunks(response_id, usage=True)))
+    upstream.route(
+        OPENAI, "/v1/chat/completions", sse_answer(*chat_chunks(response_id, usage=True))
+    )
     transport = openai.DefaultHttpxClient(http2=http2)
 
     with openai.OpenAI(api_key="sk-test", max_retries=0, http_client=transport) as client:
@@ -244,12 +286,18 @@ def test_openai_chat_stream(upstream: Upstream, proxy: Proxy, http2: bool) -> No
     )
 
 
-def test_openai_chat_stream_without_usage(openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy) -> None:
+def test_openai_chat_stream_without_usage(
+    openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy
+) -> None:
     """A stream that was not asked for its usage is recorded with unknown counts, never zeros."""
     response_id = new_id("chatcmpl")
-    upstream.route(OPENAI, "/v1/chat/completions", sse_answer(*chat_chunks(response_id, usage=False)))
+    upstream.route(
+        OPENAI, "/v1/chat/completions", sse_answer(*chat_chunks(response_id, usage=False))
+    )
 
-    stream = openai_client.chat.completions.create(model="gpt-5.4", messages=[{"role": "user", "content": "Hi"}], stream=True)
+    stream = openai_client.chat.completions.create(
+        model="gpt-5.4", messages=[{"role": "user", "content": "Hi"}], stream=True
+    )
 
     assert all(chunk.usage is None for chunk in stream)
     record = proxy.record()
@@ -277,7 +325,9 @@ def test_openai_embeddings(openai_client: openai.OpenAI, upstream: Upstream, pro
     }
     upstream.route(OPENAI, "/v1/embeddings", json_answer(body))
 
-    embeddings = openai_client.embeddings.create(model="text-embedding-3-small", input="Hello", encoding_format="float")
+    embeddings = openai_client.embeddings.create(
+        model="text-embedding-3-small", input="Hello", encoding_format="float"
+    )
 
     assert embeddings.usage.prompt_tokens == 8
     check(
@@ -337,7 +387,13 @@ def response_object(response_id: str, status: str) -> dict[str, Any]:
     """A Response, in progress or completed."""
     completed = status == "completed"
     content = {"type": "output_text", "text": "Hello", "annotations": []}
-    message = {"type": "message", "id": "msg_1", "role": "assistant", "status": "completed", "content": [content]}
+    message = {
+        "type": "message",
+        "id": "msg_1",
+        "role": "assistant",
+        "status": "completed",
+        "content": [content],
+    }
     return {
         "id": response_id,
         "object": "response",
@@ -355,11 +411,25 @@ def response_object(response_id: str, status: str) -> dict[str, Any]:
 
 def response_events(response_id: str) -> tuple[dict[str, Any], ...]:
     """A Response as events."""
-    delta = {"item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "Hello", "logprobs": []}
+    delta = {
+        "item_id": "msg_1",
+        "output_index": 0,
+        "content_index": 0,
+        "delta": "Hello",
+        "logprobs": [],
+    }
     return (
-        {"type": "response.created", "sequence_number": 0, "response": response_object(response_id, "in_progress")},
+        {
+            "type": "response.created",
+            "sequence_number": 0,
+            "response": response_object(response_id, "in_progress"),
+        },
         {"type": "response.output_text.delta", "sequence_number": 1, **delta},
-        {"type": "response.completed", "sequence_number": 2, "response": response_object(response_id, "completed")},
+        {
+            "type": "response.completed",
+            "sequence_number": 2,
+            "response": response_object(response_id, "completed"),
+        },
     )
 
 
@@ -385,7 +455,9 @@ def test_openai_responses(openai_client: openai.OpenAI, upstream: Upstream, prox
     )
 
 
-def test_openai_responses_stream(openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy) -> None:
+def test_openai_responses_stream(
+    openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy
+) -> None:
     """A streamed Response is counted from its last event."""
     response_id = new_id("resp")
     upstream.route(OPENAI, "/v1/responses", sse_answer(*response_events(response_id)))
@@ -410,9 +482,14 @@ def test_openai_responses_stream(openai_client: openai.OpenAI, upstream: Upstrea
 
 
 # openai 3.52 calls websockets 17's `connect` in the old way.
-@pytest.mark.filterwarnings(r"ignore:connect\(\) must be used as a context manager:DeprecationWarning")
-def test_openai_responses_websocket(openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy) -> None:
-    """Each turn on one socket is a call of its own, written when it ends and not when the socket closes."""
+@pytest.mark.filterwarnings(
+    r"ignore:connect\(\) must be used as a context manager:DeprecationWarning"
+)
+def test_openai_responses_websocket(
+    openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy
+) -> None:
+    """Each turn on one socket is a call of its own, written when it ends and not when the socket
+    closes."""
     ids = [new_id("resp"), new_id("resp")]
 
     async def turns(request: Request, websocket: Socket) -> None:
@@ -468,7 +545,11 @@ CLAUDE_USAGE = {
     "service_tier": "standard",
 }
 CLAUDE_BUCKETS = buckets(
-    input_tokens=12, cache_read_tokens=20000, cache_write_tokens=1800, cache_write_1h_tokens=1500, output_tokens=410
+    input_tokens=12,
+    cache_read_tokens=20000,
+    cache_write_tokens=1800,
+    cache_write_1h_tokens=1500,
+    output_tokens=410,
 )
 MESSAGES = {
     "provider": "anthropic",
@@ -507,7 +588,9 @@ def claude_message(message_id: str, **changes: Any) -> dict[str, Any]:
     }
 
 
-def test_anthropic_message_with_caching(anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy) -> None:
+def test_anthropic_message_with_caching(
+    anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
+) -> None:
     """Cache reads and writes, by time to live, stand beside the input, not in it."""
     message_id = new_id("msg")
     upstream.route(ANTHROPIC, "/v1/messages", json_answer(claude_message(message_id)))
@@ -528,8 +611,11 @@ def test_anthropic_message_with_caching(anthropic_client: anthropic.Anthropic, u
     )
 
 
-def test_anthropic_tool_use(anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy) -> None:
-    """A message that asks for a tool is a whole call, and tools the provider ran are counted by name."""
+def test_anthropic_tool_use(
+    anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
+) -> None:
+    """A message that asks for a tool is a whole call, and tools the provider ran are counted by
+    name."""
     message_id = new_id("msg")
     usage = {**CLAUDE_USAGE, "output_tokens": 410, "server_tool_use": {"web_search_requests": 2}}
     tool = {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Bonn"}}
@@ -554,10 +640,16 @@ def test_anthropic_tool_use(anthropic_client: anthropic.Anthropic, upstream: Ups
     )
 
 
-def test_anthropic_stream(anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy) -> None:
+def test_anthropic_stream(
+    anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
+) -> None:
     """A stream is counted as the SDK accumulates it: input from its start, output from its end."""
     message_id = new_id("msg")
-    upstream.route(ANTHROPIC, "/v1/messages", sse_answer(*anthropic_events(message_id, CLAUDE, CLAUDE_USAGE, 410, ("Hel", "lo"))))
+    upstream.route(
+        ANTHROPIC,
+        "/v1/messages",
+        sse_answer(*anthropic_events(message_id, CLAUDE, CLAUDE_USAGE, 410, ("Hel", "lo"))),
+    )
 
     with anthropic_client.messages.stream(**ASK) as stream:
         message = stream.get_final_message()
@@ -609,8 +701,11 @@ def test_anthropic_overload_retried(upstream: Upstream, proxy: Proxy) -> None:
     )
 
 
-def test_anthropic_error_within_a_stream(anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy) -> None:
-    """An error event under HTTP 200 is an error with the input that was spent; the placeholder for the output is not believed."""
+def test_anthropic_error_within_a_stream(
+    anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
+) -> None:
+    """An error event under HTTP 200 is an error with the input that was spent; the placeholder for
+    the output is not believed."""
     message_id = new_id("msg")
     begun = anthropic_events(message_id, CLAUDE, CLAUDE_USAGE, 410, ("four" * 5,))[:3]
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
@@ -623,7 +718,12 @@ def test_anthropic_error_within_a_stream(anthropic_client: anthropic.Anthropic, 
         proxy.record(),
         upstream,
         **MESSAGES,
-        **{**CLAUDE_BUCKETS, **buckets(input_tokens=12, cache_read_tokens=20000, cache_write_tokens=1800, output_tokens=5)},
+        **{
+            **CLAUDE_BUCKETS,
+            **buckets(
+                input_tokens=12, cache_read_tokens=20000, cache_write_tokens=1800, output_tokens=5
+            ),
+        },
         transport="sse",
         streaming=True,
         response_id=message_id,
@@ -635,8 +735,11 @@ def test_anthropic_error_within_a_stream(anthropic_client: anthropic.Anthropic, 
     )
 
 
-def test_anthropic_stream_left_by_the_client(anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy) -> None:
-    """A user who stops a stream has spent its input, and an estimate of the output is flagged as one."""
+def test_anthropic_stream_left_by_the_client(
+    anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
+) -> None:
+    """A user who stops a stream has spent its input, and an estimate of the output is flagged as
+    one."""
     message_id = new_id("msg")
     begun = sse(*anthropic_events(message_id, CLAUDE, CLAUDE_USAGE, 410, ("four" * 5,))[:3])
 
@@ -654,7 +757,12 @@ def test_anthropic_stream_left_by_the_client(anthropic_client: anthropic.Anthrop
         proxy.record(),
         upstream,
         **MESSAGES,
-        **{**CLAUDE_BUCKETS, **buckets(input_tokens=12, cache_read_tokens=20000, cache_write_tokens=1800, output_tokens=5)},
+        **{
+            **CLAUDE_BUCKETS,
+            **buckets(
+                input_tokens=12, cache_read_tokens=20000, cache_write_tokens=1800, output_tokens=5
+            ),
+        },
         transport="sse",
         streaming=True,
         response_id=message_id,
@@ -665,7 +773,9 @@ def test_anthropic_stream_left_by_the_client(anthropic_client: anthropic.Anthrop
     )
 
 
-def test_anthropic_token_counting_is_no_call(anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy) -> None:
+def test_anthropic_token_counting_is_no_call(
+    anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
+) -> None:
     """Counting tokens spends none: the only record is that of the message after it."""
     message_id = new_id("msg")
     upstream.route(ANTHROPIC, "/v1/messages/count_tokens", json_answer({"input_tokens": 12}))
@@ -688,7 +798,9 @@ GEMINI_USAGE = {
     "thoughtsTokenCount": 60,
     "totalTokenCount": 600,
 }
-GEMINI_BUCKETS = buckets(input_tokens=300, cache_read_tokens=200, output_tokens=100, reasoning_tokens=60)
+GEMINI_BUCKETS = buckets(
+    input_tokens=300, cache_read_tokens=200, output_tokens=100, reasoning_tokens=60
+)
 GENERATE = {
     "provider": "gemini",
     "api": "gemini_generate",
@@ -711,7 +823,9 @@ def gemini_buckets(usage: Any) -> dict[str, int]:
     }
 
 
-def gemini_part(response_id: str, text: str, usage: Mapping[str, int], **candidate: str) -> dict[str, Any]:
+def gemini_part(
+    response_id: str, text: str, usage: Mapping[str, int], **candidate: str
+) -> dict[str, Any]:
     """A whole generation, or one event of a streamed one."""
     content = {"role": "model", "parts": [{"text": text}]}
     return {
@@ -731,25 +845,54 @@ def test_google_genai(gemini_client: genai.Client, upstream: Upstream, proxy: Pr
     response = gemini_client.models.generate_content(model=FLASH, contents="Hi")
 
     assert gemini_buckets(response.usage_metadata) == GEMINI_BUCKETS
-    check(proxy.record(), upstream, **GENERATE, **GEMINI_BUCKETS, transport="json", streaming=False, response_id=response_id)
+    check(
+        proxy.record(),
+        upstream,
+        **GENERATE,
+        **GEMINI_BUCKETS,
+        transport="json",
+        streaming=False,
+        response_id=response_id,
+    )
 
 
 def test_google_genai_stream(gemini_client: genai.Client, upstream: Upstream, proxy: Proxy) -> None:
     """Every event has counts so far; only the last ones are the call's."""
     response_id = new_id("gen")
-    first = gemini_part(response_id, "Hel", {"promptTokenCount": 500, "cachedContentTokenCount": 200, "totalTokenCount": 500})
+    first = gemini_part(
+        response_id,
+        "Hel",
+        {"promptTokenCount": 500, "cachedContentTokenCount": 200, "totalTokenCount": 500},
+    )
     second = gemini_part(response_id, "lo", GEMINI_USAGE, finishReason="STOP")
-    upstream.route(GEMINI, rf"/v1(beta)?/models/{FLASH}:streamGenerateContent\?alt=sse", sse_answer(first, second))
+    upstream.route(
+        GEMINI,
+        rf"/v1(beta)?/models/{FLASH}:streamGenerateContent\?alt=sse",
+        sse_answer(first, second),
+    )
 
     chunks = list(gemini_client.models.generate_content_stream(model=FLASH, contents="Hi"))
 
     assert gemini_buckets(chunks[-1].usage_metadata) == GEMINI_BUCKETS
-    check(proxy.record(), upstream, **GENERATE, **GEMINI_BUCKETS, transport="sse", streaming=True, response_id=response_id)
+    check(
+        proxy.record(),
+        upstream,
+        **GENERATE,
+        **GEMINI_BUCKETS,
+        transport="sse",
+        streaming=True,
+        response_id=response_id,
+    )
 
 
 # Mistral: OpenAI's shape.
 
-MISTRAL_USAGE = {"prompt_tokens": 90, "completion_tokens": 30, "total_tokens": 120, "prompt_tokens_details": {"cached_tokens": 64}}
+MISTRAL_USAGE = {
+    "prompt_tokens": 90,
+    "completion_tokens": 30,
+    "total_tokens": 120,
+    "prompt_tokens_details": {"cached_tokens": 64},
+}
 MISTRAL_BUCKETS = buckets(input_tokens=26, cache_read_tokens=64, output_tokens=30)
 MISTRAL_CALL = {
     "provider": "mistral",
@@ -782,10 +925,14 @@ def mistral_reports(usage: Any) -> tuple[int, int, int]:
     return usage.prompt_tokens, usage.completion_tokens, usage.total_tokens
 
 
-def test_mistral(mistral_client: mistralai.client.Mistral, upstream: Upstream, proxy: Proxy) -> None:
+def test_mistral(
+    mistral_client: mistralai.client.Mistral, upstream: Upstream, proxy: Proxy
+) -> None:
     """A chat completion is counted as the SDK counts it."""
     response_id = new_id("mistral")
-    body = mistral_body(response_id, "chat.completion", message={"role": "assistant", "content": "Hello"})
+    body = mistral_body(
+        response_id, "chat.completion", message={"role": "assistant", "content": "Hello"}
+    )
     upstream.route(MISTRAL, "/v1/chat/completions", json_answer(body))
 
     completion = mistral_client.chat.complete(model="mistral-large-latest", messages=QUESTION)
@@ -803,7 +950,9 @@ def test_mistral(mistral_client: mistralai.client.Mistral, upstream: Upstream, p
     )
 
 
-def test_mistral_stream(mistral_client: mistralai.client.Mistral, upstream: Upstream, proxy: Proxy) -> None:
+def test_mistral_stream(
+    mistral_client: mistralai.client.Mistral, upstream: Upstream, proxy: Proxy
+) -> None:
     """The chunk that finishes the stream has its usage, unasked."""
     response_id = new_id("mistral")
     last = mistral_body(response_id, "chat.completion.chunk", delta={"content": "Hello"})
@@ -837,7 +986,11 @@ CONVERSE_USAGE = {
     "cacheDetails": [{"ttl": "1h", "inputTokens": 500}],
 }
 CONVERSE_BUCKETS = buckets(
-    input_tokens=30, cache_read_tokens=1000, cache_write_tokens=500, cache_write_1h_tokens=500, output_tokens=628
+    input_tokens=30,
+    cache_read_tokens=1000,
+    cache_write_tokens=500,
+    cache_write_1h_tokens=500,
+    output_tokens=628,
 )
 BEDROCK_CALL = {
     "provider": "aws_bedrock",
@@ -864,13 +1017,26 @@ def converse_buckets(usage: Mapping[str, Any]) -> dict[str, int]:
 def test_bedrock_converse(bedrock_client: Any, upstream: Upstream, proxy: Proxy) -> None:
     """A whole conversation turn is counted as boto3 counts it."""
     message = {"role": "assistant", "content": [{"text": "Hello"}]}
-    body = {"output": {"message": message}, "stopReason": "end_turn", "usage": CONVERSE_USAGE, "metrics": {"latencyMs": 5}}
+    body = {
+        "output": {"message": message},
+        "stopReason": "end_turn",
+        "usage": CONVERSE_USAGE,
+        "metrics": {"latencyMs": 5},
+    }
     upstream.route(BEDROCK, "/model/.*/converse", json_answer(body))
 
     response = bedrock_client.converse(modelId=SONNET, messages=CONVERSATION)
 
     assert converse_buckets(response["usage"]) == CONVERSE_BUCKETS
-    check(proxy.record(), upstream, **BEDROCK_CALL, **CONVERSE_BUCKETS, api="bedrock_converse", transport="json", streaming=False)
+    check(
+        proxy.record(),
+        upstream,
+        **BEDROCK_CALL,
+        **CONVERSE_BUCKETS,
+        api="bedrock_converse",
+        transport="json",
+        streaming=False,
+    )
 
 
 def test_bedrock_converse_stream(bedrock_client: Any, upstream: Upstream, proxy: Proxy) -> None:
@@ -898,16 +1064,27 @@ def test_bedrock_converse_stream(bedrock_client: Any, upstream: Upstream, proxy:
     )
 
 
-def test_bedrock_invoke_with_response_stream(bedrock_client: Any, upstream: Upstream, proxy: Proxy) -> None:
+def test_bedrock_invoke_with_response_stream(
+    bedrock_client: Any, upstream: Upstream, proxy: Proxy
+) -> None:
     """A model's own events inside AWS's: Anthropic's usage, counted as Anthropic means it."""
     message_id = new_id("msg_bdrk")
-    events = anthropic_events(message_id, "claude-sonnet-4-5-20250929", CLAUDE_USAGE, 410, ("Hello",))
+    events = anthropic_events(
+        message_id, "claude-sonnet-4-5-20250929", CLAUDE_USAGE, 410, ("Hello",)
+    )
     upstream.route(BEDROCK, "/model/.*/invoke-with-response-stream", invoke_answer(*events))
 
-    body = '{"anthropic_version":"bedrock-2023-05-31","max_tokens":1000,"messages":[{"role":"user","content":"Hi"}]}'
-    chunks = list(bedrock_client.invoke_model_with_response_stream(modelId=SONNET, body=body)["body"])
+    body = (
+        '{"anthropic_version":"bedrock-2023-05-31","max_tokens":1000,"messages":[{"role":"user",'
+        '"content":"Hi"}]}'
+    )
+    chunks = list(
+        bedrock_client.invoke_model_with_response_stream(modelId=SONNET, body=body)["body"]
+    )
 
-    assert [chunk["chunk"]["bytes"] for chunk in chunks] == [json_answer(event).body for event in events]
+    assert [chunk["chunk"]["bytes"] for chunk in chunks] == [
+        json_answer(event).body for event in events
+    ]
     check(
         proxy.record(),
         upstream,
@@ -933,7 +1110,9 @@ def test_ollama_chat_stream(upstream: Upstream, proxy: Proxy) -> None:
     upstream.route(OLLAMA, "/api/chat", ndjson_answer({**line, **hello}, {**line, **hello, **end}))
 
     with ollama.Client(host=f"http://{OLLAMA}:11434") as client:
-        parts = list(client.chat(model="llama3.2", messages=[{"role": "user", "content": "Hi"}], stream=True))
+        parts = list(
+            client.chat(model="llama3.2", messages=[{"role": "user", "content": "Hi"}], stream=True)
+        )
 
     assert (parts[-1].prompt_eval_count, parts[-1].eval_count) == (26, 290)
     assert upstream.served[0].request.scheme == "http"

@@ -1,4 +1,5 @@
-"""No secret gets through: canaries in every place of a request and its answer, looked for in all that is kept and shown."""
+"""No secret gets through: canaries in every place of a request and its answer, looked for in all
+that is kept and shown."""
 
 from __future__ import annotations
 
@@ -44,8 +45,16 @@ BODY = {
     "system": [{"type": "text", "text": f"Working directory: {PROMPT}"}],
     "messages": [
         {"role": "user", "content": [{"type": "text", "text": PROMPT}]},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": PROMPT}}]},
-        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": PROMPT}]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "tool_use", "id": "t1", "name": "Bash", "input": {"command": PROMPT}}
+            ],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "t1", "content": PROMPT}],
+        },
     ],
     "tools": [{"name": "Bash", "description": PROMPT, "input_schema": {}}],
     "metadata": {"user_id": PROMPT},
@@ -76,12 +85,21 @@ ECHOES = (
 
 
 def sent(
-    url: str, body: Any = BODY, headers: dict[str, str] = HEADERS, *, status: int = 200, answer: Any, **more: str
+    url: str,
+    body: Any = BODY,
+    headers: dict[str, str] = HEADERS,
+    *,
+    status: int = 200,
+    answer: Any,
+    **more: str,
 ) -> list[Call]:
     raw = json.dumps(body).encode()
     content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     head = {"content-type": "application/json", "set-cookie": KEY, **more}
-    return run(Capture("POST", url, headers, raw, status, head, content, "complete"), memory=Memory(Attributor(b"key")))
+    return run(
+        Capture("POST", url, headers, raw, status, head, content, "complete"),
+        memory=Memory(Attributor(b"key")),
+    )
 
 
 def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCaptureFixture) -> bytes:
@@ -93,7 +111,9 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
         live.keep_status(lambda work: work())
         pricer = Pricer()
         for call in calls:
-            live.add(call.priced(pricer.price(call)) if call.coverage in ("priced", "unpriced") else call)
+            live.add(
+                call.priced(pricer.price(call)) if call.coverage in ("priced", "unpriced") else call
+            )
         tracker = live.tracker
         sessions = [call.attribution.session or "" for call in calls]
         shown: list[Any] = [
@@ -123,9 +143,20 @@ def assert_nothing(found: bytes) -> None:
 
 @pytest.mark.parametrize("message", ECHOES)
 @pytest.mark.parametrize("path", ["/v1/messages", "/v1/chat/completions", "/v1/responses"])
-def test_an_error_that_echoes_the_request(tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str, message: str) -> None:
-    """What a refusal repeats of the request's credential, prompt or query is nowhere to be found."""
-    refusal = {"type": "error", "error": {"type": "invalid_request_error", "code": KEY, "param": PROMPT, "message": message}}
+def test_an_error_that_echoes_the_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, path: str, message: str
+) -> None:
+    """What a refusal repeats of the request's credential, prompt or query is nowhere to be
+    found."""
+    refusal = {
+        "type": "error",
+        "error": {
+            "type": "invalid_request_error",
+            "code": KEY,
+            "param": PROMPT,
+            "message": message,
+        },
+    }
     calls = sent(f"https://api.example.com{path}?{QUERY}&key={KEY}", status=400, answer=refusal)
 
     assert [call.coverage for call in calls] == ["error"]
@@ -134,8 +165,11 @@ def test_an_error_that_echoes_the_request(tmp_path: Path, caplog: pytest.LogCapt
     assert_nothing(kept_and_shown(tmp_path, calls, caplog))
 
 
-def test_a_key_of_no_known_kind_is_known_from_the_request(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """The request says what its credential is, however it looks, also where the message was cut within it."""
+def test_a_key_of_no_known_kind_is_known_from_the_request(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request says what its credential is, however it looks, also where the message was cut
+    within it."""
     for message in (f"{PLAIN_KEY} is wrong", "x" * 185 + f" {PLAIN_KEY} is wrong"):
         calls = sent(
             "https://api.example.com/v1/messages",
@@ -154,7 +188,10 @@ ANSWERS: dict[str, tuple[str, Any, Any]] = {
             "type": "message",
             "id": "msg_1",
             "model": "claude-opus-5-5",
-            "content": [{"type": "text", "text": ANSWER}, {"type": "tool_use", "name": "Bash", "input": {"command": ANSWER}}],
+            "content": [
+                {"type": "text", "text": ANSWER},
+                {"type": "tool_use", "name": "Bash", "input": {"command": ANSWER}},
+            ],
             "stop_reason": "tool_use",
             "usage": {"input_tokens": 10, "output_tokens": 5},
         },
@@ -167,10 +204,21 @@ ANSWERS: dict[str, tuple[str, Any, Any]] = {
             for event in (
                 {
                     "type": "message_start",
-                    "message": {"id": "msg_1", "model": "m", "usage": {"input_tokens": 9, "output_tokens": 1}},
+                    "message": {
+                        "id": "msg_1",
+                        "model": "m",
+                        "usage": {"input_tokens": 9, "output_tokens": 1},
+                    },
                 },
-                {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": ANSWER}},
-                {"type": "error", "error": {"type": "overloaded_error", "message": f"{PROMPT} {KEY}"}},
+                {
+                    "type": "content_block_delta",
+                    "index": 0,
+                    "delta": {"type": "text_delta", "text": ANSWER},
+                },
+                {
+                    "type": "error",
+                    "error": {"type": "overloaded_error", "message": f"{PROMPT} {KEY}"},
+                },
             )
         ),
     ),
@@ -180,7 +228,9 @@ ANSWERS: dict[str, tuple[str, Any, Any]] = {
         {
             "id": "chatcmpl-1",
             "model": "gpt-5.4",
-            "choices": [{"message": {"role": "assistant", "content": ANSWER}, "finish_reason": "stop"}],
+            "choices": [
+                {"message": {"role": "assistant", "content": ANSWER}, "finish_reason": "stop"}
+            ],
             "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
         },
     ),
@@ -199,10 +249,17 @@ ANSWERS: dict[str, tuple[str, Any, Any]] = {
     ),
     "gemini": (
         f"https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:generateContent?key={KEY}",
-        {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}], "systemInstruction": {"parts": [{"text": PROMPT}]}},
+        {
+            "contents": [{"role": "user", "parts": [{"text": PROMPT}]}],
+            "systemInstruction": {"parts": [{"text": PROMPT}]},
+        },
         {
             "candidates": [{"content": {"parts": [{"text": ANSWER}]}, "finishReason": "STOP"}],
-            "usageMetadata": {"promptTokenCount": 10, "candidatesTokenCount": 5, "totalTokenCount": 15},
+            "usageMetadata": {
+                "promptTokenCount": 10,
+                "candidatesTokenCount": 5,
+                "totalTokenCount": 15,
+            },
             "modelVersion": "gemini-2.5-pro",
             "responseId": "r1",
         },
@@ -210,14 +267,20 @@ ANSWERS: dict[str, tuple[str, Any, Any]] = {
     "a_key_in_the_path": (
         f"https://gateway.example.com/{KEY}/v1/chat/completions",
         BODY,
-        {"id": "1", "model": "m", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 1}},
+        {
+            "id": "1",
+            "model": "m",
+            "choices": [],
+            "usage": {"prompt_tokens": 1, "completion_tokens": 1},
+        },
     ),
 }
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    """Of what was asked and answered, with which key, under which query, nothing is found; the counts are."""
+    """Of what was asked and answered, with which key, under which query, nothing is found; the
+    counts are."""
     url, body, answer = ANSWERS[name]
     calls = sent(url, body, answer=answer)
 
@@ -228,6 +291,8 @@ def test_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> 
 def test_a_key_in_the_place_of_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Somebody set the wrong variable, and was refused."""
     answer = {"type": "error", "error": {"type": "not_found_error", "message": f"model: {KEY}"}}
-    calls = sent("https://api.anthropic.com/v1/messages", {**BODY, "model": KEY}, status=404, answer=answer)
+    calls = sent(
+        "https://api.anthropic.com/v1/messages", {**BODY, "model": KEY}, status=404, answer=answer
+    )
 
     assert_nothing(kept_and_shown(tmp_path, calls, caplog))

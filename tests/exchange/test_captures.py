@@ -1,4 +1,5 @@
-"""Every capture in `tests/wire` gives its records, however its bytes arrive and whatever content coding they are in."""
+"""Every capture in `tests/wire` gives its records, however its bytes arrive and whatever content
+coding they are in."""
 
 from __future__ import annotations
 
@@ -58,7 +59,9 @@ def test_whole(path: Path) -> None:
 def test_buffered(path: Path) -> None:
     """A body that was not streamed gives the same records, whatever its label says."""
     capture = load_http(path)
-    mislabelled = dataclasses.replace(capture, response_headers={**capture.response_headers, "content-type": "application/json"})
+    mislabelled = dataclasses.replace(
+        capture, response_headers={**capture.response_headers, "content-type": "application/json"}
+    )
 
     assert comparable(run_buffered(capture)) == RECORDS[path]
     assert comparable(run_buffered(mislabelled)) == comparable(run(mislabelled))
@@ -75,11 +78,16 @@ def test_byte_by_byte(path: Path) -> None:
     """Where the bytes are cut does not matter, be it everywhere."""
     capture = load_http(path)
 
-    assert comparable(run(capture, (capture.body[at : at + 1] for at in range(len(capture.body))))) == RECORDS[path]
+    assert (
+        comparable(run(capture, (capture.body[at : at + 1] for at in range(len(capture.body)))))
+        == RECORDS[path]
+    )
 
 
 @http_captures
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(cuts=st.lists(st.integers(min_value=0, max_value=1 << 20), max_size=12))
 def test_any_split(path: Path, cuts: list[int]) -> None:
     """Where the bytes are cut does not matter."""
@@ -97,19 +105,27 @@ def test_compressed(path: Path, coding: str) -> None:
         assert capture.response_headers["content-encoding"] != ""
         return
     body = CODINGS[coding](capture.body)
-    coded = dataclasses.replace(capture, body=body, response_headers={**capture.response_headers, "content-encoding": coding})
+    coded = dataclasses.replace(
+        capture,
+        body=body,
+        response_headers={**capture.response_headers, "content-encoding": coding},
+    )
 
     assert comparable(run(coded)) == RECORDS[path]
     assert comparable(run(coded, (body[at : at + 1] for at in range(len(body))))) == RECORDS[path]
 
 
 @http_captures
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(length=st.integers(min_value=0, max_value=1 << 20))
 def test_truncated(path: Path, length: int) -> None:
     """A body cut off anywhere still settles, and never claims more than the whole one."""
     capture = load_http(path)
-    cut = dataclasses.replace(capture, body=capture.body[: length % (len(capture.body) + 1)], ending="upstream_aborted")
+    cut = dataclasses.replace(
+        capture, body=capture.body[: length % (len(capture.body) + 1)], ending="upstream_aborted"
+    )
     calls = comparable(run(cut))
 
     assert len(calls) <= max(1, len(RECORDS[path]))
@@ -120,13 +136,20 @@ def test_truncated(path: Path, length: int) -> None:
 
 @http_captures
 def test_never_more_than_one_record_per_response(path: Path) -> None:
-    """The same response seen twice is counted once: polled or downloaded again, or at a gateway and its upstream."""
+    """The same response seen twice is counted once: polled or downloaded again, or at a gateway and
+    its upstream."""
     memory, capture = Memory(Attributor(b"key")), load_http(path)
     first = comparable(run(capture, memory=memory))
-    again = comparable(run(capture, memory=memory, seen_at=None if capture.method == "GET" else "gateway.example"))
+    again = comparable(
+        run(capture, memory=memory, seen_at=None if capture.method == "GET" else "gateway.example")
+    )
 
     assert first == RECORDS[path]
-    assert [record for record in again if record.get("response_id") and record["coverage"] in ("priced", "unpriced")] == []
+    assert [
+        record
+        for record in again
+        if record.get("response_id") and record["coverage"] in ("priced", "unpriced")
+    ] == []
 
 
 @pytest.mark.parametrize("row", [row.name for row in PROVIDERS])
@@ -146,6 +169,8 @@ def test_every_format_has_captures(format_name: str) -> None:
 
 def test_no_stray_expectations() -> None:
     """Every expected record belongs to a capture."""
-    captures = {path.parent / path.name.removesuffix(".http").removesuffix(".ws.jsonl") for path in RECORDS}
+    captures = {
+        path.parent / path.name.removesuffix(".http").removesuffix(".ws.jsonl") for path in RECORDS
+    }
 
     assert {path.with_suffix("") for path in CAPTURES.glob("*/*.json")} == captures

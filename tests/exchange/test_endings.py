@@ -1,4 +1,5 @@
-"""Every way a call can end, through a real mitmdump: one record each, with what arrived until then."""
+"""Every way a call can end, through a real mitmdump: one record each, with what arrived until
+then."""
 
 from __future__ import annotations
 
@@ -35,7 +36,12 @@ def events(message_id: str) -> tuple[bytes, ...]:
 
 def facts(record: Record) -> tuple[object, ...]:
     """What an ending decides."""
-    return record["outcome"], record.get("output_tokens"), record.get("estimated", False), record.get("reported_output_tokens")
+    return (
+        record["outcome"],
+        record.get("output_tokens"),
+        record.get("estimated", False),
+        record.get("reported_output_tokens"),
+    )
 
 
 COMPLETE = ("complete", 410, False, None)
@@ -44,7 +50,8 @@ UPSTREAM_ABORTED = ("upstream_aborted", 5, True, 1)
 
 
 class Broken:
-    """A handler that sends the stream's beginning, waits for the test, and then breaks off in some way."""
+    """A handler that sends the stream's beginning, waits for the test, and then breaks off in some
+    way."""
 
     def __init__(self, message_id: str, breaks: Break = Reply.abort) -> None:
         self.go_on = Gate()
@@ -67,7 +74,8 @@ def read_beginning(client: Http1Client, size: int) -> bytes:
 
 
 def test_http1_client_leaves(proxy: Proxy, upstream: Upstream) -> None:
-    """A client that closes its connection has spent what arrived, and the upstream is told to stop."""
+    """A client that closes its connection has spent what arrived, and the upstream is told to
+    stop."""
     stream = Broken("msg-http1-client")
     upstream.route(HOST, PATH, stream)
     with Http1Client(proxy, HOST) as client:
@@ -80,10 +88,15 @@ def test_http1_client_leaves(proxy: Proxy, upstream: Upstream) -> None:
 
 
 @pytest.mark.parametrize(
-    "leave", [lambda client, number: client.cancel(number), lambda client, _: client.close()], ids=["cancel", "close"]
+    "leave",
+    [lambda client, number: client.cancel(number), lambda client, _: client.close()],
+    ids=["cancel", "close"],
 )
 def test_http2_client_leaves(
-    proxy: Proxy, upstream: Upstream, leave: Callable[[Http2Client, int], None], request: pytest.FixtureRequest
+    proxy: Proxy,
+    upstream: Upstream,
+    leave: Callable[[Http2Client, int], None],
+    request: pytest.FixtureRequest,
 ) -> None:
     """The same in HTTP/2, by resetting the stream or by closing the connection."""
     stream = Broken(f"msg-http2-{request.node.callspec.id}")
@@ -98,7 +111,9 @@ def test_http2_client_leaves(
 
 @pytest.mark.parametrize("breaks", [Reply.abort, Reply.drop], ids=["reset", "close"])
 @pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
-def test_upstream_breaks_off(proxy: Proxy, upstream: Upstream, breaks: Break, http2: bool, request: pytest.FixtureRequest) -> None:
+def test_upstream_breaks_off(
+    proxy: Proxy, upstream: Upstream, breaks: Break, http2: bool, request: pytest.FixtureRequest
+) -> None:
     """A server that breaks off is told from a client that leaves, and the client sees the break."""
     stream = Broken(f"msg-upstream-{request.node.callspec.id}", breaks)
     upstream.route(HOST, PATH, stream)
@@ -132,7 +147,11 @@ def test_upstream_lost_before_its_answer(proxy: Proxy, upstream: Upstream, break
 
     record = proxy.record()
     assert status == 502
-    assert (record["outcome"], record["coverage"], record["error"]["type"]) == ("upstream_aborted", "no_usage", "connection")
+    assert (record["outcome"], record["coverage"], record["error"]["type"]) == (
+        "upstream_aborted",
+        "no_usage",
+        "connection",
+    )
     assert "status" not in record
     assert not {name for name in record if name.endswith("_tokens")}
 
@@ -173,11 +192,15 @@ def test_compressed_stream(proxy: Proxy, upstream: Upstream, coding: str) -> Non
 
     assert facts(complete) == COMPLETE
     assert facts(aborted) == UPSTREAM_ABORTED
-    assert [complete["response_bytes"], aborted["response_bytes"]] == [len(b"".join(whole)), len(b"".join(cut_off))]
+    assert [complete["response_bytes"], aborted["response_bytes"]] == [
+        len(b"".join(whole)),
+        len(b"".join(cut_off)),
+    ]
 
 
 def test_http2_streams_interleave(proxy: Proxy, upstream: Upstream) -> None:
-    """Streams that take turns on one connection, one of them cancelled, are counted each for itself."""
+    """Streams that take turns on one connection, one of them cancelled, are counted each for
+    itself."""
     count = 5
     turns = [[Gate() for _ in events("")] for _ in range(count)]
 
@@ -191,14 +214,18 @@ def test_http2_streams_interleave(proxy: Proxy, upstream: Upstream) -> None:
 
     upstream.route(HOST, PATH, take_turns)
     with Http2Client(proxy, HOST) as client:
-        streams = [client.request(PATH, f'{{"number": {number}}}'.encode()) for number in range(count)]
+        streams = [
+            client.request(PATH, f'{{"number": {number}}}'.encode()) for number in range(count)
+        ]
         for step in range(len(events(""))):
             for number, stream in enumerate(streams):
                 if number == 0 and step == 3:
                     client.cancel(stream)
                 if number > 0 or step < 3:
                     turns[number][step].open()
-                    client.read_until(stream, len(b"".join(events(f"msg-interleaved-{number}")[: step + 1])))
+                    client.read_until(
+                        stream, len(b"".join(events(f"msg-interleaved-{number}")[: step + 1]))
+                    )
         for stream in streams[1:]:
             client.read_to_end(stream)
         records = {record["response_id"]: facts(record) for record in proxy.records(count)}
@@ -210,10 +237,13 @@ def test_http2_streams_interleave(proxy: Proxy, upstream: Upstream) -> None:
 
 
 def test_killed_flows(start_proxy: StartProxy, upstream: Upstream, tmp_path: Path) -> None:
-    """A flow that another addon kills counts what passed; mitmproxy stops no stream that has begun."""
+    """A flow that another addon kills counts what passed; mitmproxy stops no stream that has
+    begun."""
     script = Path(shutil.copy(SCRIPTS / "neighbour.py", tmp_path / "after.py"))
     proxy = start_proxy(after=[script])
-    upstream.route(HOST, PATH, sse_answer(*anthropic_events("msg-killed", MODEL, USAGE, 410, (TEXT,))))
+    upstream.route(
+        HOST, PATH, sse_answer(*anthropic_events("msg-killed", MODEL, USAGE, 410, (TEXT,)))
+    )
     for moment in ("request", "responseheaders", "stream"):
         with Http1Client(proxy, HOST) as client, pytest.raises(BROKEN_OFF):
             client.request("POST", PATH, b"{}", {"x-kill": moment}).read()
@@ -229,7 +259,14 @@ def test_killed_flows(start_proxy: StartProxy, upstream: Upstream, tmp_path: Pat
 def test_stream_large_bodies(start_proxy: StartProxy, upstream: Upstream, limit: str) -> None:
     """Bodies that mitmproxy was told to stream, request and response, are read like any other."""
     proxy = start_proxy(options={"stream_large_bodies": limit})
-    answer = json_answer({"id": "msg-large", "type": "message", "model": MODEL, "usage": {**USAGE, "output_tokens": 410}})
+    answer = json_answer(
+        {
+            "id": "msg-large",
+            "type": "message",
+            "model": MODEL,
+            "usage": {**USAGE, "output_tokens": 410},
+        }
+    )
     upstream.route(HOST, PATH, answer)
     request = f'{{"model": "{MODEL}", "max_tokens": 1, "messages": []}}'.encode()
     _, body = post(proxy, HOST, PATH, request)
@@ -237,16 +274,24 @@ def test_stream_large_bodies(start_proxy: StartProxy, upstream: Upstream, limit:
     record = proxy.record()
     assert body == answer.body
     assert facts(record) == COMPLETE
-    assert (record["request_model"], record["request_bytes"], record["response_bytes"]) == (MODEL, len(request), len(answer.body))
+    assert (record["request_model"], record["request_bytes"], record["response_bytes"]) == (
+        MODEL,
+        len(request),
+        len(answer.body),
+    )
     proxy.stop()
 
 
 SOCKET_HOST = "api.openai.com"
 SOCKET_PATH = "/v1/responses"
-CREATED = '{"type": "response.created", "response": {"id": "%s", "model": "gpt-5.4", "status": "in_progress", "usage": null}}'
+CREATED = (
+    '{"type": "response.created", "response": {"id": "%s", "model": "gpt-5.4", "status": '
+    '"in_progress", "usage": null}}'
+)
 DELTA = '{"type": "response.output_text.delta", "delta": "Hello"}'
 COMPLETED = (
-    '{"type": "response.completed", "response": {"id": "%s", "model": "gpt-5.4", "status": "completed",'
+    '{"type": "response.completed", "response": {"id": "%s", "model": "gpt-5.4", "status": '
+    '"completed",'
     ' "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}}}'
 )
 CREATE = '{"type": "response.create", "model": "gpt-5.4", "input": "Hi"}'
@@ -254,7 +299,8 @@ CREATE = '{"type": "response.create", "model": "gpt-5.4", "input": "Hi"}'
 
 @pytest.mark.parametrize("who", ["client", "upstream"])
 def test_socket_breaks_off(proxy: Proxy, upstream: Upstream, who: str) -> None:
-    """A socket lost without a close frame (1006) ends the turn under way; the turns before it stand."""
+    """A socket lost without a close frame (1006) ends the turn under way; the turns before it
+    stand."""
     first, second = f"resp-{who}-1", f"resp-{who}-2"
     lost = Gate()
 

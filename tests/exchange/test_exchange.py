@@ -1,4 +1,5 @@
-"""The heart: endings, sockets, background responses, repeats, and that nothing a peer sends gets out of hand."""
+"""The heart: endings, sockets, background responses, repeats, and that nothing a peer sends gets
+out of hand."""
 
 from __future__ import annotations
 
@@ -20,9 +21,11 @@ from llmtally.exchange.memory import SEEN_IDS, Sight
 from llmtally.providers import PROVIDERS, Directory, Method, Route
 from llmtally.record import Call
 
-ALL_ROUTES = [Route(row, endpoint.format, "model", endpoint.streams_json) for row in PROVIDERS for endpoint in row.endpoints] + [
-    Route(PROVIDERS[0], PROVIDERS[0].endpoints[0].format, confirmed=False)
-]
+ALL_ROUTES = [
+    Route(row, endpoint.format, "model", endpoint.streams_json)
+    for row in PROVIDERS
+    for endpoint in row.endpoints
+] + [Route(PROVIDERS[0], PROVIDERS[0].endpoints[0].format, confirmed=False)]
 
 START = {
     "type": "message_start",
@@ -33,7 +36,11 @@ START = {
     },
 }
 DELTA = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "abcd"}}
-END = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 40}}
+END = {
+    "type": "message_delta",
+    "delta": {"stop_reason": "end_turn"},
+    "usage": {"output_tokens": 40},
+}
 STOP = {"type": "message_stop"}
 
 
@@ -57,11 +64,17 @@ def exchange(
     route = Directory().route(method, host, path)
     assert route is not None
     opened = Exchange(
-        route, RequestHead("flow", method, host, path, {"authorization": credential}, timestamp=began), shared or memory()
+        route,
+        RequestHead("flow", method, host, path, {"authorization": credential}, timestamp=began),
+        shared or memory(),
     )
     body = orjson.dumps(request) if request is not None else None
     opened.request_sent(body, len(body or b""), began + 0.5)
-    opened.response_started(101 if method == "SOCKET" else status, {"content-type": content_type, **(headers or {})}, began + 1)
+    opened.response_started(
+        101 if method == "SOCKET" else status,
+        {"content-type": content_type, **(headers or {})},
+        began + 1,
+    )
     return opened
 
 
@@ -91,7 +104,11 @@ class TestEvents:
         opened = exchange("chatgpt.com", "/backend-api/codex/responses", method="SOCKET")
         opened.frame(b'{"type": "response.create", "model": "gpt-5"}', from_client=True, at=101.0)
         for kind in ("response.created", *["response.output_text.delta"] * 9, "response.completed"):
-            opened.frame(orjson.dumps({"type": kind, "delta": "x", "response": {"id": "r"}}), from_client=False, at=101.5)
+            opened.frame(
+                orjson.dumps({"type": kind, "delta": "x", "response": {"id": "r"}}),
+                from_client=False,
+                at=101.5,
+            )
         opened.end("complete", 102.0)
 
         assert opened.events == 11
@@ -110,7 +127,8 @@ class TestEndings:
     """One call settles in every ending, with what the wire had said by then."""
 
     def test_complete(self) -> None:
-        """A stream that came to its end is complete, and its times count from when the request had been sent."""
+        """A stream that came to its end is complete, and its times count from when the request had
+        been sent."""
         opened = exchange(request={"model": "claude-opus-4-8"})
         opened.feed(sse(START), 101.5)
         opened.feed(sse(DELTA), 102.0)
@@ -118,14 +136,23 @@ class TestEndings:
 
         call = one(opened.end("complete", 104.5))
 
-        assert (call.outcome, call.coverage, call.stop_reason) == ("complete", "unpriced", "end_turn")
-        assert (call.usage.input_tokens, call.usage.cache_read_tokens, call.usage.output_tokens) == (12, 900, 40)
+        assert (call.outcome, call.coverage, call.stop_reason) == (
+            "complete",
+            "unpriced",
+            "end_turn",
+        )
+        assert (
+            call.usage.input_tokens,
+            call.usage.cache_read_tokens,
+            call.usage.output_tokens,
+        ) == (12, 900, 40)
         assert (call.timestamp, call.started, call.ended) == (100.0, 100.5, 104.5)
         assert (call.ttft_ms, call.duration_ms) == (1500.0, 4000.0)
 
     @pytest.mark.parametrize("ending", ["client_aborted", "upstream_aborted"])
     def test_aborted(self, ending: Ending) -> None:
-        """The input of an aborted stream is real, its output is estimated from what was delivered."""
+        """The input of an aborted stream is real, its output is estimated from what was
+        delivered."""
         opened = exchange()
         opened.feed(sse(START, *[DELTA] * 25), 101.5)
 
@@ -133,7 +160,11 @@ class TestEndings:
 
         assert call.outcome == ending
         assert (call.usage.input_tokens, call.usage.cache_read_tokens) == (12, 900)
-        assert (call.usage.output_tokens, call.estimated, call.reported_output_tokens) == (25, True, 2)
+        assert (call.usage.output_tokens, call.estimated, call.reported_output_tokens) == (
+            25,
+            True,
+            2,
+        )
 
     def test_estimate_from_skipped_events(self) -> None:
         """Events that were never parsed count in the estimate as those that were."""
@@ -152,7 +183,9 @@ class TestEndings:
         opened.feed(sse(START, DELTA), 101.5)
         opened.feed(sse(*[event for _ in range(500) for event in (DELTA, {"type": "ping"})]), 101.6)
 
-        assert one(opened.end("client_aborted", 102.0)).usage.output_tokens == pytest.approx(501, rel=0.05)
+        assert one(opened.end("client_aborted", 102.0)).usage.output_tokens == pytest.approx(
+            501, rel=0.05
+        )
 
     def test_client_leaves_after_the_end(self) -> None:
         """A client that hangs up once it has all is no abort."""
@@ -162,7 +195,8 @@ class TestEndings:
         assert one(opened.end("client_aborted", 102.0)).outcome == "complete"
 
     def test_server_stops_without_the_end(self) -> None:
-        """A stream that is closed in good order but says nothing of its end was cut off by the server."""
+        """A stream that is closed in good order but says nothing of its end was cut off by the
+        server."""
         opened = exchange()
         opened.feed(sse(START, DELTA), 101.5)
 
@@ -171,7 +205,14 @@ class TestEndings:
     def test_error_in_the_stream(self) -> None:
         """An error event makes an error of a 200, and the input stays counted."""
         opened = exchange()
-        opened.feed(sse(START, DELTA, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}), 101.5)
+        opened.feed(
+            sse(
+                START,
+                DELTA,
+                {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}},
+            ),
+            101.5,
+        )
 
         call = one(opened.end("complete", 102.0))
 
@@ -183,14 +224,24 @@ class TestEndings:
         """A connection lost before the response head is a call too."""
         route = Directory().route("POST", "api.anthropic.com", "/v1/messages")
         assert route is not None
-        lost = Exchange(route, RequestHead("flow", "POST", "api.anthropic.com", "/v1/messages", {}, timestamp=100.0), memory())
+        lost = Exchange(
+            route,
+            RequestHead("flow", "POST", "api.anthropic.com", "/v1/messages", {}, timestamp=100.0),
+            memory(),
+        )
 
         call = one(lost.end("upstream_aborted", 101.0))
 
-        assert (call.status, call.outcome, call.coverage, call.usage.total_tokens) == (None, "upstream_aborted", "no_usage", None)
+        assert (call.status, call.outcome, call.coverage, call.usage.total_tokens) == (
+            None,
+            "upstream_aborted",
+            "no_usage",
+            None,
+        )
 
     def test_the_request_is_known_only_later(self) -> None:
-        """A response may begin, and be read, before the request is known whole: what was asked is looked at when all is over."""
+        """A response may begin, and be read, before the request is known whole: what was asked is
+        looked at when all is over."""
         opened = exchange()
         opened.feed(sse(START, DELTA), 101.5)
         opened.request_sent(b'{"model": "claude-opus-4-8", "service_tier": "priority"}', 56, 100.75)
@@ -198,12 +249,22 @@ class TestEndings:
 
         call = one(opened.end("complete", 103.0))
 
-        assert (call.request_model, call.request_service_tier, call.request_bytes) == ("claude-opus-4-8", "priority", 56)
+        assert (call.request_model, call.request_service_tier, call.request_bytes) == (
+            "claude-opus-4-8",
+            "priority",
+            56,
+        )
         assert (call.started, call.ttft_ms) == (100.75, 750.0)
 
     def test_a_poll_that_shows_nothing(self) -> None:
         """Asking for a response that is not there is no call."""
-        opened = exchange("api.openai.com", "/v1/responses/resp_1", method="GET", status=404, content_type="application/json")
+        opened = exchange(
+            "api.openai.com",
+            "/v1/responses/resp_1",
+            method="GET",
+            status=404,
+            content_type="application/json",
+        )
         opened.feed(b'{"error": {"type": "invalid_request_error"}}', 101.5)
 
         assert opened.end("complete", 102.0) == []
@@ -245,7 +306,9 @@ class TestEndings:
     def test_read_ahead(self) -> None:
         """Reading a whole body in advance changes nothing in what is settled."""
         body = orjson.dumps({**START["message"], "type": "message", "stop_reason": "end_turn"})  # type: ignore[dict-item]
-        ahead, plain = (exchange(content_type="application/json", request={"model": "m"}) for _ in range(2))
+        ahead, plain = (
+            exchange(content_type="application/json", request={"model": "m"}) for _ in range(2)
+        )
 
         ahead.read_ahead(body, 101.0)
         plain.feed(body, 101.0)
@@ -253,7 +316,8 @@ class TestEndings:
         assert ahead.end("complete", 102.0) == plain.end("complete", 102.0)
 
     def test_read_ahead_of_a_stream(self) -> None:
-        """A request that is read in advance does not end the reading of the answer: its last chunks may still wait."""
+        """A request that is read in advance does not end the reading of the answer: its last chunks
+        may still wait."""
         opened = exchange(request={"model": "m"})
         opened.feed(sse(START, DELTA), 101.0)
         opened.read_ahead(None, 101.5)
@@ -270,14 +334,27 @@ class TestRepeats:
     @staticmethod
     def ask(shared: Memory, host: str, began: float, ended: float, *, prompt: int = 9) -> Call:
         """One chat completion, whose id every server draws as `chatcmpl-A1`."""
-        opened = exchange(host, "/v1/chat/completions", shared=shared, content_type="application/json", began=began)
+        opened = exchange(
+            host,
+            "/v1/chat/completions",
+            shared=shared,
+            content_type="application/json",
+            began=began,
+        )
         usage = {"prompt_tokens": prompt, "completion_tokens": 4, "total_tokens": prompt + 4}
-        answer = {"id": "chatcmpl-A1", "object": "chat.completion", "model": "m", "choices": [], "usage": usage}
+        answer = {
+            "id": "chatcmpl-A1",
+            "object": "chat.completion",
+            "model": "m",
+            "choices": [],
+            "usage": usage,
+        }
         opened.feed(orjson.dumps(answer), ended)
         return one(opened.end("complete", ended))
 
     def test_small_servers_draw_the_same_id_again(self) -> None:
-        """The same prompt asked twice of one server, and of two servers one after the other, is as many calls."""
+        """The same prompt asked twice of one server, and of two servers one after the other, is as
+        many calls."""
         shared = memory()
         calls = [
             self.ask(shared, "10.0.0.1", 100.0, 102.0),
@@ -292,13 +369,18 @@ class TestRepeats:
         """One server may work at the same prompt twice at once and draw one id for both."""
         shared = memory()
 
-        assert [self.ask(shared, "10.0.0.1", 100.0, 102.0).coverage for _ in range(2)] == ["unpriced"] * 2
+        assert [self.ask(shared, "10.0.0.1", 100.0, 102.0).coverage for _ in range(2)] == [
+            "unpriced"
+        ] * 2
 
     @pytest.mark.parametrize(("gateway_ends", "upstream_ends"), [(105.0, 104.9), (104.9, 105.0)])
     def test_a_gateway_and_its_upstream(self, gateway_ends: float, upstream_ends: float) -> None:
-        """The upstream's call lies within the gateway's, whichever is seen to end first: one call."""
+        """The upstream's call lies within the gateway's, whichever is seen to end first: one
+        call."""
         shared = memory()
-        asked = sorted([(gateway_ends, "10.0.0.1", 100.0), (upstream_ends, "api.openai.com", 100.1)])
+        asked = sorted(
+            [(gateway_ends, "10.0.0.1", 100.0), (upstream_ends, "api.openai.com", 100.1)]
+        )
         calls = [self.ask(shared, host, began, ended) for ended, host, began in asked]
 
         assert [call.coverage for call in calls] == ["unpriced", "duplicate"]
@@ -319,12 +401,26 @@ class TestRepeats:
             (Sight("SOCKET", "a.example", 30, 100.0, 110.0), False),
         ],
         ids=[
-            *("drawn again at once", "drawn again", "gateway", "touching", "another server's later", "another server's earlier"),
-            *("another server's at once", "poll", "poll elsewhere", "second socket of a session", "another turn"),
+            *(
+                "drawn again at once",
+                "drawn again",
+                "gateway",
+                "touching",
+                "another server's later",
+                "another server's earlier",
+            ),
+            *(
+                "another server's at once",
+                "poll",
+                "poll elsewhere",
+                "second socket of a session",
+                "another turn",
+            ),
         ],
     )
     def test_what_repeats(self, again: Sight, repeated: bool) -> None:
-        """An id alone proves nothing: small servers draw theirs from a few hundred, or have but one."""
+        """An id alone proves nothing: small servers draw theirs from a few hundred, or have but
+        one."""
         shared = memory()
         assert not shared.counted_before("chatcmpl-1", Sight("POST", "a.example", 20, 100.0, 110.0))
 
@@ -340,11 +436,14 @@ class TestRepeats:
     @pytest.mark.parametrize("host", ["10.0.0.1", "10.0.0.2"])
     @pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
     def test_after_a_restart(self, method: Method, repeated: bool, host: str) -> None:
-        """The journal's ids are for what is polled or downloaded later; a new request has a new answer."""
+        """The journal's ids are for what is polled or downloaded later; a new request has a new
+        answer."""
         later = memory()
         later.recall(self.ask(memory(), "10.0.0.1", 100.0, 102.0))
 
-        assert later.counted_before("chatcmpl-A1", Sight(method, host, 13, 500.0, 501.0)) is repeated
+        assert (
+            later.counted_before("chatcmpl-A1", Sight(method, host, 13, 500.0, 501.0)) is repeated
+        )
 
     def test_memory_of_ids_is_bounded(self) -> None:
         """The oldest ids are forgotten."""
@@ -355,27 +454,58 @@ class TestRepeats:
         assert not shared.counted_before("0", poll)
         assert shared.counted_before(str(SEEN_IDS), poll)
 
-    @pytest.mark.parametrize("so_far", [None, {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}])
+    @pytest.mark.parametrize(
+        "so_far", [None, {"input_tokens": 9, "output_tokens": 1, "total_tokens": 10}]
+    )
     def test_background(self, so_far: dict[str, int] | None) -> None:
-        """A background response is one call: its end, seen by a poll, with the request that began it, whatever was used before."""
+        """A background response is one call: its end, seen by a poll, with the request that began
+        it, whatever was used before."""
         shared = memory()
         path, request = "/v1/responses", {"model": "gpt-5.6-sol", "background": True}
-        queued = {"id": "resp_1", "object": "response", "status": "queued", "model": "gpt-5.6-sol", "usage": None}
-        done = {**queued, "status": "completed", "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}}
+        queued = {
+            "id": "resp_1",
+            "object": "response",
+            "status": "queued",
+            "model": "gpt-5.6-sol",
+            "usage": None,
+        }
+        done = {
+            **queued,
+            "status": "completed",
+            "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13},
+        }
 
         def ask(method: Method, where: str, answer: Any, body: Any = None) -> Call:
-            opened = exchange("api.openai.com", where, method=method, shared=shared, content_type="application/json", request=body)
+            opened = exchange(
+                "api.openai.com",
+                where,
+                method=method,
+                shared=shared,
+                content_type="application/json",
+                request=body,
+            )
             opened.feed(orjson.dumps(answer), 101.5)
             return one(opened.end("complete", 102.0))
 
         begun = ask("POST", path, queued, request)
-        underway = ask("GET", f"{path}/resp_1", {**queued, "status": "in_progress", "usage": so_far})
+        underway = ask(
+            "GET", f"{path}/resp_1", {**queued, "status": "in_progress", "usage": so_far}
+        )
         ended = ask("GET", f"{path}/resp_1", done)
         again = ask("GET", f"{path}/resp_1", done)
 
-        assert [call.pending for call in (begun, underway, ended, again)] == [True, True, False, False]
+        assert [call.pending for call in (begun, underway, ended, again)] == [
+            True,
+            True,
+            False,
+            False,
+        ]
         assert begun.coverage == underway.coverage == "no_usage"
-        assert (ended.request_model, ended.usage.total_tokens, ended.coverage) == ("gpt-5.6-sol", 13, "unpriced")
+        assert (ended.request_model, ended.usage.total_tokens, ended.coverage) == (
+            "gpt-5.6-sol",
+            13,
+            "unpriced",
+        )
         assert again.coverage == "duplicate"
 
 
@@ -384,16 +514,31 @@ class TestSockets:
 
     @staticmethod
     def created(response_id: str, **more: Any) -> bytes:
-        return orjson.dumps({"type": "response.created", "response": {"id": response_id, "model": "gpt-5.6-sol"}, **more})
+        return orjson.dumps(
+            {
+                "type": "response.created",
+                "response": {"id": response_id, "model": "gpt-5.6-sol"},
+                **more,
+            }
+        )
 
     @staticmethod
-    def completed(response_id: str, kind: str = "response.completed", output: int = 5, **more: Any) -> bytes:
+    def completed(
+        response_id: str, kind: str = "response.completed", output: int = 5, **more: Any
+    ) -> bytes:
         usage = {"input_tokens": 10, "output_tokens": output, "total_tokens": 10 + output}
-        return orjson.dumps({"type": kind, "response": {"id": response_id, "model": "gpt-5.6-sol", "usage": usage, **more}})
+        return orjson.dumps(
+            {
+                "type": kind,
+                "response": {"id": response_id, "model": "gpt-5.6-sol", "usage": usage, **more},
+            }
+        )
 
     @staticmethod
     def ask(**more: Any) -> bytes:
-        return orjson.dumps({"type": "response.create", "model": "gpt-5.6-sol", "input": [], **more})
+        return orjson.dumps(
+            {"type": "response.create", "model": "gpt-5.6-sol", "input": [], **more}
+        )
 
     def socket(self) -> Exchange:
         return exchange("api.openai.com", "/v1/responses", method="SOCKET")
@@ -407,20 +552,31 @@ class TestSockets:
             calls += opened.frame(self.completed(f"resp_{number}"), from_client=False, at=103.0)
 
         assert opened.end("client_aborted", 110.0) == []
-        assert [(call.request_id, call.response_id, call.usage.output_tokens) for call in calls] == [
+        assert [
+            (call.request_id, call.response_id, call.usage.output_tokens) for call in calls
+        ] == [
             ("flow", "resp_1", 5),
             ("flow#2", "resp_2", 5),
         ]
-        assert (calls[0].timestamp, calls[0].duration_ms, calls[0].transport) == (102.0, 1000.0, "websocket")
+        assert (calls[0].timestamp, calls[0].duration_ms, calls[0].transport) == (
+            102.0,
+            1000.0,
+            "websocket",
+        )
 
     def test_warm_up(self) -> None:
-        """A warm-up generates nothing and is billed nothing: it is recorded as such, without a cost."""
+        """A warm-up generates nothing and is billed nothing: it is recorded as such, without a
+        cost."""
         opened = self.socket()
         opened.frame(self.ask(generate=False), from_client=True, at=102.0)
 
         call = one(opened.frame(self.completed("resp_0", output=0), from_client=False, at=103.0))
 
-        assert (call.attribution.request_class, call.coverage, call.cost_usd) == ("warmup", "no_usage", None)
+        assert (call.attribution.request_class, call.coverage, call.cost_usd) == (
+            "warmup",
+            "no_usage",
+            None,
+        )
 
     def test_cut_off(self) -> None:
         """A turn that the socket's end interrupts is settled as aborted."""
@@ -430,23 +586,39 @@ class TestSockets:
 
         call = one(opened.end("upstream_aborted", 103.0))
 
-        assert (call.outcome, call.usage.total_tokens, call.response_id) == ("upstream_aborted", None, "resp_1")
+        assert (call.outcome, call.usage.total_tokens, call.response_id) == (
+            "upstream_aborted",
+            None,
+            "resp_1",
+        )
 
     def test_steered(self) -> None:
-        """A steered response and its automatic successor both count, both as asked for by the same request."""
+        """A steered response and its automatic successor both count, both as asked for by the same
+        request."""
         opened, calls = self.socket(), list[Call]()
         opened.frame(self.ask(service_tier="flex"), from_client=True, at=102.0)
         opened.frame(self.created("resp_1"), from_client=False, at=102.5)
-        steered = self.completed("resp_1", "response.incomplete", incomplete_details={"reason": "steered"})
+        steered = self.completed(
+            "resp_1", "response.incomplete", incomplete_details={"reason": "steered"}
+        )
         calls += opened.frame(steered, from_client=False, at=103.0)
         opened.frame(self.created("resp_2"), from_client=False, at=103.1)
         calls += opened.frame(self.completed("resp_2"), from_client=False, at=104.0)
 
-        assert [(call.outcome, call.request_service_tier) for call in calls] == [("incomplete", "flex"), ("complete", "flex")]
+        assert [(call.outcome, call.request_service_tier) for call in calls] == [
+            ("incomplete", "flex"),
+            ("complete", "flex"),
+        ]
 
     def test_error_without_a_turn(self) -> None:
-        """An error frame ends the turn it interrupts, and is no call of its own where none is open."""
-        opened, error = self.socket(), orjson.dumps({"type": "error", "status": 429, "error": {"code": "rate_limit_exceeded"}})
+        """An error frame ends the turn it interrupts, and is no call of its own where none is
+        open."""
+        opened, error = (
+            self.socket(),
+            orjson.dumps(
+                {"type": "error", "status": 429, "error": {"code": "rate_limit_exceeded"}}
+            ),
+        )
         opened.frame(self.ask(), from_client=True, at=102.0)
 
         assert one(opened.frame(error, from_client=False, at=103.0)).outcome == "error"
@@ -456,22 +628,29 @@ class TestSockets:
         """Responses that interleave by stream id do not mix."""
         opened, calls = self.socket(), list[Call]()
         for lane in ("a", "b"):
-            opened.frame(self.ask(stream_id=lane, model=f"model-{lane}"), from_client=True, at=102.0)
+            opened.frame(
+                self.ask(stream_id=lane, model=f"model-{lane}"), from_client=True, at=102.0
+            )
             opened.frame(self.created(f"resp_{lane}", stream_id=lane), from_client=False, at=102.5)
         for lane, output in (("b", 7), ("a", 3)):
             frame = json.loads(self.completed(f"resp_{lane}", output=output)) | {"stream_id": lane}
             calls += opened.frame(orjson.dumps(frame), from_client=False, at=103.0)
 
-        assert [(call.response_id, call.request_model, call.usage.output_tokens) for call in calls] == [
+        assert [
+            (call.response_id, call.request_model, call.usage.output_tokens) for call in calls
+        ] == [
             ("resp_b", "model-b", 7),
             ("resp_a", "model-a", 3),
         ]
 
     def test_successor_of_its_own_lane(self) -> None:
-        """What a steered response goes on with was asked for in its own lane, whatever ended last in another."""
+        """What a steered response goes on with was asked for in its own lane, whatever ended last
+        in another."""
         opened, calls = self.socket(), list[Call]()
         for lane in ("a", "b"):
-            opened.frame(self.ask(stream_id=lane, model=f"model-{lane}"), from_client=True, at=102.0)
+            opened.frame(
+                self.ask(stream_id=lane, model=f"model-{lane}"), from_client=True, at=102.0
+            )
         for name, lane in (("resp_1", "a"), ("resp_2", "b"), ("resp_3", "a")):
             opened.frame(self.created(name, stream_id=lane), from_client=False, at=102.5)
             ended = orjson.dumps(orjson.loads(self.completed(name)) | {"stream_id": lane})
@@ -480,7 +659,8 @@ class TestSockets:
         assert [call.request_model for call in calls] == ["model-a", "model-b", "model-a"]
 
     def test_asked_before_the_last_had_ended(self) -> None:
-        """Requests in one lane are answered in their order: a warm-up before a real one stays the warm-up."""
+        """Requests in one lane are answered in their order: a warm-up before a real one stays the
+        warm-up."""
         opened, calls = self.socket(), list[Call]()
         opened.frame(self.ask(generate=False), from_client=True, at=102.0)
         opened.frame(self.ask(), from_client=True, at=102.1)
@@ -500,10 +680,13 @@ class TestSockets:
         opened.frame(self.ask(), from_client=True, at=102.0)
         opened.frame(self.ask(), from_client=True, at=102.1)
 
-        assert [call.outcome for call in opened.end("client_aborted", 104.0)] == ["client_aborted"] * 2
+        assert [call.outcome for call in opened.end("client_aborted", 104.0)] == [
+            "client_aborted"
+        ] * 2
 
     def test_an_idle_socket_is_not_quiet(self) -> None:
-        """After a response has ended, the next one's first frames are read even if no request was seen."""
+        """After a response has ended, the next one's first frames are read even if no request was
+        seen."""
         opened = exchange(method="SOCKET")
         for response in ("msg_1", "msg_2"):
             start = {**START, "message": {**START["message"], "id": response}}  # type: ignore[dict-item]
@@ -512,7 +695,9 @@ class TestSockets:
                 for event in (start, DELTA, END, STOP)
                 for call in opened.frame(orjson.dumps(event), from_client=False, at=102.0)
             ]
-            assert [(call.response_id, call.usage.input_tokens) for call in calls] == [(response, 12)]
+            assert [(call.response_id, call.usage.input_tokens) for call in calls] == [
+                (response, 12)
+            ]
 
     def test_lanes_are_bounded(self) -> None:
         """A client that opens lanes without end has the oldest settled."""
@@ -526,7 +711,11 @@ class TestSockets:
         """A rate-limit event belongs to the next call that settles."""
         opened = exchange("chatgpt.com", "/backend-api/codex/responses", method="SOCKET")
         window = {"used_percent": 31, "window_minutes": 300, "reset_at": 1_800_000_000}
-        event = {"type": "codex.rate_limits", "plan_type": "plus", "rate_limits": {"primary": window, "secondary": None}}
+        event = {
+            "type": "codex.rate_limits",
+            "plan_type": "plus",
+            "rate_limits": {"primary": window, "secondary": None},
+        }
         opened.frame(self.ask(), from_client=True, at=102.0)
         opened.frame(orjson.dumps(event), from_client=False, at=102.1)
 
@@ -538,8 +727,12 @@ class TestSockets:
 
 @pytest.mark.parametrize(("in_use", "billing"), [("true", "api"), ("false", "subscription")])
 def test_extra_usage_is_a_bill(in_use: str, billing: str) -> None:
-    """A call that credit beyond the plan pays for is billed by the call, though its credential is a plan's."""
-    said = {"anthropic-ratelimit-unified-overage-status": "allowed", "anthropic-ratelimit-unified-overage-in-use": in_use}
+    """A call that credit beyond the plan pays for is billed by the call, though its credential is a
+    plan's."""
+    said = {
+        "anthropic-ratelimit-unified-overage-status": "allowed",
+        "anthropic-ratelimit-unified-overage-in-use": in_use,
+    }
     opened = exchange(headers=said, credential="Bearer sk-ant-oat01-x")
     opened.feed(sse(START, END, STOP), 101.5)
 
@@ -551,9 +744,13 @@ class TestUnknownHosts:
 
     def test_gateway(self) -> None:
         """Usage in the response says so."""
-        opened = exchange("gateway.example.com", "/v1/chat/completions", content_type="application/json")
+        opened = exchange(
+            "gateway.example.com", "/v1/chat/completions", content_type="application/json"
+        )
         opened.feed(
-            b'{"id":"c1","model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}', 101.5
+            b'{"id":"c1","model":"m","choices":[],"usage":{"prompt_tokens":3,'
+            b'"completion_tokens":4,"total_tokens":7}}',
+            101.5,
         )
 
         call = one(opened.end("complete", 102.0))
@@ -562,14 +759,24 @@ class TestUnknownHosts:
 
     def test_not_an_llm(self) -> None:
         """A path that only looks alike is left alone."""
-        opened = exchange("shop.example.com", "/api/completions", content_type="application/json", request={"q": "sho"})
+        opened = exchange(
+            "shop.example.com",
+            "/api/completions",
+            content_type="application/json",
+            request={"q": "sho"},
+        )
         opened.feed(b'{"results": ["shoes"]}', 101.5)
 
         assert opened.end("complete", 102.0) == []
 
     def test_refused_llm_call(self) -> None:
         """A request that speaks of a model and messages is one, also when it is refused."""
-        opened = exchange("gateway.example.com", "/v1/chat/completions", status=401, request={"model": "m", "messages": []})
+        opened = exchange(
+            "gateway.example.com",
+            "/v1/chat/completions",
+            status=401,
+            request={"model": "m", "messages": []},
+        )
 
         assert one(opened.end("complete", 102.0)).outcome == "error"
 
@@ -583,7 +790,9 @@ class TestUnknownHosts:
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=12), children, max_size=4),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=12), children, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -596,17 +805,26 @@ class TestHostilePeers:
         route=st.sampled_from(ALL_ROUTES),
         status=st.sampled_from([200, 101, 429, 500]),
         headers=st.dictionaries(
-            st.sampled_from(["content-type", "content-encoding", "x-codex-primary-used-percent"]), st.text(max_size=40)
+            st.sampled_from(["content-type", "content-encoding", "x-codex-primary-used-percent"]),
+            st.text(max_size=40),
         ),
         request=st.binary(max_size=200),
         pieces=st.lists(st.binary(max_size=200), max_size=8),
         ending=st.sampled_from(["complete", "client_aborted", "upstream_aborted"]),
     )
     def test_arbitrary_bytes(
-        self, route: Route, status: int, headers: dict[str, str], request: bytes, pieces: list[bytes], ending: Ending
+        self,
+        route: Route,
+        status: int,
+        headers: dict[str, str],
+        request: bytes,
+        pieces: list[bytes],
+        ending: Ending,
     ) -> None:
         """Arbitrary bytes settle at most one call an ending."""
-        opened = Exchange(route, RequestHead("flow", "POST", "h", "/p", {}, timestamp=0.0), memory())
+        opened = Exchange(
+            route, RequestHead("flow", "POST", "h", "/p", {}, timestamp=0.0), memory()
+        )
         opened.request_sent(request, len(request), 0.0)
         opened.response_started(status, headers, 0.0)
         for piece in pieces:
@@ -615,10 +833,15 @@ class TestHostilePeers:
         assert len(opened.end(ending, 2.0)) <= 1
 
     @settings(max_examples=300, deadline=None)
-    @given(route=st.sampled_from(ALL_ROUTES), frames=st.lists(st.tuples(st.booleans(), json_values), max_size=8))
+    @given(
+        route=st.sampled_from(ALL_ROUTES),
+        frames=st.lists(st.tuples(st.booleans(), json_values), max_size=8),
+    )
     def test_arbitrary_frames(self, route: Route, frames: list[tuple[bool, Any]]) -> None:
         """Arbitrary JSON on a socket does not raise."""
-        opened = Exchange(route, RequestHead("flow", "SOCKET", "h", "/p", {}, timestamp=0.0), memory())
+        opened = Exchange(
+            route, RequestHead("flow", "SOCKET", "h", "/p", {}, timestamp=0.0), memory()
+        )
         opened.response_started(101, {}, 0.0)
         for from_client, value in frames:
             opened.frame(json.dumps(value).encode(), from_client=from_client, at=1.0)
@@ -628,7 +851,9 @@ class TestHostilePeers:
     @given(route=st.sampled_from(ALL_ROUTES), values=st.lists(json_values, max_size=6))
     def test_arbitrary_events(self, route: Route, values: list[Any]) -> None:
         """Arbitrary JSON in a stream does not raise."""
-        opened = Exchange(route, RequestHead("flow", "POST", "h", "/p", {}, timestamp=0.0), memory())
+        opened = Exchange(
+            route, RequestHead("flow", "POST", "h", "/p", {}, timestamp=0.0), memory()
+        )
         opened.response_started(200, {"content-type": "text/event-stream"}, 0.0)
         for value in values:
             opened.feed(b"data: " + json.dumps(value).encode() + b"\n\n", 1.0)
@@ -645,7 +870,15 @@ class TestHostilePeers:
             ("application/vnd.amazon.eventstream", b"\xff" * 2**20),
             ("text/plain", b" " * 2**20),
         ],
-        ids=["endless line", "endless event", "endless ndjson line", "endless document", "nesting", "eventstream", "blanks"],
+        ids=[
+            "endless line",
+            "endless event",
+            "endless ndjson line",
+            "endless document",
+            "nesting",
+            "eventstream",
+            "blanks",
+        ],
     )
     def test_endless(self, content_type: str, chunk: bytes) -> None:
         """256 MiB of what never ends is not kept."""
@@ -696,7 +929,9 @@ class TestHostilePeers:
             for number in numbers:
                 opened.frame(TestSockets.ask(padding="x" * 1000), from_client=True, at=1.0)
                 opened.frame(TestSockets.created(f"resp_{number}"), from_client=False, at=1.0)
-                yield from opened.frame(TestSockets.completed(f"resp_{number}"), from_client=False, at=2.0)
+                yield from opened.frame(
+                    TestSockets.completed(f"resp_{number}"), from_client=False, at=2.0
+                )
 
         assert len(list(turns(range(10)))) == 10
         tracemalloc.start()

@@ -1,4 +1,5 @@
-"""Anthropic Messages and batches: what the captures of `tests/wire/anthropic_messages` do not show."""
+"""Anthropic Messages and batches: what the captures of `tests/wire/anthropic_messages` do not
+show."""
 
 from __future__ import annotations
 
@@ -10,7 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile_json import damaged, fold, holds, usage, values
-from llmtally.formats.anthropic_messages import ANTHROPIC_BATCH, ANTHROPIC_MESSAGES, STOPPED_EARLY, find_turn
+from llmtally.formats.anthropic_messages import (
+    ANTHROPIC_BATCH,
+    ANTHROPIC_MESSAGES,
+    STOPPED_EARLY,
+    find_turn,
+)
 from llmtally.formats.format import Turn
 from llmtally.record import ApiError
 
@@ -25,13 +31,29 @@ USAGE: dict[str, Any] = {
     "service_tier": "standard",
 }
 ITERATIONS = [{"type": "message", **USAGE}, {"type": "advisor_message", "model": "n", **USAGE}]
-MESSAGE = {"id": "i", "type": "message", "model": "m", "stop_reason": "end_turn", "usage": {**USAGE, "iterations": ITERATIONS}}
+MESSAGE = {
+    "id": "i",
+    "type": "message",
+    "model": "m",
+    "stop_reason": "end_turn",
+    "usage": {**USAGE, "iterations": ITERATIONS},
+}
 START = {"type": "message_start", "message": {"id": "i", "model": "m", "usage": USAGE}}
-DELTA = {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {**USAGE, "iterations": ITERATIONS}}
-FALLBACK = {"type": "content_block_start", "content_block": {"type": "fallback", "to": {"model": "n"}}}
+DELTA = {
+    "type": "message_delta",
+    "delta": {"stop_reason": "end_turn"},
+    "usage": {**USAGE, "iterations": ITERATIONS},
+}
+FALLBACK = {
+    "type": "content_block_start",
+    "content_block": {"type": "fallback", "to": {"model": "n"}},
+}
 ERROR = {"type": "error", "error": {"type": "overloaded_error", "message": "m"}}
 STOP = {"type": "message_stop", "usage": USAGE}
-TEXT = {"type": "content_block_delta", "delta": {"text": "é", "thinking": "a", "partial_json": "{}", "content": "s"}}
+TEXT = {
+    "type": "content_block_delta",
+    "delta": {"text": "é", "thinking": "a", "partial_json": "{}", "content": "s"},
+}
 SAMPLES = (MESSAGE, START, DELTA, FALLBACK, ERROR, STOP, TEXT, {"input_tokens": 3})
 LINES = (
     {"custom_id": "a", "result": {"type": "succeeded", "message": MESSAGE}},
@@ -62,14 +84,27 @@ def delta(**counts: int) -> dict[str, Any]:
 INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
-@given(st.lists(st.tuples(*[st.integers(1, 9)] * 4), min_size=2, max_size=4), st.sets(st.sampled_from(INPUTS), max_size=2))
-def test_the_last_count_wins_and_a_late_0_is_none(rows: list[tuple[int, ...]], zeroed: set[str]) -> None:
-    """Counts are totals so far, the first may be a guess; a 0 for an input that was counted undoes nothing."""
+@given(
+    st.lists(st.tuples(*[st.integers(1, 9)] * 4), min_size=2, max_size=4),
+    st.sets(st.sampled_from(INPUTS), max_size=2),
+)
+def test_the_last_count_wins_and_a_late_0_is_none(
+    rows: list[tuple[int, ...]], zeroed: set[str]
+) -> None:
+    """Counts are totals so far, the first may be a guess; a 0 for an input that was counted undoes
+    nothing."""
     first, *later = (dict(zip((*INPUTS, "output_tokens"), row, strict=True)) for row in rows)
     zeros = delta(**dict.fromkeys(zeroed, 0))
-    read = usage(fold(ANTHROPIC_MESSAGES, start(**first), *(delta(**counts) for counts in later), zeros))
+    read = usage(
+        fold(ANTHROPIC_MESSAGES, start(**first), *(delta(**counts) for counts in later), zeros)
+    )
 
-    assert (read["input_tokens"], read["cache_read_tokens"], read["cache_write_tokens"], read["output_tokens"]) == rows[-1]
+    assert (
+        read["input_tokens"],
+        read["cache_read_tokens"],
+        read["cache_write_tokens"],
+        read["output_tokens"],
+    ) == rows[-1]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +125,14 @@ def test_the_last_count_wins_and_a_late_0_is_none(rows: list[tuple[int, ...]], z
         ((2679, 500, 0), (10682, 9000, 40), (10682, 9000, 40), False),
     ],
     ids=[
-        *("cache told at the end", "and 0 before", "and written", "without the rest", "with a late 0", "all of it cached"),
+        *(
+            "cache told at the end",
+            "and 0 before",
+            "and written",
+            "without the rest",
+            "with a late 0",
+            "all of it cached",
+        ),
         *(
             "more than was told before",
             "more, with a late 0",
@@ -103,23 +145,40 @@ def test_the_last_count_wins_and_a_late_0_is_none(rows: list[tuple[int, ...]], z
     ],
 )
 def test_cached_input_is_counted_once(
-    first: tuple[int | None, ...], last: tuple[int | None, ...], split: tuple[int | None, ...], approximate: bool
+    first: tuple[int | None, ...],
+    last: tuple[int | None, ...],
+    split: tuple[int | None, ...],
+    approximate: bool,
 ) -> None:
-    """Where the start holds what the end tells to be cached, the end's split holds; what it leaves out is what remains."""
-    begin, end = ({name: n for name, n in zip(INPUTS, counts, strict=True) if n is not None} for counts in (first, last))
+    """Where the start holds what the end tells to be cached, the end's split holds; what it leaves
+    out is what remains."""
+    begin, end = (
+        {name: n for name, n in zip(INPUTS, counts, strict=True) if n is not None}
+        for counts in (first, last)
+    )
     reading = fold(ANTHROPIC_MESSAGES, start(**begin), delta(**end, output_tokens=426))
     read = usage(reading)
 
-    assert tuple(read.get(name) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens")) == split
+    assert (
+        tuple(
+            read.get(name) for name in ("input_tokens", "cache_read_tokens", "cache_write_tokens")
+        )
+        == split
+    )
     assert reading.cost_approximate is approximate
-    assert usage(fold(ANTHROPIC_MESSAGES, start(**begin), *[delta(**end, output_tokens=426)] * 2)) == read
+    assert (
+        usage(fold(ANTHROPIC_MESSAGES, start(**begin), *[delta(**end, output_tokens=426)] * 2))
+        == read
+    )
 
 
 def test_bedrock_tells_the_cache_in_its_last_event() -> None:
     """Its input never held what was cached."""
     stop = {"type": "message_stop", "usage": {"cache_read_input_tokens": 77}}
 
-    assert usage(fold(ANTHROPIC_MESSAGES, start(input_tokens=900), delta(output_tokens=4), stop)) == {
+    assert usage(
+        fold(ANTHROPIC_MESSAGES, start(input_tokens=900), delta(output_tokens=4), stop)
+    ) == {
         "input_tokens": 900,
         "cache_read_tokens": 77,
         "output_tokens": 4,
@@ -129,7 +188,11 @@ def test_bedrock_tells_the_cache_in_its_last_event() -> None:
 def test_an_omitted_count_stays() -> None:
     """Old streams repeat only the output."""
     assert usage(
-        fold(ANTHROPIC_MESSAGES, start(input_tokens=9, cache_read_input_tokens=4, output_tokens=1), delta(output_tokens=7))
+        fold(
+            ANTHROPIC_MESSAGES,
+            start(input_tokens=9, cache_read_input_tokens=4, output_tokens=1),
+            delta(output_tokens=7),
+        )
     ) == {
         "input_tokens": 9,
         "cache_read_tokens": 4,
@@ -138,7 +201,8 @@ def test_an_omitted_count_stays() -> None:
 
 
 def test_the_first_output_is_a_placeholder() -> None:
-    """Until a delta counts, the output of the start means nothing; a delta without it changes nothing."""
+    """Until a delta counts, the output of the start means nothing; a delta without it changes
+    nothing."""
     assert fold(ANTHROPIC_MESSAGES, START).output_provisional
     assert fold(ANTHROPIC_MESSAGES, START, delta(input_tokens=3)).output_provisional
     assert not fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=3)).output_provisional
@@ -152,21 +216,32 @@ def test_iterations_are_the_bill() -> None:
     assert usage(reading)["input_tokens"] == 20
     assert usage(reading)["cache_write_1h_tokens"] == 40
     assert usage(reading)["server_tools"] == {"web_search": 1}
-    assert [(part.kind, part.model) for part in reading.parts] == [("message", "m"), ("advisor", "n")]
+    assert [(part.kind, part.model) for part in reading.parts] == [
+        ("message", "m"),
+        ("advisor", "n"),
+    ]
 
 
 def test_hostile_iterations_stay_few() -> None:
     """A thousand models become at most 16 parts, whose sum is still the whole."""
     entries = [{"type": "message", "model": str(n), "input_tokens": 1} for n in range(200)]
-    reading = fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"input_tokens": 1, "iterations": entries}})
+    reading = fold(
+        ANTHROPIC_MESSAGES, {"type": "message", "usage": {"input_tokens": 1, "iterations": entries}}
+    )
 
     assert len(reading.parts) == 16
     assert usage(reading)["input_tokens"] == 200
 
 
-WROTE_FOR_1H = {"cache_creation_input_tokens": 90, "cache_creation": {"ephemeral_1h_input_tokens": 90}}
+WROTE_FOR_1H = {
+    "cache_creation_input_tokens": 90,
+    "cache_creation": {"ephemeral_1h_input_tokens": 90},
+}
 WROTE = {"cache_creation_input_tokens": 90, "output_tokens": 1}
-HALVES = [{**WROTE, "cache_creation_input_tokens": 40}, {"model": "n", "cache_creation_input_tokens": 50}]
+HALVES = [
+    {**WROTE, "cache_creation_input_tokens": 40},
+    {"model": "n", "cache_creation_input_tokens": 50},
+]
 MIXED = {"cache_creation_input_tokens": 90, "cache_creation": {"ephemeral_1h_input_tokens": 30}}
 
 
@@ -189,18 +264,35 @@ MIXED = {"cache_creation_input_tokens": 90, "cache_creation": {"ephemeral_1h_inp
             [30, None],
             True,
         ),
-        (WROTE_FOR_1H, [WROTE, {"model": "n", "cache_creation_input_tokens": 50}], 90, [90, None], True),
+        (
+            WROTE_FOR_1H,
+            [WROTE, {"model": "n", "cache_creation_input_tokens": 50}],
+            90,
+            [90, None],
+            True,
+        ),
         (WROTE_FOR_1H, [{**WROTE, **WROTE_FOR_1H}], 90, [], False),
         (WROTE, [WROTE], None, [], False),
     ],
 )
 def test_iterations_that_do_not_say_for_how_long_the_cache_was_written(
-    split: dict[str, Any], iterations: list[dict[str, Any]], written_1h: int | None, by_part: list[int | None], approximate: bool
+    split: dict[str, Any],
+    iterations: list[dict[str, Any]],
+    written_1h: int | None,
+    by_part: list[int | None],
+    approximate: bool,
 ) -> None:
-    """The top level tells it for them; where it cannot tell which of them wrote what, the cost is a guess."""
-    start = {"type": "message_start", "message": {"id": "i", "model": "m", "usage": {"input_tokens": 1, **split}}}
+    """The top level tells it for them; where it cannot tell which of them wrote what, the cost is a
+    guess."""
+    start = {
+        "type": "message_start",
+        "message": {"id": "i", "model": "m", "usage": {"input_tokens": 1, **split}},
+    }
     entries = [{"type": "message", **entry} for entry in iterations]
-    end = {"type": "message_delta", "usage": {"cache_creation_input_tokens": 90, "output_tokens": 2, "iterations": entries}}
+    end = {
+        "type": "message_delta",
+        "usage": {"cache_creation_input_tokens": 90, "output_tokens": 2, "iterations": entries},
+    }
     reading = fold(ANTHROPIC_MESSAGES, start, end, {"type": "message_stop"})
 
     assert usage(reading).get("cache_write_1h_tokens") == written_1h
@@ -213,8 +305,12 @@ def test_a_last_0_does_not_undo_the_output() -> None:
     """Bedrock repeats the usage in `message_stop`; some who copy that leave the output at 0."""
     stop = {"type": "message_stop", "usage": {"input_tokens": 0, "output_tokens": 0}}
 
-    assert usage(fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=10), stop))["output_tokens"] == 10
-    assert usage(fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=10), STOP))["output_tokens"] == 2
+    assert (
+        usage(fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=10), stop))["output_tokens"] == 10
+    )
+    assert (
+        usage(fold(ANTHROPIC_MESSAGES, START, delta(output_tokens=10), STOP))["output_tokens"] == 2
+    )
     assert fold(ANTHROPIC_MESSAGES, START, stop).output_provisional
 
 
@@ -222,24 +318,48 @@ def test_hostile_tools_stay_few() -> None:
     """A thousand server tools do not fill the record, and sentences are no names of tools."""
     tools = {**{f"t{n}_requests": 1 for n in range(1000)}, "My password is hunter2_requests": 1}
 
-    assert len(usage(fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"server_tool_use": tools}}))["server_tools"]) == 32
+    assert (
+        len(
+            usage(
+                fold(ANTHROPIC_MESSAGES, {"type": "message", "usage": {"server_tool_use": tools}})
+            )["server_tools"]
+        )
+        == 32
+    )
 
 
 @pytest.mark.parametrize(
     ("reason", "early"),
-    [("end_turn", False), ("tool_use", False), ("pause_turn", False), *((reason, True) for reason in STOPPED_EARLY)],
+    [
+        ("end_turn", False),
+        ("tool_use", False),
+        ("pause_turn", False),
+        *((reason, True) for reason in STOPPED_EARLY),
+    ],
 )
 def test_early_stops(reason: str, early: bool) -> None:
-    """Length, a full context and a refusal end an answer early; a pause is the client's to continue."""
-    assert fold(ANTHROPIC_MESSAGES, {"type": "message_delta", "delta": {"stop_reason": reason}}).stopped_early is early
+    """Length, a full context and a refusal end an answer early; a pause is the client's to
+    continue."""
+    assert (
+        fold(
+            ANTHROPIC_MESSAGES, {"type": "message_delta", "delta": {"stop_reason": reason}}
+        ).stopped_early
+        is early
+    )
 
 
 def test_needles_find_what_matters_and_nothing_else() -> None:
-    """Every event that can change the reading after the first content holds a needle; generated text never does."""
+    """Every event that can change the reading after the first content holds a needle; generated
+    text never does."""
     for message in (DELTA, STOP, ERROR, FALLBACK):
         assert any(needle in orjson.dumps(message) for needle in ANTHROPIC_MESSAGES.needles)
     assert not any(needle in orjson.dumps(TEXT) for needle in ANTHROPIC_MESSAGES.needles)
-    quoted = orjson.dumps({"type": "content_block_delta", "delta": {"text": '"error" "message_delta" "message_stop" "fallback"'}})
+    quoted = orjson.dumps(
+        {
+            "type": "content_block_delta",
+            "delta": {"text": '"error" "message_delta" "message_stop" "fallback"'},
+        }
+    )
     assert not any(needle in quoted for needle in ANTHROPIC_MESSAGES.needles)
 
 
@@ -275,7 +395,10 @@ def test_counting_is_no_call() -> None:
     ("result", "error"),
     [
         ({"type": "errored", "error": ERROR}, ApiError("overloaded_error", "m")),
-        ({"type": "errored", "error": {"type": "api_error", "message": "m"}}, ApiError("api_error", "m")),
+        (
+            {"type": "errored", "error": {"type": "api_error", "message": "m"}},
+            ApiError("api_error", "m"),
+        ),
         ({"type": "canceled"}, ApiError("canceled")),
         ({}, ApiError("error")),
     ],

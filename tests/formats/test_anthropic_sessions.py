@@ -43,6 +43,11 @@ def test_counts_are_those_of_messages() -> None:
     """Both caches stand beside the input."""
     reading = fold(ANTHROPIC_SESSIONS, END)
 
-    assert usage(reading) == {"input_tokens": 1, "cache_read_tokens": 2, "cache_write_tokens": 3, "output_tokens": 4}
+    assert usage(reading) == {
+        "input_tokens": 1,
+        "cache_read_tokens": 2,
+        "cache_write_tokens": 3,
+        "output_tokens": 4,
+    }
     assert (reading.response_id, reading.speed, reading.error) == ("e", "fast", None)
     assert fold(ANTHROPIC_SESSIONS, {**END, "is_error": True}).error == ApiError("error")

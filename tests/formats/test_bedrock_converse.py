@@ -25,11 +25,25 @@ WHOLE: dict[str, Any] = {
     "serviceTier": {"type": "flex"},
     "trace": {"promptRouter": {"invokedModelId": "m"}},
 }
-DELTA = {"contentBlockDelta": {"delta": {"text": "é", "reasoningContent": {"text": "ab"}, "toolUse": {"input": "{}"}}}}
+DELTA = {
+    "contentBlockDelta": {
+        "delta": {"text": "é", "reasoningContent": {"text": "ab"}, "toolUse": {"input": "{}"}}
+    }
+}
 EXCEPTION = {":exception": {"type": "throttlingException", "message": "slow down"}}
 
 
-@given(damaged(WHOLE, DELTA, EXCEPTION, {"metadata": WHOLE}, {"messageStop": {"stopReason": "x"}}, {"message": "m"}) | values)
+@given(
+    damaged(
+        WHOLE,
+        DELTA,
+        EXCEPTION,
+        {"metadata": WHOLE},
+        {"messageStop": {"stopReason": "x"}},
+        {"message": "m"},
+    )
+    | values
+)
 def test_any_json_is_survived(message: Any) -> None:
     """Whatever JSON comes, nothing is raised and counts stay counts."""
     holds(BEDROCK_CONVERSE, message)
@@ -66,10 +80,14 @@ def test_early_stops(reason: str) -> None:
 
 def test_the_header_names_what_the_body_explains() -> None:
     """A failed request's body has only a message; its type is in a header, before the colon."""
-    refused = read_headers({"x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/"}, Reading())
+    refused = read_headers(
+        {"x-amzn-errortype": "ThrottlingException:http://internal.amazon.com/"}, Reading()
+    )
 
     assert refused.error == ApiError("ThrottlingException")
-    assert fold(BEDROCK_CONVERSE, {"message": "slow down"}, before=refused).error == ApiError("ThrottlingException", "slow down")
+    assert fold(BEDROCK_CONVERSE, {"message": "slow down"}, before=refused).error == ApiError(
+        "ThrottlingException", "slow down"
+    )
     assert read_headers({}, Reading()) == Reading()
 
 

@@ -14,7 +14,12 @@ from hostile_json import damaged, fold, holds, usage, values
 from llmtally.formats.bedrock_invoke import BEDROCK_INVOKE, METRICS, read_headers, unwrap
 from llmtally.record import Reading, WireError
 
-METRIC = {"inputTokenCount": 9, "outputTokenCount": 40, "cacheReadInputTokenCount": 5, "cacheWriteInputTokenCount": 6}
+METRIC = {
+    "inputTokenCount": 9,
+    "outputTokenCount": 40,
+    "cacheReadInputTokenCount": 5,
+    "cacheWriteInputTokenCount": 6,
+}
 START: dict[str, Any] = {
     "type": "message_start",
     "message": {"id": "i", "model": "m", "usage": {"input_tokens": 9, "output_tokens": 3}},
@@ -24,14 +29,28 @@ SAMPLES = (
     START,
     STOP,
     {"type": "content_block_delta", "delta": {"text": "ab"}},
-    {"generation": "ab", "prompt_token_count": 1, "generation_token_count": 2, "stop_reason": "stop", METRICS: METRIC},
-    {"outputText": "ab", "inputTextTokenCount": 1, "totalOutputTextTokenCount": 2, "completionReason": "FINISH"},
+    {
+        "generation": "ab",
+        "prompt_token_count": 1,
+        "generation_token_count": 2,
+        "stop_reason": "stop",
+        METRICS: METRIC,
+    },
+    {
+        "outputText": "ab",
+        "inputTextTokenCount": 1,
+        "totalOutputTextTokenCount": 2,
+        "completionReason": "FINISH",
+    },
     {"inputTextTokenCount": 1, "results": [{"tokenCount": 2, "completionReason": "FINISH"}]},
     {"outputs": [{"text": "ab", "stop_reason": "stop"}]},
     {"contentBlockDelta": {"delta": {"text": "ab"}}},
     {"metadata": {"usage": {"inputTokens": 1, "outputTokens": 2}}},
     {"event_type": "text-generation", "text": "ab"},
-    {"choices": [{"delta": {"content": "ab"}}], "usage": {"prompt_tokens": 1, "completion_tokens": 2}},
+    {
+        "choices": [{"delta": {"content": "ab"}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 2},
+    },
     {":exception": {"type": "t", "message": "m"}},
     {"chunk": {"bytes": "e30=", "p": "abc"}},
 )
@@ -50,7 +69,16 @@ def test_any_json_is_survived(message: Any) -> None:
 @given(st.binary(max_size=60) | st.text(max_size=20) | values)
 def test_any_chunk_is_survived(content: Any) -> None:
     """What is no JSON in base64 is a `WireError`, nothing worse."""
-    holds(BEDROCK_INVOKE, {"chunk": {"bytes": base64.b64encode(content).decode() if isinstance(content, bytes) else content}})
+    holds(
+        BEDROCK_INVOKE,
+        {
+            "chunk": {
+                "bytes": base64.b64encode(content).decode()
+                if isinstance(content, bytes)
+                else content
+            }
+        },
+    )
 
 
 @pytest.mark.parametrize("content", ["%%%", "e30", "bm8=", 7, None, [1]])
@@ -68,7 +96,11 @@ def test_a_whole_body_is_not_unwrapped() -> None:
 
 def test_the_model_s_own_counts_go_first() -> None:
     """AWS's metrics repeat them and are never added."""
-    delta = {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 41, "cache_read_input_tokens": 70}}
+    delta = {
+        "type": "message_delta",
+        "delta": {},
+        "usage": {"output_tokens": 41, "cache_read_input_tokens": 70},
+    }
 
     assert usage(fold(BEDROCK_INVOKE, *map(chunk, (START, delta, STOP)))) == {
         "input_tokens": 9,
@@ -82,11 +114,16 @@ def test_metrics_replace_a_placeholder() -> None:
     """Where `message_delta` is missing, the output of `message_start` is no count."""
     reading = fold(BEDROCK_INVOKE, chunk(START), chunk(STOP))
 
-    assert (usage(reading)["output_tokens"], reading.output_provisional, reading.finished) == (40, False, True)
+    assert (usage(reading)["output_tokens"], reading.output_provisional, reading.finished) == (
+        40,
+        False,
+        True,
+    )
 
 
 def test_counts_in_headers_fill_gaps() -> None:
-    """Models whose bodies say nothing are counted in the headers; what is no number there is unknown."""
+    """Models whose bodies say nothing are counted in the headers; what is no number there is
+    unknown."""
     headers = {
         "x-amzn-bedrock-input-token-count": "9",
         "x-amzn-bedrock-output-token-count": "40",
@@ -97,10 +134,15 @@ def test_counts_in_headers_fill_gaps() -> None:
 
     assert usage(reading) == {"input_tokens": 9, "output_tokens": 40}
     assert reading.service_tier == "flex"
-    assert usage(fold(BEDROCK_INVOKE, {"generation_token_count": 41}, before=reading)) == {"input_tokens": 9, "output_tokens": 41}
+    assert usage(fold(BEDROCK_INVOKE, {"generation_token_count": 41}, before=reading)) == {
+        "input_tokens": 9,
+        "output_tokens": 41,
+    }
 
 
-@pytest.mark.parametrize("message", [sample for sample in SAMPLES if "ab" in repr(sample) and "chunk" not in sample])
+@pytest.mark.parametrize(
+    "message", [sample for sample in SAMPLES if "ab" in repr(sample) and "chunk" not in sample]
+)
 def test_content_of_every_model(message: dict[str, Any]) -> None:
     """Each dialect's chunk delivers its two bytes."""
     assert BEDROCK_INVOKE.content(message) == 2

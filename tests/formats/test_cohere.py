@@ -18,10 +18,20 @@ SPENT = {
 SAMPLES = (
     {"id": "i", "finish_reason": "COMPLETE", "usage": SPENT},
     {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": SPENT, "error": "e"}},
-    {"event_type": "stream-end", "finish_reason": "COMPLETE", "response": {"response_id": "i", "meta": SPENT}},
+    {
+        "event_type": "stream-end",
+        "finish_reason": "COMPLETE",
+        "response": {"response_id": "i", "meta": SPENT},
+    },
     {"event_type": "text-generation", "text": "ab"},
-    {"type": "content-delta", "delta": {"message": {"content": {"text": "ab", "thinking": "c"}, "tool_plan": "d"}}},
-    {"type": "tool-call-delta", "delta": {"message": {"tool_calls": {"function": {"arguments": "{}"}}}}},
+    {
+        "type": "content-delta",
+        "delta": {"message": {"content": {"text": "ab", "thinking": "c"}, "tool_plan": "d"}},
+    },
+    {
+        "type": "tool-call-delta",
+        "delta": {"message": {"tool_calls": {"function": {"arguments": "{}"}}}},
+    },
     {"message": "invalid api token"},
 )
 
@@ -34,7 +44,8 @@ def test_any_json_is_survived(message: Any) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES[:3])
 def test_what_went_through_the_model_is_counted(sample: dict[str, Any]) -> None:
-    """`tokens`, with the cache taken out, in every place; that another number is billed makes the price inexact."""
+    """`tokens`, with the cache taken out, in every place; that another number is billed makes the
+    price inexact."""
     reading = fold(COHERE_CHAT, sample)
 
     assert usage(reading) == {"input_tokens": 5, "cache_read_tokens": 4, "output_tokens": 2}
@@ -49,7 +60,8 @@ def test_a_bill_that_agrees_is_exact() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "early"), [("COMPLETE", False), ("TOOL_CALL", False), *((reason, True) for reason in STOPPED_EARLY)]
+    ("reason", "early"),
+    [("COMPLETE", False), ("TOOL_CALL", False), *((reason, True) for reason in STOPPED_EARLY)],
 )
 def test_early_stops(reason: str, early: bool) -> None:
     """Length, errors and the user's own cancelling are early."""

@@ -1,4 +1,5 @@
-"""What is no count where a count should stand: whatever capture it befalls, no number that follows from it looks exact."""
+"""What is no count where a count should stand: whatever capture it befalls, no number that follows
+from it looks exact."""
 
 from __future__ import annotations
 
@@ -22,11 +23,14 @@ COUNT = re.compile(rb'"(\w+)":\s?(\d+(?:\.0)?)(?=[,}\s])')
 
 def names(body: bytes) -> list[str]:
     """The names of all counts in a body."""
-    return sorted({name.decode() for name, _ in COUNT.findall(body) if name.decode().endswith(COUNT_NAMES)})
+    return sorted(
+        {name.decode() for name, _ in COUNT.findall(body) if name.decode().endswith(COUNT_NAMES)}
+    )
 
 
 def damaged(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """The body with every count of one name replaced, for each name and each thing that is no count."""
+    """The body with every count of one name replaced, for each name and each thing that is no
+    count."""
     for name in names(body):
         pieces = re.split(rb'(?<="%s":)\s?\d+(?:\.0)?(?=[,}\s])' % name.encode(), body)
         for no_count in NO_COUNTS:
@@ -34,9 +38,18 @@ def damaged(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def looks_exact(record: dict[str, Any]) -> bool:
-    """Whether nothing in a record says that its counts may be wrong, or that they do not matter because the cost is known."""
-    doubted = record.get("cost_approximate") or record.get("estimated") or record["coverage"] == "unparsed"
-    return not doubted and record["outcome"] not in ("error", "upstream_aborted") and record["cost_usd"] is None
+    """Whether nothing in a record says that its counts may be wrong, or that they do not matter
+    because the cost is known."""
+    doubted = (
+        record.get("cost_approximate")
+        or record.get("estimated")
+        or record["coverage"] == "unparsed"
+    )
+    return (
+        not doubted
+        and record["outcome"] not in ("error", "upstream_aborted")
+        and record["cost_usd"] is None
+    )
 
 
 def test_counts_are_found_to_be_damaged() -> None:
@@ -53,5 +66,9 @@ def test_no_count_is_derived_from_what_is_none(path: Path) -> None:
         for record in comparable(run(dataclasses.replace(capture, body=body))):
             if looks_exact(record):
                 before = whole[record.get("response_id")]
-                changed = {name: record[name] for name in TOKEN_FIELDS if name in record and record[name] != before.get(name)}
+                changed = {
+                    name: record[name]
+                    for name in TOKEN_FIELDS
+                    if name in record and record[name] != before.get(name)
+                }
                 assert not changed, f"{what} in {json.dumps(record)}"

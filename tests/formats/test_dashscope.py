@@ -15,7 +15,12 @@ from llmtally.record import ApiError
 EVENT: dict[str, Any] = {
     "output": {
         "text": "é",
-        "choices": [{"finish_reason": "stop", "message": {"content": [{"text": "ab"}], "reasoning_content": "c"}}],
+        "choices": [
+            {
+                "finish_reason": "stop",
+                "message": {"content": [{"text": "ab"}], "reasoning_content": "c"},
+            }
+        ],
     },
     "usage": {
         "input_tokens": 20,
@@ -31,7 +36,16 @@ FRAME = {"header": {"task_id": "t", "event": "result-generated"}, "payload": EVE
 RUN = {"header": {"task_id": "t", "action": "run-task"}, "payload": {"model": "m"}}
 
 
-@given(damaged(EVENT, FRAME, RUN, {"code": "c", "message": "m"}, {"header": {"error_code": "c", "error_message": "m"}}) | values)
+@given(
+    damaged(
+        EVENT,
+        FRAME,
+        RUN,
+        {"code": "c", "message": "m"},
+        {"header": {"error_code": "c", "error_message": "m"}},
+    )
+    | values
+)
 def test_any_json_is_survived(message: Any) -> None:
     """Whatever JSON comes, nothing is raised and counts stay counts."""
     holds(DASHSCOPE, message)
@@ -53,18 +67,27 @@ def test_the_input_includes_both_caches(message: dict[str, Any]) -> None:
 
 def test_a_cache_known_from_before_stays_out_of_the_input() -> None:
     """An event without details does not make cached input fresh."""
-    assert usage(fold(DASHSCOPE, EVENT, {"usage": {"input_tokens": 20, "output_tokens": 12}}))["input_tokens"] == 8
+    assert (
+        usage(fold(DASHSCOPE, EVENT, {"usage": {"input_tokens": 20, "output_tokens": 12}}))[
+            "input_tokens"
+        ]
+        == 8
+    )
 
 
 def test_more_cache_than_input_is_clamped_and_said() -> None:
     """A contradiction never gives a negative count."""
-    reading = fold(DASHSCOPE, {"usage": {"input_tokens": 3, "prompt_tokens_details": {"cached_tokens": 5}}})
+    reading = fold(
+        DASHSCOPE, {"usage": {"input_tokens": 3, "prompt_tokens_details": {"cached_tokens": 5}}}
+    )
 
     assert usage(reading) == {"input_tokens": 0, "cache_read_tokens": 5}
     assert reading.cost_approximate
 
 
-@pytest.mark.parametrize(("reason", "finished"), [("null", False), (None, False), ("stop", True), ("length", True)])
+@pytest.mark.parametrize(
+    ("reason", "finished"), [("null", False), (None, False), ("stop", True), ("length", True)]
+)
 def test_the_word_null_is_no_reason(reason: str | None, finished: bool) -> None:
     """Events under way say `"null"`, in quotes."""
     assert fold(DASHSCOPE, {"output": {"finish_reason": reason}}).finished is finished
@@ -89,7 +112,9 @@ def test_tasks_are_lanes(frame: dict[str, Any], from_client: bool, turn: Turn | 
 def test_an_empty_code_is_no_error() -> None:
     """Good answers may carry `code: ""`."""
     assert fold(DASHSCOPE, EVENT).error is None
-    assert fold(DASHSCOPE, {"code": "Throttling", "message": "m"}).error == ApiError("Throttling", "m")
+    assert fold(DASHSCOPE, {"code": "Throttling", "message": "m"}).error == ApiError(
+        "Throttling", "m"
+    )
 
 
 def test_the_model_is_in_the_body_or_the_payload() -> None:

@@ -15,7 +15,13 @@ from llmtally.record import ApiError
 CHUNK: dict[str, Any] = {
     "candidates": [
         {
-            "content": {"parts": [{"text": "é"}, {"functionCall": {"args": {"a": 1}}}, {"executableCode": {"code": "x"}}]},
+            "content": {
+                "parts": [
+                    {"text": "é"},
+                    {"functionCall": {"args": {"a": 1}}},
+                    {"executableCode": {"code": "x"}},
+                ]
+            },
             "finishReason": "STOP",
             "groundingMetadata": {"webSearchQueries": ["a"]},
         }
@@ -34,7 +40,12 @@ CHUNK: dict[str, Any] = {
     "modelVersion": "m",
     "responseId": "r",
 }
-SAMPLES = (CHUNK, {"response": CHUNK, "traceId": "t"}, {"error": {"code": 429, "status": "X", "message": "m"}}, [CHUNK])
+SAMPLES = (
+    CHUNK,
+    {"response": CHUNK, "traceId": "t"},
+    {"error": {"code": 429, "status": "X", "message": "m"}},
+    [CHUNK],
+)
 
 
 @given(damaged(*SAMPLES) | values)
@@ -77,24 +88,38 @@ def test_the_cache_known_from_an_earlier_chunk_stays_out_of_the_input() -> None:
 
 def test_a_late_cache_count_is_taken_out_of_the_input() -> None:
     """The cache may be told after the prompt."""
-    reading = fold(GEMINI_GENERATE, counts(promptTokenCount=100), counts(cachedContentTokenCount=80, candidatesTokenCount=5))
+    reading = fold(
+        GEMINI_GENERATE,
+        counts(promptTokenCount=100),
+        counts(cachedContentTokenCount=80, candidatesTokenCount=5),
+    )
 
     assert usage(reading) == {"input_tokens": 20, "cache_read_tokens": 80, "output_tokens": 5}
 
 
 def test_late_thoughts_join_the_candidates_known_before() -> None:
     """A chunk with thoughts alone does not lose the candidates."""
-    reading = fold(GEMINI_GENERATE, counts(promptTokenCount=10, candidatesTokenCount=5), counts(thoughtsTokenCount=7))
+    reading = fold(
+        GEMINI_GENERATE,
+        counts(promptTokenCount=10, candidatesTokenCount=5),
+        counts(thoughtsTokenCount=7),
+    )
 
     assert usage(reading) == {"input_tokens": 10, "output_tokens": 12, "reasoning_tokens": 7}
 
 
 def test_no_output_is_unknown_until_the_answer_has_ended() -> None:
-    """An early chunk whose total is the prompt says nothing of the output; a blocked answer's total says it is none."""
+    """An early chunk whose total is the prompt says nothing of the output; a blocked answer's total
+    says it is none."""
     early = {**counts(promptTokenCount=10, totalTokenCount=10), "candidates": [{"content": {}}]}
 
     assert "output_tokens" not in usage(fold(GEMINI_GENERATE, early))
-    assert usage(fold(GEMINI_GENERATE, {**early, "candidates": [{"finishReason": "SAFETY"}]}))["output_tokens"] == 0
+    assert (
+        usage(fold(GEMINI_GENERATE, {**early, "candidates": [{"finishReason": "SAFETY"}]}))[
+            "output_tokens"
+        ]
+        == 0
+    )
 
 
 def test_more_cache_than_prompt_is_clamped_and_said() -> None:
@@ -112,7 +137,13 @@ def test_token_counts_asked_for_are_no_call() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "early"),
-    [("STOP", False), ("CONTINUATION", False), ("MAX_TOKENS", True), ("RECITATION", True), ("SOMETHING_NEW", True)],
+    [
+        ("STOP", False),
+        ("CONTINUATION", False),
+        ("MAX_TOKENS", True),
+        ("RECITATION", True),
+        ("SOMETHING_NEW", True),
+    ],
 )
 def test_every_other_finish_reason_is_early(reason: str, early: bool) -> None:
     """Only the known good ends are whole answers."""
@@ -123,16 +154,25 @@ def test_every_other_finish_reason_is_early(reason: str, early: bool) -> None:
 
 def test_errors_are_named_by_status() -> None:
     """`status` names an error; `code` stands in where it is missing."""
-    assert fold(GEMINI_GENERATE, {"error": {"code": 429, "status": "X", "message": "m"}}).error == ApiError("X", "m")
-    assert fold(GEMINI_GENERATE, {"error": {"code": 429, "message": "m"}}).error == ApiError("429", "m")
+    assert fold(
+        GEMINI_GENERATE, {"error": {"code": 429, "status": "X", "message": "m"}}
+    ).error == ApiError("X", "m")
+    assert fold(GEMINI_GENERATE, {"error": {"code": 429, "message": "m"}}).error == ApiError(
+        "429", "m"
+    )
     assert fold(GEMINI_GENERATE, {"error": "broken"}).error == ApiError("error", "broken")
 
 
 def test_searches_are_never_forgotten() -> None:
     """A later chunk without grounding does not undo the searches."""
-    searched = {"candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}], **counts(promptTokenCount=1)}
+    searched = {
+        "candidates": [{"groundingMetadata": {"webSearchQueries": ["a", "b"]}}],
+        **counts(promptTokenCount=1),
+    }
 
-    assert usage(fold(GEMINI_GENERATE, searched, counts(candidatesTokenCount=3)))["server_tools"] == {"web_search": 2}
+    assert usage(fold(GEMINI_GENERATE, searched, counts(candidatesTokenCount=3)))[
+        "server_tools"
+    ] == {"web_search": 2}
 
 
 def test_content_is_text_code_and_arguments() -> None:

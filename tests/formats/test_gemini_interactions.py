@@ -17,7 +17,10 @@ USAGE: dict[str, Any] = {
     "total_thought_tokens": 5,
     "total_tool_use_tokens": 7,
     "total_tokens": 132,
-    "input_tokens_by_modality": [{"modality": "audio", "tokens": 3}, {"modality": "IMAGE", "tokens": 2}],
+    "input_tokens_by_modality": [
+        {"modality": "audio", "tokens": 3},
+        {"modality": "IMAGE", "tokens": 2},
+    ],
     "grounding_tool_count": [{"type": "google_search", "count": 2}],
 }
 WHOLE = {"id": "i", "model": "m", "status": "completed", "usage": USAGE}
@@ -28,7 +31,15 @@ DELTA = {
 }
 
 
-@given(damaged(WHOLE, DELTA, {"event_type": "interaction.completed", "interaction": WHOLE}, {"error": {"code": "c"}}) | values)
+@given(
+    damaged(
+        WHOLE,
+        DELTA,
+        {"event_type": "interaction.completed", "interaction": WHOLE},
+        {"error": {"code": "c"}},
+    )
+    | values
+)
 def test_any_json_is_survived(message: Any) -> None:
     """Whatever JSON comes, nothing is raised and counts stay counts."""
     holds(GEMINI_INTERACTIONS, message)
@@ -38,11 +49,18 @@ def test_any_json_is_survived(message: Any) -> None:
     ("total", "input_tokens", "output_tokens"),
     [(132, 97, 25), (127, 97, 20), (125, 90, 25), (120, 90, 20), (None, 97, 25), (999, 97, 25)],
 )
-def test_the_total_tells_what_stands_outside(total: int | None, input_tokens: int, output_tokens: int) -> None:
-    """Tool use and thoughts are added only as far as the total has them; without a clue as Gemini does it elsewhere."""
+def test_the_total_tells_what_stands_outside(
+    total: int | None, input_tokens: int, output_tokens: int
+) -> None:
+    """Tool use and thoughts are added only as far as the total has them; without a clue as Gemini
+    does it elsewhere."""
     read = usage(fold(GEMINI_INTERACTIONS, {**WHOLE, "usage": {**USAGE, "total_tokens": total}}))
 
-    assert (read["input_tokens"], read["output_tokens"], read["cache_read_tokens"]) == (input_tokens, output_tokens, 10)
+    assert (read["input_tokens"], read["output_tokens"], read["cache_read_tokens"]) == (
+        input_tokens,
+        output_tokens,
+        10,
+    )
 
 
 def test_running_totals_are_not_added() -> None:
@@ -50,12 +68,17 @@ def test_running_totals_are_not_added() -> None:
     assert usage(fold(GEMINI_INTERACTIONS, DELTA, DELTA)) == usage(fold(GEMINI_INTERACTIONS, DELTA))
 
 
-@pytest.mark.parametrize(("status", "pending"), [("in_progress", True), ("queued", True), ("completed", False), ("failed", False)])
+@pytest.mark.parametrize(
+    ("status", "pending"),
+    [("in_progress", True), ("queued", True), ("completed", False), ("failed", False)],
+)
 def test_only_a_polled_interaction_can_be_pending(status: str, pending: bool) -> None:
-    """A whole body under way is no call yet; the same status in a stream's event is its beginning."""
+    """A whole body under way is no call yet; the same status in a stream's event is its
+    beginning."""
     assert fold(GEMINI_INTERACTIONS, {"id": "i", "status": status}).pending is pending
     assert not fold(
-        GEMINI_INTERACTIONS, {"event_type": "interaction.created", "interaction": {"id": "i", "status": status}}
+        GEMINI_INTERACTIONS,
+        {"event_type": "interaction.created", "interaction": {"id": "i", "status": status}},
     ).pending
 
 
@@ -63,7 +86,11 @@ def test_modalities_are_subsets() -> None:
     """Sound and pictures within the input are told, whatever their case."""
     read = usage(fold(GEMINI_INTERACTIONS, WHOLE))
 
-    assert (read["input_audio_tokens"], read["input_image_tokens"], read["server_tools"]) == (3, 2, {"web_search": 2})
+    assert (read["input_audio_tokens"], read["input_image_tokens"], read["server_tools"]) == (
+        3,
+        2,
+        {"web_search": 2},
+    )
 
 
 def test_content_is_text_thought_and_arguments() -> None:

@@ -11,7 +11,12 @@ from hostile_json import damaged, fold, holds, usage, values
 from llmtally.formats.format import Turn
 from llmtally.formats.gemini_live import GEMINI_LIVE, find_turn, read_session
 
-USAGE = {"promptTokenCount": 9, "responseTokenCount": 3, "thoughtsTokenCount": 2, "totalTokenCount": 14}
+USAGE = {
+    "promptTokenCount": 9,
+    "responseTokenCount": 3,
+    "thoughtsTokenCount": 2,
+    "totalTokenCount": 14,
+}
 FRAME: dict[str, Any] = {
     "serverContent": {
         "modelTurn": {"parts": [{"text": "Hi"}]},
@@ -23,7 +28,10 @@ FRAME: dict[str, Any] = {
 }
 
 
-@given(damaged(FRAME, {"toolCall": {}, "usageMetadata": USAGE}, {"setup": {"model": "models/m"}}) | values)
+@given(
+    damaged(FRAME, {"toolCall": {}, "usageMetadata": USAGE}, {"setup": {"model": "models/m"}})
+    | values
+)
 def test_any_json_is_survived(message: Any) -> None:
     """Whatever JSON comes, nothing is raised and counts stay counts."""
     holds(GEMINI_LIVE, message)
@@ -47,14 +55,17 @@ def test_any_json_is_survived(message: Any) -> None:
     ],
 )
 def test_turns(frame: dict[str, Any], from_client: bool, turn: Turn | None) -> None:
-    """A turn ends when it is complete, with a counted tool call, or with an error; session frames belong to none."""
+    """A turn ends when it is complete, with a counted tool call, or with an error; session frames
+    belong to none."""
     assert find_turn(frame, from_client) == turn
 
 
 def test_the_last_count_of_a_turn_wins() -> None:
     """Two reports within a turn are not added."""
     reading = fold(
-        GEMINI_LIVE, {"usageMetadata": USAGE}, {"usageMetadata": {**USAGE, "responseTokenCount": 4, "totalTokenCount": 15}}
+        GEMINI_LIVE,
+        {"usageMetadata": USAGE},
+        {"usageMetadata": {**USAGE, "responseTokenCount": 4, "totalTokenCount": 15}},
     )
 
     assert usage(reading) == {"input_tokens": 9, "output_tokens": 6, "reasoning_tokens": 2}
@@ -67,7 +78,12 @@ def test_searches_are_counted_once_each() -> None:
 
 @pytest.mark.parametrize(
     ("name", "model"),
-    [("models/m", "m"), ("projects/p/locations/l/publishers/google/models/m", "m"), ("m", "m"), ("models/", None)],
+    [
+        ("models/m", "m"),
+        ("projects/p/locations/l/publishers/google/models/m", "m"),
+        ("m", "m"),
+        ("models/", None),
+    ],
 )
 def test_the_model_is_named_without_its_collection(name: str, model: str | None) -> None:
     """One model has one name, on the socket as in a path."""
@@ -79,4 +95,9 @@ def test_the_model_is_named_without_its_collection(name: str, model: str | None)
 def test_content_is_text_and_transcript() -> None:
     """Sound has no text to estimate from."""
     assert GEMINI_LIVE.content(FRAME) == 4
-    assert GEMINI_LIVE.content({"serverContent": {"modelTurn": {"parts": [{"inlineData": {"data": "AAAA"}}]}}}) == 0
+    assert (
+        GEMINI_LIVE.content(
+            {"serverContent": {"modelTurn": {"parts": [{"inlineData": {"data": "AAAA"}}]}}}
+        )
+        == 0
+    )

@@ -30,17 +30,29 @@ def test_any_json_is_survived(message: Any) -> None:
 
 def test_timings_split_the_prompt() -> None:
     """`prompt_n` leaves out what `cache_n` counts; `tokens_cached` is no cache read."""
-    assert usage(fold(LLAMA_CPP, LAST)) == {"input_tokens": 10, "cache_read_tokens": 30, "output_tokens": 3}
+    assert usage(fold(LLAMA_CPP, LAST)) == {
+        "input_tokens": 10,
+        "cache_read_tokens": 30,
+        "output_tokens": 3,
+    }
 
 
 @pytest.mark.parametrize("timings", [None, {"prompt_n": 10, "predicted_n": 3}])
 def test_without_a_split_all_is_input(timings: Any) -> None:
     """Older servers do not say what was cached; the whole prompt is then what is known."""
-    assert usage(fold(LLAMA_CPP, {**LAST, "timings": timings})) == {"input_tokens": 40, "output_tokens": 3}
+    assert usage(fold(LLAMA_CPP, {**LAST, "timings": timings})) == {
+        "input_tokens": 40,
+        "output_tokens": 3,
+    }
 
 
 @pytest.mark.parametrize(
-    ("end", "early"), [({"stop_type": "limit"}, True), ({"stop_type": "word"}, False), ({"stopped_limit": True}, True)]
+    ("end", "early"),
+    [
+        ({"stop_type": "limit"}, True),
+        ({"stop_type": "word"}, False),
+        ({"stopped_limit": True}, True),
+    ],
 )
 def test_early_stops(end: dict[str, Any], early: bool) -> None:
     """A limit of tokens, by its new and its old name."""

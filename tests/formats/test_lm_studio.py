@@ -30,7 +30,11 @@ def test_any_json_is_survived(message: Any) -> None:
 def test_the_last_event_is_the_body() -> None:
     """A stream's end says what a whole body says."""
     assert fold(LM_STUDIO, END) == fold(LM_STUDIO, BODY)
-    assert usage(fold(LM_STUDIO, END)) == {"input_tokens": 5, "output_tokens": 3, "reasoning_tokens": 1}
+    assert usage(fold(LM_STUDIO, END)) == {
+        "input_tokens": 5,
+        "output_tokens": 3,
+        "reasoning_tokens": 1,
+    }
 
 
 @pytest.mark.parametrize("event", [END, ERROR, {"type": "chat.start", "model_instance_id": "m"}])

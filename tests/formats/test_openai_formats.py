@@ -42,8 +42,15 @@ def test_any_message_has_a_place_or_none(fmt: Format, message: Any, from_client:
 
 
 @every_format
-@given(body=objects(), headers=st.dictionaries(st.sampled_from(["openai-model", "x-litellm-response-cost"]), st.text(max_size=8)))
-def test_any_request_and_headers(fmt: Format, body: dict[str, Any], headers: dict[str, str]) -> None:
+@given(
+    body=objects(),
+    headers=st.dictionaries(
+        st.sampled_from(["openai-model", "x-litellm-response-cost"]), st.text(max_size=8)
+    ),
+)
+def test_any_request_and_headers(
+    fmt: Format, body: dict[str, Any], headers: dict[str, str]
+) -> None:
     """No request body and no header makes a format raise."""
     fmt.read_request(body)
     if fmt.read_headers is not None:
@@ -51,7 +58,8 @@ def test_any_request_and_headers(fmt: Format, body: dict[str, Any], headers: dic
 
 
 def test_needles_miss_nothing_that_matters() -> None:
-    """In every captured stream, a message after the first content that holds no needle leaves the reading as it is."""
+    """In every captured stream, a message after the first content that holds no needle leaves the
+    reading as it is."""
     tried = 0
     for fmt in OPENAI:
         for path in (CAPTURES / fmt.name).glob("*.http") if fmt.needles else ():
@@ -73,7 +81,9 @@ def test_needles_miss_nothing_that_matters() -> None:
 
 def test_a_large_partial_image_is_content() -> None:
     """That its megabytes are not parsed does not make an event empty."""
-    event = b'{"type":"image_generation.partial_image","b64_json":"%s"}' % (b"A" * 2 * json_body.PRUNE_ABOVE)
+    event = b'{"type":"image_generation.partial_image","b64_json":"%s"}' % (
+        b"A" * 2 * json_body.PRUNE_ABOVE
+    )
 
     assert OPENAI_IMAGES.content(json_body.load(event)) > 0
     assert OPENAI_IMAGES.content({"type": "image_generation.completed"}) == 0

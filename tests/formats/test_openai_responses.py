@@ -12,20 +12,30 @@ from llmtally.formats.openai_live import read_live
 from llmtally.formats.openai_live import socket_turn as live_turn
 from llmtally.formats.openai_realtime import TRANSCRIPTION_LANE, read_session
 from llmtally.formats.openai_realtime import socket_turn as realtime_turn
-from llmtally.formats.openai_responses import OPENAI_RESPONSES, content_length, read_request, read_response, socket_turn
+from llmtally.formats.openai_responses import (
+    OPENAI_RESPONSES,
+    content_length,
+    read_request,
+    read_response,
+    socket_turn,
+)
 from llmtally.record import Part, Reading, Usage
 
 
 def test_counting_is_no_call() -> None:
     """An answer of `/responses/input_tokens` is no usage."""
-    assert read_response({"object": "response.input_tokens", "input_tokens": 99}, Reading()) == Reading(counting_only=True)
+    assert read_response(
+        {"object": "response.input_tokens", "input_tokens": 99}, Reading()
+    ) == Reading(counting_only=True)
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
 def test_background_response_is_pending_until_its_end(status: str) -> None:
     """A whole body that is still being made is pending; a stream that begins so is not."""
     assert read_response({"id": "r", "status": status, "usage": None}, Reading()).pending
-    assert not read_response({"type": "response.created", "response": {"id": "r", "status": status}}, Reading()).pending
+    assert not read_response(
+        {"type": "response.created", "response": {"id": "r", "status": status}}, Reading()
+    ).pending
     assert not read_response({"id": "r", "status": "completed"}, Reading(pending=True)).pending
 
 
@@ -33,19 +43,25 @@ def test_usage_before_the_end_is_not_the_end() -> None:
     """Only terminal events finish."""
     response = {"id": "r", "usage": {"input_tokens": 1, "output_tokens": 1}}
 
-    assert not read_response({"type": "response.in_progress", "response": response}, Reading()).finished
+    assert not read_response(
+        {"type": "response.in_progress", "response": response}, Reading()
+    ).finished
     for kind in ("completed", "incomplete", "failed", "done"):
         assert read_response({"type": f"response.{kind}", "response": response}, Reading()).finished
 
 
 def test_image_tool_is_a_part_and_folding_twice_adds_nothing() -> None:
-    """The image model's bill stands beside the message's, and seeing the same end again changes nothing."""
+    """The image model's bill stands beside the message's, and seeing the same end again changes
+    nothing."""
     event = {
         "type": "response.completed",
         "response": {
             "model": "m",
             "usage": {"input_tokens": 10, "output_tokens": 2},
-            "tool_usage": {"image_gen": {"input_tokens": 5, "output_tokens": 100}, "web_search": {"num_requests": 1}},
+            "tool_usage": {
+                "image_gen": {"input_tokens": 5, "output_tokens": 100},
+                "web_search": {"num_requests": 1},
+            },
         },
     }
     once = read_response(event, Reading())
@@ -80,7 +96,8 @@ def test_an_error_of_null_is_none() -> None:
     ],
 )
 def test_frames(message: dict[str, Any], from_client: bool, turn: Turn | None) -> None:
-    """Which frames ask, which are read, which end a response, and which are none of this format's."""
+    """Which frames ask, which are read, which end a response, and which are none of this
+    format's."""
     assert socket_turn(message, from_client) == turn
 
 
@@ -100,7 +117,11 @@ def test_content() -> None:
 
 def test_needles() -> None:
     """Every event with a response or an error is taken out of the stream, a delta is not."""
-    wanted = (b'{"type":"response.completed","response":{"id":"r"}}', b'{"type": "error", "code": "x"}', b'{"response": {}}')
+    wanted = (
+        b'{"type":"response.completed","response":{"id":"r"}}',
+        b'{"type": "error", "code": "x"}',
+        b'{"response": {}}',
+    )
     passed_over = rb'{"type":"response.output_text.delta","delta":"\"response\": \"error\""}'
 
     for event in wanted:
@@ -109,26 +130,42 @@ def test_needles() -> None:
 
 
 def test_realtime_session_names_both_models() -> None:
-    """GA and beta sessions name the transcription's model in different places; one that names none leaves it unknown."""
-    created = read_session({"type": "session.created", "session": {"model": "rt", "input_audio_transcription": None}})
-    beta = read_session({"type": "session.update", "session": {"input_audio_transcription": {"model": "whisper-1"}}})
-    current = read_session({"type": "session.updated", "session": {"audio": {"input": {"transcription": {"model": "asr"}}}}})
+    """GA and beta sessions name the transcription's model in different places; one that names none
+    leaves it unknown."""
+    created = read_session(
+        {"type": "session.created", "session": {"model": "rt", "input_audio_transcription": None}}
+    )
+    beta = read_session(
+        {"type": "session.update", "session": {"input_audio_transcription": {"model": "whisper-1"}}}
+    )
+    current = read_session(
+        {
+            "type": "session.updated",
+            "session": {"audio": {"input": {"transcription": {"model": "asr"}}}},
+        }
+    )
 
-    assert {lane: asked.model for lane, asked in created.items()} == {"": "rt", TRANSCRIPTION_LANE: None}
+    assert {lane: asked.model for lane, asked in created.items()} == {
+        "": "rt",
+        TRANSCRIPTION_LANE: None,
+    }
     assert {lane: asked.model for lane, asked in beta.items()} == {TRANSCRIPTION_LANE: "whisper-1"}
     assert {lane: asked.model for lane, asked in current.items()} == {TRANSCRIPTION_LANE: "asr"}
     assert read_session({"type": "response.created"}) == {}
 
 
 def test_realtime_frames() -> None:
-    """Responses share one lane, transcriptions have their own; errors are about what the client sent."""
+    """Responses share one lane, transcriptions have their own; errors are about what the client
+    sent."""
     assert realtime_turn({"type": "response.create"}, True) is None
     assert realtime_turn({"type": "response.output_audio.delta"}, False) == Turn("", "read")
     assert realtime_turn({"type": "response.done"}, False) == Turn("", "end")
-    assert realtime_turn({"type": "conversation.item.input_audio_transcription.completed"}, False) == Turn(
-        TRANSCRIPTION_LANE, "end"
+    assert realtime_turn(
+        {"type": "conversation.item.input_audio_transcription.completed"}, False
+    ) == Turn(TRANSCRIPTION_LANE, "end")
+    assert (
+        realtime_turn({"type": "conversation.item.input_audio_transcription.delta"}, False) is None
     )
-    assert realtime_turn({"type": "conversation.item.input_audio_transcription.delta"}, False) is None
     assert realtime_turn({"type": "error"}, False) is None
 
 

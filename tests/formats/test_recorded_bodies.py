@@ -1,5 +1,5 @@
-"""Usage objects recorded from real providers: our formats read all of them, and every disagreement with another library has
-its reason."""
+"""Usage objects recorded from real providers: our formats read all of them, and every disagreement
+with another library has its reason."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import pytest
 from llmtally.record import TOKEN_FIELDS, Usage
 from recorded import BODIES, Recorded
 
-EACH = pytest.mark.parametrize("recorded", BODIES, ids=[f"line{recorded.line}" for recorded in BODIES])
+EACH = pytest.mark.parametrize(
+    "recorded", BODIES, ids=[f"line{recorded.line}" for recorded in BODIES]
+)
 
 
 def test_nothing_was_lost() -> None:
@@ -22,7 +24,9 @@ def test_read_without_complaint(recorded: Recorded) -> None:
     reading = recorded.reading
 
     assert reading.error is None
-    assert all(n is None or n >= 0 for n in (getattr(recorded.usage, name) for name in TOKEN_FIELDS))
+    assert all(
+        n is None or n >= 0 for n in (getattr(recorded.usage, name) for name in TOKEN_FIELDS)
+    )
     assert reading.model == (recorded.body.get("model") or recorded.body.get("modelVersion"))
 
 
@@ -30,7 +34,14 @@ def test_read_without_complaint(recorded: Recorded) -> None:
 def test_buckets_add_up_to_the_total(recorded: Recorded) -> None:
     """Where the provider states a total, the four disjoint buckets come to it."""
     stated = recorded.body.get("usage") or recorded.body.get("usageMetadata") or {}
-    total = next((stated[name] for name in ("total_tokens", "totalTokens", "totalTokenCount") if name in stated), None)
+    total = next(
+        (
+            stated[name]
+            for name in ("total_tokens", "totalTokens", "totalTokenCount")
+            if name in stated
+        ),
+        None,
+    )
 
     assert total is None or recorded.usage.total_tokens == total
 
@@ -41,10 +52,14 @@ def test_subsets_fit_their_buckets(recorded: Recorded) -> None:
     usage = recorded.usage
 
     assert (usage.cache_write_1h_tokens or 0) <= (usage.cache_write_tokens or 0)
-    assert (usage.cache_read_audio_tokens or 0) <= min(usage.cache_read_tokens or 0, usage.input_audio_tokens or 0)
+    assert (usage.cache_read_audio_tokens or 0) <= min(
+        usage.cache_read_tokens or 0, usage.input_audio_tokens or 0
+    )
     assert (usage.input_audio_tokens or 0) + (usage.input_image_tokens or 0) <= all_input(usage)
     assert (usage.reasoning_tokens or 0) <= (usage.output_tokens or 0)
-    assert (usage.output_audio_tokens or 0) + (usage.output_image_tokens or 0) <= (usage.output_tokens or 0)
+    assert (usage.output_audio_tokens or 0) + (usage.output_image_tokens or 0) <= (
+        usage.output_tokens or 0
+    )
 
 
 RULES = {
@@ -56,11 +71,15 @@ RULES = {
     "openai_embeddings": (("openai", "embeddings"),),
     "openai_responses": (("openai", "responses"),),
 }
-"""Which of the other library's rules are meant for what each format reads; the first that find anything."""
+"""Which of the other library's rules are meant for what each format reads; the first that find
+anything."""
 
 DIFFERENCES = (
     (
-        "Google's OpenAI dialect leaves thoughts out of `completion_tokens`; only the total has them, and it is billed.",
+        (
+            "Google's OpenAI dialect leaves thoughts out of `completion_tokens`; only the total "
+            "has them, and it is billed."
+        ),
         {"output_tokens"},
         {697, 698},
     ),
@@ -70,7 +89,10 @@ DIFFERENCES = (
         {199, 220, 221, 223, 224, 226, 266, 271, 329, 340, 341, 523, 530, 551, 552, 603, 618, 653},
     ),
     (
-        "`usage.iterations` is the whole bill: the top level, which it reads, leaves out the advisor and compaction.",
+        (
+            "`usage.iterations` is the whole bill: the top level, which it reads, leaves out the "
+            "advisor and compaction."
+        ),
         {"input_tokens", "output_tokens"},
         {142, 170, 175},
     ),
@@ -80,7 +102,10 @@ DIFFERENCES = (
         {148},
     ),
     (
-        "It counts Google's modality DOCUMENT as images; we take apart only what may have a price of its own.",
+        (
+            "It counts Google's modality DOCUMENT as images; we take apart only what may have a "
+            "price of its own."
+        ),
         {"input_image_tokens"},
         {110, 335, 337, 416, 475, 540, 573},
     ),
@@ -89,7 +114,9 @@ DIFFERENCES = (
 
 
 def all_input(usage: Usage) -> int:
-    return (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    return (
+        (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    )
 
 
 def in_their_words(usage: Usage) -> dict[str, int]:
@@ -116,12 +143,17 @@ def differing(recorded: Recorded) -> dict[str, tuple[int, int]]:
     readings = [recorded.read_by(*rules) for rules in RULES[recorded.format.name]]
     theirs = next((reading for reading in readings if reading is not None), None)
     assert theirs is not None
-    return {name: (n, theirs.get(name, 0)) for name, n in in_their_words(recorded.usage).items() if n != theirs.get(name, 0)}
+    return {
+        name: (n, theirs.get(name, 0))
+        for name, n in in_their_words(recorded.usage).items()
+        if n != theirs.get(name, 0)
+    }
 
 
 @EACH
 def test_agrees_with_another_library(recorded: Recorded) -> None:
-    """Two independent readings of one body agree, but for the differences that stand in the table."""
+    """Two independent readings of one body agree, but for the differences that stand in the
+    table."""
     expected = next((names for _, names, lines in DIFFERENCES if recorded.line in lines), set())
 
     assert differing(recorded).keys() == expected, differing(recorded)

@@ -9,7 +9,12 @@ from hypothesis import given
 from hostile_json import damaged, fold, holds, usage, values
 from llmtally.formats.vertex_predict import VERTEX_PREDICT
 
-ANSWER = {"predictions": [{"embeddings": {"statistics": {"token_count": 4.0}}}, {"embeddings": {"statistics": {"token_count": 5}}}]}
+ANSWER = {
+    "predictions": [
+        {"embeddings": {"statistics": {"token_count": 4.0}}},
+        {"embeddings": {"statistics": {"token_count": 5}}},
+    ]
+}
 
 
 @given(damaged(ANSWER, {"error": {"status": "X", "message": "m"}}) | values)

@@ -20,19 +20,32 @@ def varint(number: int) -> bytes:
 def proto(*fields: tuple[int, int | bytes]) -> bytes:
     """A protobuf message."""
     return b"".join(
-        varint(number << 3) + varint(value) if isinstance(value, int) else varint(number << 3 | 2) + varint(len(value)) + value
+        varint(number << 3) + varint(value)
+        if isinstance(value, int)
+        else varint(number << 3 | 2) + varint(len(value)) + value
         for number, value in fields
     )
 
 
 USAGE = proto((1, 20), (2, 100), (3, 150), (6, 30), (7, 60))
-ANSWER = proto((1, b"i"), (2, proto((1, 1), (3, proto((1, b"ab"))))), (5, b""), (6, b"m"), (9, USAGE), (15, 2))
-CHUNK = proto((1, b"i"), (2, proto((1, proto((1, b"ab"), (4, b"c"))), (3, 3))), (3, b""), (4, b"m"), (6, USAGE), (12, 2))
-
-fields = st.lists(st.tuples(st.integers(1, 15), st.integers(0, 2**64 - 1) | st.binary(max_size=8)), max_size=6).map(
-    lambda parts: proto(*parts)
+ANSWER = proto(
+    (1, b"i"), (2, proto((1, 1), (3, proto((1, b"ab"))))), (5, b""), (6, b"m"), (9, USAGE), (15, 2)
 )
-nested = st.lists(st.tuples(st.integers(1, 15), fields | st.integers(0, 2**64 - 1)), max_size=6).map(lambda parts: proto(*parts))
+CHUNK = proto(
+    (1, b"i"),
+    (2, proto((1, proto((1, b"ab"), (4, b"c"))), (3, 3))),
+    (3, b""),
+    (4, b"m"),
+    (6, USAGE),
+    (12, 2),
+)
+
+fields = st.lists(
+    st.tuples(st.integers(1, 15), st.integers(0, 2**64 - 1) | st.binary(max_size=8)), max_size=6
+).map(lambda parts: proto(*parts))
+nested = st.lists(
+    st.tuples(st.integers(1, 15), fields | st.integers(0, 2**64 - 1)), max_size=6
+).map(lambda parts: proto(*parts))
 
 
 @given(st.binary(max_size=60) | fields | nested | values)
@@ -47,14 +60,21 @@ def test_a_damaged_chunk_is_survived(at: int, byte: int) -> None:
     holds(XAI_GRPC, CHUNK[:at] + bytes([byte]) + CHUNK[at + 1 :])
 
 
-@pytest.mark.parametrize(("message", "stop", "early"), [(ANSWER, "REASON_MAX_LEN", True), (CHUNK, "REASON_STOP", False)])
+@pytest.mark.parametrize(
+    ("message", "stop", "early"), [(ANSWER, "REASON_MAX_LEN", True), (CHUNK, "REASON_STOP", False)]
+)
 def test_both_messages_are_told_apart(message: bytes, stop: str, early: bool) -> None:
     """Field 6 is the model of an answer and the usage of a chunk."""
     reading = fold(XAI_GRPC, message)
 
     assert (reading.response_id, reading.model, reading.service_tier) == ("i", "m", "priority")
     assert (reading.stop_reason, reading.stopped_early, reading.finished) == (stop, early, True)
-    assert usage(reading) == {"input_tokens": 40, "cache_read_tokens": 60, "output_tokens": 50, "reasoning_tokens": 30}
+    assert usage(reading) == {
+        "input_tokens": 40,
+        "cache_read_tokens": 60,
+        "output_tokens": 50,
+        "reasoning_tokens": 30,
+    }
 
 
 def test_reasoning_inside_the_completion_is_not_added() -> None:
@@ -79,7 +99,9 @@ def test_server_tools_packed_or_not() -> None:
 
 def test_the_stated_cost_is_in_ticks() -> None:
     """A tick is 1e-10 USD."""
-    assert fold(XAI_GRPC, proto((4, b"m"), (6, proto((2, 1), (11, 25_000_000))))).cost_usd == pytest.approx(0.0025)
+    assert fold(
+        XAI_GRPC, proto((4, b"m"), (6, proto((2, 1), (11, 25_000_000))))
+    ).cost_usd == pytest.approx(0.0025)
 
 
 def test_a_message_cut_off_is_said() -> None:
@@ -99,8 +121,14 @@ def test_content_is_text_and_reasoning_of_chunks() -> None:
     [
         ({}, None),
         ({"grpc-status": "0"}, None),
-        ({"grpc-status": "8", "grpc-message": "slow down"}, ApiError("RESOURCE_EXHAUSTED", "slow down")),
-        ({"grpc-status": "16", "grpc-message": "no%20key%3A%20sk-abc"}, ApiError("UNAUTHENTICATED", "no key: […]")),
+        (
+            {"grpc-status": "8", "grpc-message": "slow down"},
+            ApiError("RESOURCE_EXHAUSTED", "slow down"),
+        ),
+        (
+            {"grpc-status": "16", "grpc-message": "no%20key%3A%20sk-abc"},
+            ApiError("UNAUTHENTICATED", "no key: […]"),
+        ),
         ({"grpc-status": "99"}, ApiError("grpc_99")),
     ],
 )

@@ -19,7 +19,11 @@ from llmtally.schema import FIELDS
 def journal(tmp_path: Path) -> Path:
     directory = tmp_path / "journal"
     writing = Journal(directory, on_trouble=lambda text: None)
-    writing.append(a_call()._replace(model="=HYPERLINK()", limits=(LimitReading("5h", "provider_native", utilization=1.5),)))
+    writing.append(
+        a_call()._replace(
+            model="=HYPERLINK()", limits=(LimitReading("5h", "provider_native", utilization=1.5),)
+        )
+    )
     writing.append(a_call())
     writing.close()
     return directory
@@ -44,7 +48,11 @@ def test_json(journal: Path, tmp_path: Path) -> None:
 
     assert export(journal, str(target)) == 2
 
-    lines = [json.loads(line) for file in journal.glob("usage-*.jsonl") for line in file.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for file in journal.glob("usage-*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
     assert json.loads(target.read_text()) == lines
     assert target.stat().st_mode & 0o777 == 0o600
 

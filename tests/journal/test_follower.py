@@ -44,7 +44,8 @@ def test_each_call_is_seen_once(tmp_path: Path) -> None:
 
 
 def test_the_next_day_is_followed(tmp_path: Path) -> None:
-    """A new file is read from its beginning; yesterday's may still get what ended just before midnight."""
+    """A new file is read from its beginning; yesterday's may still get what ended just before
+    midnight."""
     write(tmp_path, [a_call(NOON - DAY, request_id="a"), a_call(request_id="b")])
     follower = Follower(tmp_path)
     assert seen(follower) == ["a", "b"]
@@ -55,7 +56,10 @@ def test_the_next_day_is_followed(tmp_path: Path) -> None:
 
 def test_old_files_are_left_alone(tmp_path: Path) -> None:
     """Following begins with the newest two days, however long the journal is."""
-    write(tmp_path, [a_call(NOON - days * DAY, request_id=f"{days} days ago") for days in (30, 2, 1, 0)])
+    write(
+        tmp_path,
+        [a_call(NOON - days * DAY, request_id=f"{days} days ago") for days in (30, 2, 1, 0)],
+    )
 
     assert seen(Follower(tmp_path)) == ["1 days ago", "0 days ago"]
 
@@ -84,10 +88,16 @@ def test_a_damaged_line_is_counted(tmp_path: Path) -> None:
     assert (seen(follower), follower.damaged) == (["a"], 2)
 
 
-@pytest.mark.parametrize("replace", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["deleted", "emptied"])
-def test_a_file_that_begins_anew_is_read_anew(tmp_path: Path, replace: Callable[[Path], object]) -> None:
+@pytest.mark.parametrize(
+    "replace", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["deleted", "emptied"]
+)
+def test_a_file_that_begins_anew_is_read_anew(
+    tmp_path: Path, replace: Callable[[Path], object]
+) -> None:
     """Somebody who clears the journal does not blind us."""
-    path = write(tmp_path, [a_call(request_id="a"), a_call(request_id="b")]) / "usage-2026-11-20.jsonl"
+    path = (
+        write(tmp_path, [a_call(request_id="a"), a_call(request_id="b")]) / "usage-2026-11-20.jsonl"
+    )
     follower = Follower(tmp_path)
     assert seen(follower) == ["a", "b"]
     replace(path)
@@ -106,7 +116,9 @@ def test_the_journal_may_come_later(tmp_path: Path) -> None:
     assert seen(follower) == ["a"]
 
 
-def test_a_file_that_may_not_be_read_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_may_not_be_read_is_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its calls would be missing without a word; those of other files are seen."""
     write(tmp_path, [a_call(NOON - DAY, request_id="hidden"), a_call(request_id="seen")])
     hidden = tmp_path / "usage-2026-11-19.jsonl"
@@ -127,9 +139,21 @@ def test_a_file_that_may_not_be_read_is_told_of(tmp_path: Path, monkeypatch: pyt
 @contextmanager
 def running(directory: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """`llmtally tail`, as a user starts it."""
-    command = [sys.executable, "-m", "llmtally", "tail", "--dir", str(directory), "--timezone", "UTC", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "llmtally",
+        "tail",
+        "--dir",
+        str(directory),
+        "--timezone",
+        "UTC",
+        *arguments,
+    ]
     package = Path(cli.__file__).parents[2]
-    with subprocess.Popen(command, cwd=package, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, cwd=package, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             yield process
         finally:
@@ -164,10 +188,22 @@ def test_json_is_the_record_itself(tmp_path: Path) -> None:
     ("change", "row"),
     [
         ({}, "claude-opus-4-8           40     75%       5     $0.2500"),
-        ({"billing": "subscription"}, "claude-opus-4-8           40     75%       5     $0.2500  API value"),
-        ({"cost_usd": None, "coverage": "unpriced"}, "claude-opus-4-8           40     75%       5    unpriced"),
-        ({"usage": Usage(), "cost_usd": None, "coverage": "no_usage"}, "claude-opus-4-8            ?       -       ?    no price"),
-        ({"usage": Usage(7, output_tokens=5)}, "claude-opus-4-8            7       -       5     $0.2500"),
+        (
+            {"billing": "subscription"},
+            "claude-opus-4-8           40     75%       5     $0.2500  API value",
+        ),
+        (
+            {"cost_usd": None, "coverage": "unpriced"},
+            "claude-opus-4-8           40     75%       5    unpriced",
+        ),
+        (
+            {"usage": Usage(), "cost_usd": None, "coverage": "no_usage"},
+            "claude-opus-4-8            ?       -       ?    no price",
+        ),
+        (
+            {"usage": Usage(7, output_tokens=5)},
+            "claude-opus-4-8            7       -       5     $0.2500",
+        ),
         (
             {"estimated": True, "outcome": "client_aborted"},
             "claude-opus-4-8           40     75%      ~5    ~$0.2500  client_abor…",
@@ -176,10 +212,19 @@ def test_json_is_the_record_itself(tmp_path: Path) -> None:
             {"model": "\x1b[2J模型", "request_model": None},
             "\N{REPLACEMENT CHARACTER}[2J模型                  40     75%       5     $0.2500",
         ),
-        ({"model": None, "request_model": "a" * 21}, "aaaaaaaaaaaaaaaaaaa…      40     75%       5     $0.2500"),
+        (
+            {"model": None, "request_model": "a" * 21},
+            "aaaaaaaaaaaaaaaaaaa…      40     75%       5     $0.2500",
+        ),
         ({"cost_usd": 1234567.5}, "claude-opus-4-8           40     75%       5  $1,234,567.50"),
         (
-            {"coverage": "error", "outcome": "error", "error": ApiError("busy"), "usage": Usage(), "cost_usd": None},
+            {
+                "coverage": "error",
+                "outcome": "error",
+                "error": ApiError("busy"),
+                "usage": Usage(),
+                "cost_usd": None,
+            },
             "claude-opus-4-8            -       -       -           -  error: busy",
         ),
         (
@@ -189,7 +234,8 @@ def test_json_is_the_record_itself(tmp_path: Path) -> None:
     ],
 )
 def test_a_row(change: dict[str, Any], row: str) -> None:
-    """In 80 columns: unknown, unpriced, estimated, aborted and refused are told; names are cut, numbers never."""
+    """In 80 columns: unknown, unpriced, estimated, aborted and refused are told; names are cut,
+    numbers never."""
     assert rows(80, a_call(**change)) == [row]
 
 

@@ -1,4 +1,5 @@
-"""The journal on real files: modes, days, two processes, kills, full disks, and reading back what they leave."""
+"""The journal on real files: modes, days, two processes, kills, full disks, and reading back what
+they leave."""
 
 from __future__ import annotations
 
@@ -74,7 +75,9 @@ def writing(directory: Path, troubles: Troubles) -> Iterator[Journal]:
     opened.close()
 
 
-def test_what_was_appended_is_read_back(writing: Journal, directory: Path, troubles: Troubles) -> None:
+def test_what_was_appended_is_read_back(
+    writing: Journal, directory: Path, troubles: Troubles
+) -> None:
     """A call comes back from the journal as it went in, in the order of writing."""
     full = numbered_call(1)._replace(
         error=ApiError("overloaded_error", "busy"),
@@ -89,7 +92,13 @@ def test_what_was_appended_is_read_back(writing: Journal, directory: Path, troub
     assert writing.flush(5)
     assert list(read(directory)) == calls
     assert list(read_records(directory)) == [to_record(call) for call in calls]
-    assert (writing.healthy, writing.waiting, writing.lost, writing.errors, troubles) == (True, 0, 0, 0, [])
+    assert (writing.healthy, writing.waiting, writing.lost, writing.errors, troubles) == (
+        True,
+        0,
+        0,
+        0,
+        [],
+    )
 
 
 def test_only_the_owner_may_look(directory: Path, troubles: Troubles) -> None:
@@ -114,7 +123,9 @@ def test_only_the_owner_may_look(directory: Path, troubles: Troubles) -> None:
         pytest.param("thesis.tex", 0o755, id="somebody's project"),
     ],
 )
-def test_an_open_directory_of_ours_is_closed(holds: str | None, mode_after: int, directory: Path, writing: Journal) -> None:
+def test_an_open_directory_of_ours_is_closed(
+    holds: str | None, mode_after: int, directory: Path, writing: Journal
+) -> None:
     """A directory that others can read is closed to them, unless it serves another purpose too."""
     directory.mkdir()
     directory.chmod(0o755)
@@ -150,7 +161,8 @@ def test_other_files_are_no_days(directory: Path) -> None:
 
 
 def test_a_cut_off_last_line_is_skipped_and_said(directory: Path) -> None:
-    """What a kill left of the last record is reported with its place, and the records before it are read."""
+    """What a kill left of the last record is reported with its place, and the records before it are
+    read."""
     directory.mkdir()
     (directory / FILE).write_bytes(to_line(numbered_call(0)) + to_line(numbered_call(1))[:-40])
     damage = DamageReport()
@@ -161,7 +173,8 @@ def test_a_cut_off_last_line_is_skipped_and_said(directory: Path) -> None:
 
 
 def test_a_cut_off_line_does_not_swallow_the_next_record(writing: Journal, directory: Path) -> None:
-    """Another process may die in the middle of a line at any time, also while this one has the file open."""
+    """Another process may die in the middle of a line at any time, also while this one has the file
+    open."""
     for number in range(3):
         writing.append(numbered_call(number))
         assert writing.flush(5)
@@ -173,7 +186,9 @@ def test_a_cut_off_line_does_not_swallow_the_next_record(writing: Journal, direc
     assert damage.count == 3
 
 
-def test_a_record_that_lacks_only_its_newline_counts_once(writing: Journal, directory: Path) -> None:
+def test_a_record_that_lacks_only_its_newline_counts_once(
+    writing: Journal, directory: Path
+) -> None:
     """A whole record at the end of the file is read, and the next one does not run into it."""
     directory.mkdir()
     (directory / FILE).write_bytes(to_line(numbered_call(0)).rstrip())
@@ -187,7 +202,8 @@ def test_a_record_that_lacks_only_its_newline_counts_once(writing: Journal, dire
 def test_a_write_that_lacks_only_the_newline_is_not_repeated(
     writing: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A disk that is full one byte too early leaves a whole record; writing it again would count the call twice."""
+    """A disk that is full one byte too early leaves a whole record; writing it again would count
+    the call twice."""
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, line: write(fd, line[:-1]))
     writing.append(numbered_call(0))
@@ -203,7 +219,8 @@ def test_a_write_that_lacks_only_the_newline_is_not_repeated(
 def test_a_disk_that_fills_up_in_the_middle_of_several_records(
     writing: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch, missing: int
 ) -> None:
-    """What comes together is written together; where the disk takes only a part of it, no record is lost or counted twice."""
+    """What comes together is written together; where the disk takes only a part of it, no record is
+    lost or counted twice."""
     write, sizes = os.write, list[int]()
 
     def fills_up_once(fd: int, lines: bytes) -> int:
@@ -231,7 +248,10 @@ def test_a_disk_that_fills_up_in_the_middle_of_several_records(
         (b"[]\n", "not a record of schema 1: Expected `object`, got `array`"),
         (b'{"schema": 2}\n', "not a record of schema 1: Invalid enum value 2 - at `$.schema`"),
         (b'{"schema": 1}\n', "not a record of schema 1: Object missing required field `timestamp`"),
-        (to_line(numbered_call()).replace(b'"schema":1,', b""), "not a record of schema 1: Object missing required field `schema`"),
+        (
+            to_line(numbered_call()).replace(b'"schema":1,', b""),
+            "not a record of schema 1: Object missing required field `schema`",
+        ),
         (to_line(numbered_call()._replace(model="m" * 2 * LINE_CAP)), "cut off"),
     ],
     ids=[
@@ -248,7 +268,9 @@ def test_a_disk_that_fills_up_in_the_middle_of_several_records(
 def test_a_damaged_line_is_skipped_and_said(line: bytes, reason: str, directory: Path) -> None:
     """Whatever a line holds, it is named with its number and the lines around it are read."""
     directory.mkdir()
-    (directory / FILE).write_bytes(to_line(numbered_call(0)) + b"\n" + line + to_line(numbered_call(1)))
+    (directory / FILE).write_bytes(
+        to_line(numbered_call(0)) + b"\n" + line + to_line(numbered_call(1))
+    )
     damage = DamageReport()
 
     assert ids(read(directory, damage=damage)) == numbered(2)
@@ -276,7 +298,9 @@ def test_a_file_that_cannot_be_opened_is_said(directory: Path) -> None:
     assert [str(each) for each in damage.first] == [f"{FILE}: Is a directory"]
 
 
-fields = st.sampled_from([*to_record(numbered_call()), "error", "parts", "limits", "project", "kind", "key"])
+fields = st.sampled_from(
+    [*to_record(numbered_call()), "error", "parts", "limits", "project", "kind", "key"]
+)
 json_values = st.recursive(
     st.none()
     | st.booleans()
@@ -308,7 +332,8 @@ def test_any_bytes_can_be_read(tmp_path_factory: pytest.TempPathFactory, content
 def test_an_unwritable_directory_is_said_once_and_made_good(
     tmp_path: Path, directory: Path, writing: Journal, troubles: Troubles
 ) -> None:
-    """Records wait while nothing can be written, and all of them are written in order when it can be again."""
+    """Records wait while nothing can be written, and all of them are written in order when it can
+    be again."""
     directory.write_text("a file where the directory should be")
     for number in range(50):
         writing.append(numbered_call(number))
@@ -328,10 +353,14 @@ def test_an_unwritable_directory_is_said_once_and_made_good(
 
 
 def test_what_does_not_fit_the_queue_is_lost_and_said(directory: Path, troubles: Troubles) -> None:
-    """The queue is bounded; what came when it was full is counted, and the count is said when writing works again."""
+    """The queue is bounded; what came when it was full is counted, and the count is said when
+    writing works again."""
     directory.write_text("a file where the directory should be")
     opened = Journal(
-        directory, on_trouble=troubles, retry_seconds=0.01, queue_cap=sum(len(to_line(numbered_call(n))) for n in range(10))
+        directory,
+        on_trouble=troubles,
+        retry_seconds=0.01,
+        queue_cap=sum(len(to_line(numbered_call(n))) for n in range(10)),
     )
     for number in range(17):
         opened.append(numbered_call(number))
@@ -351,7 +380,8 @@ def test_what_does_not_fit_the_queue_is_lost_and_said(directory: Path, troubles:
 
 
 def test_closing_without_a_disk_says_what_is_lost(directory: Path, troubles: Troubles) -> None:
-    """A journal that is closed while it cannot write gives up at once, and says how much is gone."""
+    """A journal that is closed while it cannot write gives up at once, and says how much is
+    gone."""
     directory.write_text("a file where the directory should be")
     opened = Journal(directory, on_trouble=troubles, retry_seconds=60)
     opened.append(numbered_call(0))
@@ -367,7 +397,9 @@ def test_closing_without_a_disk_says_what_is_lost(directory: Path, troubles: Tro
     assert troubles[1].endswith("2 records were lost.")
 
 
-def test_nobody_waits_for_a_disk_that_hangs(directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_waits_for_a_disk_that_hangs(
+    directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a write that does not return, `append` and `close` still do."""
     disk_answers = threading.Event()
     monkeypatch.setattr(DayFile, "write", lambda *_: disk_answers.wait(10))
@@ -386,7 +418,8 @@ def test_nobody_waits_for_a_disk_that_hangs(directory: Path, troubles: Troubles,
 
 
 def test_closing_writes_what_waits(directory: Path, troubles: Troubles) -> None:
-    """What was appended before `close` is in the file after it; what comes later is counted as lost and does not raise."""
+    """What was appended before `close` is in the file after it; what comes later is counted as lost
+    and does not raise."""
     opened = Journal(directory, on_trouble=troubles)
     for number in range(500):
         opened.append(numbered_call(number))
@@ -398,8 +431,11 @@ def test_closing_writes_what_waits(directory: Path, troubles: Troubles) -> None:
     assert len(troubles) == 1
 
 
-def test_a_record_without_json_is_said_and_the_next_is_written(writing: Journal, directory: Path, troubles: Troubles) -> None:
-    """A lone surrogate (a header that is not UTF-8) and a time that is none have no place in JSON; neither stops the journal."""
+def test_a_record_without_json_is_said_and_the_next_is_written(
+    writing: Journal, directory: Path, troubles: Troubles
+) -> None:
+    """A lone surrogate (a header that is not UTF-8) and a time that is none have no place in JSON;
+    neither stops the journal."""
     writing.append(numbered_call()._replace(model="\udcff"))
     writing.append(numbered_call()._replace(ended=float("inf")))
     writing.append(numbered_call(0))
@@ -421,7 +457,9 @@ def test_a_deleted_file_is_made_again(writing: Journal, directory: Path) -> None
     assert ids(read(directory)) == ["flow-1"]
 
 
-def test_a_planted_link_is_not_followed(writing: Journal, directory: Path, tmp_path: Path, troubles: Troubles) -> None:
+def test_a_planted_link_is_not_followed(
+    writing: Journal, directory: Path, tmp_path: Path, troubles: Troubles
+) -> None:
     """A symlink under the journal's name does not lead records elsewhere."""
     directory.mkdir()
     target = tmp_path / "target"
@@ -434,7 +472,9 @@ def test_a_planted_link_is_not_followed(writing: Journal, directory: Path, tmp_p
     assert len(troubles) == 1
 
 
-def test_writes_are_synced_in_time(directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writes_are_synced_in_time(
+    directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A written record is synced after the interval, without another record having to come."""
     synced = threading.Event()
     monkeypatch.setattr(os, "fsync", lambda _: synced.set())
@@ -445,7 +485,9 @@ def test_writes_are_synced_in_time(directory: Path, troubles: Troubles, monkeypa
     opened.close()
 
 
-def test_closing_syncs(directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_syncs(
+    directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A clean stop leaves nothing that a power cut could undo."""
     synced = threading.Event()
     monkeypatch.setattr(os, "fsync", lambda _: synced.set())
@@ -456,8 +498,11 @@ def test_closing_syncs(directory: Path, troubles: Troubles, monkeypatch: pytest.
     assert synced.is_set()
 
 
-def test_a_failed_sync_is_trouble(directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk that reports an error late is reported, and the journal recovers with the next record."""
+def test_a_failed_sync_is_trouble(
+    directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that reports an error late is reported, and the journal recovers with the next
+    record."""
 
     def fail(_: int) -> None:
         monkeypatch.undo()
@@ -475,8 +520,11 @@ def test_a_failed_sync_is_trouble(directory: Path, troubles: Troubles, monkeypat
     assert ids(read(directory)) == numbered(2)
 
 
-def test_days_are_synced_and_closed(directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file whose day is over is synced and closed, so that a proxy that runs for a year holds one file open."""
+def test_days_are_synced_and_closed(
+    directory: Path, troubles: Troubles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file whose day is over is synced and closed, so that a proxy that runs for a year holds one
+    file open."""
     opened_before = open_files()
     synced: list[int] = []
     monkeypatch.setattr(os, "fsync", synced.append)
@@ -495,7 +543,8 @@ def test_days_are_synced_and_closed(directory: Path, troubles: Troubles, monkeyp
 def test_a_write_goes_to_the_end_wherever_that_has_moved(
     writing: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process may append at any moment, also between our look at the file's end and our write."""
+    """Another process may append at any moment, also between our look at the file's end and our
+    write."""
     look = os.pread
 
     def look_and_be_overtaken(fd: int, size: int, offset: int) -> bytes:
@@ -523,7 +572,9 @@ def start(directory: Path, body: str) -> subprocess.Popen[bytes]:
         opened = Journal(Path({str(directory)!r}), on_trouble=print, retry_seconds=0.01)
     """
     command = [sys.executable, "-c", textwrap.dedent(script) + textwrap.dedent(body)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
 
 
 def test_two_processes_share_a_directory(directory: Path) -> None:
@@ -543,7 +594,8 @@ def test_two_processes_share_a_directory(directory: Path) -> None:
 
 
 def test_what_was_written_survives_a_kill(writing: Journal, directory: Path) -> None:
-    """After `kill -9` all that was written is read, and a process that shares the directory loses nothing."""
+    """After `kill -9` all that was written is read, and a process that shares the directory loses
+    nothing."""
     body = """
         number = 0
         while True:
@@ -572,7 +624,8 @@ def test_what_was_written_survives_a_kill(writing: Journal, directory: Path) -> 
 
 
 def test_a_full_disk_tears_at_most_one_line(directory: Path) -> None:
-    """A write that ends in the middle of a record is repeated whole when there is room: every record stands there once."""
+    """A write that ends in the middle of a record is repeated whole when there is room: every
+    record stands there once."""
     body = """
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
         for number in range(100):

@@ -1,4 +1,5 @@
-"""Limit windows: every dialect's captured example with its numbers worked out by hand, and that garbage never raises."""
+"""Limit windows: every dialect's captured example with its numbers worked out by hand, and that
+garbage never raises."""
 
 from __future__ import annotations
 
@@ -11,7 +12,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmtally.limits import EVENT_NEEDLES, READINGS_CAP, is_quota_path, read_error, read_event, read_headers, read_quota_answer
+from llmtally.limits import (
+    EVENT_NEEDLES,
+    READINGS_CAP,
+    is_quota_path,
+    read_error,
+    read_event,
+    read_headers,
+    read_quota_answer,
+)
 from llmtally.limits.values import reset_time
 from llmtally.record import LimitReading, rfc3339
 
@@ -28,7 +37,9 @@ def native(key: str, utilization: float | None = None, **fields: Any) -> LimitRe
 
 def classic(key: str, utilization: float | None = None, **fields: Any) -> LimitReading:
     """A classic rate limit."""
-    return LimitReading(key=key, source="provider_api_rate_limit", utilization=utilization, **fields)
+    return LimitReading(
+        key=key, source="provider_api_rate_limit", utilization=utilization, **fields
+    )
 
 
 HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
@@ -43,7 +54,9 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "anthropic-ratelimit-tokens-limit": "96000",
         },
         [
-            classic("input_tokens", 0.0, limit=80_000.0, remaining=80_000.0, resets_at=1_755_780_059.0),
+            classic(
+                "input_tokens", 0.0, limit=80_000.0, remaining=80_000.0, resets_at=1_755_780_059.0
+            ),
             classic("requests", 0.1, limit=1000.0, remaining=999.0),
             classic("tokens", limit=96_000.0),
         ],
@@ -59,7 +72,13 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
         },
         [
             classic("priority_input_tokens", 75.0, limit=10_000.0, remaining=2500.0),
-            classic("fast_output_tokens", 75.0, limit=4000.0, remaining=1000.0, resets_at=1_755_780_059.0),
+            classic(
+                "fast_output_tokens",
+                75.0,
+                limit=4000.0,
+                remaining=1000.0,
+                resets_at=1_755_780_059.0,
+            ),
         ],
     ),
     "anthropic_subscription": (
@@ -80,8 +99,21 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "anthropic-ratelimit-unified-overage-disabled-reason": "org_level_disabled",
         },
         [
-            native("5h", 1.0, resets_at=1_785_182_400.0, window_seconds=HOURS_5, status="allowed", representative=True),
-            native("7d", 94.0, resets_at=1_785_500_000.0, window_seconds=DAYS_7, status="allowed_warning"),
+            native(
+                "5h",
+                1.0,
+                resets_at=1_785_182_400.0,
+                window_seconds=HOURS_5,
+                status="allowed",
+                representative=True,
+            ),
+            native(
+                "7d",
+                94.0,
+                resets_at=1_785_500_000.0,
+                window_seconds=DAYS_7,
+                status="allowed_warning",
+            ),
             native("overage", status="rejected"),
         ],
     ),
@@ -101,7 +133,14 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
         },
         [
             native("5h", 30.0, window_seconds=HOURS_5, status="allowed"),
-            native("7d_oi", 107.0, resets_at=1_785_182_400.0, window_seconds=DAYS_7, status="rejected", representative=True),
+            native(
+                "7d_oi",
+                107.0,
+                resets_at=1_785_182_400.0,
+                window_seconds=DAYS_7,
+                status="rejected",
+                representative=True,
+            ),
         ],
     ),
     "anthropic_claim_without_its_window": (
@@ -111,11 +150,22 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "anthropic-ratelimit-unified-reset": "1785182400",
             "anthropic-ratelimit-unified-representative-claim": "seven_day_opus",
         },
-        [native("7d_opus", resets_at=1_785_182_400.0, window_seconds=DAYS_7, status="rejected", representative=True)],
+        [
+            native(
+                "7d_opus",
+                resets_at=1_785_182_400.0,
+                window_seconds=DAYS_7,
+                status="rejected",
+                representative=True,
+            )
+        ],
     ),
     "anthropic_overall_status_alone": (
         "anthropic",
-        {"anthropic-ratelimit-unified-status": "allowed_warning", "anthropic-ratelimit-unified-reset": "1785182400"},
+        {
+            "anthropic-ratelimit-unified-status": "allowed_warning",
+            "anthropic-ratelimit-unified-reset": "1785182400",
+        },
         [native("unified", resets_at=1_785_182_400.0, status="allowed_warning")],
     ),
     "anthropic_extra_usage_by_period": (
@@ -191,7 +241,11 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
     ),
     "codex_unlimited_credits_and_a_window_of_no_length": (
         "chatgpt_codex",
-        {"x-codex-primary-used-percent": "3", "x-codex-credits-has-credits": "1", "x-codex-credits-unlimited": "true"},
+        {
+            "x-codex-primary-used-percent": "3",
+            "x-codex-credits-has-credits": "1",
+            "x-codex-credits-unlimited": "true",
+        },
         [native("primary", 3.0), native("credits", status="unlimited")],
     ),
     "openai": (
@@ -236,8 +290,22 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "x-ratelimit-reset-tokens": "7.66s",
         },
         [
-            classic("requests_day", 0.208333, limit=14_400.0, remaining=14_370.0, resets_at=NOW + 179.56, window_seconds=86_400.0),
-            classic("tokens_minute", 0.016667, limit=18_000.0, remaining=17_997.0, resets_at=NOW + 7.66, window_seconds=60.0),
+            classic(
+                "requests_day",
+                0.208333,
+                limit=14_400.0,
+                remaining=14_370.0,
+                resets_at=NOW + 179.56,
+                window_seconds=86_400.0,
+            ),
+            classic(
+                "tokens_minute",
+                0.016667,
+                limit=18_000.0,
+                remaining=17_997.0,
+                resets_at=NOW + 7.66,
+                window_seconds=60.0,
+            ),
         ],
     ),
     "cerebras_says_the_period": (
@@ -251,8 +319,22 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "x-ratelimit-reset-tokens-minute": "11.5",
         },
         [
-            classic("requests_day", 50.0, limit=14_400.0, remaining=7200.0, resets_at=NOW + 33_011.382867, window_seconds=86_400.0),
-            classic("tokens_minute", 100.0, limit=60_000.0, remaining=0.0, resets_at=NOW + 11.5, window_seconds=60.0),
+            classic(
+                "requests_day",
+                50.0,
+                limit=14_400.0,
+                remaining=7200.0,
+                resets_at=NOW + 33_011.382867,
+                window_seconds=86_400.0,
+            ),
+            classic(
+                "tokens_minute",
+                100.0,
+                limit=60_000.0,
+                remaining=0.0,
+                resets_at=NOW + 11.5,
+                window_seconds=60.0,
+            ),
         ],
     ),
     "mistral": (
@@ -266,7 +348,9 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
         },
         [
             classic("requests_minute", 25.0, limit=60.0, remaining=45.0, window_seconds=60.0),
-            classic("tokens_minute", 0.2, limit=500_000.0, remaining=499_000.0, window_seconds=60.0),
+            classic(
+                "tokens_minute", 0.2, limit=500_000.0, remaining=499_000.0, window_seconds=60.0
+            ),
         ],
     ),
     "together_counts_by_the_second": (
@@ -279,7 +363,9 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "x-tokenlimit-remaining": "1500",
         },
         [
-            classic("requests", 10.0, limit=10.0, remaining=9.0, resets_at=NOW + 1, window_seconds=1.0),
+            classic(
+                "requests", 10.0, limit=10.0, remaining=9.0, resets_at=NOW + 1, window_seconds=1.0
+            ),
             classic("tokens", 50.0, limit=3000.0, remaining=1500.0, window_seconds=1.0),
         ],
     ),
@@ -299,7 +385,11 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
     ),
     "openrouter_resets_in_epoch_milliseconds": (
         "openrouter",
-        {"x-ratelimit-limit": "50", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1785600000000"},
+        {
+            "x-ratelimit-limit": "50",
+            "x-ratelimit-remaining": "0",
+            "x-ratelimit-reset": "1785600000000",
+        },
         [classic("requests", 100.0, limit=50.0, remaining=0.0, resets_at=1_785_600_000.0)],
     ),
     "xai_without_reset": (
@@ -323,7 +413,13 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
             "x-usage-ratelimit-session": "ent=100&rem=-4.5",
         },
         [
-            native("premium_interactions", 4.3, limit=4000.0, remaining=3830.1, resets_at=1_782_864_000.0),
+            native(
+                "premium_interactions",
+                4.3,
+                limit=4000.0,
+                remaining=3830.1,
+                resets_at=1_782_864_000.0,
+            ),
             native("weekly", 40.0, limit=100.0, resets_at=1_782_864_000.0, window_seconds=DAYS_7),
             native("session", 104.5, limit=100.0),
         ],
@@ -338,7 +434,11 @@ HEADERS: dict[str, tuple[str, dict[str, str], list[LimitReading]]] = {
         },
         [classic("tokens", 0.0, limit=100.0, remaining=150.0)],
     ),
-    "no_limits_at_all": ("openai", {"content-type": "text/event-stream", "x-request-id": "req_1", "retry-after": "3"}, []),
+    "no_limits_at_all": (
+        "openai",
+        {"content-type": "text/event-stream", "x-request-id": "req_1", "retry-after": "3"},
+        [],
+    ),
 }
 
 
@@ -380,20 +480,34 @@ EVENTS: dict[str, tuple[Any, list[LimitReading]]] = {
                 "allowed": True,
                 "limit_reached": False,
                 "primary": {"used_percent": 31, "window_minutes": 300, "reset_at": 1_800_000_000},
-                "secondary": {"used_percent": 4.5, "window_minutes": 10_079, "resets_in_seconds": 491_245},
+                "secondary": {
+                    "used_percent": 4.5,
+                    "window_minutes": 10_079,
+                    "resets_in_seconds": 491_245,
+                },
             },
             "credits": {"has_credits": True, "unlimited": False, "balance": "12.5"},
             "additional_rate_limits": {
                 "codex_bengalfox": {
                     "limit_name": "gpt-5.3-codex-spark",
-                    "primary": {"used_percent": 7, "window_minutes": 299, "reset_at": 1_800_000_000},
+                    "primary": {
+                        "used_percent": 7,
+                        "window_minutes": 299,
+                        "reset_at": 1_800_000_000,
+                    },
                 }
             },
         },
         [
             native("5h", 31.0, resets_at=1_800_000_000.0, window_seconds=HOURS_5, status="allowed"),
             native("7d", 4.5, resets_at=NOW + 491_245, window_seconds=DAYS_7, status="allowed"),
-            native("5h_bengalfox", 7.0, resets_at=1_800_000_000.0, window_seconds=HOURS_5, name="gpt-5.3-codex-spark"),
+            native(
+                "5h_bengalfox",
+                7.0,
+                resets_at=1_800_000_000.0,
+                window_seconds=HOURS_5,
+                name="gpt-5.3-codex-spark",
+            ),
             native("credits", remaining=12.5),
         ],
     ),
@@ -411,7 +525,9 @@ EVENTS: dict[str, tuple[Any, list[LimitReading]]] = {
             "limit_name": "spark",
         },
         [
-            native("30d_bengalfox", 100.0, window_seconds=2_628_000.0, status="rejected", name="spark"),
+            native(
+                "30d_bengalfox", 100.0, window_seconds=2_628_000.0, status="rejected", name="spark"
+            ),
             native("7d_bengalfox", 60.0, window_seconds=DAYS_7, name="spark"),
         ],
     ),
@@ -419,8 +535,16 @@ EVENTS: dict[str, tuple[Any, list[LimitReading]]] = {
         {
             "type": "error",
             "status": 429,
-            "error": {"type": "usage_limit_reached", "plan_type": "plus", "resets_in_seconds": 3600},
-            "headers": {"X-Codex-Primary-Used-Percent": "100", "x-codex-primary-window-minutes": 300, "x-codex-other": None},
+            "error": {
+                "type": "usage_limit_reached",
+                "plan_type": "plus",
+                "resets_in_seconds": 3600,
+            },
+            "headers": {
+                "X-Codex-Primary-Used-Percent": "100",
+                "x-codex-primary-window-minutes": 300,
+                "x-codex-other": None,
+            },
         },
         [
             native("5h", 100.0, window_seconds=HOURS_5),
@@ -441,7 +565,10 @@ EVENTS: dict[str, tuple[Any, list[LimitReading]]] = {
         [classic("requests", 100.0, limit=500.0, remaining=0.0, resets_at=NOW + 12)],
     ),
     "codex_response_failed": (
-        {"type": "response.failed", "response": {"error": {"code": "usage_limit_reached", "resets_at": 1_790_000_000}}},
+        {
+            "type": "response.failed",
+            "response": {"error": {"code": "usage_limit_reached", "resets_at": 1_790_000_000}},
+        },
         [native("usage_limit", 100.0, resets_at=1_790_000_000.0, status="rejected")],
     ),
     "realtime": (
@@ -474,7 +601,12 @@ EVENTS: dict[str, tuple[Any, list[LimitReading]]] = {
         [native("premium_interactions", 20.0, limit=300.0, resets_at=1_782_864_000.0)],
     ),
     "copilot_within_the_response": (
-        {"type": "response.completed", "response": {"copilot_quota_snapshots": {"chat": {"entitlement": "50", "remaining": 20}}}},
+        {
+            "type": "response.completed",
+            "response": {
+                "copilot_quota_snapshots": {"chat": {"entitlement": "50", "remaining": 20}}
+            },
+        },
         [native("chat", 60.0, limit=50.0, remaining=20.0)],
     ),
 }
@@ -503,7 +635,14 @@ ERRORS: dict[str, tuple[str, int, Any, list[LimitReading]]] = {
     "codex": (
         "chatgpt_codex",
         429,
-        {"error": {"type": "usage_limit_reached", "message": "…", "plan_type": "pro", "resets_at": 1_790_000_000}},
+        {
+            "error": {
+                "type": "usage_limit_reached",
+                "message": "…",
+                "plan_type": "pro",
+                "resets_at": 1_790_000_000,
+            }
+        },
         [native("usage_limit", 100.0, resets_at=1_790_000_000.0, status="rejected", name="pro")],
     ),
     "gemini_minute_in_a_list_of_one": (
@@ -521,12 +660,18 @@ ERRORS: dict[str, tuple[str, int, Any, list[LimitReading]]] = {
                                 {
                                     "quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier_input_token_count",
                                     "quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier",
-                                    "quotaDimensions": {"location": "global", "model": "gemini-2.5-pro"},
+                                    "quotaDimensions": {
+                                        "location": "global",
+                                        "model": "gemini-2.5-pro",
+                                    },
                                     "quotaValue": "125000",
                                 }
                             ],
                         },
-                        {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"},
+                        {
+                            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                            "retryDelay": "34.07s",
+                        },
                     ],
                 }
             }
@@ -551,7 +696,12 @@ ERRORS: dict[str, tuple[str, int, Any, list[LimitReading]]] = {
                     {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "34.07s"},
                     {
                         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                        "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "quotaValue": "50"}],
+                        "violations": [
+                            {
+                                "quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier",
+                                "quotaValue": "50",
+                            }
+                        ],
                     },
                 ]
             }
@@ -564,26 +714,51 @@ ERRORS: dict[str, tuple[str, int, Any, list[LimitReading]]] = {
         {
             "error": {
                 "details": [
-                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "51820.638305887s"},
+                    {
+                        "@type": "type.googleapis.com/google.rpc.RetryInfo",
+                        "retryDelay": "51820.638305887s",
+                    },
                     {
                         "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-                        "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}],
+                        "violations": [
+                            {"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}
+                        ],
                     },
                 ]
             }
         },
-        [classic("requests_day", resets_at=NOW + 51_820.638305887, window_seconds=86_400.0, status="rejected")],
+        [
+            classic(
+                "requests_day",
+                resets_at=NOW + 51_820.638305887,
+                window_seconds=86_400.0,
+                status="rejected",
+            )
+        ],
     ),
     "google_only_says_wait": (
         "code_assist",
         429,
-        {"error": {"details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1h2m3s"}]}},
+        {
+            "error": {
+                "details": [
+                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "1h2m3s"}
+                ]
+            }
+        },
         [classic("retry_after", resets_at=NOW + 3723, status="rejected")],
     ),
     "google_overloaded_is_no_limit": (
         "gemini",
         503,
-        {"error": {"code": 503, "details": [{"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "5s"}]}},
+        {
+            "error": {
+                "code": 503,
+                "details": [
+                    {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "5s"}
+                ],
+            }
+        },
         [],
     ),
     "openrouter": (
@@ -594,13 +769,22 @@ ERRORS: dict[str, tuple[str, int, Any, list[LimitReading]]] = {
                 "code": 429,
                 "message": "Rate limit exceeded: free-models-per-day",
                 "metadata": {
-                    "headers": {"X-RateLimit-Limit": "50", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1785600000000"}
+                    "headers": {
+                        "X-RateLimit-Limit": "50",
+                        "X-RateLimit-Remaining": "0",
+                        "X-RateLimit-Reset": "1785600000000",
+                    }
                 },
             }
         },
         [classic("requests", 100.0, limit=50.0, remaining=0.0, resets_at=1_785_600_000.0)],
     ),
-    "an_error_about_something_else": ("openai", 400, {"error": {"type": "invalid_request_error", "message": "no"}}, []),
+    "an_error_about_something_else": (
+        "openai",
+        400,
+        {"error": {"type": "invalid_request_error", "message": "no"}},
+        [],
+    ),
 }
 
 
@@ -612,7 +796,11 @@ def test_errors(name: str) -> None:
 
 
 OAUTH_USAGE = {
-    "five_hour": {"utilization": 1.0, "resets_at": "2026-06-30T17:20:00.261810+00:00", "limit_dollars": None},
+    "five_hour": {
+        "utilization": 1.0,
+        "resets_at": "2026-06-30T17:20:00.261810+00:00",
+        "limit_dollars": None,
+    },
     "seven_day": {"utilization": 17.0, "resets_at": "2026-07-01T02:00:00+02:00"},
     "seven_day_opus": None,
     "seven_day_sonnet": {"utilization": 0.0, "resets_at": None},
@@ -647,8 +835,21 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
         {
             "five_hour": {"utilization": 99.0, "resets_at": None},
             "limits": [
-                {"kind": "session", "group": "session", "percent": 1, "severity": "normal", "resets_at": "2026-07-01T00:00:00Z"},
-                {"kind": "weekly_all", "group": "weekly", "percent": 80, "severity": "warning", "resets_at": None, "scope": None},
+                {
+                    "kind": "session",
+                    "group": "session",
+                    "percent": 1,
+                    "severity": "normal",
+                    "resets_at": "2026-07-01T00:00:00Z",
+                },
+                {
+                    "kind": "weekly_all",
+                    "group": "weekly",
+                    "percent": 80,
+                    "severity": "warning",
+                    "resets_at": None,
+                    "scope": None,
+                },
                 {
                     "kind": "weekly_scoped",
                     "group": "weekly",
@@ -659,7 +860,12 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
                     "is_active": True,
                 },
             ],
-            "extra_usage": {"is_enabled": True, "monthly_limit": 5000, "used_credits": 1250, "utilization": None},
+            "extra_usage": {
+                "is_enabled": True,
+                "monthly_limit": 5000,
+                "used_credits": 1250,
+                "utilization": None,
+            },
         },
         [
             native("5h", 1.0, resets_at=1_782_864_000.0, window_seconds=HOURS_5, status="normal"),
@@ -689,7 +895,11 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
                     "limit_name": "spark",
                     "metered_feature": "codex_bengalfox",
                     "rate_limit": {
-                        "primary_window": {"used_percent": 3, "limit_window_seconds": 604_800, "reset_after_seconds": 60}
+                        "primary_window": {
+                            "used_percent": 3,
+                            "limit_window_seconds": 604_800,
+                            "reset_after_seconds": 60,
+                        }
                     },
                 }
             ],
@@ -712,13 +922,20 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
             native("5h", 15.0, resets_at=1_785_001_600.0, window_seconds=HOURS_5, status="allowed"),
             native("7d_bengalfox", 3.0, resets_at=NOW + 60, window_seconds=DAYS_7, name="spark"),
             native("credits", remaining=9.99),
-            native("spend", 75.0, limit=200.0, remaining=50.0, resets_at=NOW + 600, name="workspace"),
+            native(
+                "spend", 75.0, limit=200.0, remaining=50.0, resets_at=NOW + 600, name="workspace"
+            ),
         ],
     ),
     "chatgpt_member_at_the_end_of_a_budget": (
         "chatgpt.com",
         "/backend-api/wham/usage",
-        {"spend_control": {"reached": True, "individual_limit": {"remaining_percent": 0, "reset_after_seconds": 60}}},
+        {
+            "spend_control": {
+                "reached": True,
+                "individual_limit": {"remaining_percent": 0, "reset_after_seconds": 60},
+            }
+        },
         [native("spend", 100.0, resets_at=NOW + 60, status="rejected")],
     ),
     "chatgpt_no_budget": (
@@ -727,19 +944,42 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
         {"spend_control": {"reached": False, "individual_limit": None}},
         [],
     ),
-    "chatgpt_other_base": ("chatgpt.com", "/api/codex/usage", {"rate_limit": None, "credits": None}, []),
+    "chatgpt_other_base": (
+        "chatgpt.com",
+        "/api/codex/usage",
+        {"rate_limit": None, "credits": None},
+        [],
+    ),
     "copilot": (
         "api.github.com",
         "/copilot_internal/user",
         {
             "quota_reset_date": "2026-07-01",
             "quota_snapshots": {
-                "premium_interactions": {"entitlement": 300, "remaining": 225, "percent_remaining": 75.0, "unlimited": False},
-                "chat": {"entitlement": 300, "remaining": 300, "percent_remaining": 100.0, "unlimited": True},
+                "premium_interactions": {
+                    "entitlement": 300,
+                    "remaining": 225,
+                    "percent_remaining": 75.0,
+                    "unlimited": False,
+                },
+                "chat": {
+                    "entitlement": 300,
+                    "remaining": 300,
+                    "percent_remaining": 100.0,
+                    "unlimited": True,
+                },
                 "completions": {"entitlement": 0, "remaining": 0, "percent_remaining": 0},
             },
         },
-        [native("premium_interactions", 25.0, limit=300.0, remaining=225.0, resets_at=1_782_864_000.0)],
+        [
+            native(
+                "premium_interactions",
+                25.0,
+                limit=300.0,
+                remaining=225.0,
+                resets_at=1_782_864_000.0,
+            )
+        ],
     ),
     "code_assist": (
         "cloudcode-pa.googleapis.com",
@@ -756,7 +996,15 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
                 {"modelId": "gemini-2.5-flash"},
             ]
         },
-        [native("requests_gemini-2.5-pro", 7.0, remaining=930.0, resets_at=1_782_864_000.0, name="gemini-2.5-pro")],
+        [
+            native(
+                "requests_gemini-2.5-pro",
+                7.0,
+                remaining=930.0,
+                resets_at=1_782_864_000.0,
+                name="gemini-2.5-pro",
+            )
+        ],
     ),
     "openrouter": (
         "openrouter.ai",
@@ -818,7 +1066,8 @@ def test_other_endpoints_are_no_quota_answers() -> None:
     ],
 )
 def test_reset_time(text: str, expected: float | None) -> None:
-    """A reset is RFC 3339 if it has a `T`, a duration if it has units, else a number whose size tells what it is."""
+    """A reset is RFC 3339 if it has a `T`, a duration if it has units, else a number whose size
+    tells what it is."""
     assert reset_time(text, now=NOW) == expected
 
 
@@ -840,7 +1089,9 @@ def test_reset_without_a_zone_is_utc() -> None:
 
 def test_keys_off_the_wire_are_cut_and_cleaned() -> None:
     """No peer writes a key longer than 64 characters or of anything but `a-z 0-9 _ . -`."""
-    (reading,) = read_headers({f"x-ratelimit-limit-tokens <b>{'a' * 200}": "5"}, provider="unknown", now=NOW)
+    (reading,) = read_headers(
+        {f"x-ratelimit-limit-tokens <b>{'a' * 200}": "5"}, provider="unknown", now=NOW
+    )
     assert reading.key == ("tokens__b_" + "a" * 200)[:64]
 
 
@@ -855,14 +1106,23 @@ def test_readings_of_one_response_are_capped() -> None:
     """A peer cannot fill the record or the tracker with windows."""
     headers = {f"x-ratelimit-limit-kind{n}": "5" for n in range(1000)}
     assert len(read_headers(headers, provider="unknown", now=NOW)) == READINGS_CAP
-    event = {"type": "rate_limits.updated", "rate_limits": [{"name": f"kind{n}", "limit": 5} for n in range(1000)]}
+    event = {
+        "type": "rate_limits.updated",
+        "rate_limits": [{"name": f"kind{n}", "limit": 5} for n in range(1000)],
+    }
     assert len(read_event(event, now=NOW)) == READINGS_CAP
 
 
-REAL_NAMES = sorted({name for _, headers, _ in HEADERS.values() for name in headers} | {"retry-after-ms"})
+REAL_NAMES = sorted(
+    {name for _, headers, _ in HEADERS.values() for name in headers} | {"retry-after-ms"}
+)
 REAL_VALUES = sorted({value for _, headers, _ in HEADERS.values() for value in headers.values()})
 NUMBERS = st.floats() | st.integers() | st.floats().map(str) | st.integers().map(str)
-HEADER_NAMES = st.sampled_from(REAL_NAMES) | st.text() | st.builds("{}-{}".format, st.sampled_from(REAL_NAMES), st.text(max_size=5))
+HEADER_NAMES = (
+    st.sampled_from(REAL_NAMES)
+    | st.text()
+    | st.builds("{}-{}".format, st.sampled_from(REAL_NAMES), st.text(max_size=5))
+)
 HEADER_VALUES = st.text() | st.sampled_from(REAL_VALUES) | NUMBERS.map(str)
 
 
@@ -878,7 +1138,10 @@ def check(readings: tuple[LimitReading, ...] | None) -> None:
             rfc3339(reading.resets_at)
 
 
-@given(st.dictionaries(HEADER_NAMES, HEADER_VALUES, max_size=12), st.sampled_from(["anthropic", "groq", "together", "x"]))
+@given(
+    st.dictionaries(HEADER_NAMES, HEADER_VALUES, max_size=12),
+    st.sampled_from(["anthropic", "groq", "together", "x"]),
+)
 @example({"retry-after": "Mon, 99 Xyz 99999999999999999999 00:00:00 GMT"}, "x")
 @example({"retry-after": "Mon, 01 Jan 0001 00:00:00 +2359"}, "x")
 @example({"x-ratelimit-limit-a": "1", "x-ratelimit-reset-a": "0001-01-01T00:00:00+23:59"}, "x")
@@ -900,14 +1163,32 @@ def strings_of(value: Any) -> set[str]:
     """All strings at any depth that are not keys."""
     if isinstance(value, str):
         return {value}
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    inner = (
+        value.values()
+        if isinstance(value, dict)
+        else value
+        if isinstance(value, list | tuple)
+        else ()
+    )
     return {text for item in inner for text in strings_of(item)}
 
 
-BODIES = [event for event, _ in EVENTS.values()] + [case[2] for case in (*ERRORS.values(), *QUOTA_ANSWERS.values())]
+BODIES = [event for event, _ in EVENTS.values()] + [
+    case[2] for case in (*ERRORS.values(), *QUOTA_ANSWERS.values())
+]
 KEYS = st.sampled_from(sorted(keys_of(BODIES))) | st.text(max_size=5)
-SCALARS = st.none() | st.booleans() | NUMBERS | st.text(max_size=8) | st.sampled_from(sorted(strings_of(BODIES)))
-JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=15)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | NUMBERS
+    | st.text(max_size=8)
+    | st.sampled_from(sorted(strings_of(BODIES)))
+)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=15,
+)
 
 
 def mutated(body: Any, draw: st.DrawFn) -> Any:

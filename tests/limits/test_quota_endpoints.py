@@ -11,9 +11,21 @@ from typing import Any
 
 import pytest
 
-from llmtally.limits.quota_endpoints import INTERVAL, MAX_ANSWER, PATH, PROVIDERS, QuotaPoll, ask, oauth_token, read_answer
+from llmtally.limits.quota_endpoints import (
+    INTERVAL,
+    MAX_ANSWER,
+    PATH,
+    PROVIDERS,
+    QuotaPoll,
+    ask,
+    oauth_token,
+    read_answer,
+)
 
-ANSWER = b'{"five_hour": {"utilization": 42.0, "resets_at": "2026-11-20T17:20:00.261810+00:00"}, "seven_day": null}'
+ANSWER = (
+    b'{"five_hour": {"utilization": 42.0, "resets_at": "2026-11-20T17:20:00.261810+00:00"}, '
+    b'"seven_day": null}'
+)
 
 
 def now(submitted: Callable[..., None], *arguments: Any) -> Future[None]:
@@ -38,17 +50,28 @@ def test_what_is_no_answer_says_nothing(body: bytes) -> None:
 
 
 def test_an_answer_is_not_followed_beyond_its_cap() -> None:
-    """Neither on the wire nor out of its coding: there a few kilobytes may be many megabytes, and the loop would wait for them."""
+    """Neither on the wire nor out of its coding: there a few kilobytes may be many megabytes, and
+    the loop would wait for them."""
     padding = b" " * MAX_ANSWER
 
-    assert read_answer("api.anthropic.com", PATH, "", ANSWER + padding[len(ANSWER) :], now=0.0) != ()
+    assert (
+        read_answer("api.anthropic.com", PATH, "", ANSWER + padding[len(ANSWER) :], now=0.0) != ()
+    )
     assert read_answer("api.anthropic.com", PATH, "", padding + ANSWER, now=0.0) == ()
-    assert read_answer("api.anthropic.com", PATH, "gzip", gzip.compress(ANSWER + padding), now=0.0) == ()
+    assert (
+        read_answer("api.anthropic.com", PATH, "gzip", gzip.compress(ANSWER + padding), now=0.0)
+        == ()
+    )
 
 
 @pytest.mark.parametrize(
     ("authorization", "token"),
-    [("Bearer sk-ant-oat01-x", "sk-ant-oat01-x"), ("Bearer sk-ant-api03-x", None), ("Basic sk-ant-oat01-x", None), ("", None)],
+    [
+        ("Bearer sk-ant-oat01-x", "sk-ant-oat01-x"),
+        ("Bearer sk-ant-api03-x", None),
+        ("Basic sk-ant-oat01-x", None),
+        ("", None),
+    ],
 )
 def test_only_a_subscription_has_such_windows(authorization: str, token: str | None) -> None:
     """An API key is not sent anywhere."""
@@ -109,13 +132,19 @@ def endpoint() -> Iterator[tuple[str, list[dict[str, str]]]]:
     server.server_close()
 
 
-def test_the_question(endpoint: tuple[str, list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """It carries the token and the beta that the endpoint wants, and never goes through a proxy, which would be ourselves."""
+def test_the_question(
+    endpoint: tuple[str, list[dict[str, str]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It carries the token and the beta that the endpoint wants, and never goes through a proxy,
+    which would be ourselves."""
     url, seen = endpoint
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
 
     assert ask("sk-ant-oat01-x", url) == ANSWER
-    assert (seen[0]["authorization"], seen[0]["anthropic-beta"]) == ("Bearer sk-ant-oat01-x", "oauth-2025-04-20")
+    assert (seen[0]["authorization"], seen[0]["anthropic-beta"]) == (
+        "Bearer sk-ant-oat01-x",
+        "oauth-2025-04-20",
+    )
 
 
 def test_every_endpoint_has_its_provider() -> None:

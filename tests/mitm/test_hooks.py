@@ -1,4 +1,5 @@
-"""The glue, hook by hook; `test_mitmdump.py` and its neighbours play the same through a real mitmdump."""
+"""The glue, hook by hook; `test_mitmdump.py` and its neighbours play the same through a real
+mitmdump."""
 
 from __future__ import annotations
 
@@ -29,7 +30,10 @@ from llmtally.record import Call
 from llmtally.system import client_process
 from llmtally.system.client_process import ClientProcess
 
-BODY = b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}'
+BODY = (
+    b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,'
+    b'"completion_tokens":4,"total_tokens":7}}'
+)
 
 
 @asynccontextmanager
@@ -44,7 +48,9 @@ async def running(directory: Path, **options: Any) -> AsyncIterator[tuple[UsageA
 
 def flow(**request: Any) -> http.HTTPFlow:
     made = tflow.tflow(resp=True)
-    made.request = http.Request.make("POST", "https://api.openai.com/v1/chat/completions", b'{"model":"gpt-5.4"}', **request)
+    made.request = http.Request.make(
+        "POST", "https://api.openai.com/v1/chat/completions", b'{"model":"gpt-5.4"}', **request
+    )
     assert made.response is not None
     made.response.headers = http.Headers(content_type="application/json")
     made.response.raw_content = BODY
@@ -73,7 +79,11 @@ async def settled(addon: UsageAddon) -> None:
 
 
 def records(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for file in sorted(directory.glob("usage-*.jsonl")) for line in file.read_bytes().splitlines()]
+    return [
+        json.loads(line)
+        for file in sorted(directory.glob("usage-*.jsonl"))
+        for line in file.read_bytes().splitlines()
+    ]
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -96,7 +106,12 @@ def test_a_call_is_recorded_and_noted_beside_its_flow(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("options", "printed"),
-    [({}, True), ({"usage_quiet": True}, False), ({"termlog_verbosity": "error"}, False), ({"termlog_verbosity": "info"}, True)],
+    [
+        ({}, True),
+        ({"usage_quiet": True}, False),
+        ({"termlog_verbosity": "error"}, False),
+        ({"termlog_verbosity": "info"}, True),
+    ],
 )
 def test_a_line_is_printed_where_somebody_sees_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any], printed: bool
@@ -164,8 +179,11 @@ def test_client_replay_is_counted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("padding", [0, HEAVY])
-def test_a_stream_is_read_to_its_end_however_large_its_request(tmp_path: Path, padding: int) -> None:
-    """A request that is read in a thread, as agents send them, does not cut off what was still to be read of the answer."""
+def test_a_stream_is_read_to_its_end_however_large_its_request(
+    tmp_path: Path, padding: int
+) -> None:
+    """A request that is read in a thread, as agents send them, does not cut off what was still to
+    be read of the answer."""
     passing = flow()
     passing.request.raw_content = b'{"model":"gpt-5.4","input":"%s"}' % (b"x" * padding)
     assert passing.response is not None
@@ -178,22 +196,34 @@ def test_a_stream_is_read_to_its_end_however_large_its_request(tmp_path: Path, p
             assert passing.response is not None
             stream = passing.response.stream
             assert callable(stream)
-            for event in (b'{"id":"chatcmpl-1","choices":[{"delta":{"content":"Hi"}}]}', BODY, b"[DONE]"):
+            for event in (
+                b'{"id":"chatcmpl-1","choices":[{"delta":{"content":"Hi"}}]}',
+                BODY,
+                b"[DONE]",
+            ):
                 stream(b"data: " + event + b"\n\n")
             addon.response(passing)
 
     run(test)
 
-    assert [(record["outcome"], record["total_tokens"]) for record in records(tmp_path)] == [("complete", 7)]
+    assert [(record["outcome"], record["total_tokens"]) for record in records(tmp_path)] == [
+        ("complete", 7)
+    ]
 
 
 def test_a_stream_of_many_responses_belongs_to_its_request(tmp_path: Path) -> None:
-    """A turn of an agent's session is settled while the stream goes on: what was asked is known by then."""
+    """A turn of an agent's session is settled while the stream goes on: what was asked is known by
+    then."""
     passing = flow()
-    passing.request = http.Request.make("POST", "https://api.openai.com/v1/agents/sessions", b'{"agent":{"model":"gpt-5.4"}}')
+    passing.request = http.Request.make(
+        "POST", "https://api.openai.com/v1/agents/sessions", b'{"agent":{"model":"gpt-5.4"}}'
+    )
     assert passing.response is not None
     passing.response.headers = http.Headers(content_type="text/event-stream")
-    turn = b'{"id":"turn_1","object":"agent.session.turn","status":"completed","usage":{"input_tokens":3,"output_tokens":4}}'
+    turn = (
+        b'{"id":"turn_1","object":"agent.session.turn","status":"completed",'
+        b'"usage":{"input_tokens":3,"output_tokens":4}}'
+    )
 
     async def test() -> None:
         async with running(tmp_path) as (addon, _):
@@ -208,7 +238,9 @@ def test_a_stream_of_many_responses_belongs_to_its_request(tmp_path: Path) -> No
 
     run(test)
 
-    assert [(record["request_model"], record["coverage"]) for record in records(tmp_path)] == [("gpt-5.4", "priced")]
+    assert [(record["request_model"], record["coverage"]) for record in records(tmp_path)] == [
+        ("gpt-5.4", "priced")
+    ]
 
 
 def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(
@@ -245,7 +277,9 @@ def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(
         ({"usage_limits": ["cost=5"]}, "usage_limits: .*cost_usd"),
     ],
 )
-def test_options_that_cannot_be_used_name_their_cure(tmp_path: Path, options: dict[str, Any], cure: str) -> None:
+def test_options_that_cannot_be_used_name_their_cure(
+    tmp_path: Path, options: dict[str, Any], cure: str
+) -> None:
     """A user's mistake is an OptionsError that says what to do."""
 
     async def test() -> None:
@@ -269,7 +303,9 @@ def test_a_bad_price_file_is_refused_at_start(tmp_path: Path) -> None:
     run(test)
 
 
-def test_a_changed_price_file_is_read_in_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_changed_price_file_is_read_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Downloaded ones are large; the calls that begin after the change have its prices."""
     readers: list[str] = []
 
@@ -294,8 +330,11 @@ def test_a_changed_price_file_is_read_in_a_thread(tmp_path: Path, monkeypatch: p
     assert [record["cost_usd"] for record in records(tmp_path)] == [3.0]
 
 
-def test_an_option_that_was_never_configured_stops_the_proxy(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """mitmproxy swallows options it cannot parse; traffic that passes uncounted would be worse than no proxy."""
+def test_an_option_that_was_never_configured_stops_the_proxy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """mitmproxy swallows options it cannot parse; traffic that passes uncounted would be worse than
+    no proxy."""
 
     async def test() -> None:
         async with running(tmp_path) as (addon, context):
@@ -318,7 +357,8 @@ def test_an_option_that_was_never_configured_stops_the_proxy(tmp_path: Path, cap
     ],
 )
 def test_host(mode: str, host_header: str, host: str) -> None:
-    """The host is the one the client meant; behind a reverse proxy the client only knows the proxy."""
+    """The host is the one the client meant; behind a reverse proxy the client only knows the
+    proxy."""
     passing = flow()
     passing.client_conn.proxy_mode = ProxyMode.parse(mode)
     passing.request.headers["host"] = host_header
@@ -340,7 +380,12 @@ OPEN, CLOSED = connection.ConnectionState.OPEN, connection.ConnectionState.CLOSE
         (OPEN, OPEN, "Connection killed.", "client_aborted"),
     ],
 )
-def test_ending(client: connection.ConnectionState, server: connection.ConnectionState, message: str, ending: str) -> None:
+def test_ending(
+    client: connection.ConnectionState,
+    server: connection.ConnectionState,
+    message: str,
+    ending: str,
+) -> None:
     """Who ended a broken flow is told by the connections, and on HTTP/2 by the reset code."""
     broken = tflow.tflow(err=True)
     broken.client_conn.state, broken.server_conn.state = client, server
@@ -352,7 +397,10 @@ def test_ending(client: connection.ConnectionState, server: connection.Connectio
 
 def test_repeated_headers_are_joined() -> None:
     """Names are lower case, several values one list."""
-    assert lower_headers(http.Headers([(b"X-A", b"1"), (b"x-a", b"2"), (b"B", b"3")])) == {"x-a": "1, 2", "b": "3"}
+    assert lower_headers(http.Headers([(b"X-A", b"1"), (b"x-a", b"2"), (b"B", b"3")])) == {
+        "x-a": "1, 2",
+        "b": "3",
+    }
 
 
 def test_the_key_is_made_once(tmp_path: Path) -> None:
@@ -378,7 +426,9 @@ def test_commands(tmp_path: Path) -> None:
             assert "0 calls" in commands.summary()
             with pytest.raises(exceptions.CommandError, match="csv"):
                 commands.export(str(tmp_path / "calls.txt"))
-            Commands(lambda: addon._live, lambda work: work()).export(types.Path(tmp_path / "calls.json"))
+            Commands(lambda: addon._live, lambda work: work()).export(
+                types.Path(tmp_path / "calls.json")
+            )
 
     run(test)
 
@@ -390,13 +440,16 @@ def test_commands_are_registered(tmp_path: Path) -> None:
 
     async def test() -> None:
         async with running(tmp_path) as (_, context):
-            assert {"usage.summary", "usage.export", "usage.reset_view"} <= set(context.master.commands.commands)
+            assert {"usage.summary", "usage.export", "usage.reset_view"} <= set(
+                context.master.commands.commands
+            )
 
     run(test)
 
 
 def heavy_flow() -> http.HTTPFlow:
-    """Its body is read in a thread: two events, whatever its label says, and no coder makes what is in them smaller."""
+    """Its body is read in a thread: two events, whatever its label says, and no coder makes what is
+    in them smaller."""
     passing = flow()
     assert passing.response is not None
     padding = random.Random(1).randbytes(HEAVY_CODED).hex().encode()
@@ -407,8 +460,11 @@ def heavy_flow() -> http.HTTPFlow:
     return passing
 
 
-def test_a_bug_in_the_thread_is_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """What a body said before reading it failed is not presented as what the call cost: it is unparsed, and the log says why."""
+def test_a_bug_in_the_thread_is_no_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a body said before reading it failed is not presented as what the call cost: it is
+    unparsed, and the log says why."""
     read = Exchange._fold
 
     def broken(self: Exchange, lane: Any, value: Any, size: int, at: float) -> None:
@@ -435,7 +491,9 @@ def test_a_bug_in_the_thread_is_no_count(tmp_path: Path, monkeypatch: pytest.Mon
     assert caplog.text.count("RuntimeError: bug") == 1
 
 
-def test_a_large_body_waits_for_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_body_waits_for_its_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may be read sooner than it is known who asked."""
     was_read, then = threading.Event(), Follower._read_ahead
 
@@ -464,7 +522,9 @@ def test_a_large_body_waits_for_its_process(tmp_path: Path, monkeypatch: pytest.
     assert [record.get("project") for record in records(tmp_path)] == ["/home/ana/shop"]
 
 
-def test_an_export_holds_up_neither_calls_nor_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_export_holds_up_neither_calls_nor_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It may take minutes. What is unfinished does not look as if it were all."""
     go_on, begun = threading.Event(), threading.Event()
 

@@ -139,7 +139,8 @@ def test_what_never_comes_is_not_waited_for() -> None:
 
 
 def test_what_takes_long_holds_up_nothing() -> None:
-    """A question to a slow server stands in nobody's way: neither of bodies, nor of files, nor of the end."""
+    """A question to a slow server stands in nobody's way: neither of bodies, nor of files, nor of
+    the end."""
     done: list[str] = []
     answer = threading.Event()
 
@@ -161,13 +162,16 @@ def test_what_takes_long_holds_up_nothing() -> None:
 
 
 def test_the_end_does_what_is_left() -> None:
-    """Nothing that was put off is lost when mitmproxy stops, and what never comes does not hold it up."""
+    """Nothing that was put off is lost when mitmproxy stops, and what never comes does not hold it
+    up."""
     done: list[str] = []
 
     async def test() -> None:
         later = Later()
         later.soon(lambda: done.append("soon"))
-        later.in_thread(lambda: done.append("heavy"), lambda _: later.soon(lambda: done.append("follow-up")))
+        later.in_thread(
+            lambda: done.append("heavy"), lambda _: later.soon(lambda: done.append("follow-up"))
+        )
         later.after(Future[None](), lambda: done.append("never answered"), within=60)
         begun = time.perf_counter()
         later.finish()
@@ -184,7 +188,10 @@ def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> 
 
     async def test() -> None:
         later = Later()
-        later.in_thread(lambda: None, lambda _: later.after(Future[None](), lambda: done.append("settled"), within=60))
+        later.in_thread(
+            lambda: None,
+            lambda _: later.after(Future[None](), lambda: done.append("settled"), within=60),
+        )
         later.finish()
 
     asyncio.run(test())
@@ -192,7 +199,9 @@ def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> 
     assert done == ["settled"]
 
 
-def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Other addons have to end, too, though a disk does not answer."""
     monkeypatch.setattr(module, "FINISH", 0.05)
     disk = threading.Event()
@@ -211,7 +220,8 @@ def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(monkeypatch: py
 def test_the_end_reads_itself_what_the_thread_has_not_begun(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Never what the thread is still reading: with two at one answer no count is true. That one is lost, and said to be."""
+    """Never what the thread is still reading: with two at one answer no count is true. That one is
+    lost, and said to be."""
     monkeypatch.setattr(module, "READING", 0.05)
     settled: list[str] = []
     read, begun = threading.Event(), threading.Event()
@@ -223,7 +233,9 @@ def test_the_end_reads_itself_what_the_thread_has_not_begun(
     async def test() -> None:
         later = Later()
         later.in_thread(endless, lambda _: settled.append("still being read"))
-        later.in_thread(lambda: settled.append("read by the thread"), lambda _: settled.append("not begun"))
+        later.in_thread(
+            lambda: settled.append("read by the thread"), lambda _: settled.append("not begun")
+        )
         begun.wait(10)
         later.finish()
 

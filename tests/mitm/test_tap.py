@@ -41,7 +41,13 @@ def make(reader: Reader, later: list[Callable[[], None]] | None = None, **option
     clock = iter(float(number) for number in range(1_000_000))
     queue = [] if later is None else later
     options = {"chained": None, **options}
-    return Tap(reader, clock=lambda: next(clock), later=queue.append, settle=lambda calls: None, **options)  # type: ignore[arg-type]
+    return Tap(
+        reader,
+        clock=lambda: next(clock),
+        later=queue.append,
+        settle=lambda calls: None,
+        **options,
+    )
 
 
 def test_bytes_pass_and_are_read_in_batches() -> None:
@@ -92,7 +98,8 @@ def test_early_chunks_keep_their_times() -> None:
 
 
 def test_early_chunks_do_not_wait_for_long() -> None:
-    """Where they come faster than the loop gets round to them, some are read at once: content is among them."""
+    """Where they come faster than the loop gets round to them, some are read at once: content is
+    among them."""
     reader = Reader(awaits_content=True)
     tap = make(reader)
     for _ in range(EARLY_BATCH):

@@ -1,4 +1,5 @@
-"""The user's price file: its shapes, its precedence, and what happens when it changes or is wrong."""
+"""The user's price file: its shapes, its precedence, and what happens when it changes or is
+wrong."""
 
 from __future__ import annotations
 
@@ -32,7 +33,13 @@ def pricer_with(path: Path, document: Any) -> Pricer:
     return pricer
 
 
-def priced(pricer: Pricer, provider: str = "anthropic", model: str = "claude-opus-5-5", usage: Usage = FEW, **fields: Any) -> Cost:
+def priced(
+    pricer: Pricer,
+    provider: str = "anthropic",
+    model: str = "claude-opus-5-5",
+    usage: Usage = FEW,
+    **fields: Any,
+) -> Cost:
     return pricer.price(make_call(provider, model, usage, **fields))
 
 
@@ -52,7 +59,8 @@ PLAIN = {"input": 1, "output": 2, "cache_read": 3, "cache_write": 4}
     ],
 )
 def test_shapes(price_file: Path, document: Any) -> None:
-    """Both shapes of our own are read, keys are normalised like names on the wire, and a model goes before `*`."""
+    """Both shapes of our own are read, keys are normalised like names on the wire, and a model goes
+    before `*`."""
     cost = priced(pricer_with(price_file, document))
 
     assert cost.cost_usd == pytest.approx(0.010)
@@ -63,7 +71,11 @@ def test_shapes(price_file: Path, document: Any) -> None:
 def test_dated_snapshots_are_meant_too(price_file: Path) -> None:
     """A name without a date covers its snapshots; one with its date goes before it."""
     pricer = pricer_with(
-        price_file, {"openai/gpt-5.4": {"input": 1, "output": 1}, "openai/gpt-5.4-2026-03-05": {"input": 7, "output": 7}}
+        price_file,
+        {
+            "openai/gpt-5.4": {"input": 1, "output": 1},
+            "openai/gpt-5.4-2026-03-05": {"input": 7, "output": 7},
+        },
     )
     usage = Usage(input_tokens=1_000_000)
 
@@ -82,13 +94,21 @@ def test_missing_rates_are_inherited(price_file: Path) -> None:
     """A rate that is not named is the listed one, not 0."""
     cost = priced(pricer_with(price_file, {"anthropic/claude-opus-5-5": {"input": 1}}))
 
-    assert cost.rates == {"input_tokens": 1.0, "cache_read_tokens": 0.2, "cache_write_tokens": 5.0, "output_tokens": 20.0}
+    assert cost.rates == {
+        "input_tokens": 1.0,
+        "cache_read_tokens": 0.2,
+        "cache_write_tokens": 5.0,
+        "output_tokens": 20.0,
+    }
     assert cost.source == "override"
 
 
 def test_missing_rates_without_a_list(price_file: Path) -> None:
-    """Where nothing is listed either, caches cost what input costs, approximately, and output stays unpriced."""
-    pricer = pricer_with(price_file, {"vercel/x": {"input": 1, "output": 2}, "vercel/y": {"input": 1}})
+    """Where nothing is listed either, caches cost what input costs, approximately, and output stays
+    unpriced."""
+    pricer = pricer_with(
+        price_file, {"vercel/x": {"input": 1, "output": 2}, "vercel/y": {"input": 1}}
+    )
 
     assert priced(pricer, "vercel", "x").cost_usd == pytest.approx(0.005)
     assert priced(pricer, "vercel", "x").approximate
@@ -106,10 +126,20 @@ def test_rates_of_every_kind(price_file: Path) -> None:
         "tiers": [{"above": 100, "input": 10}],
     }
     pricer = pricer_with(price_file, {"vercel/x": rates})
-    below = Usage(input_tokens=50, cache_write_tokens=50, cache_write_1h_tokens=20, output_tokens=1, server_tools={"web_search": 2})
+    below = Usage(
+        input_tokens=50,
+        cache_write_tokens=50,
+        cache_write_1h_tokens=20,
+        output_tokens=1,
+        server_tools={"web_search": 2},
+    )
 
-    assert priced(pricer, "vercel", "x", below).cost_usd == pytest.approx((50 * 1 + 30 * 3 + 20 * 4 + 1 * 2) / 1e6 + 2 * 5 / 1e3)
-    assert priced(pricer, "vercel", "x", Usage(input_tokens=101, output_tokens=1)).cost_usd == pytest.approx((101 * 10 + 2) / 1e6)
+    assert priced(pricer, "vercel", "x", below).cost_usd == pytest.approx(
+        (50 * 1 + 30 * 3 + 20 * 4 + 1 * 2) / 1e6 + 2 * 5 / 1e3
+    )
+    assert priced(
+        pricer, "vercel", "x", Usage(input_tokens=101, output_tokens=1)
+    ).cost_usd == pytest.approx((101 * 10 + 2) / 1e6)
 
 
 def test_flat_override_of_a_tiered_list(price_file: Path) -> None:
@@ -126,7 +156,12 @@ def test_flat_override_of_a_tiered_list(price_file: Path) -> None:
 
 def test_tier_of_the_call_is_a_doubt(price_file: Path) -> None:
     """The user's rate is final, but whether it was meant for flex is not known."""
-    cost = priced(pricer_with(price_file, {"openai/gpt-6.1-sol": PLAIN}), "openai", "gpt-6.1-sol", service_tier="flex")
+    cost = priced(
+        pricer_with(price_file, {"openai/gpt-6.1-sol": PLAIN}),
+        "openai",
+        "gpt-6.1-sol",
+        service_tier="flex",
+    )
 
     assert cost.cost_usd == pytest.approx(0.010)
     assert cost.approximate is True
@@ -134,14 +169,17 @@ def test_tier_of_the_call_is_a_doubt(price_file: Path) -> None:
 
 def test_local_servers_can_be_given_a_price(price_file: Path) -> None:
     """An override goes before `local costs nothing`."""
-    pricer = pricer_with(price_file, {"local/*": {"input": 1, "output": 1, "cache_read": 0, "cache_write": 0}})
+    pricer = pricer_with(
+        price_file, {"local/*": {"input": 1, "output": 1, "cache_read": 0, "cache_write": 0}}
+    )
 
     assert priced(pricer, "local", "llama", billing="local").cost_usd == pytest.approx(0.002)
 
 
 @pytest.mark.parametrize("key", ["local/openai/gpt-4o", "local/gpt-4o", "local/*", "openai/gpt-4o"])
 def test_gateways_of_ones_own_can_be_given_a_price(price_file: Path, key: str) -> None:
-    """What it resells may be named as the gateway does, as the vendor does, or all at once; then it is not approximate."""
+    """What it resells may be named as the gateway does, as the vendor does, or all at once; then it
+    is not approximate."""
     cost = priced(pricer_with(price_file, {key: PLAIN}), "local", "openai/gpt-4o")
 
     assert cost.cost_usd == pytest.approx(0.010)
@@ -150,7 +188,9 @@ def test_gateways_of_ones_own_can_be_given_a_price(price_file: Path, key: str) -
 
 def test_stated_cost_goes_before_the_file(price_file: Path) -> None:
     """What the provider says it charged is not overridden."""
-    cost = priced(pricer_with(price_file, {"anthropic/*": PLAIN}), cost_usd=5.0, cost_source="provider")
+    cost = priced(
+        pricer_with(price_file, {"anthropic/*": PLAIN}), cost_usd=5.0, cost_source="provider"
+    )
 
     assert cost.cost_usd == 5.0
     assert cost.source == "provider"
@@ -158,7 +198,12 @@ def test_stated_cost_goes_before_the_file(price_file: Path) -> None:
 
 
 LITELLM = {
-    "sample_spec": {"input_cost_per_token": 0.0, "output_cost_per_token": 0.0, "litellm_provider": "one of ...", "mode": "chat"},
+    "sample_spec": {
+        "input_cost_per_token": 0.0,
+        "output_cost_per_token": 0.0,
+        "litellm_provider": "one of ...",
+        "mode": "chat",
+    },
     "deepinfra/acme/model": {
         "input_cost_per_token": 1e-06,
         "output_cost_per_token": 2e-06,
@@ -169,10 +214,22 @@ LITELLM = {
         "litellm_provider": "deepinfra",
         "max_tokens": "lots",
     },
-    "bare-name": {"input_cost_per_token": 5e-06, "output_cost_per_token": 5e-06, "litellm_provider": "nvidia_nim"},
-    "claude-opus-5-5": {"input_cost_per_token": 1.0, "output_cost_per_token": 1.0, "litellm_provider": "anthropic"},
+    "bare-name": {
+        "input_cost_per_token": 5e-06,
+        "output_cost_per_token": 5e-06,
+        "litellm_provider": "nvidia_nim",
+    },
+    "claude-opus-5-5": {
+        "input_cost_per_token": 1.0,
+        "output_cost_per_token": 1.0,
+        "litellm_provider": "anthropic",
+    },
     "dall-e-3": {"input_cost_per_pixel": 4e-08, "litellm_provider": "openai"},
-    "gpt-broken": {"input_cost_per_token": "free", "output_cost_per_token": None, "litellm_provider": "openai"},
+    "gpt-broken": {
+        "input_cost_per_token": "free",
+        "output_cost_per_token": None,
+        "litellm_provider": "openai",
+    },
 }
 
 
@@ -180,15 +237,23 @@ def test_litellm_file(price_file: Path) -> None:
     """A downloaded litellm price file prices what nothing else does, and only that."""
     pricer = pricer_with(price_file, LITELLM)
     usage = Usage(
-        input_tokens=1000, cache_read_tokens=1000, cache_write_tokens=1000, output_tokens=1000, server_tools={"web_search": 1}
+        input_tokens=1000,
+        cache_read_tokens=1000,
+        cache_write_tokens=1000,
+        output_tokens=1000,
+        server_tools={"web_search": 1},
     )
 
     cost = priced(pricer, "deepinfra", "acme/model", usage)
     assert cost.cost_usd == pytest.approx(0.0061 + 0.01)
     assert cost.source == "override"
     assert cost.approximate is False
-    assert priced(pricer, "deepinfra", "acme/model", Usage(input_tokens=128_001)).cost_usd == pytest.approx(0.512004)
-    assert priced(pricer, "nvidia", "bare-name", Usage(input_tokens=1000)).cost_usd == pytest.approx(0.005)
+    assert priced(
+        pricer, "deepinfra", "acme/model", Usage(input_tokens=128_001)
+    ).cost_usd == pytest.approx(0.512004)
+    assert priced(
+        pricer, "nvidia", "bare-name", Usage(input_tokens=1000)
+    ).cost_usd == pytest.approx(0.005)
     assert priced(pricer).source == "prices"
     assert priced(pricer, "openai", "gpt-broken").cost_usd is None
     assert priced(pricer, "novita", "bare-name").cost_usd is None
@@ -213,8 +278,11 @@ def test_changed_file_is_read_again(price_file: Path) -> None:
     assert priced(pricer).cost_usd == pytest.approx(1.010)
 
 
-def test_a_file_that_was_read_ahead_is_not_read_again(price_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading is for a thread: until the prices are asked to change they do not, and then nothing is left to be read."""
+def test_a_file_that_was_read_ahead_is_not_read_again(
+    price_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading is for a thread: until the prices are asked to change they do not, and then nothing
+    is left to be read."""
     pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
     price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 1001}}))
     pricer.read_ahead()
@@ -270,7 +338,8 @@ def test_same_size_and_time_is_no_change(price_file: Path) -> None:
     ],
 )
 def test_bad_file_is_said_and_prices_stay(price_file: Path, text: str, complaint: str) -> None:
-    """A file that cannot be used is complained about once, by name and place, and the prices in force stay."""
+    """A file that cannot be used is complained about once, by name and place, and the prices in
+    force stay."""
     pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
     price_file.write_text(text)
 
@@ -321,7 +390,9 @@ KEYS = st.sampled_from(
 )  # fmt: skip
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=9), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(KEYS | st.text(max_size=9), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 

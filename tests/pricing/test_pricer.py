@@ -94,7 +94,9 @@ def test_published_rates(call: Call, usd: float) -> None:
     assert PRICER.price(call).cost_usd == pytest.approx(usd, rel=1e-12)
 
 
-@pytest.mark.parametrize("call", [p.values[0] for p in FROM_THE_DATA], ids=[str(p.id) for p in FROM_THE_DATA])
+@pytest.mark.parametrize(
+    "call", [p.values[0] for p in FROM_THE_DATA], ids=[str(p.id) for p in FROM_THE_DATA]
+)
 def test_data_is_named_as_source(call: Call) -> None:
     """A price straight from the data says so, and is exact."""
     cost = PRICER.price(call)
@@ -119,7 +121,8 @@ def test_data_is_named_as_source(call: Call) -> None:
     ],
 )
 def test_a_release_of_a_model_has_its_price(provider: str, model: str) -> None:
-    """A date, a channel, a region or the owner of a fine-tuned model leave the price as exact as it was."""
+    """A date, a channel, a region or the owner of a fine-tuned model leave the price as exact as it
+    was."""
     cost = price(provider, model, FEW, request_model=model)
 
     assert (cost.source, cost.approximate) == ("prices", False)
@@ -141,7 +144,9 @@ def test_what_only_begins_like_a_model_is_approximate(provider: str, model: str,
     assert (cost.cost_usd, cost.approximate) == (price(provider, like, FEW).cost_usd, True)
 
 
-@pytest.mark.parametrize("call", [p.values[0] for p in CORRECTED], ids=[str(p.id) for p in CORRECTED])
+@pytest.mark.parametrize(
+    "call", [p.values[0] for p in CORRECTED], ids=[str(p.id) for p in CORRECTED]
+)
 def test_corrections_are_named_as_source(call: Call) -> None:
     """A price that our overlay corrected says so."""
     assert PRICER.price(call).source == "overlay"
@@ -149,9 +154,15 @@ def test_corrections_are_named_as_source(call: Call) -> None:
 
 def test_corrections_start_with_their_date() -> None:
     """Before a row's date the data is believed: a past call is priced as it was."""
-    assert price("deepseek", "deepseek-chat", at="2026-04-23T02:00:00+00:00").cost_usd == pytest.approx(0.27 + 1.1)
-    assert price("mistral", "mistral-large-latest", at="2025-12-01T00:00:00+00:00").cost_usd == pytest.approx(8.0)
-    assert price("anthropic", "claude-opus-4-6", inference_geo="us", at="2026-02-04T00:00:00+00:00").rates == {
+    assert price(
+        "deepseek", "deepseek-chat", at="2026-04-23T02:00:00+00:00"
+    ).cost_usd == pytest.approx(0.27 + 1.1)
+    assert price(
+        "mistral", "mistral-large-latest", at="2025-12-01T00:00:00+00:00"
+    ).cost_usd == pytest.approx(8.0)
+    assert price(
+        "anthropic", "claude-opus-4-6", inference_geo="us", at="2026-02-04T00:00:00+00:00"
+    ).rates == {
         "input_tokens": 10.0,
         "output_tokens": 37.5,
     }
@@ -186,7 +197,8 @@ APPROXIMATE = [
     case("tool-without-a-rate", 0.004, "anthropic", "claude-opus-5-5", tokens(1000, server_tools={"code_execution": 1})),
     case("search-price-by-depth", 0.032, "perplexity", "sonar-pro", FEW),
     case("aborted-before-the-output", 4.0, "anthropic", "claude-opus-5-5", Usage(input_tokens=MILLION), outcome="client_aborted"),
-    # A loop of server tools reports its turns as one sum; none of them may have been above 100,000 tokens.
+    # A loop of server tools reports its turns as one sum; none of them may have been above 100,000
+    # tokens.
     case("tool-loop-above-a-threshold", 0.12, "anthropic", "claude-haiku-5-5", tokens(200_000, server_tools={"web_search": 2})),
 ]  # fmt: skip
 
@@ -211,7 +223,9 @@ def test_inexact_prices_say_so(call: Call, usd: float) -> None:
         pytest.param(make_call("openai", "ft:gpt-4.1-mini-2025-04-14:acme::abc"), id="fine-tuned"),
         pytest.param(
             make_call(
-                "aws_bedrock", None, request_model="arn:aws:bedrock:us-east-1:1:application-inference-profile/claude-opus-5-5"
+                "aws_bedrock",
+                None,
+                request_model="arn:aws:bedrock:us-east-1:1:application-inference-profile/claude-opus-5-5",
             ),
             id="application-inference-profile",
         ),
@@ -220,7 +234,10 @@ def test_inexact_prices_say_so(call: Call, usd: float) -> None:
         pytest.param(make_call("openai", "text-embedding-3-small"), id="output-without-a-rate"),
         pytest.param(make_call("anthropic", "claude-opus-5-5", Usage()), id="no-usage"),
         pytest.param(
-            make_call("cohere", None, Usage(server_tools={"search_unit": 1}), request_model="command-a"), id="only-unknown-tools"
+            make_call(
+                "cohere", None, Usage(server_tools={"search_unit": 1}), request_model="command-a"
+            ),
+            id="only-unknown-tools",
         ),
         pytest.param(make_call("openai", "gpt-4o")._replace(timestamp=math.inf), id="no-time"),
         pytest.param(make_call("openai", "gpt-4o")._replace(timestamp=1e300), id="no-such-time"),
@@ -235,7 +252,9 @@ def test_unpriced_is_no_price(call: Call) -> None:
 
 def test_embeddings_need_no_output() -> None:
     """A model that is sold by its input alone is priced as long as it puts nothing out."""
-    assert price("openai", "text-embedding-3-small", Usage(input_tokens=MILLION)).cost_usd == pytest.approx(0.02)
+    assert price(
+        "openai", "text-embedding-3-small", Usage(input_tokens=MILLION)
+    ).cost_usd == pytest.approx(0.02)
 
 
 def test_local_is_free() -> None:
@@ -261,7 +280,8 @@ def test_local_is_free() -> None:
     ],
 )
 def test_a_gateway_of_ones_own_is_not_free(model: str, usd: float) -> None:
-    """What only a vendor sells costs what the vendor asks, approximately, however private the address is that resells it."""
+    """What only a vendor sells costs what the vendor asks, approximately, however private the
+    address is that resells it."""
     for billing in ("api", "local", "subscription"):
         cost = price("local", model, FEW, billing=billing)
         assert cost.cost_usd == pytest.approx(usd / 1000)
@@ -276,7 +296,9 @@ def test_a_vendors_model_without_a_price_is_not_free(model: str) -> None:
 
 def test_subscription_is_priced_like_the_api() -> None:
     """On a plan the cost is what the API would have charged."""
-    assert price("chatgpt_codex", "gpt-6.1-sol", FEW, billing="subscription").cost_usd == pytest.approx(0.012)
+    assert price(
+        "chatgpt_codex", "gpt-6.1-sol", FEW, billing="subscription"
+    ).cost_usd == pytest.approx(0.012)
 
 
 @pytest.mark.parametrize("stated", [0.0, 1.5])
@@ -284,7 +306,12 @@ def test_stated_cost_wins(stated: float) -> None:
     """A cost the provider stated is kept, also a 0, and our own figure stands beside it."""
     cost = price("anthropic", "claude-opus-5-5", cost_usd=stated, cost_source="provider")
 
-    assert (stated, "provider", False, 24.0) == (cost.cost_usd, cost.source, cost.approximate, cost.list_cost_usd)
+    assert (stated, "provider", False, 24.0) == (
+        cost.cost_usd,
+        cost.source,
+        cost.approximate,
+        cost.list_cost_usd,
+    )
 
 
 def test_stated_cost_needs_no_price() -> None:
@@ -297,7 +324,9 @@ def test_stated_cost_needs_no_price() -> None:
 def test_rates_explain_the_cost() -> None:
     """Buckets times rates are the cost."""
     call = make_call(
-        "anthropic", "claude-opus-5-5", tokens(10, 20, 30, 40, cache_write_1h_tokens=5, server_tools={"web_search": 1})
+        "anthropic",
+        "claude-opus-5-5",
+        tokens(10, 20, 30, 40, cache_write_1h_tokens=5, server_tools={"web_search": 1}),
     )
     rates = PRICER.price(call).rates
 
@@ -313,11 +342,15 @@ def test_rates_explain_the_cost() -> None:
 
 def test_surcharged_rates_have_few_digits() -> None:
     """A rate times 1.1 is shown as people would write it."""
-    assert price("anthropic", "claude-opus-4-6", inference_geo="us").rates == {"input_tokens": 5.5, "output_tokens": 27.5}
+    assert price("anthropic", "claude-opus-4-6", inference_geo="us").rates == {
+        "input_tokens": 5.5,
+        "output_tokens": 27.5,
+    }
 
 
 def with_parts(*parts: Part, tools: dict[str, int] | None = None) -> Call:
-    """A call of Haiku 4.5 with further parts; server tools are reported for all of them together."""
+    """A call of Haiku 4.5 with further parts; server tools are reported for all of them
+    together."""
     usage = sum((part.usage for part in parts), Usage())._replace(server_tools=tools)
     return make_call("anthropic", "claude-haiku-4-5", usage, parts=parts)
 
@@ -340,15 +373,23 @@ def test_parts_cost_what_their_models_cost() -> None:
 def test_unpriced_part_leaves_the_call_unpriced() -> None:
     """A sum that leaves a part out is not shown as a cost; what is known of the parts is."""
     cost = PRICER.price(
-        with_parts(Part("message", "claude-haiku-4-5", tokens(MILLION)), Part("advisor", "claude-99", tokens(MILLION)))
+        with_parts(
+            Part("message", "claude-haiku-4-5", tokens(MILLION)),
+            Part("advisor", "claude-99", tokens(MILLION)),
+        )
     )
 
     assert (cost.cost_usd, cost.source, cost.parts) == (None, None, (1.0, None))
 
 
 def test_part_without_a_model() -> None:
-    """The first part has the call's model; a later one of unknown model is not taken to be the same."""
-    cost = PRICER.price(with_parts(Part("message", None, tokens(MILLION)), Part("image_generation", None, tokens(MILLION))))
+    """The first part has the call's model; a later one of unknown model is not taken to be the
+    same."""
+    cost = PRICER.price(
+        with_parts(
+            Part("message", None, tokens(MILLION)), Part("image_generation", None, tokens(MILLION))
+        )
+    )
 
     assert cost.parts == (1.0, None)
 
@@ -370,7 +411,10 @@ def test_parts_keep_the_region_of_the_request() -> None:
 
 def test_parts_above_a_threshold_are_approximate() -> None:
     """A part may be the sum of turns that were each below the threshold."""
-    parts = (Part("message", "claude-haiku-5-5", tokens(150_000)), Part("advisor", "claude-opus-5-5", tokens(1)))
+    parts = (
+        Part("message", "claude-haiku-5-5", tokens(150_000)),
+        Part("advisor", "claude-opus-5-5", tokens(1)),
+    )
 
     assert PRICER.price(with_parts(*parts)).approximate
 
@@ -391,7 +435,8 @@ def test_price_lists_exist() -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """A million model names leave no more sheets than the cap, and none in the library's own caches."""
+    """A million model names leave no more sheets than the cap, and none in the library's own
+    caches."""
     pricer = Pricer()
     for n in range(SHEETS_CAP + 100):
         pricer.price(make_call("openai", f"gpt-hostile-{n}"))
@@ -400,7 +445,8 @@ def test_memory_is_bounded() -> None:
 
 
 def test_importing_and_pricing_touches_no_network_and_no_thread() -> None:
-    """The package can be imported and used in a thread, opens no socket and starts no thread of its own."""
+    """The package can be imported and used in a thread, opens no socket and starts no thread of its
+    own."""
     script = """
 import sys, threading
 opened = []
@@ -433,17 +479,34 @@ PROVIDERS = st.sampled_from([*sorted(PRICE_IDS), "local", "unknown", ""])
 MODELS = st.one_of(
     st.none(),
     st.text(max_size=300),
-    st.sampled_from(["claude-haiku-5-5", "gpt-6.1-sol", "gemini-2.5-flash", "gpt-realtime", "us-gov.anthropic.claude-opus-5-5"]),
+    st.sampled_from(
+        [
+            "claude-haiku-5-5",
+            "gpt-6.1-sol",
+            "gemini-2.5-flash",
+            "gpt-realtime",
+            "us-gov.anthropic.claude-opus-5-5",
+        ]
+    ),
 )
 COUNTS = st.one_of(st.none(), st.integers(0, 300_000), st.integers(0, COUNT_CAP))
 USAGES = st.builds(
     Usage,
     **dict.fromkeys(TOKEN_FIELDS, COUNTS),
-    server_tools=st.one_of(st.none(), st.dictionaries(st.sampled_from(["web_search", "file_search", "x"]), st.integers(0, 99))),
+    server_tools=st.one_of(
+        st.none(),
+        st.dictionaries(st.sampled_from(["web_search", "file_search", "x"]), st.integers(0, 99)),
+    ),
 )
-WORDS = st.one_of(st.none(), st.text(max_size=20), st.sampled_from(["flex", "priority", "fast", "batch", "ultrafast", "us"]))
+WORDS = st.one_of(
+    st.none(),
+    st.text(max_size=20),
+    st.sampled_from(["flex", "priority", "fast", "batch", "ultrafast", "us"]),
+)
 CALLS = st.builds(
-    lambda provider, model, usage, began, **fields: make_call(provider, model, usage, **fields)._replace(timestamp=began),
+    lambda provider, model, usage, began, **fields: make_call(
+        provider, model, usage, **fields
+    )._replace(timestamp=began),
     PROVIDERS,
     MODELS,
     USAGES,
@@ -453,7 +516,9 @@ CALLS = st.builds(
     request_service_tier=WORDS,
     speed=WORDS,
     inference_geo=WORDS,
-    host=st.sampled_from(["eu.api.openai.com", US_EAST5, "bedrock-runtime.us-gov-west-1.amazonaws.com", ""]),
+    host=st.sampled_from(
+        ["eu.api.openai.com", US_EAST5, "bedrock-runtime.us-gov-west-1.amazonaws.com", ""]
+    ),
     parts=st.lists(st.builds(Part, st.text(max_size=9), MODELS, USAGES), max_size=3).map(tuple),
 )
 
@@ -471,14 +536,23 @@ def test_never_raises_and_never_pays_back(call: Call) -> None:
 
 @given(
     st.sampled_from(
-        [("openai", "gpt-6.1-sol"), ("anthropic", "claude-haiku-5-5"), ("anthropic", "claude-opus-5-5"), ("mistral", "x")]
+        [
+            ("openai", "gpt-6.1-sol"),
+            ("anthropic", "claude-haiku-5-5"),
+            ("anthropic", "claude-opus-5-5"),
+            ("mistral", "x"),
+        ]
     ),
     st.tuples(*[st.integers(0, 400_000)] * 4),
     st.tuples(*[st.integers(0, 400_000)] * 4),
 )
-def test_more_tokens_never_cost_less(model: tuple[str, str], some: tuple[int, ...], more: tuple[int, ...]) -> None:
+def test_more_tokens_never_cost_less(
+    model: tuple[str, str], some: tuple[int, ...], more: tuple[int, ...]
+) -> None:
     """The cost grows with every bucket, over thresholds too."""
     less = price(*model, tokens(*some)).cost_usd
     greater = price(*model, tokens(*(a + b for a, b in zip(some, more, strict=True)))).cost_usd
 
-    assert (less is None and greater is None) or (less is not None and greater is not None and less <= greater)
+    assert (less is None and greater is None) or (
+        less is not None and greater is not None and less <= greater
+    )

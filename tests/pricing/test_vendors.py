@@ -31,12 +31,42 @@ def test_closed_models(model: str, sold: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     "model",
     [
-        *("", "m", "llama3.2:1b", "meta-llama/Llama-3.1-8B", "qwen3-coder", "google/gemma-3-12b-it", "deepseek-v4-pro", "phi-4"),
-        *("openai/gpt-oss-20b", "gpt-oss:120b-cloud", "gpt-j-6b", "gpt2", "mistral-large:latest", "mistral-large-2512", "mixtral"),
-        *("command-r:35b", "command-r7b", "CohereForAI/c4ai-command-r-08-2024", "text-embedding-nomic-embed-text-v1.5", "kimi-k3"),
-        *("reedmayhew/claude-3.7-sonnet-reasoning-gemma3-12B", "claude-opus-distill-8b", "gpt-3.5-turbo", "olmo-3", "orca-mini"),
+        *(
+            "",
+            "m",
+            "llama3.2:1b",
+            "meta-llama/Llama-3.1-8B",
+            "qwen3-coder",
+            "google/gemma-3-12b-it",
+            "deepseek-v4-pro",
+            "phi-4",
+        ),
+        *(
+            "openai/gpt-oss-20b",
+            "gpt-oss:120b-cloud",
+            "gpt-j-6b",
+            "gpt2",
+            "mistral-large:latest",
+            "mistral-large-2512",
+            "mixtral",
+        ),
+        *(
+            "command-r:35b",
+            "command-r7b",
+            "CohereForAI/c4ai-command-r-08-2024",
+            "text-embedding-nomic-embed-text-v1.5",
+            "kimi-k3",
+        ),
+        *(
+            "reedmayhew/claude-3.7-sonnet-reasoning-gemma3-12B",
+            "claude-opus-distill-8b",
+            "gpt-3.5-turbo",
+            "olmo-3",
+            "orca-mini",
+        ),
     ],
 )
 def test_models_people_run(model: str) -> None:
-    """Public weights, models tuned to resemble a closed one, and what llama.cpp's server calls any model, cost nothing at home."""
+    """Public weights, models tuned to resemble a closed one, and what llama.cpp's server calls any
+    model, cost nothing at home."""
     assert sold_only_by(model) is None

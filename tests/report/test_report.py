@@ -47,7 +47,9 @@ def local_day(call: Call, zone: Zone = BERLIN) -> datetime:
 
 KEYS: dict[str, Callable[[Call], tuple[str | None, ...]]] = {
     "daily": lambda call: (f"{local_day(call):%Y-%m-%d}",),
-    "weekly": lambda call: (f"{local_day(call) - timedelta(days=local_day(call).weekday()):%Y-%m-%d}",),
+    "weekly": lambda call: (
+        f"{local_day(call) - timedelta(days=local_day(call).weekday()):%Y-%m-%d}",
+    ),
     "monthly": lambda call: (f"{local_day(call):%Y-%m}",),
     "session": lambda call: (call.attribution.session,),
     "client": lambda call: (call.attribution.client,),
@@ -58,7 +60,9 @@ KEYS: dict[str, Callable[[Call], tuple[str | None, ...]]] = {
 }
 
 
-def by_hand(calls: list[Call], key: Callable[[Call], tuple[str | None, ...]]) -> dict[tuple[str | None, ...], Totals]:
+def by_hand(
+    calls: list[Call], key: Callable[[Call], tuple[str | None, ...]]
+) -> dict[tuple[str | None, ...], Totals]:
     sums: dict[tuple[str | None, ...], Totals] = defaultdict(lambda: ZERO)
     for call in calls:
         sums[key(call)] = plus(sums[key(call)], of_call(call))
@@ -71,7 +75,8 @@ def billed(directory: Path) -> list[Call]:
 
 @pytest.mark.parametrize("name", KEYS)
 def test_sums_are_those_made_by_hand(directory: Path, name: str) -> None:
-    """Every figure equals the one the live view's own arithmetic gives, to the last digit, also where clocks change."""
+    """Every figure equals the one the live view's own arithmetic gives, to the last digit, also
+    where clocks change."""
     answer = ask(directory, name)
 
     assert {row.key: row.totals for row in answer.rows} == by_hand(billed(directory), KEYS[name])
@@ -79,8 +84,18 @@ def test_sums_are_those_made_by_hand(directory: Path, name: str) -> None:
 
 def test_a_kind_of_work_is_a_class_and_the_type_of_its_subagents(tmp_path: Path) -> None:
     """What a client calls a compaction of its own is one, not another kind of subagent."""
-    who = [("main", None), ("subagent", "Explore"), ("subagent", None), ("compaction", "compact"), (None, None), (None, "x")]
-    calls = [a_call(attribution=Attribution(request_class=request_class, agent_type=kind)) for request_class, kind in who]
+    who = [
+        ("main", None),
+        ("subagent", "Explore"),
+        ("subagent", None),
+        ("compaction", "compact"),
+        (None, None),
+        (None, "x"),
+    ]
+    calls = [
+        a_call(attribution=Attribution(request_class=request_class, agent_type=kind))
+        for request_class, kind in who
+    ]
 
     assert sorted(row.key[0] or "" for row in ask(write(tmp_path, calls), "kind").rows) == [
         "",
@@ -92,7 +107,8 @@ def test_a_kind_of_work_is_a_class_and_the_type_of_its_subagents(tmp_path: Path)
 
 
 def test_a_question_reads_no_column_it_does_not_need() -> None:
-    """Each costs a tenth of a second a million records: what few groupings need, the others do not read."""
+    """Each costs a tenth of a second a million records: what few groupings need, the others do not
+    read."""
     needed = {name: set(_needed(grouping, EVERYTHING)) for name, grouping in GROUPINGS.items()}
 
     assert {name for name, columns in needed.items() if "agent_type" in columns} == {"kind"}
@@ -104,7 +120,9 @@ def test_a_call_of_several_models_counts_for_each(directory: Path) -> None:
     """`report model` shares calls out as the live view does, however odd their parts."""
     expected: dict[tuple[str, str], Totals] = defaultdict(lambda: ZERO)
     for call in billed(directory):
-        expected[call.provider, model_of(call)] = plus(expected[call.provider, model_of(call)], ZERO)
+        expected[call.provider, model_of(call)] = plus(
+            expected[call.provider, model_of(call)], ZERO
+        )
         for model, share in by_model(call, of_call(call)):
             expected[call.provider, model] = plus(expected[call.provider, model], share)
 
@@ -115,7 +133,9 @@ def test_every_report_adds_up_to_the_same(directory: Path) -> None:
     """Whatever it is grouped by, the total is that of all calls."""
     whole = by_hand(billed(directory), lambda _: ())[()]
 
-    assert {name: ask(directory, name).totals for name in GROUPINGS} == dict.fromkeys(GROUPINGS, whole)
+    assert {name: ask(directory, name).totals for name in GROUPINGS} == dict.fromkeys(
+        GROUPINGS, whole
+    )
 
 
 def test_warmups_are_counted_apart(directory: Path) -> None:
@@ -156,16 +176,25 @@ def test_calls_of_several_models_are_filtered_too(directory: Path) -> None:
     assert ask(directory, "model", chosen).totals == by_hand(meant, lambda _: ())[()]
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(model=st.text(st.characters(codec="utf-8"), min_size=1, max_size=8), pattern=st.text("*?ab%_\\'\"[", max_size=4))
-def test_any_text_can_be_a_pattern(tmp_path_factory: pytest.TempPathFactory, model: str, pattern: str) -> None:
+@settings(
+    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    model=st.text(st.characters(codec="utf-8"), min_size=1, max_size=8),
+    pattern=st.text("*?ab%_\\'\"[", max_size=4),
+)
+def test_any_text_can_be_a_pattern(
+    tmp_path_factory: pytest.TempPathFactory, model: str, pattern: str
+) -> None:
     """No pattern breaks the query, and SQL agrees with Python on all."""
     call = a_call(model=model)
     directory = write(tmp_path_factory.mktemp("pattern"), [call])
     chosen = Filter(model=(pattern,), session=(pattern,), project=(model, "*"))
 
     assert ask(directory, "client", chosen).totals.calls == chosen.accepts(call)
-    assert ask(directory, "client", Filter(model=(pattern,))).totals.calls == Filter(model=(pattern,)).accepts(call)
+    assert ask(directory, "client", Filter(model=(pattern,))).totals.calls == Filter(
+        model=(pattern,)
+    ).accepts(call)
 
 
 def test_blocks_are_five_hours_from_their_first_call(tmp_path: Path) -> None:
@@ -183,11 +212,14 @@ def test_blocks_are_five_hours_from_their_first_call(tmp_path: Path) -> None:
 
 
 def test_a_day_is_the_users(tmp_path: Path) -> None:
-    """A call half an hour after midnight in Berlin is yesterday's in UTC, and is written to yesterday's file."""
+    """A call half an hour after midnight in Berlin is yesterday's in UTC, and is written to
+    yesterday's file."""
     late = NOON + 11.5 * 3600
     directory = write(tmp_path, [a_call(late)])
 
-    assert [ask(directory, "daily", zone=zone).rows[0].key for zone in (BERLIN, ZoneInfo("UTC"))] == [
+    assert [
+        ask(directory, "daily", zone=zone).rows[0].key for zone in (BERLIN, ZoneInfo("UTC"))
+    ] == [
         ("2026-11-21",),
         ("2026-11-20",),
     ]
@@ -195,7 +227,10 @@ def test_a_day_is_the_users(tmp_path: Path) -> None:
 
 def test_order_and_limit(tmp_path: Path) -> None:
     """Time comes in its order, the rest by cost; a limit leaves the first."""
-    calls = [a_call(NOON + day * 86400, model=f"m{day}", cost_usd=[1.0, 3.0, 2.0][day]) for day in range(3)]
+    calls = [
+        a_call(NOON + day * 86400, model=f"m{day}", cost_usd=[1.0, 3.0, 2.0][day])
+        for day in range(3)
+    ]
     directory = write(tmp_path, calls)
 
     def names(name: str, order: str | None = None, limit: int | None = None) -> list[str | None]:
@@ -209,7 +244,11 @@ def test_order_and_limit(tmp_path: Path) -> None:
 
 def test_money_of_subscriptions_is_told_apart(tmp_path: Path) -> None:
     """What was not billed is never added to what was; without any known cost there is no sum."""
-    calls = [a_call(cost_usd=0.1), a_call(cost_usd=0.2), a_call(cost_usd=4.0, billing="subscription")]
+    calls = [
+        a_call(cost_usd=0.1),
+        a_call(cost_usd=0.2),
+        a_call(cost_usd=4.0, billing="subscription"),
+    ]
     answer = ask(write(tmp_path / "a", calls), "client")
     unpriced = ask(write(tmp_path / "b", [a_call(cost_usd=None, coverage="unpriced")]), "client")
     row = as_json(answer, BERLIN, EVERYTHING)["rows"][0]
@@ -258,11 +297,17 @@ def test_a_damaged_line_is_counted_and_named(tmp_path: Path, line: bytes) -> Non
 
     assert answer.totals == plus(of_call(a_call()), of_call(a_call()))
     assert answer.damage.count == 3
-    assert [(each.path.name, each.line) for each in answer.damage.first] == [(path.name, 1), (path.name, 3), (path.name, 5)]
+    assert [(each.path.name, each.line) for each in answer.damage.first] == [
+        (path.name, 1),
+        (path.name, 3),
+        (path.name, 5),
+    ]
     assert answer.damage.first[0].reason == DAMAGE[line]
 
 
-@pytest.mark.parametrize("value", [b'"abc"', b"{}", b"1e400", b"123456789012345678901234567890", b"null", b"true"])
+@pytest.mark.parametrize(
+    "value", [b'"abc"', b"{}", b"1e400", b"123456789012345678901234567890", b"null", b"true"]
+)
 def test_a_field_of_another_type_is_unknown(tmp_path: Path, value: bytes) -> None:
     """A number that is none spoils its own field at most."""
     line = to_line(a_call()).replace(b'"output_tokens":5', b'"output_tokens":' + value)
@@ -273,13 +318,17 @@ def test_a_field_of_another_type_is_unknown(tmp_path: Path, value: bytes) -> Non
     assert totals.output_tokens in (0, 1)
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(junk=st.binary(max_size=60))
 def test_no_bytes_end_a_report(tmp_path_factory: pytest.TempPathFactory, junk: bytes) -> None:
     """A line of anything leaves the lines around it alone."""
     line = to_line(a_call())
     directory = tmp_path_factory.mktemp("junk")
-    (directory / "usage-2026-11-20.jsonl").write_bytes(line + junk.replace(b"\n", b"") + b"\n" + line)
+    (directory / "usage-2026-11-20.jsonl").write_bytes(
+        line + junk.replace(b"\n", b"") + b"\n" + line
+    )
     answer = ask(directory, "daily")
 
     assert answer.totals.calls == 2
@@ -312,7 +361,9 @@ def test_an_empty_journal_is_an_empty_report(tmp_path: Path, name: str) -> None:
 def test_sql(directory: Path) -> None:
     """The view has every field, nested ones too, and only records."""
     with Database(directory) as database:
-        answer = database.sql("SELECT count(*), count(error.message), max(limits->>'$[0].key') FROM calls")
+        answer = database.sql(
+            "SELECT count(*), count(error.message), max(limits->>'$[0].key') FROM calls"
+        )
         refused = [call for call in journal.read(directory) if call.error]
 
     assert answer.rows == [(2000, len(refused), "5h")]
@@ -324,14 +375,20 @@ def test_sql_mistakes_are_told(directory: Path) -> None:
         database.sql("SELECT nonsense FROM calls")
 
 
-def test_nothing_is_left_behind(directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A query that does not fit in memory goes to a directory for its owner alone, which goes away."""
+def test_nothing_is_left_behind(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A query that does not fit in memory goes to a directory for its owner alone, which goes
+    away."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with Database(directory) as database:
         (spill,) = tmp_path.iterdir()
         assert spill.stat().st_mode & 0o077 == 0
-        database.sql("SELECT count(*) FROM (SELECT a.i FROM range(8000000) a(i) ORDER BY hash(a.i), random()) ")
+        database.sql(
+            "SELECT count(*) FROM (SELECT a.i FROM range(8000000) a(i) ORDER BY hash(a.i), "
+            "random()) "
+        )
 
     assert list(tmp_path.iterdir()) == []
 
@@ -360,7 +417,8 @@ print(json.dumps({"calls": answer.totals.calls, "seconds": time.process_time() -
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
 def test_memory_and_time_stay_bounded(tmp_path: Path) -> None:
-    """200,000 records take less than 250 MB and a few seconds of work; `bench/reporting.py` measures a million."""
+    """200,000 records take less than 250 MB and a few seconds of work; `bench/reporting.py`
+    measures a million."""
     day = b"".join(to_line(call._replace(ended=NOON)) for call in varied(2000))
     with (tmp_path / "usage-2026-11-20.jsonl").open("wb") as file:
         for _ in range(100):
@@ -374,7 +432,9 @@ def test_memory_and_time_stay_bounded(tmp_path: Path) -> None:
     )
     measured = json.loads(said.stdout)
 
-    assert measured["calls"] == 100 * sum(call.attribution.request_class != "warmup" for call in varied(2000))
+    assert measured["calls"] == 100 * sum(
+        call.attribution.request_class != "warmup" for call in varied(2000)
+    )
     assert measured["peak_mb"] < 250
     assert measured["seconds"] < 10
 

@@ -1,4 +1,5 @@
-"""What clients send and providers answer, for the page to show: each call goes through the proxy as a client's would."""
+"""What clients send and providers answer, for the page to show: each call goes through the proxy as
+a client's would."""
 
 from __future__ import annotations
 
@@ -65,7 +66,12 @@ class Traffic:
         headers: Mapping[str, str] | None = None,
     ) -> None:
         """A streamed answer to Claude Code with a subscription."""
-        read = {"input_tokens": 12, "cache_creation_input_tokens": 1_800, "cache_read_input_tokens": 20_000, **(usage or {})}
+        read = {
+            "input_tokens": 12,
+            "cache_creation_input_tokens": 1_800,
+            "cache_read_input_tokens": 20_000,
+            **(usage or {}),
+        }
         events = sse(*anthropic_events(f"msg_{uuid4().hex}", model, read, output, ("Hello",)))
         answer = Answer(events, SSE, 200, self._unified(), chunked=True)
         who = {
@@ -78,13 +84,25 @@ class Traffic:
 
     def subagent(self) -> None:
         """A call of an agent that Claude Code started."""
-        who = {"x-claude-code-agent-id": "a9e47", "x-claude-code-agent-type": "Explore", "x-claude-code-request-class": "subagent"}
+        who = {
+            "x-claude-code-agent-id": "a9e47",
+            "x-claude-code-agent-type": "Explore",
+            "x-claude-code-request-class": "subagent",
+        }
         self.claude(HAIKU, usage={"cache_read_input_tokens": 3_000}, output=90, headers=who)
 
     def openai(self, model: str = GPT, *, tokens: int = 900, output: int = 120) -> None:
         """An answer to a script with a key."""
-        usage = {"prompt_tokens": tokens, "completion_tokens": output, "total_tokens": tokens + output}
-        choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Hi"}}
+        usage = {
+            "prompt_tokens": tokens,
+            "completion_tokens": output,
+            "total_tokens": tokens + output,
+        }
+        choice = {
+            "index": 0,
+            "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "Hi"},
+        }
         body = {
             "id": f"chatcmpl-{uuid4().hex}",
             "object": "chat.completion",
@@ -94,12 +112,27 @@ class Traffic:
         }
         self._call(OPENAI, CHAT, {"model": model}, json_answer(body), _SCRIPT)
 
-    def refusal(self, message: str = "Overloaded", kind: str = "overloaded_error", model: str = OPUS) -> None:
+    def refusal(
+        self, message: str = "Overloaded", kind: str = "overloaded_error", model: str = OPUS
+    ) -> None:
         """An answer that is an error."""
         body = {"type": "error", "error": {"type": kind, "message": message}}
-        self._call(ANTHROPIC, MESSAGES, {"model": model}, json_answer(body, 529), {"x-api-key": "sk-ant-api03-fake"})
+        self._call(
+            ANTHROPIC,
+            MESSAGES,
+            {"model": model},
+            json_answer(body, 529),
+            {"x-api-key": "sk-ant-api03-fake"},
+        )
 
-    def _call(self, host: str, path: str, body: Mapping[str, Any], answer: Answer, headers: Mapping[str, str]) -> None:
+    def _call(
+        self,
+        host: str,
+        path: str,
+        body: Mapping[str, Any],
+        answer: Answer,
+        headers: Mapping[str, str],
+    ) -> None:
         name = str(next(self._numbers))
         self._answers[name] = answer
         with Http1Client(self.proxy, host) as client:
@@ -122,7 +155,9 @@ class Traffic:
     def lively(self) -> None:
         """Some of everything that is not out of the ordinary, and one refusal."""
         for turn in range(6):
-            self.claude(usage={"cache_read_input_tokens": 20_000 + 9_000 * turn}, output=200 + 90 * turn)
+            self.claude(
+                usage={"cache_read_input_tokens": 20_000 + 9_000 * turn}, output=200 + 90 * turn
+            )
             self.subagent()
         for turn in range(4):
             self.openai(tokens=700 + 50 * turn)

@@ -1,4 +1,5 @@
-"""Windows on the page in a real Chromium: their sizes, what is checked in every one, and what they are opened on."""
+"""Windows on the page in a real Chromium: their sizes, what is checked in every one, and what they
+are opened on."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class HasPage(Protocol):
 
 @dataclass
 class Window:
-    """A window on the page. Nothing may go wrong in it, and nothing may be asked of anybody else."""
+    """A window on the page. Nothing may go wrong in it, and nothing may be asked of anybody
+    else."""
 
     page: Page
     problems: list[str] = field(default_factory=list)
@@ -50,7 +52,8 @@ class Window:
     def watch(self) -> None:
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request))  # Playwright marks what it is given
+        # Playwright marks what it is given
+        self.page.on("request", lambda request: self.requests.append(request))
 
     def _console(self, message: ConsoleMessage) -> None:
         lost = self.is_proxy_stopped and "ERR_" in message.text
@@ -90,7 +93,8 @@ Serve = Callable[..., MadeUp]
 
 
 def close_sheet(page: Page) -> None:
-    """Close what is open as one does, and wait until it says so: it is out of sight a little before."""
+    """Close what is open as one does, and wait until it says so: it is out of sight a little
+    before."""
     page.keyboard.press("Escape")
     page.wait_for_url(lambda address: "#" not in address)
     expect(page.locator("dialog")).not_to_be_visible()

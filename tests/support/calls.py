@@ -20,7 +20,11 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 
 def numbered_call(number: int = 0, ended: float = NOON) -> Call:
     """A call that its number tells from others: in its request id and its counts."""
-    return a_call(ended, request_id=f"flow-{number}", usage=Usage(input_tokens=number, output_tokens=2 * number))
+    return a_call(
+        ended,
+        request_id=f"flow-{number}",
+        usage=Usage(input_tokens=number, output_tokens=2 * number),
+    )
 
 
 def a_call(ended: float = NOON, **fields: Any) -> Call:
@@ -43,7 +47,9 @@ def a_call(ended: float = NOON, **fields: Any) -> Call:
         usage=Usage(input_tokens=10, cache_read_tokens=30, output_tokens=5),
         cost_usd=0.25,
         cost_source="prices",
-        attribution=Attribution(client="claude-code", session="s-1", project="/home/me/shop", account="a1b2c3d4e5f6"),
+        attribution=Attribution(
+            client="claude-code", session="s-1", project="/home/me/shop", account="a1b2c3d4e5f6"
+        ),
     )
     return call._replace(**fields)
 
@@ -58,22 +64,33 @@ def write(directory: Path, calls: Iterable[Call]) -> Path:
 
 
 def separating_runner(env: dict[str, str] | None = None) -> CliRunner:
-    """Runs commands in this process, with standard error apart, which older versions of click have to be told."""
-    apart: dict[str, Any] = {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    """Runs commands in this process, with standard error apart, which older versions of click have
+    to be told."""
+    apart: dict[str, Any] = (
+        {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+    )
     return CliRunner(env=env, **apart)
 
 
 def varied(count: int, seed: int = 0) -> list[Call]:
-    """Calls of every kind there is, over the 60 days in which Europe and America change their clocks."""
+    """Calls of every kind there is, over the 60 days in which Europe and America change their
+    clocks."""
     chance = random.Random(seed)
     begin = datetime(2026, 10, 1, tzinfo=UTC).timestamp()
-    return [_varied(chance, number, round(begin + chance.random() * 60 * 86400, 3)) for number in range(count)]
+    return [
+        _varied(chance, number, round(begin + chance.random() * 60 * 86400, 3))
+        for number in range(count)
+    ]
 
 
 def _varied(chance: random.Random, number: int, ended: float) -> Call:
     coverage = chance.choice(["priced"] * 6 + ["unpriced", "no_usage", "error", "unparsed"])
     usage = Usage() if coverage in ("no_usage", "error", "unparsed") else _usage(chance)
-    cost = None if coverage != "priced" else chance.choice([0.0, 1e-9, chance.random(), 12.3456789, 1e12])
+    cost = (
+        None
+        if coverage != "priced"
+        else chance.choice([0.0, 1e-9, chance.random(), 12.3456789, 1e12])
+    )
     model = chance.choice(["claude-opus-4-8", "gpt-5.4", "gpt_5%4", "", None])
     return a_call(
         ended,
@@ -103,7 +120,11 @@ def _varied(chance: random.Random, number: int, ended: float) -> Call:
             run=chance.choice(["nightly", "claude-5f0a3c", None]),
             retry=chance.choice([None, 1]),
         ),
-        limits=(LimitReading(key="5h", source="provider_native", utilization=31.0, resets_at=1785182400.0),),
+        limits=(
+            LimitReading(
+                key="5h", source="provider_native", utilization=31.0, resets_at=1785182400.0
+            ),
+        ),
     )
 
 
@@ -111,7 +132,13 @@ def _usage(chance: random.Random) -> Usage:
     def count(most: int) -> int | None:
         return chance.choice([None, 0, chance.randrange(most)])
 
-    return Usage(count(2000), count(200_000), count(9000), output_tokens=count(3000), reasoning_tokens=count(300))
+    return Usage(
+        count(2000),
+        count(200_000),
+        count(9000),
+        output_tokens=count(3000),
+        reasoning_tokens=count(300),
+    )
 
 
 def _parts(chance: random.Random, whole: Usage, cost: float | None) -> tuple[Part, ...]:

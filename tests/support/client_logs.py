@@ -14,9 +14,16 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 MODEL = "gpt-6.1-sol"
 
 
-def claude_line(response_id: str, at: float = NOON, model: str = "claude-opus-4-8", **usage: int) -> dict[str, Any]:
+def claude_line(
+    response_id: str, at: float = NOON, model: str = "claude-opus-4-8", **usage: int
+) -> dict[str, Any]:
     """A line of Claude Code's log."""
-    counts = {"input_tokens": 12, "cache_read_input_tokens": 20000, "cache_creation_input_tokens": 1800, "output_tokens": 410}
+    counts = {
+        "input_tokens": 12,
+        "cache_read_input_tokens": 20000,
+        "cache_creation_input_tokens": 1800,
+        "output_tokens": 410,
+    }
     counts |= usage
     return {
         "type": "assistant",
@@ -27,12 +34,20 @@ def claude_line(response_id: str, at: float = NOON, model: str = "claude-opus-4-
         "message": {
             "id": response_id,
             "model": model,
-            "usage": {**counts, "cache_creation": {"ephemeral_5m_input_tokens": 300, "ephemeral_1h_input_tokens": 1500}},
+            "usage": {
+                **counts,
+                "cache_creation": {
+                    "ephemeral_5m_input_tokens": 300,
+                    "ephemeral_1h_input_tokens": 1500,
+                },
+            },
         },
     }
 
 
-def token_count(after: float, total: tuple[int, int, int], last: tuple[int, int, int] | str | None = "the same") -> dict[str, Any]:
+def token_count(
+    after: float, total: tuple[int, int, int], last: tuple[int, int, int] | str | None = "the same"
+) -> dict[str, Any]:
     """A `token_count` event of Codex's some seconds after noon: input, of it cached, output."""
     info = {"total_token_usage": _codex_counts(total)}
     if last is not None:
@@ -41,9 +56,16 @@ def token_count(after: float, total: tuple[int, int, int], last: tuple[int, int,
     return {"timestamp": rfc3339(NOON + after), "type": "event_msg", "payload": payload}
 
 
-def usage_record(after: float, response_id: str, usage: tuple[int, int, int], thread: str = "thread-1") -> dict[str, Any]:
+def usage_record(
+    after: float, response_id: str, usage: tuple[int, int, int], thread: str = "thread-1"
+) -> dict[str, Any]:
     """What Codex has written of each response since 0.155, before its `token_count`."""
-    payload = {"thread_id": thread, "session_id": "session-1", "response_id": response_id, "usage": _codex_counts(usage)}
+    payload = {
+        "thread_id": thread,
+        "session_id": "session-1",
+        "response_id": response_id,
+        "usage": _codex_counts(usage),
+    }
     return {"timestamp": rfc3339(NOON + after), "type": "token_usage_record", "payload": payload}
 
 
@@ -76,13 +98,21 @@ def write_codex(
     folder: str = "sessions",
     **meta: Any,
 ) -> None:
-    """A file of Codex's; a fork repeats its ancestors' first lines after its own. `meta` is more of what its first line says."""
+    """A file of Codex's; a fork repeats its ancestors' first lines after its own. `meta` is more of
+    what its first line says."""
     metas = [
-        {"timestamp": created, "type": "session_meta", "payload": {"id": name, "cwd": "/p", **(meta if name == thread else {})}}
+        {
+            "timestamp": created,
+            "type": "session_meta",
+            "payload": {"id": name, "cwd": "/p", **(meta if name == thread else {})},
+        }
         for name in (thread, *ancestors)
     ]
     context = {"timestamp": created, "type": "turn_context", "payload": {"model": MODEL}}
-    _write(directory / folder / "2026" / "11" / "20" / f"rollout-{thread}.jsonl", [*metas, context, *lines])
+    _write(
+        directory / folder / "2026" / "11" / "20" / f"rollout-{thread}.jsonl",
+        [*metas, context, *lines],
+    )
 
 
 def _write(path: Path, lines: Iterable[dict[str, Any]]) -> None:

@@ -1,4 +1,5 @@
-"""What a hostile or careless peer may send: real messages with parts of them replaced by anything, and what must hold then."""
+"""What a hostile or careless peer may send: real messages with parts of them replaced by anything,
+and what must hold then."""
 
 from __future__ import annotations
 
@@ -21,7 +22,9 @@ values: st.SearchStrategy[Any] = st.recursive(
     | st.floats()
     | st.text(max_size=6)
     | st.sampled_from(["error", "message", "usage", "content", "type"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -38,7 +41,13 @@ def damaged(draw: st.DrawFn, *samples: Any) -> Any:
 
 def _paths(value: Any, path: Path = ()) -> Iterator[Path]:
     yield path
-    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    entries = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for key, inner in entries:
         yield from _paths(inner, (*path, key))
 
@@ -63,7 +72,8 @@ def holds(fmt: Format, message: Any) -> None:
     if isinstance(message, dict):
         fmt.read_request(message)
     started = Reading(
-        usage=Usage(input_tokens=7, cache_read_tokens=3, output_tokens=1, reasoning_tokens=1), output_provisional=True
+        usage=Usage(input_tokens=7, cache_read_tokens=3, output_tokens=1, reasoning_tokens=1),
+        output_provisional=True,
     )
     for before in (Reading(), started):
         try:
@@ -72,7 +82,10 @@ def holds(fmt: Format, message: Any) -> None:
             continue
         for usage in (reading.usage, *(part.usage for part in reading.parts)):
             if usage is not None:
-                assert all(n is None or (isinstance(n, int) and 0 <= n < 2**63) for n in map(usage.__getattribute__, TOKEN_FIELDS))
+                assert all(
+                    n is None or (isinstance(n, int) and 0 <= n < 2**63)
+                    for n in map(usage.__getattribute__, TOKEN_FIELDS)
+                )
         texts = (
             reading.response_id,
             reading.model,
@@ -81,7 +94,9 @@ def holds(fmt: Format, message: Any) -> None:
             reading.speed,
             reading.inference_geo,
         )
-        assert all(value is None or (isinstance(value, str) and 0 < len(value) <= 256) for value in texts)
+        assert all(
+            value is None or (isinstance(value, str) and 0 < len(value) <= 256) for value in texts
+        )
 
 
 def fold(fmt: Format, *messages: Any, before: Reading | None = None) -> Reading:

@@ -14,7 +14,16 @@ from upstream.handler import DEADLINE
 from upstream.proxy import REDIRECT, ROOT
 from upstream.server import Upstream
 
-PROXY_VARIABLES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
+PROXY_VARIABLES = (
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "ALL_PROXY",
+    "all_proxy",
+)
 
 
 class Runner:
@@ -34,14 +43,31 @@ class Runner:
             "PROXY_READY": str(home / "ready"),
         }
         trust = f"ssl_verify_upstream_trusted_ca={upstream.authority.path}"
-        self.redirected = [f"--mitmdump-arg={argument}" for argument in ("-s", str(REDIRECT), "--set", trust)]
+        self.redirected = [
+            f"--mitmdump-arg={argument}" for argument in ("-s", str(REDIRECT), "--set", trust)
+        ]
 
     def command(self, *client: str, options: Sequence[str] = ()) -> list[str]:
         """What is typed to run a client."""
-        return [sys.executable, "-m", "llmtally", "run", "--confdir", str(self.confdir), *self.redirected, *options, "--", *client]
+        return [
+            sys.executable,
+            "-m",
+            "llmtally",
+            "run",
+            "--confdir",
+            str(self.confdir),
+            *self.redirected,
+            *options,
+            "--",
+            *client,
+        ]
 
     def run(
-        self, *client: str, options: Sequence[str] = (), environment: Mapping[str, str] | None = None, cwd: Path | None = None
+        self,
+        *client: str,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run it to its end."""
         return subprocess.run(

@@ -14,7 +14,8 @@ from upstream.proxy import ROOT
 SECONDS = 300
 """Once; the agents have 900 MB, half a minute on a fast line."""
 
-SYSTEM = f"{platform.system().lower()}-{ {'x86_64': 'x64', 'aarch64': 'arm64'}.get(platform.machine(), platform.machine()) }"
+_MACHINE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+SYSTEM = f"{platform.system().lower()}-{_MACHINE}"
 """This machine, as packages with programs for it are named."""
 
 
@@ -27,7 +28,17 @@ def installed(name: str, packages: Mapping[str, str]) -> Path:
         npm = shutil.which("npm")
         assert npm, "these tests need Node 20 or newer and its npm"
         named = [f"{package}@{version}" for package, version in packages.items()]
-        install = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--ignore-scripts", "--prefix", str(directory), *named]
+        install = [
+            npm,
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--no-save",
+            "--ignore-scripts",
+            "--prefix",
+            str(directory),
+            *named,
+        ]
         subprocess.run(install, check=True, capture_output=True, timeout=SECONDS, cwd=directory)
         stamp.write_text(json.dumps(packages))
     return directory / "node_modules"

@@ -16,9 +16,15 @@ MILLION = 1_000_000
 
 
 def make_call(
-    provider: str = "anthropic", model: str | None = None, usage: Usage | None = None, *, at: str = NOW, **fields: Any
+    provider: str = "anthropic",
+    model: str | None = None,
+    usage: Usage | None = None,
+    *,
+    at: str = NOW,
+    **fields: Any,
 ) -> Call:
-    """A settled call; one million tokens in and out unless told otherwise, so that its cost reads as the sum of two rates."""
+    """A settled call; one million tokens in and out unless told otherwise, so that its cost reads
+    as the sum of two rates."""
     began = datetime.fromisoformat(at).timestamp()
     known: dict[str, Any] = {
         "timestamp": began,
@@ -39,10 +45,23 @@ def make_call(
 
 
 def tokens(fresh: int = 0, read: int = 0, write: int = 0, output: int = 0, **subsets: Any) -> Usage:
-    return Usage(input_tokens=fresh, cache_read_tokens=read, cache_write_tokens=write, output_tokens=output, **subsets)
+    return Usage(
+        input_tokens=fresh,
+        cache_read_tokens=read,
+        cache_write_tokens=write,
+        output_tokens=output,
+        **subsets,
+    )
 
 
-def case(name: str, usd: float, provider: str, model: str | None, usage: Usage | None = None, **fields: Any) -> Any:
+def case(
+    name: str,
+    usd: float,
+    provider: str,
+    model: str | None,
+    usage: Usage | None = None,
+    **fields: Any,
+) -> Any:
     """A call and what it costs. Without a usage it is a million tokens in and a million out."""
     return pytest.param(make_call(provider, model, usage, **fields), usd, id=name)
 
@@ -55,7 +74,10 @@ IMAGES = tokens(1000, 0, 0, 1000, input_image_tokens=600, output_image_tokens=10
 CACHED_AUDIO = tokens(0, 1000, input_audio_tokens=1000, cache_read_audio_tokens=1000)
 AN_HOUR = tokens(0, 0, MILLION, cache_write_1h_tokens=MILLION)
 
-ARN = "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2Fus.anthropic.claude-sonnet-4-5-20250929-v1%3A0"
+ARN = (
+    "arn%3Aaws%3Abedrock%3Aus-east-1%3A1%3Ainference-profile%2F"
+    "us.anthropic.claude-sonnet-4-5-20250929-v1%3A0"
+)
 BEDROCK_GOV = "bedrock-runtime.us-gov-west-1.amazonaws.com"
 VERTEX = "aiplatform.googleapis.com"
 US_EAST5 = "us-east5-aiplatform.googleapis.com"
@@ -67,7 +89,8 @@ HAIKU_3 = "anthropic.claude-3-haiku-20240307-v1:0"
 FROM_THE_DATA = [
     # 12 x 4 + 20,000 x 0.2 + 300 x 5 + 1,500 x 8 + 410 x 20, in millionths of a dollar.
     case("every-bucket", 0.025748, "anthropic", "claude-opus-5-5", tokens(12, 20_000, 1_800, 410, cache_write_1h_tokens=1_500)),
-    # 8 x 5 + 4,012 x 6.25: what OpenRouter charged for this very call, before the price went down on 2026-08-21.
+    # 8 x 5 + 4,012 x 6.25: what OpenRouter charged for this very call, before the price went down
+    # on 2026-08-21.
     case("cache-write", 0.025115, "openai", "gpt-5.6-sol", tokens(8, 0, 4_012), at="2026-07-01T00:00:00+00:00"),
     case("reasoning-is-output", 0.0125, "openai", "gpt-6.1-sol", tokens(0, 0, 0, 1_250, reasoning_tokens=1_000)),
     case("before-a-price-cut", 50.0, "openai", "o3", at="2025-06-09T23:59:59+00:00"),
@@ -98,7 +121,8 @@ FROM_THE_DATA = [
     case("mistral-batch", 1.4, "mistral", "mistral-large-4", api="openai_batch"),
     case("groq-batch", 0.375, "groq", "openai/gpt-oss-120b", api="openai_batch"),
     case("batch-of-1h-writes", 4.0, "anthropic", "claude-opus-5-5", AN_HOUR, service_tier="batch"),
-    # 300,000 x 4 / 2 + 1,000 x 15 / 2, and twice 300,000 x 4 + 1,000 x 15: a tier's factor is on the band's rates.
+    # 300,000 x 4 / 2 + 1,000 x 15 / 2, and twice 300,000 x 4 + 1,000 x 15: a tier's factor is on
+    # the band's rates.
     case("flex-above-272k", 0.6075, "openai", "gpt-6.1-sol", tokens(300_000, 0, 0, 1_000), service_tier="flex"),
     case("priority-above-272k", 2.43, "openai", "gpt-6.1-sol", tokens(300_000, 0, 0, 1_000), service_tier="priority"),
     case("batch-above-100k", 0.02500025, "anthropic", "claude-haiku-5-5", tokens(100_001), service_tier="batch"),

@@ -24,7 +24,8 @@ class Recorded:
 
     @property
     def format(self) -> Format:
-        """The format that the endpoint it came from has, told by the shape since the endpoint was not recorded."""
+        """The format that the endpoint it came from has, told by the shape since the endpoint was
+        not recorded."""
         usage = self.body.get("usage") or {}
         if "usageMetadata" in self.body:
             return formats.GEMINI_GENERATE
@@ -33,7 +34,9 @@ class Recorded:
         if "inputTokens" in usage:
             return formats.BEDROCK_CONVERSE
         if "input_tokens" in usage:
-            return formats.OPENAI_RESPONSES if "total_tokens" in usage else formats.ANTHROPIC_MESSAGES
+            return (
+                formats.OPENAI_RESPONSES if "total_tokens" in usage else formats.ANTHROPIC_MESSAGES
+            )
         return formats.OPENAI_CHAT if "completion_tokens" in usage else formats.OPENAI_EMBEDDINGS
 
     @property
@@ -51,7 +54,10 @@ class Recorded:
     def read_by(self, provider: str, flavor: str) -> dict[str, int] | None:
         """What one set of the other library's rules makes of it; None where they find nothing."""
         for reading in self.extracted:
-            if any((rules["provider_id"], rules["api_flavor"]) == (provider, flavor) for rules in reading["extractors"]):
+            if any(
+                (rules["provider_id"], rules["api_flavor"]) == (provider, flavor)
+                for rules in reading["extractors"]
+            ):
                 counts: dict[str, int] = reading["usage"]
                 return counts
         return None
@@ -61,7 +67,10 @@ def load() -> list[Recorded]:
     """All recorded bodies."""
     with (Path(__file__).parent / "data" / "usage_bodies.jsonl").open("rb") as lines:
         rows = [json.loads(line) for line in lines]
-    return [Recorded(line, row["body"], row["model"], row["extracted"]) for line, row in enumerate(rows, start=1)]
+    return [
+        Recorded(line, row["body"], row["model"], row["extracted"])
+        for line, row in enumerate(rows, start=1)
+    ]
 
 
 BODIES = load()

@@ -19,7 +19,9 @@ def bare(start_proxy: StartProxy) -> Proxy:
     return start_proxy(addon=None)
 
 
-def test_both_http_versions_reach_the_fake_under_the_real_name(bare: Proxy, upstream: Upstream) -> None:
+def test_both_http_versions_reach_the_fake_under_the_real_name(
+    bare: Proxy, upstream: Upstream
+) -> None:
     """A flow keeps its host, over TLS that verifies at both ends, in HTTP/1.1 and 2, and plain."""
     answer = sse_answer("a", "b")
     upstream.route(HOST, "/x", answer)
@@ -29,7 +31,10 @@ def test_both_http_versions_reach_the_fake_under_the_real_name(bare: Proxy, upst
     _, plain = post(bare, HOST, "/x", b"hello", tls=False)
 
     assert http1 == http2 == plain == answer.body
-    seen = [(served.request.http_version, served.request.scheme, served.request.body) for served in upstream.served]
+    seen = [
+        (served.request.http_version, served.request.scheme, served.request.body)
+        for served in upstream.served
+    ]
     assert seen == [("1.1", "https", b"hello"), ("2", "https", b"hello"), ("1.1", "http", b"hello")]
     bare.stop()
 

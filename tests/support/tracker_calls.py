@@ -1,4 +1,5 @@
-"""Calls and readings for the tests of the tracker, and its arithmetic done again by walking over them all."""
+"""Calls and readings for the tests of the tracker, and its arithmetic done again by walking over
+them all."""
 
 from __future__ import annotations
 
@@ -20,8 +21,13 @@ def a_call(
     cost: float | None = 0.5,
     **fields: Any,
 ) -> Call:
-    """A call that ended then, with tokens by bucket (input, cache read, cache write, output); attribution by its field names."""
-    who = {name: fields.pop(name) for name in list(fields) if name in ATTRIBUTION_FIELDS and name != "billing"}
+    """A call that ended then, with tokens by bucket (input, cache read, cache write, output);
+    attribution by its field names."""
+    who = {
+        name: fields.pop(name)
+        for name in list(fields)
+        if name in ATTRIBUTION_FIELDS and name != "billing"
+    }
     known: dict[str, Any] = {
         "timestamp": ended - 3,
         "started": ended - 2,
@@ -35,7 +41,12 @@ def a_call(
         "outcome": "complete",
         "coverage": "unpriced" if cost is None else "priced",
         "model": "claude-opus-5-5",
-        "usage": Usage(input_tokens=tokens[0], cache_read_tokens=tokens[1], cache_write_tokens=tokens[2], output_tokens=tokens[3]),
+        "usage": Usage(
+            input_tokens=tokens[0],
+            cache_read_tokens=tokens[1],
+            cache_write_tokens=tokens[2],
+            output_tokens=tokens[3],
+        ),
         "cost_usd": cost,
         "cost_source": None if cost is None else "prices",
         "attribution": Attribution(**{"account": "a", **who}),
@@ -43,7 +54,9 @@ def a_call(
     return Call(**{**known, **fields})
 
 
-def five_hours(utilization: float | None, resets_at: float | None = NOON + 3600, **fields: Any) -> LimitReading:
+def five_hours(
+    utilization: float | None, resets_at: float | None = NOON + 3600, **fields: Any
+) -> LimitReading:
     """A subscription's 5-hour window; the default one began at 08:00."""
     return LimitReading(
         **{
@@ -81,7 +94,12 @@ def brute_force(calls: Iterable[Call]) -> tuple[Any, ...]:
     calls = list(calls)
     buckets = [sum(getattr(call.usage, name) or 0 for call in calls) for name in FIGURES[3:7]]
     money = [
-        sum(round((call.cost_usd or 0) * 10**12) for call in calls if (call.billing == "subscription") is subscription) / 10**12
+        sum(
+            round((call.cost_usd or 0) * 10**12)
+            for call in calls
+            if (call.billing == "subscription") is subscription
+        )
+        / 10**12
         for subscription in (False, True)
     ]
     return (

@@ -1,10 +1,12 @@
 """A real web server on loopback, over a real tracker fed with made-up calls.
 
-In a test: `with running() as site: site.get("/api/usage")`. `site.add(call)` adds and publishes a call; anything else that touches
-`site.tracker` goes through `site.call(function, ...)`, which runs it on the server's loop.
+In a test: `with running() as site: site.get("/api/usage")`. `site.add(call)` adds and publishes a
+call; anything else that touches `site.tracker` goes through `site.call(function, ...)`, which runs
+it on the server's loop.
 
-For a person: `.venv/bin/python tests/web_server.py --port 8099` prints an address to open, and lets a call end every half second.
-`--empty` starts with nothing; files of `static/` are read at the start, so restart after an edit.
+For a person: `.venv/bin/python tests/web_server.py --port 8099` prints an address to open, and lets
+a call end every half second. `--empty` starts with nothing; files of `static/` are read at the
+start, so restart after an edit.
 """
 
 from __future__ import annotations
@@ -78,19 +80,30 @@ class Site:
         self.call(work)
 
     def request(
-        self, target: str, method: str = "GET", *, headers: dict[str, str] | None = None, body: bytes | None = None
+        self,
+        target: str,
+        method: str = "GET",
+        *,
+        headers: dict[str, str] | None = None,
+        body: bytes | None = None,
     ) -> Response:
         """One request with exactly these headers, `Host` and what a body needs apart."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.putrequest(method, target, skip_accept_encoding=True, skip_host="Host" in (headers or {}))
+            connection.putrequest(
+                method, target, skip_accept_encoding=True, skip_host="Host" in (headers or {})
+            )
             for name, value in (headers or {}).items():
                 connection.putheader(name, value)
             if body is not None:
                 connection.putheader("Content-Length", str(len(body)))
             connection.endheaders(body)
             answer = connection.getresponse()
-            return Response(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+            return Response(
+                answer.status,
+                {name.lower(): value for name, value in answer.getheaders()},
+                answer.read(),
+            )
         finally:
             connection.close()
 
@@ -114,12 +127,19 @@ class Response:
 
 @contextmanager
 def running(
-    tracker: Tracker | None = None, *, host: str = "127.0.0.1", port: int = 0, clock: Callable[[], float] = time.time
+    tracker: Tracker | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    clock: Callable[[], float] = time.time,
 ) -> Iterator[Site]:
-    """A server in a thread of its own; in the end it is stopped, and its loop left at once as mitmproxy does."""
+    """A server in a thread of its own; in the end it is stopped, and its loop left at once as
+    mitmproxy does."""
     started: Future[Site] = Future()
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: asyncio.run(_serve(tracker or Tracker(), host, port, clock, started, stop)))
+    thread = threading.Thread(
+        target=lambda: asyncio.run(_serve(tracker or Tracker(), host, port, clock, started, stop))
+    )
     thread.start()
     try:
         yield started.result(10)
@@ -130,7 +150,12 @@ def running(
 
 
 async def _serve(
-    tracker: Tracker, host: str, port: int, clock: Callable[[], float], started: Future[Site], stop: threading.Event
+    tracker: Tracker,
+    host: str,
+    port: int,
+    clock: Callable[[], float],
+    started: Future[Site],
+    stop: threading.Event,
 ) -> None:
     troubles: list[str] = []
     runtime = [Runtime(__version__)]
@@ -153,12 +178,37 @@ async def _serve(
 # Made-up calls
 
 PROFILES = (
-    ("anthropic", "anthropic_messages", "api.anthropic.com", "claude-opus-5-5", "claude-code", 15.0, 75.0),
-    ("anthropic", "anthropic_messages", "api.anthropic.com", "claude-haiku-4-5", "claude-code", 1.0, 5.0),
+    (
+        "anthropic",
+        "anthropic_messages",
+        "api.anthropic.com",
+        "claude-opus-5-5",
+        "claude-code",
+        15.0,
+        75.0,
+    ),
+    (
+        "anthropic",
+        "anthropic_messages",
+        "api.anthropic.com",
+        "claude-haiku-4-5",
+        "claude-code",
+        1.0,
+        5.0,
+    ),
     ("openai", "openai_responses", "api.openai.com", "gpt-5.6-codex", "codex", 1.75, 14.0),
-    ("google", "gemini", "generativelanguage.googleapis.com", "gemini-3.5-pro", "gemini-cli", 2.0, 12.0),
+    (
+        "google",
+        "gemini",
+        "generativelanguage.googleapis.com",
+        "gemini-3.5-pro",
+        "gemini-cli",
+        2.0,
+        12.0,
+    ),
 )
-"""provider, api, host, model, client, USD per million tokens in and out. The prices are made up, too."""
+"""provider, api, host, model, client, USD per million tokens in and out. The prices are made up,
+too."""
 
 
 def made_up_call(chance: random.Random, ended: float, number: int) -> Call:
@@ -170,14 +220,21 @@ def made_up_call(chance: random.Random, ended: float, number: int) -> Call:
         cache_write_tokens=chance.randrange(0, 8_000) if provider == "anthropic" else None,
         output_tokens=chance.randrange(20, 3_000),
     )
-    outcome = chance.choices(("complete", "incomplete", "client_aborted", "error"), (90, 4, 3, 3))[0]
+    outcome = chance.choices(("complete", "incomplete", "client_aborted", "error"), (90, 4, 3, 3))[
+        0
+    ]
     billing: Billing = "subscription" if provider == "anthropic" else "api"
     duration = chance.uniform(800, 40_000)
     refused = outcome == "error"
     cost = ((usage.input_tokens or 0) * price_in + (usage.output_tokens or 0) * price_out) / 1e6
-    cost += ((usage.cache_read_tokens or 0) * price_in * 0.1 + (usage.cache_write_tokens or 0) * price_in * 1.25) / 1e6
+    cost += (
+        (usage.cache_read_tokens or 0) * price_in * 0.1
+        + (usage.cache_write_tokens or 0) * price_in * 1.25
+    ) / 1e6
     session = f"{client}-{int(ended // 3600) * 3 + chance.randrange(3):x}"
-    agent = chance.choice((None, None, "explore-1", "explore-2")) if client == "claude-code" else None
+    agent = (
+        chance.choice((None, None, "explore-1", "explore-2")) if client == "claude-code" else None
+    )
     return Call(
         timestamp=ended - duration / 1000,
         started=ended - duration / 1000,

@@ -1,4 +1,5 @@
-"""The local process behind a connection: against a real child, and against made-up `/proc` trees."""
+"""The local process behind a connection: against a real child, and against made-up `/proc`
+trees."""
 
 from __future__ import annotations
 
@@ -17,9 +18,19 @@ from hypothesis import strategies as st
 
 from llmtally.record import Attribution
 from llmtally.system import client_process
-from llmtally.system.client_process import CONNECTIONS_CAP, INTERVAL, ClientProcess, Processes, find, with_process
+from llmtally.system.client_process import (
+    CONNECTIONS_CAP,
+    INTERVAL,
+    ClientProcess,
+    Processes,
+    find,
+    with_process,
+)
 
-CONNECT = "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); sys.stdin.read()"
+CONNECT = (
+    "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); "
+    "sys.stdin.read()"
+)
 
 
 @pytest.fixture(params=["127.0.0.1", "::1"])
@@ -30,9 +41,12 @@ def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
 
 
 def test_a_real_client(listener: socket.socket, tmp_path: Path) -> None:
-    """A child process that connects is found with its id and working directory, by IPv4 and IPv6."""
+    """A child process that connects is found with its id and working directory, by IPv4 and
+    IPv6."""
     host, port = listener.getsockname()[:2]
-    with subprocess.Popen([sys.executable, "-c", CONNECT, host, str(port)], cwd=tmp_path, stdin=subprocess.PIPE) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", CONNECT, host, str(port)], cwd=tmp_path, stdin=subprocess.PIPE
+    ) as child:
         connection, peer = listener.accept()
         with connection:
             found = find(peer[:2])
@@ -57,21 +71,33 @@ def proc(tmp_path: Path) -> Path:
 
 def table(proc: Path, name: str, local: str, *, uid: int | None = None, state: str = "01") -> None:
     owner = os.getuid() if uid is None else uid
-    heading = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
-    row = f"   0: {local} 0100007F:1F90 {state} 00000000:00000000 00:00000000 00000000 {owner:5} 0 777 1 0 20 4 30 10 -1\n"
+    heading = (
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  "
+        "timeout inode\n"
+    )
+    row = (
+        f"   0: {local} 0100007F:1F90 {state} 00000000:00000000 00:00000000 00000000 {owner:5} 0 "
+        "777 1 0 20 4 30 10 -1\n"
+    )
     (proc / "net" / name).write_text(heading + row)
 
 
 CAPTURED = "0100FEA9:C350" if sys.byteorder == "little" else "A9FE0001:C350"
 LOCAL4 = "0100007F:C350" if sys.byteorder == "little" else "7F000001:C350"
-MAPPED = "0000000000000000FFFF00000100007F:C350" if sys.byteorder == "little" else "00000000000000000000FFFF7F000001:C350"
+MAPPED = (
+    "0000000000000000FFFF00000100007F:C350"
+    if sys.byteorder == "little"
+    else "00000000000000000000FFFF7F000001:C350"
+)
 
 
 def test_the_kernels_table(proc: Path) -> None:
     """The peer's address leads through the connection's inode to its holder."""
     table(proc, "tcp", LOCAL4)
     assert find(("127.0.0.1", 50_000), proc=proc) == ClientProcess(41, "aider", "/home/ana/shop")
-    assert find(("::ffff:127.0.0.1", 50_000), proc=proc) == ClientProcess(41, "aider", "/home/ana/shop")
+    assert find(("::ffff:127.0.0.1", 50_000), proc=proc) == ClientProcess(
+        41, "aider", "/home/ana/shop"
+    )
 
 
 def test_an_ipv4_connection_of_an_ipv6_socket(proc: Path) -> None:
@@ -83,7 +109,8 @@ def test_an_ipv4_connection_of_an_ipv6_socket(proc: Path) -> None:
 
 
 def test_a_client_that_comes_from_another_address(proc: Path) -> None:
-    """Local capture gives clients on this machine an address of its own; they stand in the table with it."""
+    """Local capture gives clients on this machine an address of its own; they stand in the table
+    with it."""
     table(proc, "tcp", CAPTURED)
     found = find(("169.254.0.1", 50_000), proc=proc)
     assert found is not None
@@ -126,9 +153,12 @@ def test_never_raises(proc: Path, host: str, port: int, lines: bytes) -> None:
 
 
 def test_with_process_fills_only_what_is_missing() -> None:
-    """The working directory is the project where the client did not name one; `/` is nobody's project."""
+    """The working directory is the project where the client did not name one; `/` is nobody's
+    project."""
     process = ClientProcess(41, "aider", "/home/ana/shop")
-    assert with_process(Attribution(client="x"), process) == Attribution(client="x", project="/home/ana/shop")
+    assert with_process(Attribution(client="x"), process) == Attribution(
+        client="x", project="/home/ana/shop"
+    )
     assert with_process(Attribution(project="/said"), process).project == "/said"
     assert with_process(Attribution(), ClientProcess(41, "daemon", "/")) == Attribution()
     assert with_process(Attribution(), None) == Attribution()
@@ -149,7 +179,8 @@ class Thread:
 
 
 def test_many_connections_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections that come together are looked up together, and the next ones no sooner than the cost allows."""
+    """Connections that come together are looked up together, and the next ones no sooner than the
+    cost allows."""
     asked: list[dict[str, tuple[str, int]]] = []
 
     def find_all(peers: dict[str, tuple[str, int]]) -> dict[str, ClientProcess]:
@@ -171,7 +202,11 @@ def test_many_connections_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None
 
     assert len(asked) == 1
     assert processes.of("c3") == ClientProcess(3)
-    assert (processes.pending("c3"), processes.pending("unknown"), processes.of("unknown")) == (None, None, None)
+    assert (processes.pending("c3"), processes.pending("unknown"), processes.of("unknown")) == (
+        None,
+        None,
+        None,
+    )
     processes.connected("c9", ("127.0.0.1", 9), now=100.1)
     assert [round(delay, 3) for delay, _ in thread.put_off] == [INTERVAL - 0.1]
 

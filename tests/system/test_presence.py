@@ -1,4 +1,5 @@
-"""Which proxies are taken for running: a file of one that was killed says nothing, whoever has its number or its port by now."""
+"""Which proxies are taken for running: a file of one that was killed says nothing, whoever has its
+number or its port by now."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def port() -> Iterator[int]:
 
 
 def a_proxy(pid: int, port: int) -> Presence:
-    return Presence(pid=pid, version="1", listens=(("regular", "127.0.0.1", port),), confdir="", intercept="all")
+    return Presence(
+        pid=pid, version="1", listens=(("regular", "127.0.0.1", port),), confdir="", intercept="all"
+    )
 
 
 def test_a_proxy_that_runs(tmp_path: Path, port: int) -> None:
@@ -48,8 +51,11 @@ def test_a_proxy_that_runs(tmp_path: Path, port: int) -> None:
 
 
 @pytest.mark.parametrize("birth", [None, "another boot 1234"])
-def test_its_number_and_port_belong_to_others_by_now(tmp_path: Path, port: int, birth: str | None) -> None:
-    """A process of the same number that began at another time is another one, though somebody accepts connections at the port."""
+def test_its_number_and_port_belong_to_others_by_now(
+    tmp_path: Path, port: int, birth: str | None
+) -> None:
+    """A process of the same number that began at another time is another one, though somebody
+    accepts connections at the port."""
     with a_process() as pid:
         presence.announce(tmp_path, a_proxy(pid, port))
         file = tmp_path / presence.FOLDER / f"{pid}.json"
@@ -63,7 +69,8 @@ def test_its_number_and_port_belong_to_others_by_now(tmp_path: Path, port: int, 
 
 @pytest.mark.parametrize("proc", [presence.PROC, NOWHERE], ids=["proc", "ps"])
 def test_when_a_process_began(proc: Path) -> None:
-    """It is the same at every look, another one for another process, and nothing once the process has ended."""
+    """It is the same at every look, another one for another process, and nothing once the process
+    has ended."""
     with a_process() as pid:
         first = presence.birth_of(pid, proc=proc)
         assert first

@@ -45,7 +45,8 @@ def calls_of(live: Live) -> int:
 
 
 def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
-    """What was written before the start counts again, and those who need to know are told each call."""
+    """What was written before the start counts again, and those who need to know are told each
+    call."""
     write(tmp_path, [a_call(number) for number in range(207)])
     told: list[str | None] = []
 
@@ -125,17 +126,27 @@ def test_the_page(tmp_path: Path) -> None:
         port = int(base.rpartition(":")[2])
 
         def ask() -> dict[str, Any]:
-            request = urllib.request.Request(f"{base}/api/usage", headers={"Authorization": f"Bearer {TOKEN}"})
+            request = urllib.request.Request(
+                f"{base}/api/usage", headers={"Authorization": f"Bearer {TOKEN}"}
+            )
             with urllib.request.urlopen(request, timeout=10) as answer:
                 usage: dict[str, Any] = json.load(answer)
             return usage
 
         usage = await asyncio.to_thread(ask)
         assert usage["today"]["calls"] == 1
-        assert usage["proxy"] == {"host": "127.0.0.1", "port": 8080, "ca": "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"}
-        assert [(window["key"], window["utilization"]) for window in usage["windows"]] == [("5h", 42.0)]
+        assert usage["proxy"] == {
+            "host": "127.0.0.1",
+            "port": 8080,
+            "ca": "/home/me/.mitmproxy/mitmproxy-ca-cert.pem",
+        }
+        assert [(window["key"], window["utilization"]) for window in usage["windows"]] == [
+            ("5h", 42.0)
+        ]
         assert live.is_page(("127.0.0.1", port))
-        assert live.serve(host="127.0.0.1", port=port, token=TOKEN, explain=Pricer().price) is not None
+        assert (
+            live.serve(host="127.0.0.1", port=port, token=TOKEN, explain=Pricer().price) is not None
+        )
         live.close()
         assert not live.is_page(("127.0.0.1", port))
 
@@ -148,10 +159,21 @@ def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
-            assert live.serve(host="127.0.0.1", port=taken.getsockname()[1], token=TOKEN, explain=Pricer().price) is None
+            assert (
+                live.serve(
+                    host="127.0.0.1",
+                    port=taken.getsockname()[1],
+                    token=TOKEN,
+                    explain=Pricer().price,
+                )
+                is None
+            )
             assert live.page is None
             live.close()
 
     run(test)
 
-    assert "Address already in use. Everything else works. Choose another port with --set usage_web_port=PORT" in caplog.text
+    assert (
+        "Address already in use. Everything else works. Choose another port with --set "
+        "usage_web_port=PORT" in caplog.text
+    )

@@ -15,7 +15,8 @@ from llmtally.text.tables import as_csv
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t=", "\r=", "\n="])
 def test_no_formula(tmp_path: Path, begins: str) -> None:
-    """A name that begins like a formula is quoted; one that has such a character within is left as it is."""
+    """A name that begins like a formula is quoted; one that has such a character within is left as
+    it is."""
     name = f"{begins}1+1"
     target = tmp_path / "calls.csv"
     export(write(tmp_path / "journal", [a_call(model=name), a_call(model="a-b")]), str(target))

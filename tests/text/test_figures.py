@@ -47,7 +47,14 @@ def test_humanised(number: int | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("milliseconds", "text"),
-    [(4, "0.0s"), (4_210, "4.2s"), (59_949, "59.9s"), (59_951, "1m 00s"), (166_000, "2m 46s"), (10_000_000, "2h 46m")],
+    [
+        (4, "0.0s"),
+        (4_210, "4.2s"),
+        (59_949, "59.9s"),
+        (59_951, "1m 00s"),
+        (166_000, "2m 46s"),
+        (10_000_000, "2h 46m"),
+    ],
 )
 def test_lasted(milliseconds: float, text: str) -> None:
     """Nobody divides seconds in their head."""

@@ -37,12 +37,15 @@ def at(text: str) -> float:
     ],
 )
 def test_moments(text: str, begins: str, ends: str) -> None:
-    """A day is as long as it is there: 23 hours where clocks go forward. A time stands for itself."""
+    """A day is as long as it is there: 23 hours where clocks go forward. A time stands for
+    itself."""
     assert moment(text, BERLIN, NOW) == at(begins)
     assert moment(text, BERLIN, NOW, end=True) == at(ends)
 
 
-@pytest.mark.parametrize("text", ["", "tomorrow", "2026-13-01", "2026-11-31", "7 d", "d", "9999-12-31T23:59-23:00"])
+@pytest.mark.parametrize(
+    "text", ["", "tomorrow", "2026-13-01", "2026-11-31", "7 d", "d", "9999-12-31T23:59-23:00"]
+)
 def test_no_moments(text: str) -> None:
     """They are refused with examples."""
     with pytest.raises(ValueError, match="try 2026-11-20"):
@@ -56,13 +59,17 @@ def test_no_zones(name: str) -> None:
         zone_named(name)
 
 
-@pytest.mark.parametrize("name", ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Casablanca", "UTC"])
+@pytest.mark.parametrize(
+    "name", ["Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe", "Africa/Casablanca", "UTC"]
+)
 @given(seconds=st.integers(0, 730 * 86400))
 def test_offsets_give_the_same_clock(name: str, seconds: int) -> None:
     """What SQL adds is what zoneinfo adds, at every second of two years."""
     zone = zone_named(name)
     when = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
-    added = next(offset for begins, offset in reversed(_offsets(name)) if begins <= when.timestamp())
+    added = next(
+        offset for begins, offset in reversed(_offsets(name)) if begins <= when.timestamp()
+    )
 
     assert when + timedelta(seconds=added) == localised(when.timestamp(), zone).replace(tzinfo=UTC)
 
@@ -90,6 +97,9 @@ def test_the_machines_own_clock() -> None:
     """Without a name it is the machine's zone, with summer time."""
     assert moment("2026-07-01", None, NOW) == at("2026-07-01T00:00-04:00")
     assert moment("2026-12-01", None, NOW) == at("2026-12-01T00:00-05:00")
-    assert [offset for _, offset in offsets(date(2026, 7, 1), date(2026, 12, 1), None)] == [-4 * 3600, -5 * 3600]
+    assert [offset for _, offset in offsets(date(2026, 7, 1), date(2026, 12, 1), None)] == [
+        -4 * 3600,
+        -5 * 3600,
+    ]
     assert zone_name(None) in ("EST", "EDT")
     assert zone_name(BERLIN) == "Europe/Berlin"

@@ -23,7 +23,10 @@ COLUMNS = [
 ]
 SHEET = Sheet(
     COLUMNS,
-    [["anthropic/claude-opus-4-8-20260601", 1234567, 12345678901, 94.72, 1234.5], ["x", 1, None, None, None]],
+    [
+        ["anthropic/claude-opus-4-8-20260601", 1234567, 12345678901, 94.72, 1234.5],
+        ["x", 1, None, None, None],
+    ],
     ["Total", 1234568, 12345678901, 94.7, 1234.5],
 )
 
@@ -38,25 +41,55 @@ def test_exact_where_there_is_room() -> None:
     """Counts are in full, money in cents, and what is unknown is a dash."""
     rows = [line.split() for line in drawn(SHEET, 100).splitlines()]
 
-    assert ["anthropic/claude-opus-4-8-20260601", "1,234,567", "12,345,678,901", "94.7%", "$1,234.50"] in rows
+    assert [
+        "anthropic/claude-opus-4-8-20260601",
+        "1,234,567",
+        "12,345,678,901",
+        "94.7%",
+        "$1,234.50",
+    ] in rows
     assert ["x", "1", "-", "-", "-"] in rows
     assert ["Total", "1,234,568", "12,345,678,901", "94.7%", "$1,234.50"] in rows
 
 
 def test_narrower_step_by_step() -> None:
-    """Long names give way first, then digits, columns, more of the names; then it is no table. Name, calls and money stay."""
+    """Long names give way first, then digits, columns, more of the names; then it is no table.
+    Name, calls and money stay."""
 
     def shown(width: int) -> list[str]:
-        texts = ("opus-4-8-20260601", "opus-4", "12,345,678,901", "12.3G", "94.7%", "1,234,567", "1.2M", "$1,234.50")
+        texts = (
+            "opus-4-8-20260601",
+            "opus-4",
+            "12,345,678,901",
+            "12.3G",
+            "94.7%",
+            "1,234,567",
+            "1.2M",
+            "$1,234.50",
+        )
         return [text for text in texts if text in drawn(SHEET, width)]
 
-    assert shown(82) == ["opus-4-8-20260601", "opus-4", "12,345,678,901", "94.7%", "1,234,567", "$1,234.50"]
+    assert shown(82) == [
+        "opus-4-8-20260601",
+        "opus-4",
+        "12,345,678,901",
+        "94.7%",
+        "1,234,567",
+        "$1,234.50",
+    ]
     assert shown(70) == ["opus-4", "12,345,678,901", "94.7%", "1,234,567", "$1,234.50"]
     assert shown(66) == ["opus-4", "12.3G", "94.7%", "1.2M", "$1,234.50"]
     assert shown(55) == ["opus-4", "12.3G", "1.2M", "$1,234.50"]
     assert shown(42) == ["opus-4", "1.2M", "$1,234.50"]
     assert shown(34) == ["1.2M", "$1,234.50"]
-    assert shown(33) == ["opus-4-8-20260601", "opus-4", "12,345,678,901", "94.7%", "1,234,567", "$1,234.50"]
+    assert shown(33) == [
+        "opus-4-8-20260601",
+        "opus-4",
+        "12,345,678,901",
+        "94.7%",
+        "1,234,567",
+        "$1,234.50",
+    ]
 
 
 @pytest.mark.parametrize("width", range(34, 120))
@@ -70,7 +103,11 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 def test_the_beginning_of_an_id_is_enough() -> None:
     """An id makes room for names, down to what tells it from others."""
-    columns = [Column("session", "Session", least=9), Column("project", "Project", "path"), Column("calls", "Calls", "count")]
+    columns = [
+        Column("session", "Session", least=9),
+        Column("project", "Project", "path"),
+        Column("calls", "Calls", "count"),
+    ]
     sheet = Sheet(columns, [["0b1c2d3e-91af-4c0d", "/home/me/work/backend-service", 1]])
 
     assert drawn(sheet, 43).splitlines()[-1] == "0b1c2d3e…  …/me/work/backend-service      1"
@@ -99,7 +136,9 @@ def test_shortened(text: str, width: int, kind: Literal["text", "path"], short: 
 def test_what_fits_in_no_way_is_printed_row_by_row() -> None:
     """`select *` has fifty columns; nothing of them is lost."""
     columns = [Column(f"column_{number}", f"column_{number}") for number in range(20)]
-    sheet = Sheet(columns, [[f"value {number}" for number in range(20)], [None] * 19 + ["\x1b" + "v" * 200]])
+    sheet = Sheet(
+        columns, [[f"value {number}" for number in range(20)], [None] * 19 + ["\x1b" + "v" * 200]]
+    )
     lines = drawn(sheet, 80).splitlines()
 
     assert lines[:2] == ["column_0   value 0", "column_1   value 1"]
@@ -109,7 +148,9 @@ def test_what_fits_in_no_way_is_printed_row_by_row() -> None:
 
 def test_binary_fractions_are_not_shown() -> None:
     """A sum of a user's own has the digits that mean something."""
-    assert drawn(Sheet([Column("sum", "sum", "number")], [[42.454041000000025], [3], [1e-9], [True]]), 80).split()[2:] == [
+    assert drawn(
+        Sheet([Column("sum", "sum", "number")], [[42.454041000000025], [3], [1e-9], [True]]), 80
+    ).split()[2:] == [
         "42.454041",
         "3",
         "1e-09",
@@ -119,7 +160,8 @@ def test_binary_fractions_are_not_shown() -> None:
 
 @given(name=st.text(max_size=60))
 def test_a_name_cannot_break_out(name: str) -> None:
-    """Nothing off the wire moves the cursor, colours, marks up, or adds a row or a column, in any form."""
+    """Nothing off the wire moves the cursor, colours, marks up, or adds a row or a column, in any
+    form."""
     sheet = Sheet(COLUMNS[:2], [[name, 1]])
     markdown = as_markdown(sheet)
 
@@ -127,14 +169,17 @@ def test_a_name_cannot_break_out(name: str) -> None:
     assert not set(drawn(sheet, 80)) & {"\x1b", "\r", "\x9b", "\u202e"}
     assert len(markdown.splitlines()) == 3
     assert markdown.replace("\\\\", "").replace("\\|", "").count("|") == 9
-    [[said, calls]] = list(csv.reader(io.StringIO(as_csv(["model", "calls"], sheet.rows), newline="")))[1:]
+    [[said, calls]] = list(
+        csv.reader(io.StringIO(as_csv(["model", "calls"], sheet.rows), newline=""))
+    )[1:]
     assert calls == "1"
     assert said in (name, f"'{name}") or (not name.isprintable() and said.isprintable())
     assert not said.startswith(("=", "+", "-", "@"))
 
 
 def test_small_money_is_told() -> None:
-    """Small sums have four decimals; one large sum makes cents of all in the table, and nothing that costs is shown as nothing."""
+    """Small sums have four decimals; one large sum makes cents of all in the table, and nothing
+    that costs is shown as nothing."""
     money = [*COLUMNS[4:], Column("value", "API value", "money")]
 
     def amounts(*row: Cell) -> list[str]:

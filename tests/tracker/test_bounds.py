@@ -1,4 +1,5 @@
-"""Whatever names and numbers come, memory stays within its caps, no sum is lost, no figure is negative, and nothing raises."""
+"""Whatever names and numbers come, memory stays within its caps, no sum is lost, no figure is
+negative, and nothing raises."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def hostile(number: int) -> Call:
 
 
 def test_hostile_names_do_not_grow_memory() -> None:
-    """Once the caps are full, thousands of new accounts, models, sessions, projects and windows take no more room."""
+    """Once the caps are full, thousands of new accounts, models, sessions, projects and windows
+    take no more room."""
     tracker = Tracker(**CAPS)
     for number in range(1_000):
         tracker.add(hostile(number))
@@ -97,7 +99,10 @@ def test_time_does_not_grow_memory() -> None:
 def test_a_session_of_many_agents_stays_small() -> None:
     """Agents beyond the cap are one, and none of their cost is lost."""
     tracker = Tracker()
-    calls = [a_call(NOON, session="s", agent=f"g{n}", parent_agent=f"g{n - 1}") for n in range(10 * LEAVES_CAP)]
+    calls = [
+        a_call(NOON, session="s", agent=f"g{n}", parent_agent=f"g{n - 1}")
+        for n in range(10 * LEAVES_CAP)
+    ]
     for call in calls:
         tracker.add(call)
     session = tracker.session("s", NOON)
@@ -116,16 +121,28 @@ def somebody(fields: dict[str, Any]) -> Attribution:
     return Attribution(**fields)
 
 
-NAMES = st.one_of(st.none(), st.sampled_from(["", "a", "other", "unknown", "<b>", "\x1b[31m", "x" * 300]), st.text(max_size=5))
+NAMES = st.one_of(
+    st.none(),
+    st.sampled_from(["", "a", "other", "unknown", "<b>", "\x1b[31m", "x" * 300]),
+    st.text(max_size=5),
+)
 COUNTS = st.one_of(st.none(), st.integers(0, COUNT_CAP))
 AMOUNTS = st.one_of(st.none(), st.floats())
 TIMES = st.floats(0, 4e9)
 USAGES = st.tuples(COUNTS, COUNTS, COUNTS, COUNTS).map(
-    lambda n: Usage(input_tokens=n[0], cache_read_tokens=n[1], cache_write_tokens=n[2], output_tokens=n[3], reasoning_tokens=n[3])
+    lambda n: Usage(
+        input_tokens=n[0],
+        cache_read_tokens=n[1],
+        cache_write_tokens=n[2],
+        output_tokens=n[3],
+        reasoning_tokens=n[3],
+    )
 )
 READINGS = st.fixed_dictionaries(
     {
-        "key": st.sampled_from(["5h", "7d", "7d_opus", "requests", "overage", "retry_after", "x" * 64]),
+        "key": st.sampled_from(
+            ["5h", "7d", "7d_opus", "requests", "overage", "retry_after", "x" * 64]
+        ),
         "source": st.sampled_from(["provider_native", "provider_api_rate_limit"]),
         "utilization": st.one_of(st.none(), st.floats(0, 1e6)),
         "limit": st.one_of(st.none(), st.floats(0, 1e18)),
@@ -135,9 +152,9 @@ READINGS = st.fixed_dictionaries(
         "name": NAMES,
     }
 ).map(a_reading)
-WHO = st.fixed_dictionaries(dict.fromkeys(("client", "session", "agent", "parent_agent", "project", "account"), NAMES)).map(
-    somebody
-)
+WHO = st.fixed_dictionaries(
+    dict.fromkeys(("client", "session", "agent", "parent_agent", "project", "account"), NAMES)
+).map(somebody)
 CALLS = st.builds(
     a_call,
     TIMES,
@@ -149,49 +166,84 @@ CALLS = st.builds(
     billing=st.sampled_from(["api", "subscription", "local"]),
     usage=USAGES,
     cost_usd=AMOUNTS,
-    parts=st.lists(st.builds(Part, st.just("advisor"), NAMES, USAGES, AMOUNTS), max_size=1).map(tuple),
+    parts=st.lists(st.builds(Part, st.just("advisor"), NAMES, USAGES, AMOUNTS), max_size=1).map(
+        tuple
+    ),
     attribution=WHO,
     limits=st.lists(READINGS, max_size=2).map(tuple),
     ttft_ms=st.one_of(st.none(), st.floats(0, 1e12)),
 )
-NARROW: dict[str, Any] = {"models_cap": 2, "facets_cap": 2, "sessions_cap": 2, "accounts_cap": 2, "calls_cap": 3, "windows_cap": 2}
+NARROW: dict[str, Any] = {
+    "models_cap": 2,
+    "facets_cap": 2,
+    "sessions_cap": 2,
+    "accounts_cap": 2,
+    "calls_cap": 3,
+    "windows_cap": 2,
+}
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(CALLS, max_size=6), TIMES, NAMES)
-def test_nothing_raises_and_nothing_is_negative(calls: list[Call], now: float, account: str | None) -> None:
-    """Any calls in any order, asked about at any time: answers that JSON can hold, hit rates within 100 %, nothing below zero."""
+def test_nothing_raises_and_nothing_is_negative(
+    calls: list[Call], now: float, account: str | None
+) -> None:
+    """Any calls in any order, asked about at any time: answers that JSON can hold, hit rates within
+    100 %, nothing below zero."""
     tracker = Tracker(limits=ConfiguredLimits(output_tokens=10, cost_usd=0.5, messages=3), **NARROW)
     for call in calls:
         tracker.add(call)
-    answers: list[Any] = [tracker.usage(now, account), tracker.usage(now), tracker.series(300, now), tracker.sessions(now)]
+    answers: list[Any] = [
+        tracker.usage(now, account),
+        tracker.usage(now),
+        tracker.series(300, now),
+        tracker.sessions(now),
+    ]
     answers += [tracker.session(row["session_id"], now) for row in tracker.sessions(now)]
 
     for answer in answers:
         orjson.dumps(answer)
         for name, number in numbers(answer):
             assert number >= 0, name
-            if name in ("cache_hit_pct", "window_share_pct", "cost_pct", "message_pct", "output_token_limit_pct"):
+            if name in (
+                "cache_hit_pct",
+                "window_share_pct",
+                "cost_pct",
+                "message_pct",
+                "output_token_limit_pct",
+            ):
                 assert number <= 100, name
             assert number == number, name
 
 
 def numbers(value: Any, name: str = "") -> list[tuple[str, float]]:
-    """Every number in a JSON value, with the name it stands under; records, which repeat what was put in, are left out."""
+    """Every number in a JSON value, with the name it stands under; records, which repeat what was
+    put in, are left out."""
     if isinstance(value, dict):
-        return [pair for key, each in value.items() if not isinstance(each, list) or key != "calls" for pair in numbers(each, key)]
+        return [
+            pair
+            for key, each in value.items()
+            if not isinstance(each, list) or key != "calls"
+            for pair in numbers(each, key)
+        ]
     if isinstance(value, list):
         return [pair for each in value for pair in numbers(each, name)]
     return [(name, value)] if isinstance(value, int | float) else []
 
 
-@pytest.mark.parametrize("text", ["<img src=x onerror=alert(1)>", "\x1b]0;owned\x07", "m" * 2**20, "\ud800", "", "a\nb"])
+@pytest.mark.parametrize(
+    "text", ["<img src=x onerror=alert(1)>", "\x1b]0;owned\x07", "m" * 2**20, "\ud800", "", "a\nb"]
+)
 def test_hostile_text_is_data(text: str) -> None:
     """Names are carried as they are, cut to their cap, and never become keys of the contract."""
     tracker = Tracker()
-    tracker.add(a_call(model=text, session=text, project=text, client=text, agent=text, account=text))
+    tracker.add(
+        a_call(model=text, session=text, project=text, client=text, agent=text, account=text)
+    )
     usage = tracker.usage(NOON)
 
     assert usage["today"]["calls"] == 1
     assert max(len(name) for name in usage["per_model"]) <= 300
-    assert all(len(row["session_id"]) <= 256 and len(row["label"]) <= 256 for row in usage["top_sessions"])
+    assert all(
+        len(row["session_id"]) <= 256 and len(row["label"]) <= 256 for row in usage["top_sessions"]
+    )

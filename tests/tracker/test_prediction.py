@@ -50,22 +50,42 @@ NEVER = (None, True, None)
 @pytest.mark.parametrize(
     ("limits", "expected"),
     [
-        # Two calls of 100 + 10 tokens and 0.5 USD, 20 minutes ago and now: 11 tokens, 1 output token, 0.05 USD a minute.
+        # Two calls of 100 + 10 tokens and 0.5 USD, 20 minutes ago and now: 11 tokens, 1 output
+        # token, 0.05 USD a minute.
         pytest.param(ConfiguredLimits(), SILENT, id="no limit"),
-        pytest.param(ConfiguredLimits(output_tokens=120), (100 * 60_000, False, "output_tokens"), id="output"),
-        pytest.param(ConfiguredLimits(output_tokens=620), (600 * 60_000, True, "output_tokens"), id="output, after the reset"),
-        pytest.param(ConfiguredLimits(total_tokens=1320), (100 * 60_000, False, "total_tokens"), id="total"),
+        pytest.param(
+            ConfiguredLimits(output_tokens=120), (100 * 60_000, False, "output_tokens"), id="output"
+        ),
+        pytest.param(
+            ConfiguredLimits(output_tokens=620),
+            (600 * 60_000, True, "output_tokens"),
+            id="output, after the reset",
+        ),
+        pytest.param(
+            ConfiguredLimits(total_tokens=1320), (100 * 60_000, False, "total_tokens"), id="total"
+        ),
         pytest.param(ConfiguredLimits(tokens=1320), (100 * 60_000, False, "tokens"), id="untyped"),
-        pytest.param(ConfiguredLimits(messages=4), (20 * 60_000, False, "messages"), id="messages: calls over the window so far"),
+        pytest.param(
+            ConfiguredLimits(messages=4),
+            (20 * 60_000, False, "messages"),
+            id="messages: calls over the window so far",
+        ),
         pytest.param(ConfiguredLimits(cost_usd=2.0), (20 * 60_000, False, "cost"), id="cost"),
         pytest.param(ConfiguredLimits(cost_usd=1.0), (0, False, "cost"), id="reached"),
         pytest.param(ConfiguredLimits(cost_usd=0.3), (0, False, "cost"), id="exceeded"),
-        pytest.param(ConfiguredLimits(output_tokens=620, cost_usd=2.0), (20 * 60_000, False, "cost"), id="the smallest wins"),
-        pytest.param(ConfiguredLimits(output_tokens=10**15), NEVER, id="so far off that it is never"),
+        pytest.param(
+            ConfiguredLimits(output_tokens=620, cost_usd=2.0),
+            (20 * 60_000, False, "cost"),
+            id="the smallest wins",
+        ),
+        pytest.param(
+            ConfiguredLimits(output_tokens=10**15), NEVER, id="so far off that it is never"
+        ),
     ],
 )
 def test_configured_limits(limits: ConfiguredLimits, expected: tuple[Any, Any, Any]) -> None:
-    """What remains over the burn rate of the same quantity, held against the end of the 5 hours that began 20 minutes ago."""
+    """What remains over the burn rate of the same quantity, held against the end of the 5 hours
+    that began 20 minutes ago."""
     tracker = Tracker(limits=limits)
     tracker.add(a_call(NOON - 20 * MINUTE))
     tracker.add(a_call(NOON))
@@ -93,12 +113,16 @@ def test_no_burn_is_safe() -> None:
     assert forecast(tracker) == NEVER
 
 
-def window_read(*readings: tuple[float, float], resets_at: float = NOON + HOUR, **fields: Any) -> Tracker:
+def window_read(
+    *readings: tuple[float, float], resets_at: float = NOON + HOUR, **fields: Any
+) -> Tracker:
     """A tracker that was told these utilizations so many minutes ago."""
     tracker = Tracker()
     for age, utilization in readings:
         at = NOON - age * MINUTE
-        tracker.add_limits([five_hours(utilization, resets_at, **fields)], provider="anthropic", account="a", at=at)
+        tracker.add_limits(
+            [five_hours(utilization, resets_at, **fields)], provider="anthropic", account="a", at=at
+        )
     return tracker
 
 
@@ -110,36 +134,74 @@ RISING = ((30, 40), (20, 50), (10, 60), (0, 70))
     ("tracker", "expected"),
     [
         pytest.param(window_read(*RISING), (30 * 60_000, False, "5h"), id="before the reset"),
-        pytest.param(window_read(*RISING, resets_at=NOON + 29 * MINUTE), (30 * 60_000, True, "5h"), id="after the reset"),
-        pytest.param(window_read(*RISING, resets_at=NOON + 30 * MINUTE), (30 * 60_000, True, "5h"), id="at the reset"),
+        pytest.param(
+            window_read(*RISING, resets_at=NOON + 29 * MINUTE),
+            (30 * 60_000, True, "5h"),
+            id="after the reset",
+        ),
+        pytest.param(
+            window_read(*RISING, resets_at=NOON + 30 * MINUTE),
+            (30 * 60_000, True, "5h"),
+            id="at the reset",
+        ),
         pytest.param(window_read(*RISING[2:]), SILENT, id="two readings"),
-        pytest.param(window_read((0.1, 60), (0.05, 65), (0, 70)), SILENT, id="readings of the same seconds are one"),
+        pytest.param(
+            window_read((0.1, 60), (0.05, 65), (0, 70)),
+            SILENT,
+            id="readings of the same seconds are one",
+        ),
         pytest.param(window_read((4, 60), (2, 65), (0, 70)), SILENT, id="a burst of four minutes"),
-        pytest.param(window_read((20, 41), (10, 41), (0, 42)), SILENT, id="a step that may be a rounding"),
-        pytest.param(window_read((90, 10), (80, 20), (70, 30), (0, 40)), SILENT, id="readings older than an hour"),
+        pytest.param(
+            window_read((20, 41), (10, 41), (0, 42)), SILENT, id="a step that may be a rounding"
+        ),
+        pytest.param(
+            window_read((90, 10), (80, 20), (70, 30), (0, 40)),
+            SILENT,
+            id="readings older than an hour",
+        ),
         pytest.param(window_read((30, 70), (20, 70), (0, 70)), NEVER, id="standing still"),
         pytest.param(window_read((30, 90), (20, 80), (0, 70)), NEVER, id="falling"),
         pytest.param(window_read((0, 100)), (0, False, "5h"), id="full, by one reading"),
         pytest.param(window_read((0, 130)), (0, False, "5h"), id="over"),
-        pytest.param(window_read((0, 50), status="rejected"), (0, False, "5h"), id="refused before it was full"),
+        pytest.param(
+            window_read((0, 50), status="rejected"),
+            (0, False, "5h"),
+            id="refused before it was full",
+        ),
         pytest.param(window_read(*RISING, window_seconds=None), SILENT, id="of unknown length"),
         pytest.param(
-            window_read((4, 0), (2, 1), (0, 2), resets_at=NOON + 5 * HOUR - 5 * MINUTE), SILENT, id="before 3 % of the window"
+            window_read((4, 0), (2, 1), (0, 2), resets_at=NOON + 5 * HOUR - 5 * MINUTE),
+            SILENT,
+            id="before 3 % of the window",
         ),
-        pytest.param(window_read(*RISING, key="7d", window_seconds=7 * 24 * HOUR), (30 * 60_000, False, "7d"), id="a week's"),
+        pytest.param(
+            window_read(*RISING, key="7d", window_seconds=7 * 24 * HOUR),
+            (30 * 60_000, False, "7d"),
+            id="a week's",
+        ),
     ],
 )
 def test_provider_windows(tracker: Tracker, expected: tuple[Any, Any, Any]) -> None:
-    """What is left of 100 % over the slope of the last hour's readings, unless there is too little to go on."""
-    assert forecast(tracker) == ((pytest.approx(expected[0], abs=1), *expected[1:]) if expected[0] is not None else expected)
+    """What is left of 100 % over the slope of the last hour's readings, unless there is too little
+    to go on."""
+    assert forecast(tracker) == (
+        (pytest.approx(expected[0], abs=1), *expected[1:]) if expected[0] is not None else expected
+    )
 
 
 def test_an_hours_work_is_not_a_weeks_pace() -> None:
-    """The last hour's slope holds for five hours; then a week's window goes on at its average since it began."""
-    tracker = window_read((40, 8), (20, 9), (0, 10), resets_at=NOON + 120 * HOUR, key="7d", window_seconds=168 * HOUR)
+    """The last hour's slope holds for five hours; then a week's window goes on at its average since
+    it began."""
+    tracker = window_read(
+        (40, 8), (20, 9), (0, 10), resets_at=NOON + 120 * HOUR, key="7d", window_seconds=168 * HOUR
+    )
     per_hour, average = 3, 10 / 48
 
-    assert forecast(tracker) == (pytest.approx((5 + (90 - 5 * per_hour) / average) * 3_600_000, abs=1), True, "7d")
+    assert forecast(tracker) == (
+        pytest.approx((5 + (90 - 5 * per_hour) / average) * 3_600_000, abs=1),
+        True,
+        "7d",
+    )
     [window] = tracker.usage(NOON)["windows"]
     assert window["projected_utilization"] == pytest.approx(10 + 5 * per_hour + 115 * average)
 
@@ -165,7 +227,10 @@ def test_a_reset_starts_a_new_slope() -> None:
     tracker = window_read(*RISING)
     for age, utilization in ((12, 0), (6, 6), (0, 12)):
         tracker.add_limits(
-            [five_hours(utilization, NOON + 5 * HOUR)], provider="anthropic", account="a", at=NOON + HOUR - age * MINUTE
+            [five_hours(utilization, NOON + 5 * HOUR)],
+            provider="anthropic",
+            account="a",
+            at=NOON + HOUR - age * MINUTE,
         )
 
     [window] = tracker.usage(NOON + HOUR)["windows"]
@@ -174,14 +239,21 @@ def test_a_reset_starts_a_new_slope() -> None:
 
 
 def test_the_first_of_all_limits_wins() -> None:
-    """Configured limits and windows of every account run against each other; each is told by itself, too."""
+    """Configured limits and windows of every account run against each other; each is told by
+    itself, too."""
     tracker = window_read(*RISING)
-    tracker.add_limits([five_hours(100, NOON + 60, key="7d")], provider="anthropic", account="b", at=NOON)
+    tracker.add_limits(
+        [five_hours(100, NOON + 60, key="7d")], provider="anthropic", account="b", at=NOON
+    )
     tracker.limits = ConfiguredLimits(messages=100)
     tracker.add(a_call(NOON - 20 * MINUTE))
     predictions = tracker.usage(NOON)["predictions"]
 
-    assert (predictions["time_to_limit_ms"], predictions["safe"], predictions["limit_kind"]) == (0, False, "7d")
+    assert (predictions["time_to_limit_ms"], predictions["safe"], predictions["limit_kind"]) == (
+        0,
+        False,
+        "7d",
+    )
     assert [each["limit_kind"] for each in predictions["limits"]] == ["messages", "5h", "7d"]
     assert forecast_of(tracker, "a")[2] == "5h"
 
@@ -200,7 +272,9 @@ def test_the_point_at_reset_is_projected() -> None:
 
 def test_being_asked_to_wait_is_no_quota() -> None:
     """A bare `retry-after` is answered to overload too: no alarm."""
-    pause = LimitReading("retry_after", "provider_api_rate_limit", resets_at=NOON + 30, status="rejected")
+    pause = LimitReading(
+        "retry_after", "provider_api_rate_limit", resets_at=NOON + 30, status="rejected"
+    )
     tracker = Tracker()
     tracker.add(a_call(limits=(pause,)))
 
@@ -228,7 +302,10 @@ def test_an_estimated_window_never_begins_in_the_future() -> None:
     tracker.add(a_call(NOON))
     window = tracker.usage(NOON - HOUR)["window"]
 
-    assert (window["started_at"], window["reset_in_ms"]) == ("2026-11-20T11:00:00.000Z", 5 * 3_600_000)
+    assert (window["started_at"], window["reset_in_ms"]) == (
+        "2026-11-20T11:00:00.000Z",
+        5 * 3_600_000,
+    )
 
 
 def numbers(value: Any) -> list[float]:

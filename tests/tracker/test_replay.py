@@ -1,4 +1,5 @@
-"""Eight days of traffic: the live state, the state read back from the journal, and everything added up again agree."""
+"""Eight days of traffic: the live state, the state read back from the journal, and everything added
+up again agree."""
 
 from __future__ import annotations
 
@@ -23,7 +24,12 @@ WINDOW = NOON - 3 * HOUR
 """When the 5-hour window of the end began; its reset times jitter by seconds."""
 FIRST_RETAINED = MIDNIGHT - 7 * DAY
 LIMITS = ConfiguredLimits(output_tokens=10**9, cost_usd=10**6)
-MODELS = (("anthropic", "claude-opus-5-5"), ("anthropic", "claude-haiku-4-5"), ("openai", "gpt-6"), ("ollama", "llama3.2"))
+MODELS = (
+    ("anthropic", "claude-opus-5-5"),
+    ("anthropic", "claude-haiku-4-5"),
+    ("openai", "gpt-6"),
+    ("ollama", "llama3.2"),
+)
 
 
 def traffic() -> Iterator[Call]:
@@ -43,11 +49,18 @@ def traffic() -> Iterator[Call]:
             fields = {"coverage": "no_usage", "usage": Usage()}
         if provider == "anthropic" and kind > 0.5:
             resets_at = WINDOW + ((ended - WINDOW) // (5 * HOUR) + 1) * 5 * HOUR + rng.random() * 20
-            fields["limits"] = (five_hours(100 * (1 - (resets_at - ended) / (5 * HOUR) * 0.9), resets_at),)
+            fields["limits"] = (
+                five_hours(100 * (1 - (resets_at - ended) / (5 * HOUR) * 0.9), resets_at),
+            )
         cost = None if kind < 0.12 else rng.random() * 10 ** rng.randint(-7, 0)
         yield a_call(
             ended,
-            (rng.randrange(5_000), rng.choice((0, 90_000)), rng.randrange(3_000), rng.randrange(2_000)),
+            (
+                rng.randrange(5_000),
+                rng.choice((0, 90_000)),
+                rng.randrange(3_000),
+                rng.randrange(2_000),
+            ),
             cost,
             request_id=f"f{number}",
             provider=provider,
@@ -74,7 +87,8 @@ class Replay:
 
 @pytest.fixture(scope="module")
 def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
-    """The calls added as they come, with the page asking now and then; and added from the journal that they were written to."""
+    """The calls added as they come, with the page asking now and then; and added from the journal
+    that they were written to."""
     directory = tmp_path_factory.mktemp("replay")
     calls = list(traffic())
     now = calls[-1].ended + 30
@@ -102,12 +116,18 @@ def write(directory: Path, calls: list[Call]) -> None:
 @pytest.mark.parametrize("account", [None, "a", "b"])
 def test_the_state_read_back_is_the_state(replay: Replay, account: str | None) -> None:
     """After a restart every answer is what it would have been without one, to the last digit."""
-    live, rebuilt = (tracker.usage(replay.now, account) for tracker in (replay.live, replay.rebuilt))
+    live, rebuilt = (
+        tracker.usage(replay.now, account) for tracker in (replay.live, replay.rebuilt)
+    )
     assert live.pop("since_start")["calls"] > rebuilt.pop("since_start")["calls"] == 0
     assert live == rebuilt
     for minutes in (60, 1440, 8 * 1440):
-        assert replay.live.series(minutes, replay.now, account) == replay.rebuilt.series(minutes, replay.now, account)
-    assert replay.live.sessions(replay.now, limit=1000) == replay.rebuilt.sessions(replay.now, limit=1000)
+        assert replay.live.series(minutes, replay.now, account) == replay.rebuilt.series(
+            minutes, replay.now, account
+        )
+    assert replay.live.sessions(replay.now, limit=1000) == replay.rebuilt.sessions(
+        replay.now, limit=1000
+    )
     assert replay.live.calls(500) == replay.rebuilt.calls(500)
 
 
@@ -121,13 +141,20 @@ def test_the_state_is_everything_added_up(replay: Replay, account: str | None) -
     assert len(windows) == (2 if account is None else 1)
 
     assert figures(usage["today"]) == brute_force(since(mine, MIDNIGHT))
-    assert figures(usage["last_hour"]) == brute_force(since(mine, -(-(replay.now - HOUR) // 60) * 60))
+    assert figures(usage["last_hour"]) == brute_force(
+        since(mine, -(-(replay.now - HOUR) // 60) * 60)
+    )
     assert figures(usage["week"]) == brute_force(since(mine, FIRST_RETAINED))
     assert usage["current"]["total_calls"] == len(since(mine, WINDOW))
     for window in windows:
-        owned = [call for call in since(counted, WINDOW) if call.attribution.account == window["account_key"]]
+        owned = [
+            call
+            for call in since(counted, WINDOW)
+            if call.attribution.account == window["account_key"]
+        ]
         assert (window["calls"], window["api_value_usd"]) == tuple(
-            brute_force(call for call in owned if call.provider == "anthropic")[place] for place in (0, -1)
+            brute_force(call for call in owned if call.provider == "anthropic")[place]
+            for place in (0, -1)
         )
     for period, start in (("today", MIDNIGHT), ("week", FIRST_RETAINED)):
         for dimension, name_of in DIMENSIONS.items():
@@ -168,7 +195,9 @@ def test_sessions_are_everything_added_up(replay: Replay) -> None:
         [main] = session["agents"]
         assert figures(main["total"]) == figures(rows[name])
         [explore] = main["children"]
-        assert figures(explore["own"]) == brute_force(call for call in groups[name] if call.attribution.agent == "explore")
+        assert figures(explore["own"]) == brute_force(
+            call for call in groups[name] if call.attribution.agent == "explore"
+        )
 
 
 def test_the_series_is_everything_added_up(replay: Replay) -> None:
@@ -189,5 +218,9 @@ def test_the_series_is_everything_added_up(replay: Replay) -> None:
     ]
 
     assert (series["step_minutes"], series["points"]) == (10, 144)
-    assert [sum(line["tokens"][point] for line in series["models"].values()) for point in range(144)] == tokens
-    assert [series["cumulative"][day][-1] for day in ("today", "yesterday")] == [day / 10**12 for day in days]
+    assert [
+        sum(line["tokens"][point] for line in series["models"].values()) for point in range(144)
+    ] == tokens
+    assert [series["cumulative"][day][-1] for day in ("today", "yesterday")] == [
+        day / 10**12 for day in days
+    ]

@@ -1,4 +1,5 @@
-"""Sums over time against adding everything up again, for any order of adding and any moment asked about."""
+"""Sums over time against adding everything up again, for any order of adding and any moment asked
+about."""
 
 from __future__ import annotations
 
@@ -97,7 +98,14 @@ def test_steps_are_the_same_in_small(spent: list[tuple[int, int]], step: int) ->
     assert steps.total == brute(spent, step)
 
 
-@given(st.lists(st.tuples(st.sampled_from("abc"), st.text("xyz", max_size=3), MINUTES, st.integers(1, 10**15)), max_size=60))
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("abc"), st.text("xyz", max_size=3), MINUTES, st.integers(1, 10**15)
+        ),
+        max_size=60,
+    )
+)
 def test_a_ledger_folds_names_and_loses_nothing(spent: list[tuple[str, str, int, int]]) -> None:
     """Beyond its cap names go on as `other` of their account, whose sums stay what they were."""
     ledger: Ledger[tuple[str, str]] = Ledger(3, LEVELS, lambda key: (key[0], OTHER))
@@ -119,7 +127,13 @@ def test_the_least_recently_active_name_is_folded() -> None:
     assert {key[1] for key, _ in ledger.items("a", every=False)} == {"first", "third", OTHER}
 
 
-@given(st.lists(st.tuples(*[st.integers(-(2**60), 2**60)] * 24).map(lambda n: (Totals(*n[:12]), Totals(*n[12:])))))
+@given(
+    st.lists(
+        st.tuples(*[st.integers(-(2**60), 2**60)] * 24).map(
+            lambda n: (Totals(*n[:12]), Totals(*n[12:]))
+        )
+    )
+)
 def test_totals_add_field_by_field(pairs: list[tuple[Totals, Totals]]) -> None:
     """`plus` names each field once and in its place, and `minus` undoes it."""
     for left, right in pairs:

@@ -1,4 +1,5 @@
-"""The page under attack: by other pages in the same browser, by other users of the machine, by what comes off the wire.
+"""The page under attack: by other pages in the same browser, by other users of the machine, by what
+comes off the wire.
 
 Nobody without the token gets anything, and nobody, with or without it, slows the proxy down.
 """
@@ -67,10 +68,12 @@ PUBLIC = {"/healthz", "/login"}
 
 
 def tells_nothing(answer: Response) -> bool:
-    """Whether there is no data of ours in it: all of it names a provider somewhere, and the page's files are known."""
-    return not any(word in answer.body for word in (b"anthropic", b"made-up", b"llmtally_", b"import ", b"function")) and (
-        "set-cookie" not in answer.headers
-    )
+    """Whether there is no data of ours in it: all of it names a provider somewhere, and the page's
+    files are known."""
+    return not any(
+        word in answer.body
+        for word in (b"anthropic", b"made-up", b"llmtally_", b"import ", b"function")
+    ) and ("set-cookie" not in answer.headers)
 
 
 # Without the token
@@ -105,7 +108,9 @@ def test_every_path_wants_the_login(site: Site, target: str, headers: dict[str, 
 
 def test_what_is_public_is_known() -> None:
     """A new path is behind the login unless somebody says so here, too."""
-    assert {path for path, route in {**APP.routes, **APP.families}.items() if route.is_public} == PUBLIC
+    assert {
+        path for path, route in {**APP.routes, **APP.families}.items() if route.is_public
+    } == PUBLIC
 
 
 def test_the_health_answer_is_bare(site: Site) -> None:
@@ -164,7 +169,15 @@ def test_a_foreign_host_is_refused(site: Site, host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}", "localhost:9000", "localhost"]
+    "host",
+    [
+        "127.0.0.1:{port}",
+        "localhost:{port}",
+        "LOCALHOST:{port}",
+        "[::1]:{port}",
+        "localhost:9000",
+        "localhost",
+    ],
 )
 def test_our_own_names(site: Site, host: str) -> None:
     """Loopback by any name and port: a tunnel ends at another port."""
@@ -178,7 +191,9 @@ def test_no_host_and_two_hosts(site: Site) -> None:
         b"GET /api/usage HTTP/1.1\r\n",
         b"GET /api/usage HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n",
     ):
-        answer = raw(site, head + f"Authorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n".encode())
+        answer = raw(
+            site, head + f"Authorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n".encode()
+        )
         assert b" 200 " not in answer
         assert b"anthropic" not in answer
 
@@ -196,7 +211,9 @@ def test_no_host_and_two_hosts(site: Site) -> None:
 )
 def test_hosts_where_others_may_connect(listens_on: str, host: str, status: int) -> None:
     """The configured name is ours; on all interfaces any address is, as rebinding needs a name."""
-    answer = app_of(listens_on).answer(Request("GET", "/api/usage", {"host": host, "authorization": f"Bearer {TOKEN}"}))
+    answer = app_of(listens_on).answer(
+        Request("GET", "/api/usage", {"host": host, "authorization": f"Bearer {TOKEN}"})
+    )
 
     assert answer.status == status
 
@@ -208,17 +225,32 @@ FOREIGN_PAGES: dict[str, dict[str, str]] = {
     "another name of this host": {"Origin": "http://localhost:{port}"},
     "origin that ends like ours": {"Origin": "http://evil.example/?127.0.0.1:{port}"},
     "garbled origin": {"Origin": "http://["},
-    "cross-site": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"},
-    "same-site": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty"},
-    "in a frame": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"},
+    "cross-site": {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "no-cors",
+        "Sec-Fetch-Dest": "script",
+    },
+    "same-site": {
+        "Sec-Fetch-Site": "same-site",
+        "Sec-Fetch-Mode": "cors",
+        "Sec-Fetch-Dest": "empty",
+    },
+    "in a frame": {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "iframe",
+    },
     "unknown site": {"Sec-Fetch-Site": "whatever"},
 }
 
 
 @pytest.mark.parametrize("headers", FOREIGN_PAGES.values(), ids=FOREIGN_PAGES)
-@pytest.mark.parametrize("target", ["/", "/api/usage", "/api/events", "/login?token=" + TOKEN, "/healthz"])
+@pytest.mark.parametrize(
+    "target", ["/", "/api/usage", "/api/events", "/login?token=" + TOKEN, "/healthz"]
+)
 def test_foreign_pages_are_refused(site: Site, target: str, headers: dict[str, str]) -> None:
-    """A page of another origin gets nothing, though the browser may add the cookie to what it asks."""
+    """A page of another origin gets nothing, though the browser may add the cookie to what it
+    asks."""
     headers = {name: value.format(port=site.port) for name, value in headers.items()}
     answer = site.request(target, headers={**BEARER, **headers})
 
@@ -237,36 +269,60 @@ def test_our_own_page_is_answered(site: Site) -> None:
     form = {**own, "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
 
     assert site.request("/api/usage", headers={**BEARER, **own}).status == 200
-    assert site.request("/login", "POST", headers=form, body=f"token={TOKEN}".encode()).status == 303
+    assert (
+        site.request("/login", "POST", headers=form, body=f"token={TOKEN}".encode()).status == 303
+    )
 
 
 def test_a_link_elsewhere_leads_to_the_login_and_the_page(site: Site) -> None:
-    """A person may follow one, in a chat or a web terminal. What may be linked shows nothing without the login, or is the page."""
-    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    """A person may follow one, in a chat or a web terminal. What may be linked shows nothing
+    without the login, or is the page."""
+    link = {
+        "Sec-Fetch-Site": "cross-site",
+        "Sec-Fetch-Mode": "navigate",
+        "Sec-Fetch-Dest": "document",
+    }
 
     assert site.request("/", headers=link).status == 401
     assert site.request(f"/login?token={TOKEN}", headers=link).status == 303
     assert site.request("/api/usage", headers={**BEARER, **link}).status == 403
-    assert site.request("/login", "POST", headers=link, body=f"token={TOKEN}".encode()).status == 403
+    assert (
+        site.request("/login", "POST", headers=link, body=f"token={TOKEN}".encode()).status == 403
+    )
 
 
 def test_headers_of_every_answer(site: Site) -> None:
-    """Scripts of ours only, no frame, no sniffing, no referrer, nothing kept, and no other origin is ever allowed to read."""
+    """Scripts of ours only, no frame, no sniffing, no referrer, nothing kept, and no other origin
+    is ever allowed to read."""
     answers = [
-        site.request(target, headers=headers) for target in ("/", "/login", "/healthz", "/nothing") for headers in ({}, BEARER)
+        site.request(target, headers=headers)
+        for target in ("/", "/login", "/healthz", "/nothing")
+        for headers in ({}, BEARER)
     ]
-    answers += [site.get("/api/usage"), site.get("/metrics"), site.get("/api/usage", Origin="https://evil.example")]
-    answers += [site.request("/api/usage", "OPTIONS", headers={**BEARER, "Access-Control-Request-Method": "GET"})]
+    answers += [
+        site.get("/api/usage"),
+        site.get("/metrics"),
+        site.get("/api/usage", Origin="https://evil.example"),
+    ]
+    answers += [
+        site.request(
+            "/api/usage", "OPTIONS", headers={**BEARER, "Access-Control-Request-Method": "GET"}
+        )
+    ]
     for answer in answers:
         policy = answer.headers["content-security-policy"]
         assert policy.startswith(("default-src 'self'; ", "default-src 'none'; "))
         assert "unsafe" not in policy
-        assert {"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} <= set(policy.split("; "))
+        assert {"frame-ancestors 'none'", "base-uri 'none'", "form-action 'self'"} <= set(
+            policy.split("; ")
+        )
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["referrer-policy"] in ("no-referrer", "same-origin")
         assert answer.headers["cross-origin-resource-policy"] == "same-origin"
         assert not [name for name in answer.headers if name.startswith("access-control-")]
-        assert answer.headers["cache-control"] == ("private, no-cache" if "etag" in answer.headers else "no-store")
+        assert answer.headers["cache-control"] == (
+            "private, no-cache" if "etag" in answer.headers else "no-store"
+        )
         assert "server" not in answer.headers
 
 
@@ -314,7 +370,10 @@ def test_a_path_has_one_spelling(site: Site, target: str) -> None:
     assert b"import" not in known
 
 
-@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "CONNECT", "PROPFIND", "get"])
+@pytest.mark.parametrize(
+    "method",
+    ["POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "TRACE", "CONNECT", "PROPFIND", "get"],
+)
 @pytest.mark.parametrize("target", ["/", "/api/usage", "/api/sessions/x", "/metrics", "/healthz"])
 def test_it_is_read_only(site: Site, method: str, target: str) -> None:
     """Nothing but GET, and POST to the login."""
@@ -327,15 +386,22 @@ def test_it_is_read_only(site: Site, method: str, target: str) -> None:
 @pytest.mark.parametrize(
     "request_bytes",
     [
-        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 2 * MAX_HEADER_BYTES + b"\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: "
+        + b"x" * 2 * MAX_HEADER_BYTES
+        + b"\r\n\r\n",
         b"GET /" + b"x" * 2 * MAX_HEADER_BYTES,
         b"x" * 2**20,
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + b"A: b\r\n" * MAX_HEADER_BYTES,
-        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\ntoken=" % (MAX_BODY_BYTES + 1),
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\ntoken="
+        % (MAX_BODY_BYTES + 1),
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
         b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + 5 * (b"400\r\n%s\r\n" % (b"x" * 0x400)),
-        b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        + 5 * (b"400\r\n%s\r\n" % (b"x" * 0x400)),
+        (
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n0\r\n\r\n"
+        ),
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x00\r\n\r\n",
@@ -345,7 +411,8 @@ def test_it_is_read_only(site: Site, method: str, target: str) -> None:
 def test_oversized_and_garbled_requests_end_the_connection(
     site: Site, request_bytes: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are refused or cut off at once, nothing is written to mitmproxy's log as a fault, and others are served on."""
+    """They are refused or cut off at once, nothing is written to mitmproxy's log as a fault, and
+    others are served on."""
     answer = raw(site, request_bytes, is_all=True)
 
     assert answer == b"" or answer.split(b" ")[1] in (b"400", b"413", b"431"), answer
@@ -356,7 +423,9 @@ def test_oversized_and_garbled_requests_end_the_connection(
 def test_a_large_body_is_not_read(site: Site) -> None:
     """The connection ends before the sender has sent what it announced."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
-        client.sendall(b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.sendall(
+            b"POST /login HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
         chunk = b"1000\r\n" + b"x" * 0x1000 + b"\r\n"
         with pytest.raises(OSError, match=r"Broken pipe|reset by peer"):
             for _ in range(100_000):
@@ -374,7 +443,17 @@ def test_any_bytes(site: Site, data: bytes) -> None:
     assert b"anthropic" not in received
 
 
-NAMES = st.sampled_from(["host", "origin", "cookie", "authorization", "sec-fetch-site", "if-none-match", "accept-encoding"])
+NAMES = st.sampled_from(
+    [
+        "host",
+        "origin",
+        "cookie",
+        "authorization",
+        "sec-fetch-site",
+        "if-none-match",
+        "accept-encoding",
+    ]
+)
 
 
 @given(
@@ -390,13 +469,22 @@ def test_any_request(method: str, target: str, headers: dict[str, str], body: by
     assert answer.status in (400, 401, 403, 404, 405) or answer.body == b"ok\n"
 
 
-@given(st.text(max_size=60) | st.sampled_from(targets()), st.text(max_size=60), st.text(max_size=60))
+@given(
+    st.text(max_size=60) | st.sampled_from(targets()), st.text(max_size=60), st.text(max_size=60)
+)
 def test_any_request_of_ours(target: str, query: str, value: str) -> None:
     """Nor does one of somebody who is logged in end in an exception."""
     headers = {"host": "localhost", "authorization": f"Bearer {TOKEN}"}
     names = ("limit", "before", "minutes", "account", "rank", "token", "model")
     for text in (query, *(f"{name}={value}" for name in names)):
-        assert APP.answer(Request("GET", f"{target}?{text}", headers)).status in (200, 303, 304, 400, 401, 404)
+        assert APP.answer(Request("GET", f"{target}?{text}", headers)).status in (
+            200,
+            303,
+            304,
+            400,
+            401,
+            404,
+        )
 
 
 # Off the wire
@@ -414,9 +502,12 @@ HOSTILE = (
 
 @pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:12]))
 def test_hostile_names_are_data(text: str) -> None:
-    """Names off the wire arrive as JSON strings, unsniffable, and in no header; the page writes them as text."""
+    """Names off the wire arrive as JSON strings, unsniffable, and in no header; the page writes
+    them as text."""
     call = made_up_calls(1, NOW, 60.0)[0]
-    call = call._replace(model=text, attribution=call.attribution.__class__(session=text, client=text, project=text))
+    call = call._replace(
+        model=text, attribution=call.attribution.__class__(session=text, client=text, project=text)
+    )
     tracker = Tracker()
     with running(tracker, clock=lambda: NOW) as site:
         site.add(call)
@@ -432,15 +523,20 @@ def test_hostile_names_are_data(text: str) -> None:
 
 
 def test_a_crowd_of_idle_readers_does_not_slow_the_proxy() -> None:
-    """200 open pages that never read: the loop turns as fast as without them, calls are told to those who do read."""
+    """200 open pages that never read: the loop turns as fast as without them, calls are told to
+    those who do read."""
     calls = made_up_calls(400, time.time(), 60.0)
     with running() as site, ExitStack() as stack:
         alone = turnaround(site, calls[:200])
         for _ in range(200):
-            client = stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
+            client = stack.enter_context(
+                socket.create_connection(("127.0.0.1", site.port), timeout=10)
+            )
             client.sendall(head("/api/events", TOKEN))
         seen: list[bytes] = []
-        reader = threading.Thread(target=lambda: seen.extend(events_until(site, calls[-1].request_id)))
+        reader = threading.Thread(
+            target=lambda: seen.extend(events_until(site, calls[-1].request_id))
+        )
         reader.start()
         while len(open_pages(site)) < 201:
             time.sleep(0.01)
@@ -453,7 +549,10 @@ def test_a_crowd_of_idle_readers_does_not_slow_the_proxy() -> None:
 
 def events_until(site: Site, request_id: str) -> Iterator[bytes]:
     """The lines of an open page until a call is told."""
-    with socket.create_connection(("127.0.0.1", site.port), timeout=20) as client, client.makefile("rb") as lines:
+    with (
+        socket.create_connection(("127.0.0.1", site.port), timeout=20) as client,
+        client.makefile("rb") as lines,
+    ):
         client.sendall(head("/api/events", TOKEN))
         for line in lines:
             yield line
@@ -468,7 +567,8 @@ def open_pages(site: Site) -> set[Reader]:
 
 
 def turnaround(site: Site, calls: list[Any]) -> float:
-    """The median time that the loop takes to get to something new, in seconds, while calls come in."""
+    """The median time that the loop takes to get to something new, in seconds, while calls come
+    in."""
     times = []
     for call in calls:
         site.add(call)
@@ -482,7 +582,10 @@ def turnaround(site: Site, calls: list[Any]) -> float:
 def test_there_is_no_end_of_the_queue_for_readers() -> None:
     """Pages beyond the cap are told so; when one goes, the next is taken."""
     with running() as site, ExitStack() as stack:
-        clients = [stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10)) for _ in range(READERS_CAP)]
+        clients = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
+            for _ in range(READERS_CAP)
+        ]
         for client in clients:
             client.sendall(head("/api/events", TOKEN))
             assert client.recv(12) == b"HTTP/1.1 200"
@@ -500,10 +603,12 @@ def test_there_is_no_end_of_the_queue_for_readers() -> None:
 
 
 def test_silent_connections_are_bounded(site: Site) -> None:
-    """Somebody who opens connections and says nothing gets so many; when they go, all is as before."""
+    """Somebody who opens connections and says nothing gets so many; when they go, all is as
+    before."""
     with ExitStack() as stack:
         clients = [
-            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10)) for _ in range(MAX_CONNECTIONS + 20)
+            stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
+            for _ in range(MAX_CONNECTIONS + 20)
         ]
         turned_away = 0
         deadline = time.monotonic() + 10
@@ -533,11 +638,16 @@ def _is_closed(client: socket.socket) -> bool:
 def head(target: str, token: str | None = None, method: str = "GET") -> bytes:
     """A request as it is written, unchecked."""
     login = f"Authorization: Bearer {token}\r\n" if token else ""
-    return f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{login}\r\n".encode("latin-1")
+    return (
+        f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{login}\r\n".encode(
+            "latin-1"
+        )
+    )
 
 
 def raw(site: Site, data: bytes, *, is_all: bool = False) -> bytes:
-    """What comes back for these bytes, until the server ends the connection; `is_all`: it is told that no more will come."""
+    """What comes back for these bytes, until the server ends the connection; `is_all`: it is told
+    that no more will come."""
     received = b""
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
         try:

@@ -88,13 +88,27 @@ def read_events(lines: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
 @contextmanager
 def visiting(directory: Path, *arguments: str) -> Iterator[Visitor]:
     """`llmtally page` as a user starts it, and one who looks at it."""
-    started = [sys.executable, "-m", "llmtally", "page", "--dir", str(directory), "--port", "0", *arguments]
+    started = [
+        sys.executable,
+        "-m",
+        "llmtally",
+        "page",
+        "--dir",
+        str(directory),
+        "--port",
+        "0",
+        *arguments,
+    ]
     package = Path(cli.__file__).parents[2]
-    with subprocess.Popen(started, cwd=package, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        started, cwd=package, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith(f"llmtally: the page of the journal in {directory} is at http://127.0.0.1:"), line
+            assert line.startswith(
+                f"llmtally: the page of the journal in {directory} is at http://127.0.0.1:"
+            ), line
             visitor = Visitor(process, line.split()[-1])
             visitor.log_in()
             yield visitor
@@ -108,17 +122,34 @@ def read_back(events: Iterator[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def test_the_journal_is_shown_and_followed(tmp_path: Path) -> None:
-    """The week that was, each call once, then what another process writes; Ctrl-C is the way to end it, and nothing was written."""
-    write(tmp_path, [call("old", 5 * DAY), call("new"), call("title", attribution=a_call().attribution._replace(session="s-2"))])
+    """The week that was, each call once, then what another process writes; Ctrl-C is the way to end
+    it, and nothing was written."""
+    write(
+        tmp_path,
+        [
+            call("old", 5 * DAY),
+            call("new"),
+            call("title", attribution=a_call().attribution._replace(session="s-2")),
+        ],
+    )
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with visiting(tmp_path) as visitor, visitor.events() as events:
         usage = read_back(events)
-        assert (usage["week"]["calls"], usage["journal"]["followed"], usage["proxy"]) == (3, True, None)
+        assert (usage["week"]["calls"], usage["journal"]["followed"], usage["proxy"]) == (
+            3,
+            True,
+            None,
+        )
         assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
         write(tmp_path, [call("next", 0.0)])
         assert next(data["request_id"] for name, data in events if name == "record") == "next"
-        assert [record["request_id"] for record in visitor.json("/api/calls")["calls"]] == ["next", "title", "new", "old"]
+        assert [record["request_id"] for record in visitor.json("/api/calls")["calls"]] == [
+            "next",
+            "title",
+            "new",
+            "old",
+        ]
         assert len(visitor.json("/api/sessions/s-1")["calls"]) == 3
 
         visitor.process.send_signal(signal.SIGINT)
@@ -155,7 +186,10 @@ def test_what_is_skipped_is_said(tmp_path: Path) -> None:
     with visiting(tmp_path) as visitor, visitor.events() as events:
         assert read_back(events)["week"]["calls"] == 1
         assert visitor.process.stderr is not None
-        assert visitor.process.stderr.readline() == "1 damaged lines were skipped; `llmtally report` names them.\n"
+        assert (
+            visitor.process.stderr.readline()
+            == "1 damaged lines were skipped; `llmtally report` names them.\n"
+        )
 
 
 # What is no page
@@ -193,18 +227,24 @@ def a_proxy(directory: Path, page: str | None) -> Iterator[None]:
     """What a proxy says of itself while it runs."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         listens = (("regular", "127.0.0.1", server.getsockname()[1]),)
-        presence.announce(directory, Presence(os.getpid(), __version__, listens, "/", "llm", page=page))
+        presence.announce(
+            directory, Presence(os.getpid(), __version__, listens, "/", "llm", page=page)
+        )
         yield
 
 
 def test_a_proxy_that_has_a_page(tmp_path: Path) -> None:
-    """Its page is the one to look at, as it knows more: the address logs in, if the token is known."""
+    """Its page is the one to look at, as it knows more: the address logs in, if the token is
+    known."""
     with a_proxy(tmp_path, "http://127.0.0.1:8088/"):
         said = run("--dir", str(tmp_path))
         token = load_token(tmp_path, None)
         then = run("--dir", str(tmp_path))
 
-    assert (said.exit_code, said.stdout) == (0, "llmtally: the proxy that is running has a page, at http://127.0.0.1:8088/\n")
+    assert (said.exit_code, said.stdout) == (
+        0,
+        "llmtally: the proxy that is running has a page, at http://127.0.0.1:8088/\n",
+    )
     assert then.stdout.endswith(f" at http://127.0.0.1:8088/login?token={token}\n")
 
 
@@ -218,7 +258,9 @@ def test_a_proxy_that_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arguments", "is_opened"), [((), True), (("--no-open",), False)])
-def test_on_a_terminal_a_browser_is_opened(tmp_path: Path, arguments: tuple[str, ...], is_opened: bool) -> None:
+def test_on_a_terminal_a_browser_is_opened(
+    tmp_path: Path, arguments: tuple[str, ...], is_opened: bool
+) -> None:
     """Unless that is not wanted."""
     browser, opened = tmp_path / "browser", tmp_path / "opened"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
@@ -230,7 +272,9 @@ def test_on_a_terminal_a_browser_is_opened(tmp_path: Path, arguments: tuple[str,
     assert not is_opened or opened.read_text() == "http://127.0.0.1:8088/"
 
 
-def test_a_browser_is_opened_with_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_browser_is_opened_with_the_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The address that logs in is what it is given."""
     opened: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(webbrowser, "open", opened.put)

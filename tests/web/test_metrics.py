@@ -1,4 +1,5 @@
-"""The Prometheus text: its grammar whatever came off the wire, and its numbers. test_prometheus.py has a real one read it."""
+"""The Prometheus text: its grammar whatever came off the wire, and its numbers. test_prometheus.py
+has a real one read it."""
 
 from __future__ import annotations
 
@@ -39,11 +40,19 @@ def parse(text: bytes) -> Samples:
             match = SAMPLE.fullmatch(line)
             assert match, line
             name, labels, value = match.groups()
-            family = next(each for each in (name, re.sub("_(bucket|sum|count)$", "", name)) if each in types)
+            family = next(
+                each for each in (name, re.sub("_(bucket|sum|count)$", "", name)) if each in types
+            )
             assert family == list(types)[-1], "a family stands together"
             assert (types[family] == "counter") == name.endswith("_total")
             pairs = re.findall(LABEL, labels or "")
-            key = (name, frozenset((pair.partition("=")[0], _unescaped(pair.partition("=")[2][1:-1])) for pair in pairs))
+            key = (
+                name,
+                frozenset(
+                    (pair.partition("=")[0], _unescaped(pair.partition("=")[2][1:-1]))
+                    for pair in pairs
+                ),
+            )
             assert key not in samples, "two samples with the same labels"
             samples[key] = float(value)
     return samples
@@ -60,7 +69,11 @@ def metrics(tracker: Tracker, runtime: Runtime | None = None) -> Samples:
 
 def value(samples: Samples, name: str, /, **labels: str) -> float:
     """The one sample of this name that has these labels, and perhaps others."""
-    (found,) = [number for (each, pairs), number in samples.items() if each == f"llmtally_{name}" and labels.items() <= set(pairs)]
+    (found,) = [
+        number
+        for (each, pairs), number in samples.items()
+        if each == f"llmtally_{name}" and labels.items() <= set(pairs)
+    ]
     return found
 
 
@@ -72,7 +85,13 @@ def call(**changes: Any) -> Call:
             "billing": "api",
             "outcome": "complete",
             "coverage": "priced",
-            "usage": Usage(input_tokens=1, cache_read_tokens=20, cache_write_tokens=300, output_tokens=4_000, reasoning_tokens=50),
+            "usage": Usage(
+                input_tokens=1,
+                cache_read_tokens=20,
+                cache_write_tokens=300,
+                output_tokens=4_000,
+                reasoning_tokens=50,
+            ),
             "cost_usd": 0.125,
             "ttft_ms": 300.0,
             "duration_ms": 4_000.0,
@@ -90,10 +109,31 @@ def tracker_of(*calls: Call) -> Tracker:
 
 def test_each_bucket_is_a_metric_of_its_own() -> None:
     """Tokens by bucket, money and calls, labelled with provider, model and billing or outcome."""
-    samples = metrics(tracker_of(call(), call(request_id="2"), call(request_id="3", billing="subscription", outcome="incomplete")))
+    samples = metrics(
+        tracker_of(
+            call(),
+            call(request_id="2"),
+            call(request_id="3", billing="subscription", outcome="incomplete"),
+        )
+    )
 
-    for name, tokens in (("input", 2), ("cache_read", 40), ("cache_write", 600), ("output", 8_000), ("reasoning", 100)):
-        assert value(samples, f"{name}_tokens_total", provider="anthropic", model="claude-opus-5-5", billing="api") == tokens
+    for name, tokens in (
+        ("input", 2),
+        ("cache_read", 40),
+        ("cache_write", 600),
+        ("output", 8_000),
+        ("reasoning", 100),
+    ):
+        assert (
+            value(
+                samples,
+                f"{name}_tokens_total",
+                provider="anthropic",
+                model="claude-opus-5-5",
+                billing="api",
+            )
+            == tokens
+        )
     assert value(samples, "cost_usd_total", billing="api") == 0.25
     assert value(samples, "cost_usd_total", billing="subscription") == 0.125
     assert value(samples, "calls_total", outcome="complete") == 2
@@ -102,31 +142,63 @@ def test_each_bucket_is_a_metric_of_its_own() -> None:
 
 def test_what_is_not_known_is_counted() -> None:
     """A cost of 0 that is none shows as unpriced calls, responses by coverage show the rest."""
-    tracker = tracker_of(call(cost_usd=None, coverage="unpriced"), call(usage=Usage(), cost_usd=None, coverage="no_usage"))
+    tracker = tracker_of(
+        call(cost_usd=None, coverage="unpriced"),
+        call(usage=Usage(), cost_usd=None, coverage="no_usage"),
+    )
     tracker.count_coverage("bypassed", at=NOW)
     samples = metrics(tracker)
 
     assert value(samples, "unpriced_calls_total") == 1
     assert value(samples, "uncounted_calls_total") == 1
-    assert [value(samples, "responses_total", coverage=bucket) for bucket in ("unpriced", "no_usage", "bypassed")] == [1, 1, 1]
+    assert [
+        value(samples, "responses_total", coverage=bucket)
+        for bucket in ("unpriced", "no_usage", "bypassed")
+    ] == [1, 1, 1]
 
 
 def test_windows() -> None:
-    """Utilization as a ratio and the reset as epoch seconds, by provider, account and key; a pool of a model has its name."""
+    """Utilization as a ratio and the reset as epoch seconds, by provider, account and key; a pool
+    of a model has its name."""
     readings = (
-        LimitReading("5h", "provider_native", utilization=37.5, resets_at=NOW + 3_600, window_seconds=18_000),
+        LimitReading(
+            "5h", "provider_native", utilization=37.5, resets_at=NOW + 3_600, window_seconds=18_000
+        ),
         LimitReading("requests", "provider_api_rate_limit", utilization=10.0, resets_at=NOW + 60),
-        LimitReading("7d", "provider_native", utilization=None, resets_at=NOW + 86_400, window_seconds=604_800),
+        LimitReading(
+            "7d",
+            "provider_native",
+            utilization=None,
+            resets_at=NOW + 86_400,
+            window_seconds=604_800,
+        ),
     )
-    tracker = tracker_of(call(limits=readings, started=NOW - 10, attribution=Attribution(account="0123456789ab")))
+    tracker = tracker_of(
+        call(limits=readings, started=NOW - 10, attribution=Attribution(account="0123456789ab"))
+    )
     tracker.add_limits(readings[:1], provider="anthropic", account=None, at=NOW)
     samples = metrics(tracker)
 
-    assert value(samples, "limit_utilization_ratio", key="5h", account="0123456789ab", provider="anthropic") == 0.375
+    assert (
+        value(
+            samples,
+            "limit_utilization_ratio",
+            key="5h",
+            account="0123456789ab",
+            provider="anthropic",
+        )
+        == 0.375
+    )
     assert value(samples, "limit_utilization_ratio", key="5h", account="unknown") == 0.375
-    assert value(samples, "limit_utilization_ratio", key="requests", name="claude-opus-5-5") == pytest.approx(0.1)
+    assert value(
+        samples, "limit_utilization_ratio", key="requests", name="claude-opus-5-5"
+    ) == pytest.approx(0.1)
     assert value(samples, "limit_reset_timestamp_seconds", key="7d") == NOW + 86_400
-    assert not [1 for (name, labels) in samples if name == "llmtally_limit_utilization_ratio" and ("key", "7d") in labels]
+    assert not [
+        1
+        for (name, labels) in samples
+        if name == "llmtally_limit_utilization_ratio" and ("key", "7d") in labels
+    ]
 
 
 def test_burn_rate() -> None:
@@ -142,13 +214,23 @@ def test_burn_rate() -> None:
 def test_histograms() -> None:
     """Buckets are cumulative up to +Inf, which is the count; times are in seconds."""
     calls = [
-        call(request_id=f"{n}", ttft_ms=ttft, duration_ms=1_000_000.0) for n, ttft in enumerate((50.0, 100.0, 300.0, 90_000.0))
+        call(request_id=f"{n}", ttft_ms=ttft, duration_ms=1_000_000.0)
+        for n, ttft in enumerate((50.0, 100.0, 300.0, 90_000.0))
     ]
     samples = metrics(tracker_of(*calls))
     bounds = ("0.1", "0.25", "0.5", "1.0", "60.0", "+Inf")
 
-    assert [value(samples, "time_to_first_token_seconds_bucket", le=bound) for bound in bounds] == [2, 2, 3, 3, 3, 4]
-    assert value(samples, "time_to_first_token_seconds_sum", provider="anthropic") == pytest.approx(90.45)
+    assert [value(samples, "time_to_first_token_seconds_bucket", le=bound) for bound in bounds] == [
+        2,
+        2,
+        3,
+        3,
+        3,
+        4,
+    ]
+    assert value(samples, "time_to_first_token_seconds_sum", provider="anthropic") == pytest.approx(
+        90.45
+    )
     assert value(samples, "time_to_first_token_seconds_count") == 4
     assert value(samples, "call_duration_seconds_bucket", le="600.0") == 0
     assert value(samples, "call_duration_seconds_bucket", le="+Inf") == 4
@@ -156,7 +238,9 @@ def test_histograms() -> None:
 
 def test_the_process_itself() -> None:
     """Versions, events and the state of the journal."""
-    runtime = Runtime("1.2.3", stream_events=10**17, journal_errors=2, journal_lost=3, journal_waiting=4)
+    runtime = Runtime(
+        "1.2.3", stream_events=10**17, journal_errors=2, journal_lost=3, journal_waiting=4
+    )
     samples = metrics(Tracker(), runtime)
 
     assert value(samples, "build_info", version="1.2.3") == 1
@@ -189,8 +273,13 @@ HOSTILE = (
 
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: ascii(name[:20]))
 def test_hostile_names(name: str) -> None:
-    """A name can neither end its label, nor its line, nor be long, nor make a terminal do anything."""
-    readings = (LimitReading("requests", "provider_api_rate_limit", utilization=1.0, resets_at=NOW + 60, name=name),)
+    """A name can neither end its label, nor its line, nor be long, nor make a terminal do
+    anything."""
+    readings = (
+        LimitReading(
+            "requests", "provider_api_rate_limit", utilization=1.0, resets_at=NOW + 60, name=name
+        ),
+    )
     tracker = tracker_of(call(model=name, limits=readings, started=NOW))
     burn, windows = tracker.gauges(NOW)
     text = render(tracker.counters, burn, windows, Runtime("1.2.3"))
@@ -204,17 +293,25 @@ def test_hostile_names(name: str) -> None:
 
 @given(st.lists(st.tuples(st.text(max_size=200), st.text(max_size=200)), max_size=8))
 def test_any_names(pairs: list[tuple[str, str]]) -> None:
-    """Whatever providers and models are called, the text keeps to the grammar and no call is lost."""
-    calls = [call(request_id=f"{n}", provider=provider, model=model) for n, (provider, model) in enumerate(pairs)]
+    """Whatever providers and models are called, the text keeps to the grammar and no call is
+    lost."""
+    calls = [
+        call(request_id=f"{n}", provider=provider, model=model)
+        for n, (provider, model) in enumerate(pairs)
+    ]
     samples = metrics(tracker_of(*calls))
 
     for name in ("calls_total", "time_to_first_token_seconds_count"):
-        assert sum(number for (each, _), number in samples.items() if each == f"llmtally_{name}") == len(pairs)
+        assert sum(
+            number for (each, _), number in samples.items() if each == f"llmtally_{name}"
+        ) == len(pairs)
 
 
 def test_names_that_are_cut_to_the_same_are_added_up() -> None:
     """Prometheus takes one sample for each set of labels."""
-    samples = metrics(tracker_of(call(model="m" * LABEL_CAP + "1"), call(model="m" * LABEL_CAP + "2")))
+    samples = metrics(
+        tracker_of(call(model="m" * LABEL_CAP + "1"), call(model="m" * LABEL_CAP + "2"))
+    )
 
     assert value(samples, "calls_total", model="m" * LABEL_CAP) == 2
     assert value(samples, "output_tokens_total", model="m" * LABEL_CAP) == 8_000
@@ -222,9 +319,15 @@ def test_names_that_are_cut_to_the_same_are_added_up() -> None:
 
 def test_a_million_models_are_few_series() -> None:
     """Labels are bounded: names beyond the cap are `other`, and their counts are kept."""
-    tracker = tracker_of(*(call(request_id=f"{n}", model=f"model-{n}") for n in range(2 * LABELS_CAP)))
+    tracker = tracker_of(
+        *(call(request_id=f"{n}", model=f"model-{n}") for n in range(2 * LABELS_CAP))
+    )
     samples = metrics(tracker)
-    calls = {labels: number for (name, labels), number in samples.items() if name == "llmtally_calls_total"}
+    calls = {
+        labels: number
+        for (name, labels), number in samples.items()
+        if name == "llmtally_calls_total"
+    }
 
     assert len(calls) == LABELS_CAP + 1
     assert sum(calls.values()) == 2 * LABELS_CAP

@@ -1,4 +1,5 @@
-"""A real Prometheus scrapes `/metrics` and answers questions. `scripts/test` installs it on Debian."""
+"""A real Prometheus scrapes `/metrics` and answers questions. `scripts/test` installs it on
+Debian."""
 
 from __future__ import annotations
 
@@ -39,11 +40,13 @@ HOSTILE = '</script>"} 1\n\x1b[31m\\'
 
 
 def program(name: str) -> str:
-    """Where it is. It is no reason to skip if it is not there: nothing else proves what this file proves."""
+    """Where it is. It is no reason to skip if it is not there: nothing else proves what this file
+    proves."""
     found = shutil.which(name)
     if found is None:
         pytest.fail(
-            f"{name} is missing. Debian: apt-get install --no-install-recommends prometheus; macOS: brew install prometheus"
+            f"{name} is missing. Debian: apt-get install --no-install-recommends prometheus; "
+            "macOS: brew install prometheus"
         )
     return found
 
@@ -60,7 +63,10 @@ class Prometheus:
 
     def query(self, text: str) -> list[tuple[dict[str, str], float]]:
         """The labels and values of an instant vector."""
-        return [(each["metric"], float(each["value"][1])) for each in self.get(f"query?{urlencode({'query': text})}")["result"]]
+        return [
+            (each["metric"], float(each["value"][1]))
+            for each in self.get(f"query?{urlencode({'query': text})}")["result"]
+        ]
 
     def wait_for(self, text: str, seconds: float = 30.0) -> list[tuple[dict[str, str], float]]:
         """What a query gives once it gives anything."""
@@ -76,10 +82,20 @@ def calls() -> list[Call]:
     """Calls of the last hour; one model's name is hostile."""
     now = time.time()
     calls = [call._replace(limits=()) for call in made_up_calls(200, now, 3_600.0)]
-    calls[-1] = calls[-1]._replace(model=HOSTILE, provider="openai", outcome="complete", coverage="priced", cost_usd=0.5)
+    calls[-1] = calls[-1]._replace(
+        model=HOSTILE, provider="openai", outcome="complete", coverage="priced", cost_usd=0.5
+    )
     calls[-2] = calls[-2]._replace(
         provider="anthropic",
-        limits=(LimitReading("5h", "provider_native", utilization=37.5, resets_at=now + 7_200, window_seconds=18_000),),
+        limits=(
+            LimitReading(
+                "5h",
+                "provider_native",
+                utilization=37.5,
+                resets_at=now + 7_200,
+                window_seconds=18_000,
+            ),
+        ),
         attribution=Attribution(account="0123456789ab"),
     )
     return calls
@@ -96,7 +112,8 @@ def site(calls: list[Call]) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def prometheus(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """A Prometheus of our own, on a free port, that scrapes the site with the token from its file."""
+    """A Prometheus of our own, on a free port, that scrapes the site with the token from its
+    file."""
     directory = tmp_path_factory.mktemp("prometheus")
     token_file = directory / "web-token"
     token_file.write_text(f"{TOKEN}\n")
@@ -110,7 +127,10 @@ def prometheus(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         f"--storage.tsdb.path={directory / 'data'}",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    with (directory / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=directory) as process:
+    with (
+        (directory / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, cwd=directory) as process,
+    ):
         try:
             _wait_until_ready(port, process, directory / "log")
             yield Prometheus(port)
@@ -142,7 +162,11 @@ def test_cost_by_model(prometheus: Prometheus, calls: list[Call]) -> None:
     expected: dict[str, float] = {}
     for call in calls:
         if call.cost_usd is not None:
-            name = '</script>"} 1\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m\\' if call.model == HOSTILE else call.model
+            name = (
+                '</script>"} 1\N{REPLACEMENT CHARACTER}\N{REPLACEMENT CHARACTER}[31m\\'
+                if call.model == HOSTILE
+                else call.model
+            )
             assert name is not None
             expected[name] = expected.get(name, 0.0) + call.cost_usd
     answer = prometheus.wait_for("sum by (model) (llmtally_cost_usd_total)")
@@ -154,16 +178,25 @@ def test_utilization_of_the_5_hour_window(prometheus: Prometheus, site: Site) ->
     """How full the window is and when it resets, as `/api/usage` has it."""
     (window,) = (each for each in site.get("/api/usage").json()["windows"] if each["key"] == "5h")
     ((labels, ratio),) = prometheus.wait_for('llmtally_limit_utilization_ratio{key="5h"}')
-    ((_, seconds),) = prometheus.wait_for('llmtally_limit_reset_timestamp_seconds{key="5h"} - time()')
+    ((_, seconds),) = prometheus.wait_for(
+        'llmtally_limit_reset_timestamp_seconds{key="5h"} - time()'
+    )
 
     assert (window["utilization"], ratio) == (37.5, 0.375)
-    assert (labels["provider"], labels["account"], labels["source"]) == ("anthropic", "0123456789ab", "provider_native")
+    assert (labels["provider"], labels["account"], labels["source"]) == (
+        "anthropic",
+        "0123456789ab",
+        "provider_native",
+    )
     assert seconds == pytest.approx(window["reset_in_ms"] / 1000, abs=30)
 
 
 def test_all_tokens_are_the_sum_of_the_buckets(prometheus: Prometheus, calls: list[Call]) -> None:
     """One metric for each disjoint bucket: adding them counts nothing twice."""
-    text = " + ".join(f"sum(llmtally_{bucket}_tokens_total)" for bucket in ("input", "cache_read", "cache_write", "output"))
+    text = " + ".join(
+        f"sum(llmtally_{bucket}_tokens_total)"
+        for bucket in ("input", "cache_read", "cache_write", "output")
+    )
     ((_, total),) = prometheus.wait_for(text)
 
     assert total == sum(call.usage.total_tokens or 0 for call in calls)
@@ -171,7 +204,9 @@ def test_all_tokens_are_the_sum_of_the_buckets(prometheus: Prometheus, calls: li
 
 def test_quantiles(prometheus: Prometheus, calls: list[Call]) -> None:
     """The histograms are histograms."""
-    answer = prometheus.wait_for("histogram_quantile(0.5, sum by (le) (llmtally_call_duration_seconds_bucket))")
+    answer = prometheus.wait_for(
+        "histogram_quantile(0.5, sum by (le) (llmtally_call_duration_seconds_bucket))"
+    )
     durations = sorted((call.duration_ms or 0) / 1000 for call in calls)
 
     assert answer[0][1] == pytest.approx(durations[len(durations) // 2], rel=0.3)
@@ -188,6 +223,8 @@ def test_a_new_call_shows(prometheus: Prometheus, site: Site, calls: list[Call])
 def test_promtool_has_nothing_to_complain_of(site: Site) -> None:
     """Prometheus' own linter reads the text without a word."""
     text = site.get("/metrics").body
-    said = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
+    said = subprocess.run(
+        [program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False
+    )
 
     assert (said.returncode, said.stdout + said.stderr) == (0, b"")

@@ -18,7 +18,8 @@ SCRIPTS = [name for name in FILES if name.endswith(".js")]
 STYLES = [name for name in FILES if name.endswith(".css")]
 
 FIRST_PAINT_BYTES = 40_000
-"""As served, compressed: with the JSON, the first paint takes less than 100 kB in total. `tests/browser` looks at the whole."""
+"""As served, compressed: with the JSON, the first paint takes less than 100 kB in total.
+`tests/browser` looks at the whole."""
 
 MARKUP = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|DOMParser|createContextualFragment|\beval\(|new Function|javascript:"
@@ -60,7 +61,13 @@ def test_the_policy_is_kept() -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_nothing_is_fetched_from_elsewhere(name: str) -> None:
     """No file names another host as a source."""
-    assert re.findall(r"""(?:src=|href=|url\(|from |import\(|import |fetch\(|@import )\s*["'`]?(?:https?:)?//""", FILES[name]) == []
+    assert (
+        re.findall(
+            r"""(?:src=|href=|url\(|from |import\(|import |fetch\(|@import )\s*["'`]?(?:https?:)?//""",
+            FILES[name],
+        )
+        == []
+    )
 
 
 def test_every_file_is_used() -> None:
@@ -76,7 +83,11 @@ def test_every_file_is_used() -> None:
 def test_every_place_exists() -> None:
     """Places that scripts write to by id are in the document, once."""
     ids = re.findall(r'\bid="([\w-]+)"', FILES["index.html"])
-    wanted = {found for name in SCRIPTS for found in re.findall(r'(?:getElementById|byId)\("([\w-]+)"\)', FILES[name])}
+    wanted = {
+        found
+        for name in SCRIPTS
+        for found in re.findall(r'(?:getElementById|byId)\("([\w-]+)"\)', FILES[name])
+    }
 
     assert len(wanted) > 15
     assert wanted <= set(ids)
@@ -90,21 +101,32 @@ def test_the_first_paint_is_small() -> None:
     sizes = [served["/" if name == "index.html" else f"/{name}"] for name in needed]
 
     assert sum(len(asset.compressed or asset.body) for asset in sizes) < FIRST_PAINT_BYTES
-    assert not needed & {"session_sheet.js", "call_sheet.js", "tables_sheet.js", "breakdown_sheet.js", "sheet.css", "empty.js"}
+    assert not needed & {
+        "session_sheet.js",
+        "call_sheet.js",
+        "tables_sheet.js",
+        "breakdown_sheet.js",
+        "sheet.css",
+        "empty.js",
+    }
 
 
 def test_colours_are_defined() -> None:
-    """Every custom property that is used is set somewhere: in a style sheet, or by a script that draws."""
+    """Every custom property that is used is set somewhere: in a style sheet, or by a script that
+    draws."""
     styles = "".join(FILES[name] for name in STYLES)
     set_here = set(re.findall(r"(--[\w-]+)\s*:", styles))
-    set_by_scripts = {found for name in SCRIPTS for found in re.findall(r'"(--[\w-]+)"', FILES[name])}
+    set_by_scripts = {
+        found for name in SCRIPTS for found in re.findall(r'"(--[\w-]+)"', FILES[name])
+    }
     used = set(re.findall(r"var\((--[\w-]+)", styles))
 
     assert used <= set_here | set_by_scripts
 
 
 def test_words_are_not_the_browsers() -> None:
-    """Only numbers, money and dates are formatted as the browser's locale has it; words and units are the page's own."""
+    """Only numbers, money and dates are formatted as the browser's locale has it; words and units
+    are the page's own."""
     formats = {found for name in SCRIPTS for found in re.findall(r"Intl\.(\w+)", FILES[name])}
 
     assert formats == {"NumberFormat", "DateTimeFormat"}

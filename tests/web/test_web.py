@@ -43,12 +43,19 @@ def site() -> Iterator[Site]:
 
 
 def test_usage_is_the_trackers(site: Site) -> None:
-    """`/api/usage` is what the tracker says, with the version, the state of the journal and where the proxy is."""
+    """`/api/usage` is what the tracker says, with the version, the state of the journal and where
+    the proxy is."""
     answer = site.get("/api/usage").json()
     expected = json.loads(json.dumps(site.call(site.tracker.usage, NOW)))
 
     assert answer.pop("version")
-    assert answer.pop("journal") == {"healthy": True, "errors": 0, "lost": 0, "waiting": 0, "followed": False}
+    assert answer.pop("journal") == {
+        "healthy": True,
+        "errors": 0,
+        "lost": 0,
+        "waiting": 0,
+        "followed": False,
+    }
     assert answer.pop("proxy") is None
     assert answer == expected
     assert answer["today"]["calls"] == 300
@@ -69,7 +76,13 @@ def test_a_journal_in_trouble_is_a_problem() -> None:
         site.runtime[0] = replace(site.runtime[0], journal_healthy=False, journal_lost=3)
         answer = site.get("/api/usage").json()
 
-    assert answer["journal"] == {"healthy": False, "errors": 0, "lost": 3, "waiting": 0, "followed": False}
+    assert answer["journal"] == {
+        "healthy": False,
+        "errors": 0,
+        "lost": 3,
+        "waiting": 0,
+        "followed": False,
+    }
     assert {"kind": "journal", "subject": None, "count": 3, "pct": None} in answer["problems"]
 
 
@@ -78,7 +91,9 @@ def test_calls_newest_first_page_by_page(site: Site) -> None:
     first = site.get("/api/calls?limit=2").json()["calls"]
     second = site.get(f"/api/calls?limit=2&before={first[-1]['request_id']}").json()["calls"]
 
-    assert [call["request_id"] for call in first + second] == [f"made-up-{n}" for n in (299, 298, 297, 296)]
+    assert [call["request_id"] for call in first + second] == [
+        f"made-up-{n}" for n in (299, 298, 297, 296)
+    ]
     assert first[0] == json.loads(json.dumps(to_record(made_up_calls(300, NOW, 3_600.0)[-1])))
     assert len(site.get("/api/calls").json()["calls"]) == 100
     assert len(site.get("/api/calls?limit=99999").json()["calls"]) == 300
@@ -86,7 +101,13 @@ def test_calls_newest_first_page_by_page(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("model", "claude-haiku-4-5"), ("client", "codex"), ("outcome", "error"), ("account", "0123456789ab")]
+    ("name", "value"),
+    [
+        ("model", "claude-haiku-4-5"),
+        ("client", "codex"),
+        ("outcome", "error"),
+        ("account", "0123456789ab"),
+    ],
 )
 def test_calls_by_field(site: Site, name: str, value: str) -> None:
     """A filter picks the records whose field has this value, and all of them."""
@@ -116,12 +137,16 @@ def test_calls_of_a_session_and_a_client(site: Site) -> None:
 
 def test_a_call_with_its_price(site: Site) -> None:
     """`/api/calls/{id}` has the record and the rates that its cost is made of."""
-    record = site.get("/api/calls?limit=1&model=claude-haiku-4-5&outcome=complete").json()["calls"][0]
+    record = site.get("/api/calls?limit=1&model=claude-haiku-4-5&outcome=complete").json()["calls"][
+        0
+    ]
     answer = site.get(f"/api/calls/{record['request_id']}").json()
 
     assert answer["call"] == record
     rates, cost = answer["cost"]["rates"], answer["cost"]["cost_usd"]
-    assert cost == pytest.approx(sum(record[bucket] * rates[bucket] for bucket in rates if bucket in record) / 1e6)
+    assert cost == pytest.approx(
+        sum(record[bucket] * rates[bucket] for bucket in rates if bucket in record) / 1e6
+    )
     assert site.get("/api/calls/nobody").status == 404
 
 
@@ -179,10 +204,17 @@ def test_what_no_json_can_hold() -> None:
     with running(clock=lambda: NOW) as site:
         for number in range(2_100):
             usage = calls[0].usage._replace(output_tokens=2**53 - 1)
-            site.call(site.tracker.add, calls[0]._replace(request_id=f"{number}", model="half \ud800", usage=usage, cost_usd=0.0))
+            site.call(
+                site.tracker.add,
+                calls[0]._replace(
+                    request_id=f"{number}", model="half \ud800", usage=usage, cost_usd=0.0
+                ),
+            )
 
         assert site.get("/api/calls?limit=1").json()["calls"][0]["model"] == "half ?"
-        assert site.get("/api/usage").json()["today"]["output_tokens"] == pytest.approx(2_100 * 2**53)
+        assert site.get("/api/usage").json()["today"]["output_tokens"] == pytest.approx(
+            2_100 * 2**53
+        )
         assert b"llmtally_calls_total" in site.get("/metrics").body
 
 
@@ -196,7 +228,9 @@ def test_large_json_is_compressed(site: Site) -> None:
     assert "content-encoding" not in plain.headers
 
 
-def test_a_bug_is_told(site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_told(
+    site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """An exception of ours is an answer and stands in the log; the server goes on."""
 
     def broken(*_: Any) -> Any:
@@ -213,7 +247,8 @@ def test_a_bug_is_told(site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pyte
 
 
 def test_the_page(site: Site) -> None:
-    """The index and what it names are there, with their types, small enough, and can be revalidated."""
+    """The index and what it names are there, with their types, small enough, and can be
+    revalidated."""
     page = site.get("/", Accept_Encoding="gzip")
 
     assert page.status == 200
@@ -243,7 +278,8 @@ def test_only_files_of_known_types_are_the_pages(tmp_path: Path) -> None:
 
 
 def test_login_by_address(site: Site) -> None:
-    """The printed address gives a cookie, out of reach of scripts and other sites, and leads on without the token."""
+    """The printed address gives a cookie, out of reach of scripts and other sites, and leads on
+    without the token."""
     answer = site.request(site.server.url.removeprefix(f"http://127.0.0.1:{site.port}"))
     cookie, *attributes = answer.headers["set-cookie"].split("; ")
 
@@ -251,7 +287,12 @@ def test_login_by_address(site: Site) -> None:
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(attributes)
     assert cookie.startswith(f"llmtally_{site.port}=")
     assert TOKEN not in cookie
-    assert site.request("/api/usage", headers={"Cookie": f'odd={{"a":1}}; theme; {cookie}; b=c'}).status == 200
+    assert (
+        site.request(
+            "/api/usage", headers={"Cookie": f'odd={{"a":1}}; theme; {cookie}; b=c'}
+        ).status
+        == 200
+    )
 
 
 def test_login_by_form(site: Site) -> None:
@@ -269,13 +310,17 @@ def test_login_by_form(site: Site) -> None:
 
 
 def test_a_cookie_is_good_for_its_port_only(site: Site) -> None:
-    """Browsers show a host's cookies to all its ports: what another proxy sees, or makes with the same token, is of no use."""
+    """Browsers show a host's cookies to all its ports: what another proxy sees, or makes with the
+    same token, is of no use."""
     with running() as other:
         theirs = other.request(f"/login?token={TOKEN}").headers["set-cookie"].split(";")[0]
 
         assert other.request("/api/usage", headers={"Cookie": theirs}).status == 200
     value = theirs.partition("=")[2]
-    assert site.request("/api/usage", headers={"Cookie": f"llmtally_{site.port}={value}"}).status == 401
+    assert (
+        site.request("/api/usage", headers={"Cookie": f"llmtally_{site.port}={value}"}).status
+        == 401
+    )
     assert site.request("/api/usage", headers={"Authorization": f"Bearer {value}"}).status == 401
 
 
@@ -316,7 +361,13 @@ def test_a_token_that_cannot_be_trusted_is_replaced(tmp_path: Path, damage: str)
 def test_a_chosen_token(tmp_path: Path) -> None:
     """It is taken if it is long enough and needs no quoting; else the cure is named."""
     assert load_token(tmp_path, "correct-horse-battery.staple") == "correct-horse-battery.staple"
-    for bad in ("short", "with a space in the middle", "x" * 513, "naïve-naïve-naïve-naïve", "semi;colon;semi;colon"):
+    for bad in (
+        "short",
+        "with a space in the middle",
+        "x" * 513,
+        "naïve-naïve-naïve-naïve",
+        "semi;colon;semi;colon",
+    ):
         with pytest.raises(ValueError, match="16 to 512 letters, digits"):
             load_token(tmp_path, bad)
     assert not list(tmp_path.iterdir())
@@ -358,7 +409,8 @@ class Events:
 
 
 def test_an_open_page_is_told_of_calls() -> None:
-    """It hears how things stand, then each record, and within about a second what they add up to."""
+    """It hears how things stand, then each record, and within about a second what they add up
+    to."""
     first, second = made_up_calls(2, time.time(), 60.0)
     with running() as site:
         events = Events(site)
@@ -383,7 +435,8 @@ def test_an_open_page_is_told_of_calls() -> None:
 
 
 def test_the_last_change_is_always_told() -> None:
-    """A call that ends right after an answer was made shows in the next one, though that must wait for its second."""
+    """A call that ends right after an answer was made shows in the next one, though that must wait
+    for its second."""
     calls = made_up_calls(30, time.time(), 60.0)
     with running() as site:
         events = Events(site)
@@ -428,7 +481,8 @@ def test_stopping_ends_open_pages_at_once() -> None:
 
 
 def test_what_changed_while_nobody_looked_is_told() -> None:
-    """An answer that was made for a script right before the first page opened is not all that this page hears."""
+    """An answer that was made for a script right before the first page opened is not all that this
+    page hears."""
     (call,) = made_up_calls(1, time.time(), 60.0)
     with running() as site:
         assert site.get("/api/usage").json()["since_start"]["calls"] == 0
@@ -466,7 +520,8 @@ def readers(site: Site) -> set[Reader]:
 
 @dataclass
 class Bench:
-    """A hub whose timers are run by hand, and readers that take what they are given when told to."""
+    """A hub whose timers are run by hand, and readers that take what they are given when told
+    to."""
 
     now: float = 1_000.0
     answers: int = 0
@@ -525,7 +580,8 @@ def test_usage_is_made_once_for_all_and_at_most_once_a_second() -> None:
         bench.tick()
 
     assert bench.answers == 11
-    assert {b"".join(page.chunks).count(b"event: usage") for page in pages} == {12}  # the first tick repeats what joining told
+    # the first tick repeats what joining told
+    assert {b"".join(page.chunks).count(b"event: usage") for page in pages} == {12}
 
 
 def test_a_reader_that_does_not_read_costs_a_bounded_backlog() -> None:
@@ -594,7 +650,9 @@ def test_a_port_that_is_taken() -> None:
         second.call(second.server.publish, {})
 
 
-@pytest.mark.parametrize(("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70_000), ("x" * 70, 0)])
+@pytest.mark.parametrize(
+    ("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70_000), ("x" * 70, 0)]
+)
 def test_an_address_that_is_none(host: str, port: int) -> None:
     """Nor does a mistyped one stop the proxy."""
     with running(host=host, port=port) as site:
@@ -617,7 +675,8 @@ def test_the_address_to_open(host: str, beginning: str) -> None:
 
 
 def test_what_leads_back_to_the_page() -> None:
-    """The proxy is told which connections would come out here, in any spelling; other ports and machines are not ours."""
+    """The proxy is told which connections would come out here, in any spelling; other ports and
+    machines are not ours."""
     with running() as site:
         server, port = site.server, site.port
         for host in (
@@ -644,7 +703,8 @@ def test_what_leads_back_to_the_page() -> None:
 @pytest.mark.parametrize("taken", [True, False])
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::"])
 def test_a_connection_of_the_proxy_is_not_taken(host: str, taken: bool) -> None:
-    """A name that leads here is known once the connection is made, which the page may have taken by then. Others stay."""
+    """A name that leads here is known once the connection is made, which the page may have taken by
+    then. Others stay."""
     with running(host=host) as site, socket.socket() as proxy, socket.socket() as browser:
         proxy.settimeout(10)
         proxy.bind(("127.0.0.1", 0))
@@ -676,8 +736,11 @@ def test_a_connection_of_the_proxy_to_elsewhere_is_none_of_ours() -> None:
                 assert client.recv(12) == b"HTTP/1.1 200"
 
 
-def test_leaving_the_loop_right_after_stopping_is_quiet(caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder) -> None:
-    """mitmproxy ends its loop as soon as `done` returns: no connection of ours may complain then."""
+def test_leaving_the_loop_right_after_stopping_is_quiet(
+    caplog: pytest.LogCaptureFixture, recwarn: pytest.WarningsRecorder
+) -> None:
+    """mitmproxy ends its loop as soon as `done` returns: no connection of ours may complain
+    then."""
     clients: list[socket.socket] = []
 
     async def life() -> None:

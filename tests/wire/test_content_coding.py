@@ -84,15 +84,20 @@ def test_round_trip(encoding: str, encode: Callable[[bytes], bytes]) -> None:
 
 
 def test_output_that_was_cut_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What zlib still holds when its input is used up comes out with that input, not with the next."""
+    """What zlib still holds when its input is used up comes out with that input, not with the
+    next."""
     monkeypatch.setattr(content_coding, "MAX_PIECE", 7)
     coded = raw_deflate(b"ab" + b"3" * 300)
     for end in range(len(coded) + 1):
-        assert decoded(content_decoder("deflate"), [coded[:end]]) == zlib.decompressobj(-zlib.MAX_WBITS).decompress(coded[:end])
+        assert decoded(content_decoder("deflate"), [coded[:end]]) == zlib.decompressobj(
+            -zlib.MAX_WBITS
+        ).decompress(coded[:end])
 
 
 @given(st.binary(max_size=300), cuts, st.sampled_from(CODERS))
-def test_any_split_gives_the_same_bytes(data: bytes, at: list[int], coder: tuple[str, Callable[[bytes], bytes]]) -> None:
+def test_any_split_gives_the_same_bytes(
+    data: bytes, at: list[int], coder: tuple[str, Callable[[bytes], bytes]]
+) -> None:
     """However the coded bytes are cut, the same bytes come out."""
     encoding, encode = coder
 
@@ -100,13 +105,16 @@ def test_any_split_gives_the_same_bytes(data: bytes, at: list[int], coder: tuple
 
 
 def test_chain_is_undone_in_reverse() -> None:
-    """The coding named last was applied last and is undone first; `identity` and empty names count for nothing."""
+    """The coding named last was applied last and is undone first; `identity` and empty names count
+    for nothing."""
     coded = brotli.compress(gzip.compress(TEXT))
 
     assert decoded(content_decoder("gzip, identity,, BR "), every_byte(coded)) == TEXT
 
 
-@pytest.mark.parametrize("encoding", ["compress", "aws-chunked", "gzip, x", "gzip;q=1", "gzip," * 5])
+@pytest.mark.parametrize(
+    "encoding", ["compress", "aws-chunked", "gzip, x", "gzip;q=1", "gzip," * 5]
+)
 def test_unknown_or_too_many_codings_are_refused(encoding: str) -> None:
     """What cannot be undone is said at once."""
     with pytest.raises(WireError):
@@ -121,7 +129,9 @@ def test_gzip_members_and_what_follows_them() -> None:
     assert decoded(content_decoder("gzip"), every_byte(coded)) == b"one two"
 
 
-@pytest.mark.parametrize(("encoding", "encode"), [("deflate", zlib.compress), ("deflate", raw_deflate)])
+@pytest.mark.parametrize(
+    ("encoding", "encode"), [("deflate", zlib.compress), ("deflate", raw_deflate)]
+)
 def test_deflate_ends_with_its_stream(encoding: str, encode: Callable[[bytes], bytes]) -> None:
     """What follows a deflate stream is ignored."""
     assert decoded(content_decoder(encoding), [encode(TEXT) + b"rest", b"more"]) == TEXT
@@ -137,8 +147,11 @@ def test_zstd_frames_follow_each_other() -> None:
 
 
 @pytest.mark.parametrize("max_piece", [7, MAX_PIECE])
-def test_each_flush_of_the_coder_is_decoded_at_once(monkeypatch: pytest.MonkeyPatch, max_piece: int) -> None:
-    """An event that the server flushed comes out whole with its last byte, in every coding, however often its output is cut."""
+def test_each_flush_of_the_coder_is_decoded_at_once(
+    monkeypatch: pytest.MonkeyPatch, max_piece: int
+) -> None:
+    """An event that the server flushed comes out whole with its last byte, in every coding, however
+    often its output is cut."""
     monkeypatch.setattr(content_coding, "MAX_PIECE", max_piece)
     gzipper = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     brotlier = brotli.Compressor()
@@ -146,15 +159,25 @@ def test_each_flush_of_the_coder_is_decoded_at_once(monkeypatch: pytest.MonkeyPa
     for encoding, encode in (
         ("gzip", lambda data: gzipper.compress(data) + gzipper.flush(zlib.Z_SYNC_FLUSH)),
         ("br", lambda data: brotlier.process(data) + brotlier.flush()),
-        ("zstd", lambda data: zstder.compress(data) + zstder.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK)),
+        (
+            "zstd",
+            lambda data: zstder.compress(data) + zstder.flush(zstandard.COMPRESSOBJ_FLUSH_BLOCK),
+        ),
     ):
         decoder = content_decoder(encoding)
-        for event in (b"data: 1\n\n", b"data: 2\n\n", b"data: " + b"3" * 3 * max(max_piece, 1000), b"data: 4\n\n"):
+        for event in (
+            b"data: 1\n\n",
+            b"data: 2\n\n",
+            b"data: " + b"3" * 3 * max(max_piece, 1000),
+            b"data: 4\n\n",
+        ):
             assert b"".join(decoder.decode(encode(event))) == event
 
 
 @each_coding
-def test_body_that_was_cut_off_is_no_damage(encoding: str, encode: Callable[[bytes], bytes]) -> None:
+def test_body_that_was_cut_off_is_no_damage(
+    encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
     """A body without its end raises nothing, and what came of it is a beginning of the whole."""
     got = decoded(content_decoder(encoding), [encode(TEXT)[:-5]])
 
@@ -163,8 +186,14 @@ def test_body_that_was_cut_off_is_no_damage(encoding: str, encode: Callable[[byt
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_damage_is_said_once_after_what_came_before(encoding: str) -> None:
-    """A stream that turns to noise raises once, keeps what earlier calls gave, and is silent from then on."""
-    encode = {"gzip": gzip.compress, "deflate": zlib.compress, "br": brotli.compress, "zstd": zstandard.compress}
+    """A stream that turns to noise raises once, keeps what earlier calls gave, and is silent from
+    then on."""
+    encode = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        "br": brotli.compress,
+        "zstd": zstandard.compress,
+    }
     coded = TEXT * 50
     for name in encoding.split(","):
         coded = encode[name.strip()](coded)
@@ -200,7 +229,9 @@ def test_arbitrary_bytes_raise_only_wire_error(data: bytes, at: list[int], encod
 
 
 @given(st.binary(min_size=1, max_size=20), st.integers(0, 200), st.sampled_from(CODERS))
-def test_noise_in_a_good_stream_raises_only_wire_error(noise: bytes, at: int, coder: tuple[str, Callable[[bytes], bytes]]) -> None:
+def test_noise_in_a_good_stream_raises_only_wire_error(
+    noise: bytes, at: int, coder: tuple[str, Callable[[bytes], bytes]]
+) -> None:
     """Noise behind a good beginning makes no decoder raise anything but WireError."""
     encoding, encode = coder
     coded = encode(TEXT)
@@ -228,8 +259,11 @@ def bomb_size(encoding: str, coded: bytes) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(("encoding", "encode"), BOMBS)
-def test_bomb_comes_in_pieces(monkeypatch: pytest.MonkeyPatch, encoding: str, encode: Callable[[bytes], bytes]) -> None:
-    """50 MB out of some kilobytes, if they are allowed, come whole, and never more than a few pieces of them are in memory."""
+def test_bomb_comes_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, encoding: str, encode: Callable[[bytes], bytes]
+) -> None:
+    """50 MB out of some kilobytes, if they are allowed, come whole, and never more than a few
+    pieces of them are in memory."""
     monkeypatch.setattr(content_coding, "FREE_OUTPUT", 2**26)
     total, peak = bomb_size(encoding, encode(bytes(50_000_000)))
 

@@ -18,7 +18,13 @@ from splits import cuts, every_byte, messages, split
 
 def header(name: str, value: str) -> bytes:
     """One string header."""
-    return bytes([len(name)]) + name.encode() + b"\x07" + struct.pack(">H", len(value.encode())) + value.encode()
+    return (
+        bytes([len(name)])
+        + name.encode()
+        + b"\x07"
+        + struct.pack(">H", len(value.encode()))
+        + value.encode()
+    )
 
 
 def frame(payload: bytes, headers: bytes) -> bytes:
@@ -31,7 +37,10 @@ def frame(payload: bytes, headers: bytes) -> bytes:
 def event(kind: str, payload: bytes) -> bytes:
     """One event, with the headers Bedrock sends."""
     return frame(
-        payload, header(":event-type", kind) + header(":content-type", "application/json") + header(":message-type", "event")
+        payload,
+        header(":event-type", kind)
+        + header(":content-type", "application/json")
+        + header(":message-type", "event"),
     )
 
 
@@ -40,12 +49,17 @@ CHUNK = event("chunk", b'{"bytes":"e30=","p":"ab"}')
 
 
 def test_published_vectors_are_read() -> None:
-    """The two messages of AWS's test suite that have no headers pass the checksums and say nothing."""
+    """The two messages of AWS's test suite that have no headers pass the checksums and say
+    nothing."""
     empty = bytes.fromhex("00000010 00000000 05c248eb 7d98c8ff")
-    without_headers = bytes.fromhex("0000001d 00000000 fd528c5a") + b"{'foo':'bar'}" + bytes.fromhex("c3653936")
+    without_headers = (
+        bytes.fromhex("0000001d 00000000 fd528c5a") + b"{'foo':'bar'}" + bytes.fromhex("c3653936")
+    )
     decoder = EventStreamDecoder()
 
-    assert messages(decoder, [empty + without_headers + CHUNK]) == [b'{"chunk":{"bytes":"e30=","p":"ab"}}']
+    assert messages(decoder, [empty + without_headers + CHUNK]) == [
+        b'{"chunk":{"bytes":"e30=","p":"ab"}}'
+    ]
     assert decoder.skim.faults == 0
 
 
@@ -53,7 +67,11 @@ def test_event_is_named_by_its_type() -> None:
     """An event is its payload under its type, as botocore shows it, given with its last byte."""
     decoder = EventStreamDecoder()
     stream = CHUNK + METADATA
-    found = [(at, orjson.loads(message)) for at, byte in enumerate(every_byte(stream), 1) for message in decoder.feed(byte)]
+    found = [
+        (at, orjson.loads(message))
+        for at, byte in enumerate(every_byte(stream), 1)
+        for message in decoder.feed(byte)
+    ]
 
     assert found == [
         (len(CHUNK), {"chunk": {"bytes": "e30=", "p": "ab"}}),
@@ -75,12 +93,18 @@ def test_event_is_named_by_its_type() -> None:
             b'{"Message":"no"}',
             ("validationException", "no"),
         ),
-        ({":message-type": "error", ":error-code": "500", ":error-message": "broken"}, b"", ("500", "broken")),
+        (
+            {":message-type": "error", ":error-code": "500", ":error-message": "broken"},
+            b"",
+            ("500", "broken"),
+        ),
         ({":message-type": "exception"}, b"not json", ("error", "")),
         ({":message-type": "exception"}, b'{"message":7}', ("error", "")),
     ],
 )
-def test_exceptions_and_errors_are_messages(headers: dict[str, str], payload: bytes, error: tuple[str, str]) -> None:
+def test_exceptions_and_errors_are_messages(
+    headers: dict[str, str], payload: bytes, error: tuple[str, str]
+) -> None:
     """What is no event says what went wrong."""
     stream = frame(payload, b"".join(header(name, value) for name, value in headers.items()))
     (message,) = messages(EventStreamDecoder(), [stream])
@@ -102,11 +126,22 @@ def test_every_type_of_header_is_passed() -> None:
         b"\x09" + b"u" * 16,
     ]
 
-    assert read_headers(b"".join(b"\x01n" + other for other in others) + header("last", "ü")) == {"last": "ü"}
+    assert read_headers(b"".join(b"\x01n" + other for other in others) + header("last", "ü")) == {
+        "last": "ü"
+    }
 
 
 @pytest.mark.parametrize(
-    "headers", [b"\x01", b"\x01n", b"\x01n\x07", b"\x01n\x07\x00\x05abc", b"\x01n\x0a", b"\x01n\x07\x00\x01\xff", b"\x01n\x05abc"]
+    "headers",
+    [
+        b"\x01",
+        b"\x01n",
+        b"\x01n\x07",
+        b"\x01n\x07\x00\x05abc",
+        b"\x01n\x0a",
+        b"\x01n\x07\x00\x01\xff",
+        b"\x01n\x05abc",
+    ],
 )
 def test_damaged_headers_cost_one_message(headers: bytes) -> None:
     """Headers that cannot be read are a fault, and the next message is read."""
@@ -126,7 +161,8 @@ def test_payload_that_is_no_json_costs_one_message() -> None:
 
 @pytest.mark.parametrize("at", [0, 5, 9, 20, len(CHUNK) - 20, len(CHUNK) - 1])
 def test_damage_is_found_by_the_checksums(at: int) -> None:
-    """One wrong bit anywhere ends the stream: earlier messages come out, then one WireError, then silence."""
+    """One wrong bit anywhere ends the stream: earlier messages come out, then one WireError, then
+    silence."""
     broken = bytearray(CHUNK)
     broken[at] ^= 1
     decoder = EventStreamDecoder()
@@ -150,25 +186,38 @@ def test_damage_behind_the_last_message_is_said_at_the_end() -> None:
         EventStreamDecoder().feed(b"x" * 12)
 
 
-@pytest.mark.parametrize(("total", "headers"), [(15, 0), (16, 1), (2**32 - 1, 0), (2**20, 2**18), (0, 0)])
+@pytest.mark.parametrize(
+    ("total", "headers"), [(15, 0), (16, 1), (2**32 - 1, 0), (2**20, 2**18), (0, 0)]
+)
 def test_impossible_lengths_end_the_stream_at_once(total: int, headers: int) -> None:
-    """A length beyond the limits, or one that contradicts itself, is refused before anything is collected."""
+    """A length beyond the limits, or one that contradicts itself, is refused before anything is
+    collected."""
     prelude = struct.pack(">II", total, headers)
     with pytest.raises(WireError):
         EventStreamDecoder().feed(prelude + struct.pack(">I", crc32(prelude)))
 
 
 @given(
-    st.lists(st.sampled_from([CHUNK, METADATA, event("x", b"no json"), frame(b"{}", b"\x01")]), max_size=4),
+    st.lists(
+        st.sampled_from([CHUNK, METADATA, event("x", b"no json"), frame(b"{}", b"\x01")]),
+        max_size=4,
+    ),
     st.binary(max_size=30),
     cuts,
 )
-def test_any_split_gives_the_same_messages(frames: list[bytes], noise: bytes, at: list[int]) -> None:
-    """However the stream is cut, the messages before any damage come out, and nothing raises but WireError."""
+def test_any_split_gives_the_same_messages(
+    frames: list[bytes], noise: bytes, at: list[int]
+) -> None:
+    """However the stream is cut, the messages before any damage come out, and nothing raises but
+    WireError."""
     stream = b"".join(frames) + noise
 
-    assert messages(EventStreamDecoder(), split(stream, at)) == messages(EventStreamDecoder(), [stream])
-    assert len(messages(EventStreamDecoder(), [stream])) == sum(one in (CHUNK, METADATA) for one in frames)
+    assert messages(EventStreamDecoder(), split(stream, at)) == messages(
+        EventStreamDecoder(), [stream]
+    )
+    assert len(messages(EventStreamDecoder(), [stream])) == sum(
+        one in (CHUNK, METADATA) for one in frames
+    )
 
 
 def test_damaged_stream_is_not_held() -> None:

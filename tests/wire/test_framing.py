@@ -44,14 +44,23 @@ EVERY_TYPE = [
     ],
 )
 def test_media_type_decides(content_type: str, transport: Transport, streaming: bool) -> None:
-    """A media type has one framing whatever its case and parameters, and says whether it must be streamed."""
+    """A media type has one framing whatever its case and parameters, and says whether it must be
+    streamed."""
     assert choose(content_type)[0] == transport
     assert is_streaming(content_type) == streaming
     assert isinstance(choose(content_type)[1], Sniffing) == (transport == "json")
 
 
 @pytest.mark.parametrize(
-    "content_type", ["", "text/plain; charset=utf-8", "application/octet-stream", "nonsense", ";;", "application/x-protobuf"]
+    "content_type",
+    [
+        "",
+        "text/plain; charset=utf-8",
+        "application/octet-stream",
+        "nonsense",
+        ";;",
+        "application/x-protobuf",
+    ],
 )
 def test_other_media_types_are_sniffed(content_type: str) -> None:
     """What no media type tells is left to the first bytes, and is not held to be a stream."""
@@ -89,7 +98,9 @@ def test_hint_tells_an_array_from_a_document() -> None:
         (b" \n", "json", []),
     ],
 )
-def test_first_bytes_decide_where_the_media_type_does_not(body: bytes, transport: Transport, found: list[bytes]) -> None:
+def test_first_bytes_decide_where_the_media_type_does_not(
+    body: bytes, transport: Transport, found: list[bytes]
+) -> None:
     """An unlabelled body is recognised, whole and byte by byte, and says what it became."""
     for pieces in ([body], every_byte(body)):
         sniffing = Sniffing()
@@ -118,7 +129,8 @@ def test_long_first_line_is_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("label", ["", "application/octet-stream", "application/json"])
 def test_many_lines_at_once_are_lines(label: str) -> None:
-    """A whole file of a batch, longer than what is looked at, is not taken for one document; neither is a document for lines."""
+    """A whole file of a batch, longer than what is looked at, is not taken for one document;
+    neither is a document for lines."""
     lines = [b'{"id":"%d","x":"%s"}' % (n, b"x" * 70_000) for n in range(30)]
     body = b"\n".join(lines)
     document = b'{\n "a": [\n' + b",\n".join(lines) + b"]}"
@@ -132,14 +144,26 @@ def test_many_lines_at_once_are_lines(label: str) -> None:
     ("content_type", "hint", "body", "transport", "found"),
     [
         ("application/json", None, SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
-        ("application/problem+json", None, b"\n: ping\n\n" + SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
+        (
+            "application/problem+json",
+            None,
+            b"\n: ping\n\n" + SSE,
+            "sse",
+            [b'{"a":1}', b'{"usage":1}'],
+        ),
         ("application/json", None, NDJSON, "ndjson", [b'{"a":1}', b'{"usage":1}']),
         ("application/json", None, b'{"a":1}\n', "json", [b'{"a":1}']),
         ("application/json", None, b"[1,\n2]", "json", [b"[1,\n2]"]),
         ("application/json", None, b"<html>", "json", [b"<html>"]),
         ("application/json", None, b"dat", "json", [b"dat"]),
         ("application/json", "json_array", SSE, "sse", [b'{"a":1}', b'{"usage":1}']),
-        ("application/json", "json_array", b'[{"a":1},\n{"b":2}]', "json_array", [b'{"a":1}', b'{"b":2}']),
+        (
+            "application/json",
+            "json_array",
+            b'[{"a":1},\n{"b":2}]',
+            "json_array",
+            [b'{"a":1}', b'{"b":2}'],
+        ),
         ("application/json", "json_array", b'{"a":1}\n', "json_array", [b'{"a":1}']),
     ],
 )
@@ -176,7 +200,11 @@ def test_needles_and_counts_pass_through() -> None:
     for sniffing in (before, after):
         assert messages(sniffing, [SSE]) == [b'{"usage":1}']
         assert sniffing.skim.needles == NEEDLES
-        assert (sniffing.skim.faults, sniffing.skim.skipped_bytes, sniffing.skim.skipped_events) == (0, 15, 1)
+        assert (
+            sniffing.skim.faults,
+            sniffing.skim.skipped_bytes,
+            sniffing.skim.skipped_events,
+        ) == (0, 15, 1)
 
 
 def test_opaque_bodies_have_no_messages() -> None:
@@ -187,9 +215,14 @@ def test_opaque_bodies_have_no_messages() -> None:
     assert messages(opaque, [b'{"a":1}\n']) == []
 
 
-@given(st.sampled_from(EVERY_TYPE), st.binary(max_size=100) | st.sampled_from([SSE, NDJSON, b"[1,{}]"]), cuts)
+@given(
+    st.sampled_from(EVERY_TYPE),
+    st.binary(max_size=100) | st.sampled_from([SSE, NDJSON, b"[1,{}]"]),
+    cuts,
+)
 def test_any_split_gives_the_same_messages(content_type: str, body: bytes, at: list[int]) -> None:
-    """For every framing: no bytes raise anything but WireError, and no split changes the messages."""
+    """For every framing: no bytes raise anything but WireError, and no split changes the
+    messages."""
     whole, cut = choose(content_type)[1], choose(content_type)[1]
 
     assert messages(whole, [body]) == messages(cut, split(body, at))

@@ -38,7 +38,9 @@ def encode(number: int, value: int | bytes) -> bytes:
 
 def test_messages_are_taken_from_their_frames() -> None:
     """Plain, empty and compressed messages come out; trailers of gRPC-Web do not."""
-    stream = frame(b"one") + frame(b"") + frame(gzip.compress(b"two"), 1) + frame(b"grpc-status:0", 0x80)
+    stream = (
+        frame(b"one") + frame(b"") + frame(gzip.compress(b"two"), 1) + frame(b"grpc-status:0", 0x80)
+    )
 
     assert messages(GrpcDecoder(), [stream]) == [b"one", b"", b"two"]
     assert messages(GrpcDecoder(), every_byte(stream)) == [b"one", b"", b"two"]
@@ -60,7 +62,10 @@ def test_message_beyond_the_cap_is_passed_over(monkeypatch: pytest.MonkeyPatch, 
     decoder = GrpcDecoder()
     stream = frame(b"x" * 100) + frame(b"y" * 101) + frame(b"one")
 
-    assert messages(decoder, [stream[at : at + width] for at in range(0, len(stream), width)]) == [b"x" * 100, b"one"]
+    assert messages(decoder, [stream[at : at + width] for at in range(0, len(stream), width)]) == [
+        b"x" * 100,
+        b"one",
+    ]
     assert decoder.skim.faults == 1
 
 
@@ -73,7 +78,9 @@ def test_flags_that_do_not_exist_end_the_stream() -> None:
 
 
 @given(st.lists(st.binary(max_size=20).map(frame), max_size=4), st.binary(max_size=30), cuts)
-def test_any_split_gives_the_same_messages(frames: list[bytes], noise: bytes, at: list[int]) -> None:
+def test_any_split_gives_the_same_messages(
+    frames: list[bytes], noise: bytes, at: list[int]
+) -> None:
     """However the stream is cut the messages are the same, and noise raises nothing."""
     stream = b"".join(frames) + noise
     found = messages(GrpcDecoder(), split(stream, at))
@@ -82,7 +89,12 @@ def test_any_split_gives_the_same_messages(frames: list[bytes], noise: bytes, at
     assert found[: len(frames)] == [one[5:] for one in frames]
 
 
-@given(st.lists(st.tuples(st.integers(1, 2**29 - 1), st.integers(0, 2**64 - 1) | st.binary(max_size=20)), max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2**29 - 1), st.integers(0, 2**64 - 1) | st.binary(max_size=20)),
+        max_size=6,
+    )
+)
 def test_fields_are_read_without_a_schema(expected: list[tuple[int, int | bytes]]) -> None:
     """Numbers and byte strings come out under their field numbers, in order."""
     assert list(fields(b"".join(encode(number, value) for number, value in expected))) == expected
@@ -90,13 +102,25 @@ def test_fields_are_read_without_a_schema(expected: list[tuple[int, int | bytes]
 
 def test_fixed_width_fields_are_numbers() -> None:
     """The 32-bit and 64-bit wire types are unsigned, little-endian."""
-    message = varint(1 << 3 | 5) + struct.pack("<I", 7) + varint(2 << 3 | 1) + struct.pack("<Q", 2**63)
+    message = (
+        varint(1 << 3 | 5) + struct.pack("<I", 7) + varint(2 << 3 | 1) + struct.pack("<Q", 2**63)
+    )
 
     assert list(fields(message)) == [(1, 7), (2, 2**63)]
 
 
 @pytest.mark.parametrize(
-    "message", [b"\x00\x01", b"\x08", b"\x08\x80", b"\x12\x05abc", b"\x0d\x00", b"\x0b", b"\x80" * 11, b"\x08" + b"\xff" * 11]
+    "message",
+    [
+        b"\x00\x01",
+        b"\x08",
+        b"\x08\x80",
+        b"\x12\x05abc",
+        b"\x0d\x00",
+        b"\x0b",
+        b"\x80" * 11,
+        b"\x08" + b"\xff" * 11,
+    ],
 )
 def test_damaged_protobuf_is_a_wire_error(message: bytes) -> None:
     """Field number 0, groups, and anything cut off or too long is refused."""

@@ -1,4 +1,5 @@
-"""`wire/json_body.py`: whole documents, arrays element by element, and pruning that changes nothing but long strings and arrays."""
+"""`wire/json_body.py`: whole documents, arrays element by element, and pruning that changes nothing
+but long strings and arrays."""
 
 from __future__ import annotations
 
@@ -24,7 +25,10 @@ STRIDE = 8
 """For the tests of `prune`, so that small examples reach every case."""
 
 texts = st.lists(
-    st.sampled_from(['"', "\\", "a", "bcdefghijklmnopqrst", "é", "[", "}", ",", "\n", "😀", "\\" * 20, "x" * 40]), max_size=8
+    st.sampled_from(
+        ['"', "\\", "a", "bcdefghijklmnopqrst", "é", "[", "}", ",", "\n", "😀", "\\" * 20, "x" * 40]
+    ),
+    max_size=8,
 ).map("".join)
 keys = st.sampled_from(["", "a", "b", '"', "\\", "é", "]}"])
 scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | texts
@@ -54,8 +58,8 @@ def is_plain_array(value: list[Any], *, longer_than: int) -> bool:
 
 
 def assert_same_but_for_long_values(before: Any, after: Any) -> None:
-    """The same shape, keys, numbers and short strings; strings without quotes and escapes, and arrays without strings, are whole
-    or empty."""
+    """The same shape, keys, numbers and short strings; strings without quotes and escapes, and
+    arrays without strings, are whole or empty."""
     assert type(before) is type(after)
     if isinstance(before, dict):
         assert list(before) == list(after)
@@ -78,8 +82,11 @@ def assert_same_but_for_long_values(before: Any, after: Any) -> None:
 
 
 @given(containers, st.booleans(), st.sampled_from([None, 1, 12]))
-def test_prune_changes_nothing_but_long_values(value: Any, ascii_only: bool, indent: int | None) -> None:
-    """Quotes, backslashes, brackets, whitespace and nesting never make pruning touch anything but a long string or array."""
+def test_prune_changes_nothing_but_long_values(
+    value: Any, ascii_only: bool, indent: int | None
+) -> None:
+    """Quotes, backslashes, brackets, whitespace and nesting never make pruning touch anything but a
+    long string or array."""
     text = dump([value, "end"], ascii_only=ascii_only, indent=indent)
 
     assert_same_but_for_long_values([value, "end"], orjson.loads(pruned(text)))
@@ -125,7 +132,9 @@ def test_strings_of_middling_length_are_kept() -> None:
     filler = b'"",' * json_body.PRUNE_ABOVE
     prompt, image = b"a" * (json_body.LONG_STRING - 1), b"a" * (json_body.LONG_STRING + 1)
 
-    assert prune(b'[%s"%s","%s",[%s]]' % (filler, prompt, image, b"1," * json_body.STRIDE)) == b'[%s"%s","",[]]' % (filler, prompt)
+    assert prune(
+        b'[%s"%s","%s",[%s]]' % (filler, prompt, image, b"1," * json_body.STRIDE)
+    ) == b'[%s"%s","",[]]' % (filler, prompt)
 
 
 @pytest.mark.parametrize("indent", [None, 2])
@@ -133,7 +142,11 @@ def test_megabytes_of_embeddings_cost_milliseconds(indent: int | None) -> None:
     """20 MB of vectors are not parsed, and what stands around them is kept."""
     vector = [round(random.Random(1).uniform(-1, 1), 8) for _ in range(1536)]
     data = [{"index": n, "embedding": vector} for n in range(400)]
-    text = dump({"data": data, "nested": [vector] * 400, "usage": {"prompt_tokens": 5}}, ascii_only=True, indent=indent)
+    text = dump(
+        {"data": data, "nested": [vector] * 400, "usage": {"prompt_tokens": 5}},
+        ascii_only=True,
+        indent=indent,
+    )
     tracemalloc.start()
     try:
         value = load(text)
@@ -150,9 +163,13 @@ def test_megabytes_of_embeddings_cost_milliseconds(indent: int | None) -> None:
 
 
 def test_megabytes_of_base64_cost_milliseconds() -> None:
-    """20 MB of images load in a small part of the time their parsing takes, and what stands around them is kept."""
+    """20 MB of images load in a small part of the time their parsing takes, and what stands around
+    them is kept."""
     image = base64.b64encode(random.Random(1).randbytes(7_500_000))
-    text = b'{"data":[{"b64_json":"%s"},{"b64_json":"%s"}],"usage":{"total_tokens":5}}' % (image, image)
+    text = b'{"data":[{"b64_json":"%s"},{"b64_json":"%s"}],"usage":{"total_tokens":5}}' % (
+        image,
+        image,
+    )
     tracemalloc.start()
     try:
         value = load(text)
@@ -182,7 +199,8 @@ def test_megabytes_of_base64_cost_milliseconds() -> None:
     ],
 )
 def test_hostile_texts_are_pruned_in_linear_time(text: bytes) -> None:
-    """Runs of backslashes, quotes and brackets cost no more than reading them: a quadratic walk takes minutes."""
+    """Runs of backslashes, quotes and brackets cost no more than reading them: a quadratic walk
+    takes minutes."""
     began = time.process_time()
     prune(text)
     messages(JsonArray(), [text[at : at + 4096] for at in range(0, len(text), 4096)])
@@ -197,7 +215,10 @@ def test_hostile_texts_are_pruned_in_linear_time(text: bytes) -> None:
         (b'\r\n \t{"a":1}\n', {"a": 1}),
         (b'{"a":"\\ud83d","usage":1}', {"a": "?", "usage": 1}),
         (b'{"\\udc00":-Infinity,"b":NaN}', {"?": "-Infinity", "b": "NaN"}),
-        (b'{"a":1e400,"b":-12,"c":1.5,"d":' + b"9" * 5000 + b"}", {"a": "1e400", "b": -12, "c": 1.5, "d": "9" * 5000}),
+        (
+            b'{"a":1e400,"b":-12,"c":1.5,"d":' + b"9" * 5000 + b"}",
+            {"a": "1e400", "b": -12, "c": 1.5, "d": "9" * 5000},
+        ),
         (b'{"a":"\xc3"}', {"a": "\ufffd"}),
         (b'{"a":"x\ny"}', {"a": "x\ny"}),
         (b"12345678901234567890123", 12345678901234567890123.0),
@@ -212,7 +233,16 @@ def test_load_is_lenient_where_servers_are_sloppy(text: bytes, value: Any) -> No
 
 
 @pytest.mark.parametrize(
-    "text", [b"", b"  ", b"[DONE]", b'{"a":', b"[" * 100_000, b"[" * 100_000 + b"]" * 100_000, b'{"a":' * 2000 + b"1" + b"}" * 2000]
+    "text",
+    [
+        b"",
+        b"  ",
+        b"[DONE]",
+        b'{"a":',
+        b"[" * 100_000,
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' * 2000 + b"1" + b"}" * 2000,
+    ],
 )
 def test_load_refuses_what_is_no_json(text: bytes) -> None:
     """What is not JSON, or nested without end, is a WireError."""
@@ -268,7 +298,8 @@ def test_document_beyond_the_cap_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> 
     ],
 )
 def test_elements_by_example(body: bytes, found: list[bytes]) -> None:
-    """Documents may follow each other, long runs of backslashes are counted right, and only objects and arrays are elements."""
+    """Documents may follow each other, long runs of backslashes are counted right, and only objects
+    and arrays are elements."""
     assert messages(JsonArray(), [body]) == found
     assert messages(JsonArray(), every_byte(body)) == found
 
@@ -276,7 +307,10 @@ def test_elements_by_example(body: bytes, found: list[bytes]) -> None:
 def test_elements_come_as_they_are_completed() -> None:
     """Each element of an array is given with the byte that ends it, whatever stands between."""
     decoder = JsonArray()
-    given_with = [(byte, decoder.feed(byte)) for byte in every_byte(b' [{"a":"]}\\"","b":[{}]}\r\n,\n\n[1,[2]] ,{}  ] ')]
+    given_with = [
+        (byte, decoder.feed(byte))
+        for byte in every_byte(b' [{"a":"]}\\"","b":[{}]}\r\n,\n\n[1,[2]] ,{}  ] ')
+    ]
 
     assert [(byte, found) for byte, found in given_with if found] == [
         (b"}", [b'{"a":"]}\\"","b":[{}]}']),
@@ -286,12 +320,16 @@ def test_elements_come_as_they_are_completed() -> None:
 
 
 @given(st.lists(values, max_size=5), cuts, st.booleans(), st.sampled_from([None, 1]))
-def test_any_split_gives_the_same_elements(elements: list[Any], at: list[int], ascii_only: bool, indent: int | None) -> None:
+def test_any_split_gives_the_same_elements(
+    elements: list[Any], at: list[int], ascii_only: bool, indent: int | None
+) -> None:
     """However the array is cut, its objects and arrays come out, in order, as they were written."""
     body = dump(elements, ascii_only=ascii_only, indent=indent)
     found = messages(JsonArray(), split(body, at))
 
-    assert [orjson.loads(message) for message in found] == [element for element in elements if isinstance(element, dict | list)]
+    assert [orjson.loads(message) for message in found] == [
+        element for element in elements if isinstance(element, dict | list)
+    ]
     assert all(message in body for message in found)
 
 
@@ -310,13 +348,19 @@ def test_array_takes_arbitrary_bytes(body: bytes, at: list[int]) -> None:
 
 
 @pytest.mark.parametrize("width", [1, 13, 150, 10_000])
-def test_element_beyond_the_cap_is_dropped_alone(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
-    """A too long element is a fault; those before and after it come out, however the array is cut."""
+def test_element_beyond_the_cap_is_dropped_alone(
+    monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    """A too long element is a fault; those before and after it come out, however the array is
+    cut."""
     monkeypatch.setattr(json_body, "MAX_ELEMENT", 100)
     body = b'[{"a":1},{"b":"' + b'\\\\\\"}]' * 300 + b'","c":[{}]},{"d":2}]'
     decoder = JsonArray()
 
-    assert messages(decoder, [body[at : at + width] for at in range(0, len(body), width)]) == [b'{"a":1}', b'{"d":2}']
+    assert messages(decoder, [body[at : at + width] for at in range(0, len(body), width)]) == [
+        b'{"a":1}',
+        b'{"d":2}',
+    ]
     assert decoder.skim.faults == 1
 
 

@@ -14,7 +14,11 @@ from llmtally.wire import json_body, json_members
 from llmtally.wire.json_members import ON_DEMAND, WORTHWHILE, Members, load
 
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -26,7 +30,8 @@ def padded(document: dict[str, Any], size: int = WORTHWHILE) -> bytes:
 
 @given(st.dictionaries(st.text(), JSON, max_size=6))
 def test_members_are_the_values(document: dict[str, Any]) -> None:
-    """Asked one by one, by `get`, by `items` or by `values`, they are what parsing it whole gives."""
+    """Asked one by one, by `get`, by `items` or by `values`, they are what parsing it whole
+    gives."""
     text = padded(document)
     whole = json_body.load(text)
 
@@ -70,7 +75,10 @@ def test_what_strict_json_forbids(text: bytes, value: object) -> None:
     assert load(text)["a"] == value == json_body.load(text)["a"]
 
 
-@pytest.mark.parametrize("text", [b"[" + b" " * WORTHWHILE + b"1]", b"[" * WORTHWHILE, b'{"a":' * WORTHWHILE, b"x" * WORTHWHILE])
+@pytest.mark.parametrize(
+    "text",
+    [b"[" + b" " * WORTHWHILE + b"1]", b"[" * WORTHWHILE, b'{"a":' * WORTHWHILE, b"x" * WORTHWHILE],
+)
 def test_what_is_no_object(text: bytes) -> None:
     """An array is one; what is no JSON, or too deep, is a `WireError` as ever."""
     try:

@@ -1,4 +1,5 @@
-"""`wire/sse.py` and the search of `wire/blocks.py`, against a plain implementation of the standard."""
+"""`wire/sse.py` and the search of `wire/blocks.py`, against a plain implementation of the
+standard."""
 
 from __future__ import annotations
 
@@ -68,7 +69,10 @@ def reference(stream: bytes, needles: tuple[bytes, ...] = ()) -> list[bytes]:
     [
         (b"data: YHOO\ndata: +2\ndata: 10\n\n", [b"YHOO\n+2\n10"]),
         (
-            b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+            (
+                b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  "
+                b"third event\n\n"
+            ),
             [b"first event", b"second event", b" third event"],
         ),
         (b"data\n\ndata\ndata\n\ndata:\n\n", [b"", b"\n", b""]),
@@ -94,14 +98,18 @@ def test_examples_of_the_standard(stream: bytes, events: list[bytes]) -> None:
         (b"\n\n\ndata: a\n\n\n\ndata: b\n\n", [b"a", b"b"]),
         (b"database: a\n data: b\ndat\n\n", []),
         (b'data: a\n\ndata: {"usage": 1}', [b"a", b'{"usage": 1}']),
-        (b'data: a\n\n{\n  "error": {\n    "code": 429\n  }\n}\n\n', [b"a", b'{\n  "error": {\n    "code": 429\n  }\n}']),
+        (
+            b'data: a\n\n{\n  "error": {\n    "code": 429\n  }\n}\n\n',
+            [b"a", b'{\n  "error": {\n    "code": 429\n  }\n}'],
+        ),
         (b'{\r\n"error": 1}\r\n', [b'{\n"error": 1}']),
         (b"", []),
         (BOM[:2], []),
     ],
 )
 def test_line_ends_marks_and_departures(stream: bytes, events: list[bytes]) -> None:
-    """Every line end, one byte order mark, an unfinished event and bare JSON are read alike, whole and byte by byte."""
+    """Every line end, one byte order mark, an unfinished event and bare JSON are read alike, whole
+    and byte by byte."""
     assert events == messages(SseDecoder(), [stream])
     assert events == messages(SseDecoder(), every_byte(stream))
 
@@ -114,7 +122,8 @@ def test_any_split_gives_the_events_of_the_standard(stream: bytes, at: list[int]
 
 @given(streams, cuts)
 def test_needles_select_among_the_same_events(stream: bytes, at: list[int]) -> None:
-    """With needles the events are exactly those whose text holds one of them, however the stream is cut."""
+    """With needles the events are exactly those whose text holds one of them, however the stream is
+    cut."""
     assert reference(stream, NEEDLES) == messages(SseDecoder(Skim(NEEDLES)), split(stream, at))
 
 
@@ -156,9 +165,16 @@ def with_endings(pieces: Iterable[bytes]) -> list[bytes]:
 
 @pytest.mark.parametrize("feed", [7, 1_000, 60_000, 10**6])
 def test_endings_are_found_among_the_last_events(feed: int) -> None:
-    """Far from the end nothing is searched for them; what else is looked for is found anywhere, and all in order."""
+    """Far from the end nothing is searched for them; what else is looked for is found anywhere, and
+    all in order."""
     events = [b'data: {"delta":%d}\n\n' % number for number in range(10_000)]
-    for number, found in ((10, b"err 1"), (20, b'"usage"1'), (9_980, b'"usage"2'), (9_990, b"err 2"), (9_995, b'"usage"3')):
+    for number, found in (
+        (10, b"err 1"),
+        (20, b'"usage"1'),
+        (9_980, b'"usage"2'),
+        (9_990, b"err 2"),
+        (9_995, b'"usage"3'),
+    ):
         events[number] = b"data: " + found + b"\n\n"
     stream = b"".join(events)
 
@@ -169,7 +185,8 @@ def test_endings_are_found_among_the_last_events(feed: int) -> None:
 
 @given(streams, cuts, st.sampled_from([0, 20, 1_000]))
 def test_endings_in_any_split(stream: bytes, at: list[int], last: int) -> None:
-    """However the stream is cut, all other needles are found, in order, and among the last events the endings, too."""
+    """However the stream is cut, all other needles are found, in order, and among the last events
+    the endings, too."""
     everything, certain = reference(stream, NEEDLES), reference(stream, NEEDLES[:1])
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(blocks, "LAST", last)
@@ -187,7 +204,8 @@ def is_within(few: list[bytes], many: list[bytes]) -> bool:
 
 
 def test_skipped_is_counted() -> None:
-    """Bytes of skipped events are exact, also for an unfinished one; in small feeds their number is too."""
+    """Bytes of skipped events are exact, also for an unfinished one; in small feeds their number is
+    too."""
     decoder = SseDecoder(Skim(NEEDLES))
     for _ in range(10):
         decoder.feed(b"data: abc\n\n" * 3 + b'data: "usage"\n\n')
@@ -199,22 +217,33 @@ def test_skipped_is_counted() -> None:
 
 
 def test_skipped_number_of_a_large_feed_is_close() -> None:
-    """In large feeds the number of skipped events is extrapolated, within a few percent for even events."""
+    """In large feeds the number of skipped events is extrapolated, within a few percent for even
+    events."""
     decoder = SseDecoder(Skim(NEEDLES))
     for start in range(0, 10_000, 1000):
         decoder.feed(b"".join(b'data: {"token": %d}\n\n' % n for n in range(start, start + 1000)))
 
-    assert decoder.skim.skipped_bytes == sum(len(b'data: {"token": %d}\n\n' % n) for n in range(10_000))
+    assert decoder.skim.skipped_bytes == sum(
+        len(b'data: {"token": %d}\n\n' % n) for n in range(10_000)
+    )
     assert decoder.skim.skipped_events == pytest.approx(10_000, rel=0.03)
 
 
 @pytest.mark.parametrize("feed", [1, 2, 7, 400, 5000])
 def test_pings_and_comments_are_not_counted(feed: int) -> None:
-    """What is no longer than the envelope holds nothing: it counts neither as bytes nor as an event, however much of it comes."""
+    """What is no longer than the envelope holds nothing: it counts neither as bytes nor as an
+    event, however much of it comes."""
     decoder = SseDecoder(Skim(NEEDLES))
     decoder.skim.envelope = 40
     delta = b"data: " + b"x" * 92 + b"\n\n"
-    stream = [delta, b": ping\n\n", b'data: {"type": "ping"}\n\n', b"\n\n", b'data: "usage"\n\n', delta + b"data: 1\n\n"] * 1000
+    stream = [
+        delta,
+        b": ping\n\n",
+        b'data: {"type": "ping"}\n\n',
+        b"\n\n",
+        b'data: "usage"\n\n',
+        delta + b"data: 1\n\n",
+    ] * 1000
     for start in range(0, len(stream), feed):
         decoder.feed(b"".join(stream[start : start + feed]))
     decoder.feed(b": unfinished")
@@ -226,11 +255,16 @@ def test_pings_and_comments_are_not_counted(feed: int) -> None:
 
 @pytest.mark.parametrize("needles", [(), NEEDLES])
 @pytest.mark.parametrize("width", [1, 7, 64, 10_000])
-def test_event_beyond_the_cap_is_dropped_alone(monkeypatch: pytest.MonkeyPatch, needles: tuple[bytes, ...], width: int) -> None:
-    """A too long event is a fault; the events before and after it come out, however the stream is cut."""
+def test_event_beyond_the_cap_is_dropped_alone(
+    monkeypatch: pytest.MonkeyPatch, needles: tuple[bytes, ...], width: int
+) -> None:
+    """A too long event is a fault; the events before and after it come out, however the stream is
+    cut."""
     monkeypatch.setattr(sse, "MAX_EVENT", 100)
     exact = b"data: err " + b"x" * 90
-    stream = b"data: err 1\n\n" + b"data: err " + b"x" * 91 + b"\n\n" + exact + b"\n\ndata: err 2\n\n"
+    stream = (
+        b"data: err 1\n\n" + b"data: err " + b"x" * 91 + b"\n\n" + exact + b"\n\ndata: err 2\n\n"
+    )
     decoder = SseDecoder(Skim(needles))
     found = messages(decoder, [stream[at : at + width] for at in range(0, len(stream), width)])
 
@@ -257,7 +291,8 @@ def test_endless_event_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_growing_event_is_not_searched_again() -> None:
-    """8 MiB of one event in pieces of 64 bytes: a decoder that rescans what it holds takes minutes."""
+    """8 MiB of one event in pieces of 64 bytes: a decoder that rescans what it holds takes
+    minutes."""
     decoder = SseDecoder(Skim(NEEDLES))
     began = time.process_time()
     decoder.feed(b'data: {"usage": "')

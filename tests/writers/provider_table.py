@@ -1,4 +1,5 @@
-"""Writes the provider table of docs/providers.md from the rows: `python tests/writers/provider_table.py`."""
+"""Writes the provider table of docs/providers.md from the rows: `python
+tests/writers/provider_table.py`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,10 @@ def table() -> str:
     lines = ["| provider | hosts | formats | list price |", "|---|---|---|---|"]
     for row in PROVIDERS:
         hosts = ", ".join(f"`{host}`" for host in row.hosts)
-        names = ", ".join(f"`{name}`" for name in dict.fromkeys(endpoint.format.name for endpoint in row.endpoints))
+        names = ", ".join(
+            f"`{name}`"
+            for name in dict.fromkeys(endpoint.format.name for endpoint in row.endpoints)
+        )
         lines.append(f"| {row.name} | {hosts} | {names} | {'yes' if row.price_id else 'no'} |")
     return "\n".join(lines) + "\n"
 

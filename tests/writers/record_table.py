@@ -1,4 +1,5 @@
-"""Writes the field tables of docs/record.md from the values: `python tests/writers/record_table.py`."""
+"""Writes the field tables of docs/record.md from the values: `python
+tests/writers/record_table.py`."""
 
 from __future__ import annotations
 
@@ -37,7 +38,10 @@ def tables() -> str:
     [limit] = to_record(LEAST._replace(limits=(LimitReading("", "provider_native"),)))["limits"]
     call = to_record(LEAST)
     sections = {
-        "The call": [row("schema", "integer", "always", f"{SCHEMA}."), *rows(Call, (*FIELDS[1:usage], "parts", "limits"), call)],
+        "The call": [
+            row("schema", "integer", "always", f"{SCHEMA}."),
+            *rows(Call, (*FIELDS[1:usage], "parts", "limits"), call),
+        ],
         "Tokens": [
             *rows(Usage, FIELDS[usage:total], call),
             row("total_tokens", "integer", "if known", inspect.getdoc(Usage.total_tokens) or ""),
@@ -54,7 +58,8 @@ def tables() -> str:
 
 
 def rows(kind: type, names: Iterable[str], always: Container[str]) -> list[str]:
-    """A row a field: its type, whether it is always written, and the text beneath it in the code."""
+    """A row a field: its type, whether it is always written, and the text beneath it in the
+    code."""
     hints, meanings = typing.get_type_hints(kind), texts_beneath(kind)
     lines = []
     for name in names:
@@ -77,7 +82,9 @@ def texts_beneath(kind: type) -> dict[str, str]:
         field.target.id: text.value.value
         for field, text in pairwise(defined.body)
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+        if isinstance(text, ast.Expr)
+        and isinstance(text.value, ast.Constant)
+        and isinstance(text.value.value, str)
     }
 
 
@@ -92,7 +99,9 @@ def json_type(hint: Any) -> str:
 
 def with_tables(document: str) -> str:
     """The document with the tables as they should be."""
-    return BLOCK.sub(lambda found: found.group(1) + "\n" + tables() + "\n" + found.group(2), document)
+    return BLOCK.sub(
+        lambda found: found.group(1) + "\n" + tables() + "\n" + found.group(2), document
+    )
 
 
 if __name__ == "__main__":

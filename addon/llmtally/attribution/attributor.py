@@ -22,7 +22,8 @@ SESSION_HEADERS = ("x-session-id", "x-litellm-session-id", "helicone-session-id"
 """Headers that people set on purpose to name a session, whatever the client."""
 
 SESSION_GAP = 30 * 60
-"""Seconds of silence after which the same connection counts as a new session: a coffee break is shorter, a meeting is not."""
+"""Seconds of silence after which the same connection counts as a new session: a coffee break is
+shorter, a meeting is not."""
 
 PREFIXES_CAP = 16_384
 """Conversation states remembered, one per request without a session id."""
@@ -41,7 +42,8 @@ _ID = re.compile(r"[\w.:@/+=~#-]{1,128}", re.ASCII)
 
 
 class Attributor:
-    """Attributes requests, and remembers what links them: ids, directories and keyed hashes, no text and no credential."""
+    """Attributes requests, and remembers what links them: ids, directories and keyed hashes, no
+    text and no credential."""
 
     def __init__(self, key: bytes) -> None:
         self._mac = hmac.new(key, digestmod="sha256")
@@ -77,15 +79,19 @@ class Attributor:
         )
 
     def answered(self, response_id: str, session: str | None) -> None:
-        """Take note of a response, so that a request which names it as the previous one is of the same session."""
+        """Take note of a response, so that a request which names it as the previous one is of the
+        same session."""
         if session and (known := clean(response_id)):
             _remember(self._responses, known, session, RESPONSES_CAP)
 
-    def _account(self, view: RequestView, client: Client, credential: Credential | None) -> str | None:
+    def _account(
+        self, view: RequestView, client: Client, credential: Credential | None
+    ) -> str | None:
         """One hash per account, whichever way it shows.
 
-        In this order: the account id the client states; the account that this credential (or, for tokens that rotate, this
-        device) came with before; the device, for tokens that rotate; the credential.
+        In this order: the account id the client states; the account that this credential (or, for
+        tokens that rotate, this device) came with before; the device, for tokens that rotate; the
+        credential.
         """
         shown = [credential.identity] if credential else []
         if (credential is None or credential.rotates) and (device := first(client.device, view)):
@@ -95,7 +101,9 @@ class Attributor:
             account = self._hash(stated)
         else:
             known = (_recall(self._accounts, alias) for alias in aliases)
-            account = next((found for found in known if found), None) or (self._hash(shown[-1]) if shown else None)
+            account = next((found for found in known if found), None) or (
+                self._hash(shown[-1]) if shown else None
+            )
         if account:
             for alias in aliases:
                 _remember(self._accounts, alias, account, ACCOUNTS_CAP)
@@ -109,12 +117,15 @@ class Attributor:
         return mac.hexdigest()[:12]
 
     def _identifier(self, value: str | None) -> str | None:
-        """An id as it is; its keyed hash where it may be something else, a sentence or a key: the same is still the same."""
+        """An id as it is; its keyed hash where it may be something else, a sentence or a key: the
+        same is still the same."""
         if not value or not (value := value.strip()):
             return None
         return value if _ID.fullmatch(value) and not holds_known_key(value) else self._hash(value)
 
-    def _session(self, view: RequestView, client: Client, account: str | None, now: float) -> tuple[str | None, str | None]:
+    def _session(
+        self, view: RequestView, client: Client, account: str | None, now: float
+    ) -> tuple[str | None, str | None]:
         for name in SESSION_HEADERS:
             if (said := view.headers.get(name)) and (session := self._identifier(said)):
                 own = any(source.name == name for source in client.session)
@@ -123,7 +134,9 @@ class Attributor:
             if (said := source.read(view)) and (session := self._identifier(said)):
                 return session, "client_header" if source.where == "header" else "body"
         if previous := first(PREVIOUS_RESPONSE, view):
-            return _recall(self._responses, previous) or self._digest("response", previous), "previous_response"
+            return _recall(self._responses, previous) or self._digest(
+                "response", previous
+            ), "previous_response"
         if session := self._by_prefix(view, client, account):
             return session, "prefix"
         if session := self._by_connection(view, account, now):
@@ -131,7 +144,8 @@ class Attributor:
         return None, None
 
     def _by_prefix(self, view: RequestView, client: Client, account: str | None) -> str | None:
-        """The session of the longest conversation seen that this one goes on from; a new one is named by its own hash."""
+        """The session of the longest conversation seen that this one goes on from; a new one is
+        named by its own hash."""
         hashes = conversation_hashes(self._chain_key, f"{client.name}\n{account}", view.messages)
         if not hashes:
             return None
@@ -152,7 +166,8 @@ class Attributor:
         return session
 
     def _project(self, view: RequestView, client: Client, session: str | None) -> str | None:
-        """A directory, or an opaque id. Where it stands in the opening message, later requests may leave that out."""
+        """A directory, or an opaque id. Where it stands in the opening message, later requests may
+        leave that out."""
         if not client.project:
             return None
         said = first(client.project, view)
@@ -167,7 +182,9 @@ class Attributor:
         data = "\n".join(parts).encode("utf-8", "surrogatepass")
         return hashlib.blake2b(data, digest_size=8, key=self._chain_key).hexdigest()
 
-    def _place(self, view: RequestView, client: Client, session: str | None) -> tuple[str | None, str | None, str | None]:
+    def _place(
+        self, view: RequestView, client: Client, session: str | None
+    ) -> tuple[str | None, str | None, str | None]:
         """Session, agent and parent agent: the session is the root's, the main agent has no id."""
         if not (client.agent or client.parent_agent):
             return session, None, None
@@ -196,7 +213,11 @@ def _retries(headers: Mapping[str, str]) -> int | None:
 
 
 def _request_class(view: RequestView, client: Client, *, subagent: bool) -> RequestClass | None:
-    if view.body is not None and view.body.get("type") == "response.create" and view.body.get("generate") is False:
+    if (
+        view.body is not None
+        and view.body.get("type") == "response.create"
+        and view.body.get("generate") is False
+    ):
         return "warmup"
     for source in client.request_class:
         if (said := source.read(view)) and (known := client.classes.get(said)):

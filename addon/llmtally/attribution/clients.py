@@ -1,7 +1,8 @@
 """Which client says what where: one row a client, and what any client may say.
 
-A client is known by the first product of its User-Agent or by headers that only it sends. A row lists, for each fact, the places
-where the client states it; of several the first that says something counts.
+A client is known by the first product of its User-Agent or by headers that only it sends. A row
+lists, for each fact, the places where the client states it; of several the first that says
+something counts.
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ from .request import HEADER_CAP, RequestView, texts_in
 from .sources import ANY_KEY, Source, in_body, in_header, in_prompt, matching
 
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "probe", "warmup"]
-"""What a request was for. Closed, because metrics use it as a label: values not known here never pass through."""
+"""What a request was for. Closed, because metrics use it as a label: values not known here never
+pass through."""
 
 GEMINI_TOOLS = 16
-"""Entries of Gemini's `tools` looked at: one has all the functions, further ones are searches and the like."""
+"""Entries of Gemini's `tools` looked at: one has all the functions, further ones are searches and
+the like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One row: how a client is known, and where it says what. Of several sources the first that says something counts."""
+    """One row: how a client is known, and where it says what. Of several sources the first that
+    says something counts."""
 
     name: str
     products: tuple[str, ...] = ()
-    """First product of its User-Agent in lower case; a final `*` takes in what follows a `-` or `_` (`codex*`: `codex_exec`)."""
+    """First product of its User-Agent in lower case; a final `*` takes in what follows a `-` or `_`
+    (`codex*`: `codex_exec`)."""
     marks: tuple[tuple[str, str], ...] = ()
-    """Headers, and the pattern their value starts with, that give it away whatever its User-Agent."""
+    """Headers, and the pattern their value starts with, that give it away whatever its
+    User-Agent."""
     version: tuple[Source, ...] = ()
     """Where it is not the version in the User-Agent."""
     session: tuple[Source, ...] = ()
@@ -52,7 +58,8 @@ class Client:
     project: tuple[Source, ...] = ()
     account: tuple[Source, ...] = ()
     device: tuple[Source, ...] = ()
-    """An id of the installation: stands in for the account where all else is a credential that rotates."""
+    """An id of the installation: stands in for the account where all else is a credential that
+    rotates."""
 
 
 def _claude_code_class(view: RequestView) -> RequestClass | None:
@@ -76,7 +83,8 @@ def _is_claude_code_subagent(system: object) -> bool:
 
 
 def _gemini_cli_class(view: RequestView) -> RequestClass | None:
-    """Agents always have functions and never ask for JSON; the router, the summarizer and the search tool are otherwise."""
+    """Agents always have functions and never ask for JSON; the router, the summarizer and the
+    search tool are otherwise."""
     payload = view.payload
     config = mapping(payload.get("generationConfig"))
     if "responseJsonSchema" in config or "responseSchema" in config:
@@ -128,18 +136,22 @@ _VERTEX_PROJECT = re.compile(r"/v\w+/projects/([^/]+)/")
 
 
 def _cloud_project(path: str) -> str | None:
-    """The Google Cloud project that a Vertex path names: it pays, and its tokens change every hour."""
+    """The Google Cloud project that a Vertex path names: it pays, and its tokens change every
+    hour."""
     found = _VERTEX_PROJECT.match(path) if "/projects/" in path else None
     return found.group(1) if found else None
 
 
 def as_any(client: Client) -> Client:
     """The client with what any client may say, asked after its own row."""
-    return dataclasses.replace(client, session=(*client.session, *_ANY_SESSION), account=(*client.account, *_ANY_ACCOUNT))
+    return dataclasses.replace(
+        client, session=(*client.session, *_ANY_SESSION), account=(*client.account, *_ANY_ACCOUNT)
+    )
 
 
 _ROWS: tuple[Client, ...] = (
-    # https://code.claude.com/docs/en/llm-gateway-protocol; `metadata.user_id` is JSON, before 2.1 `user_.._account_.._session_..`
+    # https://code.claude.com/docs/en/llm-gateway-protocol; `metadata.user_id` is JSON, before 2.1
+    # `user_.._account_.._session_..`
     Client(
         name="claude-code",
         products=("claude-cli", "claude-code"),
@@ -153,10 +165,13 @@ _ROWS: tuple[Client, ...] = (
         parent_agent=(in_header("x-claude-code-parent-agent-id"),),
         agent_type=(in_header("x-claude-code-agent-type"),),
         request_class=(in_header("x-claude-code-request-class"),),
-        classes={name: name for name in ("main", "subagent", "workflow", "compaction", "auxiliary")},
+        classes={
+            name: name for name in ("main", "subagent", "workflow", "compaction", "auxiliary")
+        },
         recognise=_claude_code_class,
         default_class="main",
-        project=(in_prompt("orking directory:"),),  # `Primary working directory: `, before 2.1 `Working directory: `
+        # `Primary working directory: `, before 2.1 `Working directory: `
+        project=(in_prompt("orking directory:"),),
         account=(
             in_body("metadata", "user_id", "account_uuid"),
             matching(r"user_.*_account_([\w-]+?)_session_", in_body("metadata", "user_id")),
@@ -166,8 +181,8 @@ _ROWS: tuple[Client, ...] = (
             matching(r"user_(\w+?)_account_", in_body("metadata", "user_id")),
         ),
     ),
-    # codex-rs/core/src/{client,turn_metadata}.rs. A socket is one session's, its headers are the handshake's: what a frame says
-    # of its own turn goes before.
+    # codex-rs/core/src/{client,turn_metadata}.rs. A socket is one session's, its headers are the
+    # handshake's: what a frame says of its own turn goes before.
     Client(
         name="codex",
         products=("codex*",),
@@ -209,7 +224,8 @@ _ROWS: tuple[Client, ...] = (
             in_header(_CODEX_METADATA, "request_kind"),
             in_header("x-openai-memgen-request"),  # `true`
         ),
-        # Not `prewarm`: a handshake goes on saying so for all turns of its socket. `generate: false` tells a warm-up.
+        # Not `prewarm`: a handshake goes on saying so for all turns of its socket. `generate:
+        # false` tells a warm-up.
         classes={
             "compact": "compaction",
             "compaction": "compaction",
@@ -223,8 +239,9 @@ _ROWS: tuple[Client, ...] = (
             in_prompt("<cwd>", "</cwd>"),
         ),
     ),
-    # packages/core. Code Assist only; with an API key the body says nothing but the directory. A prompt's id is
-    # `<session>########<n>`, `<agent>#<turn>` or the name of a helper; a compaction is asked for again as `<id>-verify`.
+    # packages/core. Code Assist only; with an API key the body says nothing but the directory. A
+    # prompt's id is `<session>########<n>`, `<agent>#<turn>` or the name of a helper; a compaction
+    # is asked for again as `<id>-verify`.
     Client(
         name="gemini-cli",
         products=("geminicli*",),
@@ -245,15 +262,23 @@ _ROWS: tuple[Client, ...] = (
         },
         recognise=_gemini_cli_class,
         default_class="main",
-        project=(in_prompt("**Workspace Directories:**\n  - "), in_prompt("currently working in the directory:")),
+        project=(
+            in_prompt("**Workspace Directories:**\n  - "),
+            in_prompt("currently working in the directory:"),
+        ),
         account=(in_body("project"),),
         device=(in_header("x-gemini-api-privileged-user-id"),),
     ),
-    # packages/opencode/src/session/llm/request.ts. `x-opencode-project` is an opaque id, so the prompt's path goes before it.
+    # packages/opencode/src/session/llm/request.ts. `x-opencode-project` is an opaque id, so the
+    # prompt's path goes before it.
     Client(
         name="opencode",
         products=("opencode",),
-        session=(in_header("x-opencode-session"), in_header("x-session-id"), in_header("x-session-affinity")),
+        session=(
+            in_header("x-opencode-session"),
+            in_header("x-session-id"),
+            in_header("x-session-affinity"),
+        ),
         parent_agent=(in_header("x-parent-session-id"),),
         agents_are_sessions=True,
         recognise=_opencode_class,
@@ -264,10 +289,15 @@ _ROWS: tuple[Client, ...] = (
     Client(
         name="aider",
         products=("aider",),
-        marks=(("x-title", "aider$"), ("http-referer", "https://aider.chat"), ("editor-version", "aider/")),
+        marks=(
+            ("x-title", "aider$"),
+            ("http-referer", "https://aider.chat"),
+            ("editor-version", "aider/"),
+        ),
         version=(matching(r"aider/(\S+)", in_header("editor-version")),),
     ),
-    # src/platform/networking. `prompt_cache_key` is `<conversation>:<model family>`; `vscode-sessionid` is the whole window.
+    # src/platform/networking. `prompt_cache_key` is `<conversation>:<model family>`;
+    # `vscode-sessionid` is the whole window.
     Client(
         name="github-copilot",
         products=("githubcopilotchat", "githubcopilot", "copilot"),
@@ -281,7 +311,11 @@ _ROWS: tuple[Client, ...] = (
         agent=(Source("header", _copilot_agent, "x-agent-task-id"),),
         parent_agent=(in_header("x-parent-agent-id"),),
         request_class=(in_header("x-interaction-type"),),
-        classes={"conversation-agent": "main", "conversation-subagent": "subagent", "conversation-background": "auxiliary"},
+        classes={
+            "conversation-agent": "main",
+            "conversation-subagent": "subagent",
+            "conversation-background": "auxiliary",
+        },
         default_class="main",
         project=(in_prompt("working in a workspace with the following folders:\n- "),),
         device=(in_header("vscode-machineid"),),
@@ -300,7 +334,12 @@ _ROWS: tuple[Client, ...] = (
         marks=(("x-grok-session-id", ""),),
         session=(in_header("x-grok-session-id"), in_header("x-grok-conv-id")),
     ),
-    Client(name="pi", products=("pi",), marks=(("originator", "pi$"),), session=(in_header("x-session-affinity"),)),
+    Client(
+        name="pi",
+        products=("pi",),
+        marks=(("originator", "pi$"),),
+        session=(in_header("x-session-affinity"),),
+    ),
     Client(name="langchain", products=("langchain*",)),
     Client(name="litellm", products=("litellm",), session=(in_body("litellm_session_id"),)),
     Client(name="llm", products=("llm",)),
@@ -336,4 +375,5 @@ _ROWS: tuple[Client, ...] = (
 )
 
 CLIENTS = tuple(map(as_any, _ROWS))
-"""Marks are tried in this order, then User-Agents. SDKs by Stainless need no row: theirs all read `OpenAI/Python 3.52.0`."""
+"""Marks are tried in this order, then User-Agents. SDKs by Stainless need no row: theirs all read
+`OpenAI/Python 3.52.0`."""

@@ -1,4 +1,5 @@
-"""Recognises that one conversation goes on from another, where nobody gives it a name: by hashes of what was said so far."""
+"""Recognises that one conversation goes on from another, where nobody gives it a name: by hashes of
+what was said so far."""
 
 from __future__ import annotations
 
@@ -21,17 +22,31 @@ PREFIX_BUDGET = 64 * 1024
 """Characters hashed per request, which bounds its cost to about 0.1 ms."""
 
 _NOT_THE_USERS = frozenset({"assistant", "model"}) | INSTRUCTION_ROLES
-_MODELS_OWN_TYPES = frozenset({"reasoning", "function_call", "custom_tool_call", "item_reference", "compaction"})
+_MODELS_OWN_TYPES = frozenset(
+    {"reasoning", "function_call", "custom_tool_call", "item_reference", "compaction"}
+)
 
-_VOLATILE = frozenset({"type", "id", "status", "cache_control", "cachePoint", "thoughtSignature", "signature", "encrypted_content"})
+_VOLATILE = frozenset(
+    {
+        "type",
+        "id",
+        "status",
+        "cache_control",
+        "cachePoint",
+        "thoughtSignature",
+        "signature",
+        "encrypted_content",
+    }
+)
 """Keys whose values come and go while a message stays the same."""
 
 
 def conversation_hashes(key: bytes, seed: str, messages: Iterable[Any]) -> list[str]:
     """A running keyed hash after each message of the user and of tools.
 
-    A later request of the same conversation begins with the same hashes. The model's own turns are left out, clients rewrite
-    them (thinking is dropped, calls are renumbered); so are instructions, which may hold the time of day.
+    A later request of the same conversation begins with the same hashes. The model's own turns are
+    left out, clients rewrite them (thinking is dropped, calls are renumbered); so are instructions,
+    which may hold the time of day.
     """
     state = hashlib.blake2b(seed.encode("utf-8", "surrogatepass"), digest_size=8, key=key)
     hashes: list[str] = []
@@ -62,7 +77,11 @@ def _ends(text: str) -> str:
 
 def _strings(message: Mapping[str, Any]) -> Iterable[str]:
     """The strings within a message, in order, without what is volatile."""
-    if len(message) == 2 and isinstance(message.get("role"), str) and isinstance(message.get("content"), str):
+    if (
+        len(message) == 2
+        and isinstance(message.get("role"), str)
+        and isinstance(message.get("content"), str)
+    ):
         return message.values()  # as below, at a third of the cost
     return _strings_within(message)
 
@@ -76,6 +95,12 @@ def _strings_within(message: Mapping[str, Any]) -> Iterator[str]:
         if isinstance(node, str):
             yield node
         elif isinstance(node, dict):
-            stack.extend([node[name] for name in islice(reversed(node), PREFIX_NODES) if name not in _VOLATILE])
+            stack.extend(
+                [
+                    node[name]
+                    for name in islice(reversed(node), PREFIX_NODES)
+                    if name not in _VOLATILE
+                ]
+            )
         elif isinstance(node, list):
             stack.extend(node[PREFIX_NODES - 1 :: -1])

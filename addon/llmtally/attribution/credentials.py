@@ -1,4 +1,5 @@
-"""What a request authenticates with, and what follows from it: whose account it is, and whether a plan pays."""
+"""What a request authenticates with, and what follows from it: whose account it is, and whether a
+plan pays."""
 
 from __future__ import annotations
 
@@ -26,15 +27,21 @@ _PLAN_HOSTS = frozenset(
         *("coding.dashscope.aliyuncs.com", "coding-intl.dashscope.aliyuncs.com"),
     }
 )
-_PLAN_PATHS = {"api.z.ai": "/api/coding/", "open.bigmodel.cn": "/api/coding/", "api.kimi.com": "/coding/"}
+_PLAN_PATHS = {
+    "api.z.ai": "/api/coding/",
+    "open.bigmodel.cn": "/api/coding/",
+    "api.kimi.com": "/coding/",
+}
 """Where a host sells both, how the paths of its coding plan begin."""
 _SCHEMES = frozenset({"bearer", "basic", "token"})
-"""What may stand in `Authorization` without a credential behind it, which then is in another header."""
+"""What may stand in `Authorization` without a credential behind it, which then is in another
+header."""
 _AWS_KEY_ID = re.compile(r"Credential=([^/,\s]+)")
 
 
 class Credential(NamedTuple):
-    """What a request authenticates with. Never stored: lives as long as the request is looked at."""
+    """What a request authenticates with. Never stored: lives as long as the request is looked
+    at."""
 
     identity: str
     """The part that outlives the request: no signature, no expiry."""
@@ -77,7 +84,9 @@ def _jwt_subject(token: str) -> str | None:
         return None
     payload = token.split(".")[1]
     try:
-        claims = mapping(orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))))
+        claims = mapping(
+            orjson.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        )
     except ValueError:
         return None
     subject = claims.get("sub")
@@ -88,7 +97,11 @@ def billing_of(view: RequestView, credential: Credential | None) -> Billing | No
     """`subscription` where a plan's credential or a plan's own host says so."""
     if credential is not None and credential.secret.startswith(_PLANS):
         return "subscription"
-    if view.host in _PLAN_HOSTS or "chatgpt-account-id" in view.headers or view.host.endswith(".githubcopilot.com"):
+    if (
+        view.host in _PLAN_HOSTS
+        or "chatgpt-account-id" in view.headers
+        or view.host.endswith(".githubcopilot.com")
+    ):
         return "subscription"
     if (path := _PLAN_PATHS.get(view.host)) is not None and view.path.startswith(path):
         return "subscription"

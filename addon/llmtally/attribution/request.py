@@ -1,4 +1,5 @@
-"""What attribution may see of a request, and where in it the conversation stands, whatever the API calls it."""
+"""What attribution may see of a request, and where in it the conversation stands, whatever the API
+calls it."""
 
 from __future__ import annotations
 
@@ -11,9 +12,11 @@ import orjson
 from ..formats.format import items, mapping
 
 HEADER_CAP = 512
-"""Characters of a header that are searched: a User-Agent's product stands first, browsers' run to about 200."""
+"""Characters of a header that are searched: a User-Agent's product stands first, browsers' run to
+about 200."""
 EMBEDDED_JSON_CAP = 64 * 1024
-"""Characters of JSON within a string or header that are parsed: Codex's turn metadata stays under 8 K."""
+"""Characters of JSON within a string or header that are parsed: Codex's turn metadata stays under 8
+K."""
 PROMPT_PARTS = 16
 """Parts of one prompt or message looked at."""
 PROMPT_DEPTH = 4
@@ -22,7 +25,8 @@ PROMPT_DEPTH = 4
 
 @dataclass(slots=True, repr=False)  # its headers hold credentials
 class RequestView:
-    """What attribution may see of a request. Not frozen: one is made for every call, and freezing doubles what that costs."""
+    """What attribution may see of a request. Not frozen: one is made for every call, and freezing
+    doubles what that costs."""
 
     provider: str
     host: str
@@ -38,7 +42,8 @@ class RequestView:
     _embedded: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     def embedded(self, text: str) -> Any:
-        """The JSON object in a string of the request; None if there is none. Parsed once: one such string states many facts."""
+        """The JSON object in a string of the request; None if there is none. Parsed once: one such
+        string states many facts."""
         if not text.startswith("{") or len(text) > EMBEDDED_JSON_CAP:
             return None
         if text not in self._embedded:
@@ -56,10 +61,15 @@ class RequestView:
 
     @property
     def messages(self) -> list[Any]:
-        """The conversation so far, whatever the API calls it; empty where `input` is something else (embeddings, speech)."""
+        """The conversation so far, whatever the API calls it; empty where `input` is something else
+        (embeddings, speech)."""
         payload = self.payload
-        messages = items(payload.get("messages")) or items(payload.get("contents")) or payload.get("input")
-        if isinstance(messages, str) and (self.path.endswith("/responses") or payload.get("type") == "response.create"):
+        messages = (
+            items(payload.get("messages")) or items(payload.get("contents")) or payload.get("input")
+        )
+        if isinstance(messages, str) and (
+            self.path.endswith("/responses") or payload.get("type") == "response.create"
+        ):
             return [{"role": "user", "content": messages}]
         return items(messages)
 
@@ -70,9 +80,12 @@ def texts_in(value: Any, depth: int = PROMPT_DEPTH) -> Iterator[str]:
         yield value
     elif depth and isinstance(value, list):
         for part in value[:PROMPT_PARTS]:
-            if isinstance(part, dict) and isinstance(text := part.get("text"), str):  # nearly always
+            # nearly always
+            if isinstance(part, dict) and isinstance(text := part.get("text"), str):
                 yield text
             else:
                 yield from texts_in(part, depth - 1)
     elif depth and isinstance(value, dict):
-        yield from texts_in(value.get("text") or value.get("content") or value.get("parts"), depth - 1)
+        yield from texts_in(
+            value.get("text") or value.get("content") or value.get("parts"), depth - 1
+        )

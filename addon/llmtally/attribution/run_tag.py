@@ -1,8 +1,10 @@
-"""Whose run a call belongs to: `llmtally run` names itself in the proxy's URL, and clients repeat that to the proxy.
+"""Whose run a call belongs to: `llmtally run` names itself in the proxy's URL, and clients repeat
+that to the proxy.
 
-The URL is `http://llmtally.NAME:DIRECTORY@127.0.0.1:PORT`, the directory in base64url. A client sends what stands before the `@`
-as `Proxy-Authorization: Basic`, with CONNECT or, for plain HTTP, with each request. It is meant for the proxy alone and goes no
-further. https://www.rfc-editor.org/rfc/rfc9110#section-11.7
+The URL is `http://llmtally.NAME:DIRECTORY@127.0.0.1:PORT`, the directory in base64url. A client
+sends what stands before the `@` as `Proxy-Authorization: Basic`, with CONNECT or, for plain HTTP,
+with each request. It is meant for the proxy alone and goes no further.
+https://www.rfc-editor.org/rfc/rfc9110#section-11.7
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """What a run may be called: it has to stand in a URL as it is."""
 
 OWN_RUN = "LLMTALLY_OWN_RUN"
-"""Environment variable that tells a run's own proxy its run, for calls that name none: a client with a base URL can't."""
+"""Environment variable that tells a run's own proxy its run, for calls that name none: a client
+with a base URL can't."""
 
 _PREFIX = "llmtally."
 
@@ -42,7 +45,8 @@ class Run(NamedTuple):
 
 def user_info(run: Run) -> str:
     """What stands before the `@` of the proxy's URL."""
-    return f"{_PREFIX}{run.name}:{base64.urlsafe_b64encode(run.directory.encode(errors='surrogateescape')).decode().rstrip('=')}"
+    directory = base64.urlsafe_b64encode(run.directory.encode(errors="surrogateescape")).decode()
+    return f"{_PREFIX}{run.name}:{directory.rstrip('=')}"
 
 
 def read(header: str) -> Run | None:
@@ -60,7 +64,9 @@ def parse(user_info: str) -> Run | None:
     """The run in what stands before the `@`."""
     user, _, password = user_info.partition(":")
     try:
-        directory = base64.urlsafe_b64decode(password + "=" * (-len(password) % 4)).decode(errors="replace")
+        directory = base64.urlsafe_b64decode(password + "=" * (-len(password) % 4)).decode(
+            errors="replace"
+        )
     except (binascii.Error, ValueError):
         return None
     name = user.removeprefix(_PREFIX)
@@ -78,7 +84,8 @@ class Runs:
         self._runs: OrderedDict[str, Run] = OrderedDict()
 
     def authorised(self, connection: str, header: str | None) -> bool:
-        """A request on this connection had this header; True if it is a run's, and so for the proxy alone."""
+        """A request on this connection had this header; True if it is a run's, and so for the proxy
+        alone."""
         if header is None or (run := read(header)) is None:
             return False
         self._runs[connection] = run

@@ -11,13 +11,16 @@ from ..record import TEXT_CAP
 from .request import RequestView, texts_in
 
 PROMPT_CAP = 256 * 1024
-"""Characters of one prompt text searched for a working directory: system prompts stay under 120 K."""
+"""Characters of one prompt text searched for a working directory: system prompts stay under 120
+K."""
 PROMPT_MESSAGES = 8
-"""First messages searched for a working directory. Codex says it in the sixth, after tools, skills and roles."""
+"""First messages searched for a working directory. Codex says it in the sixth, after tools, skills
+and roles."""
 PATH_BLANKS = 3
 """Blanks in a path that is believed: `/home/ana/My Documents/New Project`. Prose has more."""
 MARKER_TRIES = 3
-"""Occurrences of a marker tried per text, so that prose which mentions it does not hide the real one."""
+"""Occurrences of a marker tried per text, so that prose which mentions it does not hide the real
+one."""
 
 INSTRUCTION_ROLES = frozenset({"system", "developer"})
 """Roles of messages that the client, not the user, wrote."""
@@ -67,7 +70,8 @@ def _member(view: RequestView, value: Any, path: Sequence[str]) -> str | None:
 
 
 def matching(pattern: str, source: Source) -> Source:
-    """The first group of a pattern matched at the start of another source's value, of which only so much is looked at."""
+    """The first group of a pattern matched at the start of another source's value, of which only so
+    much is looked at."""
     compiled = re.compile(pattern)
 
     def read(view: RequestView) -> str | None:
@@ -79,9 +83,11 @@ def matching(pattern: str, source: Source) -> Source:
 
 
 def in_prompt(marker: str, end: str = "\n") -> Source:
-    """A file path between a marker at the start of a line and `end`, where the client itself speaks. Only the path is kept.
+    """A file path between a marker at the start of a line and `end`, where the client itself
+    speaks. Only the path is kept.
 
-    Searched from the end of each text: the environment stands last in a system prompt, after 50 K of instructions.
+    Searched from the end of each text: the environment stands last in a system prompt, after 50 K
+    of instructions.
     """
 
     def read(view: RequestView) -> str | None:
@@ -92,7 +98,9 @@ def in_prompt(marker: str, end: str = "\n") -> Source:
                 if at < 0:
                     break
                 line = text.rfind("\n", 0, at) + 1
-                if _MARKER_LEAD.fullmatch(text, line, at) and (path := _path_at(text, at + len(marker), end)):
+                if _MARKER_LEAD.fullmatch(text, line, at) and (
+                    path := _path_at(text, at + len(marker), end)
+                ):
                     return path
         return None
 
@@ -100,7 +108,8 @@ def in_prompt(marker: str, end: str = "\n") -> Source:
 
 
 def _client_texts(view: RequestView) -> Iterator[str]:
-    """The texts a client opens a conversation with: the system prompt, and what it wrote into the first messages."""
+    """The texts a client opens a conversation with: the system prompt, and what it wrote into the
+    first messages."""
     payload = view.payload
     for key in ("system", "instructions", "systemInstruction", "system_instruction"):
         if key in payload:
@@ -115,17 +124,23 @@ def _client_texts(view: RequestView) -> Iterator[str]:
 _MARKER_LEAD = re.compile(r"[\s*-]*(?:<[\w-]+>)*(?:Primary w|W|I'm |I am )?")
 """What may stand before a marker in its line; what else does is a sentence of somebody's."""
 _CLIENT_SPEAKS = re.compile(r"\s*(?:<[\w-]+>|This is the Gemini CLI\b)")
-"""How a message begins that a client wrote in the user's place: `<environment_context>`, `<session_context>`."""
+"""How a message begins that a client wrote in the user's place: `<environment_context>`,
+`<session_context>`."""
 
 
 def _path_at(text: str, start: int, end: str) -> str | None:
-    """The file path that takes up all from `start` to `end` or the end of the text; None where something else stands."""
+    """The file path that takes up all from `start` to `end` or the end of the text; None where
+    something else stands."""
     window = text[start : start + TEXT_CAP + len(end) + 2]
     line, found, _ = window.partition(end)
     path = line.strip()
     if not (found or len(text) == start + len(window)) or len(path) > TEXT_CAP or "\n" in path:
         return None
-    return path if is_path(path) and path.count(" ") <= PATH_BLANKS and not _PROSE.search(path) else None
+    return (
+        path
+        if is_path(path) and path.count(" ") <= PATH_BLANKS and not _PROSE.search(path)
+        else None
+    )
 
 
 _FILE_PATH = re.compile(r"/|~|[A-Za-z]:[\\/]|\\\\")

@@ -12,12 +12,18 @@ from .request import HEADER_CAP
 from .sources import clean
 
 _BY_PRODUCT = {product: client for client in CLIENTS for product in client.products}
-_MARKS = tuple((client, name, re.compile(pattern, re.IGNORECASE)) for client in CLIENTS for name, pattern in client.marks)
+_MARKS = tuple(
+    (client, name, re.compile(pattern, re.IGNORECASE))
+    for client in CLIENTS
+    for name, pattern in client.marks
+)
 _MARK_HEADERS = frozenset(name for _, name, _ in _MARKS) - {"user-agent"}
 
-# `AsyncAzureOpenAI/Python 3.52.0`, `AnthropicBedrock/Python 2.11.0`: one SDK per vendor and language, whatever the class.
+# `AsyncAzureOpenAI/Python 3.52.0`, `AnthropicBedrock/Python 2.11.0`: one SDK per vendor and
+# language, whatever the class.
 _STAINLESS = re.compile(
-    r"(?:async)?(?:azure)?(\w+?)(?:bedrock\w*|vertex|foundry|aws)?/(python|js|go|java|kotlin|ruby|php|c#)\s+(\S+)", re.IGNORECASE
+    r"(?:async)?(?:azure)?(\w+?)(?:bedrock\w*|vertex|foundry|aws)?/(python|js|go|java|kotlin|ruby|php|c#)\s+(\S+)",
+    re.IGNORECASE,
 )
 _PRODUCT = re.compile(r"([^/\s]+)(?:/([^/\s]+))?")
 _VERSION = re.compile(r"[\w.+-]{1,64}", re.ASCII)
@@ -46,7 +52,9 @@ def _named(user_agent: str) -> tuple[Client, str | None]:
         if name == "user-agent" and pattern.match(user_agent):
             return client, None
     product, version = _read_user_agent(user_agent)
-    named = _BY_PRODUCT.get(product) or _BY_PRODUCT.get(re.split("[-_]", product, maxsplit=1)[0] + "*")
+    named = _BY_PRODUCT.get(product) or _BY_PRODUCT.get(
+        re.split("[-_]", product, maxsplit=1)[0] + "*"
+    )
     return named or as_any(Client(clean(product) or "")), version_of(version)
 
 

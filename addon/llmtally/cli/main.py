@@ -1,4 +1,5 @@
-"""The command line, `llmtally`. A command's module is imported when it is asked for, so that starting costs little."""
+"""The command line, `llmtally`. A command's module is imported when it is asked for, so that
+starting costs little."""
 
 from __future__ import annotations
 
@@ -34,11 +35,13 @@ COMMANDS = {
     "reconcile": ".reconcile.command",
     "completion": ".completion",
 }
-"""In the order of the help, with the modules that define them. Each module's command is its `command`."""
+"""In the order of the help, with the modules that define them. Each module's command is its
+`command`."""
 
 
 class _Commands(click.Group):
-    """click's way to load commands late. https://click.palletsprojects.com/en/stable/complex/#defining-the-lazy-group"""
+    """click's way to load commands late.
+    https://click.palletsprojects.com/en/stable/complex/#defining-the-lazy-group"""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*COMMANDS, *super().list_commands(ctx)]
@@ -49,14 +52,20 @@ class _Commands(click.Group):
         command: click.Command = import_module(COMMANDS[cmd_name], __package__).command
         return command
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
             from difflib import get_close_matches
 
             close = get_close_matches(args[0], self.list_commands(ctx), 1)
-            raise click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx) if close else error from error
+            raise (
+                click.UsageError(f"{error.message} Did you mean {close[0]!r}?", ctx)
+                if close
+                else error
+            ) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -65,12 +74,17 @@ class _Commands(click.Group):
             ctx.exit(INTERRUPTED)
 
 
-@click.group(cls=_Commands, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=_Commands,
+    epilog=EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__)
 def main() -> None:
     """Reads the token spend of any LLM client off the wire.
 
-    A proxy with the addon keeps a journal of all calls; `run` starts one, the others read what it has written.
+    A proxy with the addon keeps a journal of all calls; `run` starts one, the others read what it
+    has written.
     """
 
 
@@ -81,7 +95,8 @@ def addon_path() -> None:
 
 
 def find_addon() -> Path:
-    """The door: in a folder of its own in an installed package, beside the package in a checkout."""
+    """The door: in a folder of its own in an installed package, beside the package in a
+    checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "door" / "usage.py"
     return installed if installed.is_file() else package.parent / "usage.py"

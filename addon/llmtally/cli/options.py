@@ -1,4 +1,5 @@
-"""What commands have in common: where the journal is, which calls are meant, how to print, how to fail."""
+"""What commands have in common: where the journal is, which calls are meant, how to print, how to
+fail."""
 
 from __future__ import annotations
 
@@ -24,9 +25,13 @@ NOTHING = 1
 """Exit code: there is nothing to show, or a comparison found differences."""
 
 FAILED = 2
-"""Exit code: a mistake in the command, or a journal that cannot be read. click's own for the former."""
+"""Exit code: a mistake in the command, or a journal that cannot be read. click's own for the
+former."""
 
-EXIT_CODES = "Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal that cannot be read."
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal that "
+    "cannot be read."
+)
 
 
 class Failure(click.ClickException):
@@ -66,29 +71,62 @@ prices_option = click.option(
 _PATTERN = "Repeat it for any of several; * stands for any text."
 
 time_options = _all(
-    click.option("--since", metavar="TIME", help="From here on: 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d, 12h."),
+    click.option(
+        "--since",
+        metavar="TIME",
+        help="From here on: 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d, 12h.",
+    ),
     click.option("--until", metavar="TIME", help="Up to here; a day is included."),
-    click.option("--timezone", metavar="ZONE", help="Whose days these are, e.g. Europe/Berlin. The machine's own by default."),
+    click.option(
+        "--timezone",
+        metavar="ZONE",
+        help="Whose days these are, e.g. Europe/Berlin. The machine's own by default.",
+    ),
 )
 
 filter_options = _all(
     time_options,
-    click.option("--model", multiple=True, metavar="PATTERN", help=f"Only this model, or provider/model. {_PATTERN}"),
-    click.option("--client", multiple=True, metavar="PATTERN", help="Only this client, e.g. claude-code."),
-    click.option("--project", multiple=True, metavar="PATTERN", help="Only this project: its path or the last parts of it."),
-    click.option("--session", multiple=True, metavar="PATTERN", help="Only the session whose id begins so."),
-    click.option("--account", multiple=True, metavar="PATTERN", help="Only the account whose id begins so."),
-    click.option("--run", multiple=True, metavar="PATTERN", help="Only this run: the name it was given by `llmtally run`."),
+    click.option(
+        "--model",
+        multiple=True,
+        metavar="PATTERN",
+        help=f"Only this model, or provider/model. {_PATTERN}",
+    ),
+    click.option(
+        "--client", multiple=True, metavar="PATTERN", help="Only this client, e.g. claude-code."
+    ),
+    click.option(
+        "--project",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only this project: its path or the last parts of it.",
+    ),
+    click.option(
+        "--session", multiple=True, metavar="PATTERN", help="Only the session whose id begins so."
+    ),
+    click.option(
+        "--account", multiple=True, metavar="PATTERN", help="Only the account whose id begins so."
+    ),
+    click.option(
+        "--run",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only this run: the name it was given by `llmtally run`.",
+    ),
 )
 
 format_options = _all(
     click.option("--json", "form", flag_value="json", default=None, help="Print JSON."),
     click.option("--csv", "form", flag_value="csv", default=None, help="Print CSV."),
-    click.option("--markdown", "form", flag_value="markdown", default=None, help="Print a Markdown table."),
+    click.option(
+        "--markdown", "form", flag_value="markdown", default=None, help="Print a Markdown table."
+    ),
 )
 
 
-def chosen(since: str | None, until: str | None, timezone: str | None, **patterns: tuple[str, ...]) -> tuple[Filter, Zone]:
+def chosen(
+    since: str | None, until: str | None, timezone: str | None, **patterns: tuple[str, ...]
+) -> tuple[Filter, Zone]:
     """The filter and the zone that `filter_options` mean. Raises click.BadParameter."""
     from ..report.filters import Filter
     from ..text.local_time import moment, zone_named
@@ -109,7 +147,8 @@ def chosen(since: str | None, until: str | None, timezone: str | None, **pattern
 
 
 def note(text: str) -> None:
-    """Say something beside the answer: on standard error, so that the answer can be piped. Wraps between words on a terminal."""
+    """Say something beside the answer: on standard error, so that the answer can be piped. Wraps
+    between words on a terminal."""
     text = _safe(text)
     if sys.stderr.isatty():
         text = "\n".join(_wrapped(line) for line in text.splitlines())
@@ -129,7 +168,12 @@ def _wrapped(line: str) -> str:
     indent = " " * (len(line) - len(text))
     width = shutil.get_terminal_size().columns
     return textwrap.fill(
-        text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        text,
+        width,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

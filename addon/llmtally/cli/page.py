@@ -25,9 +25,10 @@ Examples:
   ssh -t -L 8088:127.0.0.1:8088 HOST llmtally page
                                    of another machine
 
-It is the page that a proxy has, made of the journal: what `llmtally run` spent can be looked at during and after it. Where a proxy
-that is running on the directory has a page, its address is printed instead, as only that one knows what makes no record: limits
-that clients ask for apart, limits of your own, connections that were refused.
+It is the page that a proxy has, made of the journal: what `llmtally run` spent can be looked at
+during and after it. Where a proxy that is running on the directory has a page, its address is
+printed instead, as only that one knows what makes no record: limits that clients ask for apart,
+limits of your own, connections that were refused.
 
 Nothing is written. The token in the address is good until the command ends.
 
@@ -36,8 +37,20 @@ Ctrl-C ends it. Exit codes: 0 done, 2 a mistake in the command, or the port is t
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--port", type=click.IntRange(0, 65535), default=8088, show_default=True, help="Where it listens; 0 takes any.")
-@click.option("--open/--no-open", "opens", default=True, show_default=True, help="On a terminal: open it in the browser.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8088,
+    show_default=True,
+    help="Where it listens; 0 takes any.",
+)
+@click.option(
+    "--open/--no-open",
+    "opens",
+    default=True,
+    show_default=True,
+    help="On a terminal: open it in the browser.",
+)
 @prices_option
 @journal_option
 def command(port: int, opens: bool, prices: Path | None, directory: Path) -> None:
@@ -72,7 +85,9 @@ def _show(directory: Path, port: int, prices: Path | None, *, opens: bool) -> No
     page = JournalPage(directory, port=port, explain=pricer.price, on_trouble=troubles.append)
     asyncio.run(_serve(page, directory, opens=opens))
     if troubles:
-        raise Failure(f"{troubles[0]} Choose another port with --port, or let --port 0 take any that is free.")
+        raise Failure(
+            f"{troubles[0]} Choose another port with --port, or let --port 0 take any that is free."
+        )
 
 
 async def _serve(page: JournalPage, directory: Path, *, opens: bool) -> None:
@@ -93,7 +108,8 @@ async def _serve(page: JournalPage, directory: Path, *, opens: bool) -> None:
 
 
 def has_browser(environment: Mapping[str, str]) -> bool:
-    """Whether there is a screen before the person who asks; a browser in the terminal would take that away."""
+    """Whether there is a screen before the person who asks; a browser in the terminal would take
+    that away."""
     if any(environment.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")):
         return True
     return sys.platform == "darwin" and not environment.get("SSH_CONNECTION")

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import EXIT_CODES, Failure, chosen, filter_options, format_options, journal_option, note, note_damage, nothing
+from .options import (
+    EXIT_CODES,
+    Failure,
+    chosen,
+    filter_options,
+    format_options,
+    journal_option,
+    note,
+    note_damage,
+    nothing,
+)
 
 if TYPE_CHECKING:
     from ..report import Report, Row
@@ -15,13 +25,27 @@ if TYPE_CHECKING:
     from ..text.local_time import Zone
     from ..text.tables import Column, Kind, Sheet
 
-NAMES = ("daily", "weekly", "monthly", "session", "model", "client", "project", "account", "run", "kind", "outcome", "blocks")
+NAMES = (
+    "daily",
+    "weekly",
+    "monthly",
+    "session",
+    "model",
+    "client",
+    "project",
+    "account",
+    "run",
+    "kind",
+    "outcome",
+    "blocks",
+)
 
 UNPRICED_NAMED = 5
 """Of models without a price: enough to see what is missing; `--json` has more."""
 
 ID_COLUMNS = 9
-"""The first 8 characters of a session's id, which tell it from others, and a mark that there are more."""
+"""The first 8 characters of a session's id, which tell it from others, and a mark that there are
+more."""
 
 EXAMPLES = f"""
 \b
@@ -33,9 +57,10 @@ Examples:
   llmtally report blocks --since today      windows of 5 hours
   llmtally report daily --csv > spend.csv
 
-"API value" is what a subscription's calls would have cost at the API's prices: not a bill, and never added to "Spent". "Cached" is
-the share of the input that was read from a cache. A dash is unknown; ≥ stands before a sum in which something unknown is missing. A
-narrow terminal is spared the less important columns; --json and --csv have all.
+"API value" is what a subscription's calls would have cost at the API's prices: it is not a bill,
+and it is never added to "Spent". "Cached" is the share of the input that was read from a cache. A
+dash means unknown; ≥ marks a sum in which something unknown is missing. A narrow terminal shows
+fewer columns; --json and --csv have all of them.
 
 {EXIT_CODES}
 """
@@ -44,15 +69,27 @@ narrow terminal is spared the less important columns; --json and --csv have all.
 @click.command(epilog=EXAMPLES)
 @click.argument("by", type=click.Choice(NAMES), default="daily", metavar="[BY]")
 @filter_options
-@click.option("--sort", type=click.Choice(["cost", "tokens", "calls", "name"]), help="Time reports by name, others by cost.")
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only so many rows; the total stays that of all.")
+@click.option(
+    "--sort",
+    type=click.Choice(["cost", "tokens", "calls", "name"]),
+    help="Time reports by name, others by cost.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only so many rows; the total stays that of all.",
+)
 @format_options
 @journal_option
-def command(by: str, sort: str | None, limit: int | None, form: str | None, directory: Path, **filters: Any) -> None:
+def command(
+    by: str, sort: str | None, limit: int | None, form: str | None, directory: Path, **filters: Any
+) -> None:
     """What was spent, by day, model, session...
 
-    BY is daily (if nothing is said), weekly, monthly, session, model, client, project, account, run (of `llmtally run`), kind (of
-    work: main, auxiliary, `subagent Explore`...), outcome, or blocks (of 5 hours).
+    BY is daily (if nothing is said), weekly, monthly, session, model, client, project, account, run
+    (of `llmtally run`), kind (of work: main, auxiliary, `subagent Explore`...), outcome, or blocks
+    (of 5 hours).
     """
     from ..report import Database, ReportError
     from .progress import watched
@@ -60,7 +97,9 @@ def command(by: str, sort: str | None, limit: int | None, form: str | None, dire
     asked, zone = chosen(**filters)
     try:
         with Database(directory, since=asked.since, until=asked.until) as database:
-            report = watched(database, lambda: database.report(by, asked, zone)).arranged(sort, limit)
+            report = watched(database, lambda: database.report(by, asked, zone)).arranged(
+                sort, limit
+            )
     except ReportError as error:
         raise Failure(str(error)) from error
     _print(report, form, zone, asked)
@@ -107,7 +146,10 @@ def _sheet(report: Report, zone: Zone) -> Sheet:
 
     names = _names(report)
     figures = totals_columns.columns(report.totals)
-    rows = [[*_named(report, row, zone), *totals_columns.cells(row.totals, figures)] for row in report.rows]
+    rows = [
+        [*_named(report, row, zone), *totals_columns.cells(row.totals, figures)]
+        for row in report.rows
+    ]
     total = ["Total", *[""] * (len(names) - 1), *totals_columns.cells(report.totals, figures)]
     return Sheet([*names, *figures], rows, total)
 
@@ -146,7 +188,10 @@ def _note(report: Report) -> None:
     totals, models = report.totals, report.unpriced_models
     if totals.unpriced:
         note(f"{_counted(totals.unpriced, 'call')} no price, missing in the sums:")
-        for model in [*models[:UNPRICED_NAMED], *(["and more"] if len(models) > UNPRICED_NAMED else [])]:
+        for model in [
+            *models[:UNPRICED_NAMED],
+            *(["and more"] if len(models) > UNPRICED_NAMED else []),
+        ]:
             note(f"  {model}")
     if totals.uncounted:
         note(f"{_counted(totals.uncounted, 'call')} unknown tokens.")

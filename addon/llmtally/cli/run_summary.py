@@ -25,7 +25,9 @@ def calls_of(directory: Path, name: str, since: float) -> list[Call]:
     return [
         call
         for call in journal.read(directory, since=journal.utc_day(since))
-        if call.attribution.run == name and call.ended >= since and call.attribution.request_class != "warmup"
+        if call.attribution.run == name
+        and call.ended >= since
+        and call.attribution.request_class != "warmup"
     ]
 
 
@@ -35,8 +37,9 @@ def by_model(calls: Sequence[Call]) -> list[tuple[str, Totals]]:
 
 
 def by_kind(calls: Sequence[Call]) -> str | None:
-    """What kinds of work cost, the most expensive first, in a line: what the main agent did by its class, and the agents of each
-    type together, with their number. None where there is but one, or no cost is known.
+    """What kinds of work cost, the most expensive first, in a line: what the main agent did by its
+    class, and the agents of each type together, with their number. None where there is but one, or
+    no cost is known.
 
     The names are those of a session on the page.
     """
@@ -44,15 +47,25 @@ def by_kind(calls: Sequence[Call]) -> str | None:
     ranked = _ranked(zip(kinds, calls, strict=True), KINDS_SHOWN)
     if len(ranked) == 1 or not any(totals.cost for _, totals in ranked):
         return None
-    agents = {(kind, agent) for kind, call in zip(kinds, calls, strict=True) if (agent := _agent(call))}
+    agents = {
+        (kind, agent) for kind, call in zip(kinds, calls, strict=True) if (agent := _agent(call))
+    }
     counts = Counter(kind for kind, _ in agents)
-    return ", ".join(f"{kind}{f' x{counts[kind]}' if counts[kind] > 1 else ''} {_money(totals)}" for kind, totals in ranked)
+    return ", ".join(
+        f"{kind}{f' x{counts[kind]}' if counts[kind] > 1 else ''} {_money(totals)}"
+        for kind, totals in ranked
+    )
 
 
 def _kinds(calls: Sequence[Call]) -> list[str]:
     """Of each call. An agent is of the type it was last said to be."""
-    types = {_agent(call): call.attribution.agent_type for call in calls if call.attribution.agent_type}
-    kinds = (types.get(_agent(call), "agents") if _agent(call) else call.attribution.request_class for call in calls)
+    types = {
+        _agent(call): call.attribution.agent_type for call in calls if call.attribution.agent_type
+    }
+    kinds = (
+        types.get(_agent(call), "agents") if _agent(call) else call.attribution.request_class
+        for call in calls
+    )
     return [printable((kind or "main").replace("_", " ")) for kind in kinds]
 
 
@@ -79,7 +92,11 @@ def in_a_line(totals: Totals) -> str:
     parts.append(f"in {humanised(totals.context_tokens)}, out {humanised(totals.output_tokens)}")
     if totals.cache_hit_pct is not None:
         parts.append(f"{totals.cache_hit_pct:.0f}% cached")
-    parts += [f"{count:,} {what}" for what, count in (("unpriced", totals.unpriced), ("failed", totals.errors)) if count]
+    parts += [
+        f"{count:,} {what}"
+        for what, count in (("unpriced", totals.unpriced), ("failed", totals.errors))
+        if count
+    ]
     return " | ".join(parts)
 
 
@@ -88,7 +105,11 @@ def most_expensive(calls: Sequence[Call]) -> str | None:
     call = max(calls, key=lambda call: call.cost_usd or 0)
     if not call.cost_usd or len(calls) == 1:
         return None
-    parts = [cost(call), _name(call), f"in {humanised(of_call(call).context_tokens)}, out {output(call)}"]
+    parts = [
+        cost(call),
+        _name(call),
+        f"in {humanised(of_call(call).context_tokens)}, out {output(call)}",
+    ]
     return " | ".join([*parts, *([] if call.duration_ms is None else [lasted(call.duration_ms)])])
 
 

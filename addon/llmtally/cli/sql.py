@@ -25,8 +25,8 @@ Examples:
   llmtally sql - --json < question.sql
   llmtally sql "copy calls to 'calls.parquet'"
 
-The view `calls` has every field of a record as a column; times are UTC. The language is DuckDB's. What is too wide for the terminal
-is printed row by row.
+The view `calls` has every field of a record as a column; times are UTC. The language is DuckDB's.
+What is too wide for the terminal is printed row by row.
 
 Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal that cannot be read.
 """
@@ -72,7 +72,9 @@ def _print(answer: Answer, form: str | None) -> None:
     if form == "csv":
         click.echo(tables.as_csv(answer.columns, answer.rows), nl=False)
         return
-    columns = [tables.Column(name, name, _kind(answer, at)) for at, name in enumerate(answer.columns)]
+    columns = [
+        tables.Column(name, name, _kind(answer, at)) for at, name in enumerate(answer.columns)
+    ]
     sheet = tables.Sheet(columns, answer.rows)
     if form == "markdown":
         click.echo(tables.as_markdown(sheet))

@@ -1,8 +1,10 @@
-"""One line for a prompt or an agent's status line: today's cost, the burn rate, how full the plan's windows are.
+"""One line for a prompt or an agent's status line: today's cost, the burn rate, how full the plan's
+windows are.
 
-It is asked for at every prompt, so all it does is read the file that the addon keeps (`status.json`, see `status`), and all it
-imports comes with the interpreter: click alone would take as long again. Claude Code hands over JSON about the session on standard
-input. https://docs.claude.com/en/docs/claude-code/statusline
+It is asked for at every prompt, so all it does is read the file that the addon keeps
+(`status.json`, see `status`), and all it imports comes with the interpreter: click alone would take
+as long again. Claude Code hands over JSON about the session on standard input.
+https://docs.claude.com/en/docs/claude-code/statusline
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ STALE_SECONDS = 150
 """The file is written every minute; two missed and a half is no delay."""
 
 STDIN_SECONDS = 0.1
-"""Claude Code has written before it starts us. Others leave their own standard input open, where nothing will ever come."""
+"""Claude Code has written before it starts us. Others leave their own standard input open, where
+nothing will ever come."""
 
 INPUT_CAP = 2**20
 """Bytes read of either; real ones have 2 and 20 kB."""
@@ -35,7 +38,8 @@ PLAN_KEYS = ("5h", "7d")
 """Windows that are shown however full they are: they are for all of a plan's models."""
 
 NAME_CAP = 20
-"""Characters of a window's key or a provider's name, which may come off the wire; ours have up to 15."""
+"""Characters of a window's key or a provider's name, which may come off the wire; ours have up to
+15."""
 
 WIDTH = 80
 """Columns of the line: a prompt that is longer wraps, and Claude Code cuts it off."""
@@ -50,15 +54,28 @@ def main(as_json: bool = False, directory: str | None = None) -> int:
 
 
 def look(directory: str, asked: Json, now: float) -> Json:
-    """What is known: `{state, age_seconds, today, burn_rate, window, windows, providers, session_id, session}`.
+    """What is known: `{state, age_seconds, today, burn_rate, window, windows, providers,
+    session_id, session}`.
 
-    `state` is `running`, `stopped` or `absent`; `session` None where it was not seen. `windows` are those to be shown, all of one
-    account: the session's, else the one whose window is the fullest. Each has `full_in_ms` if it will be full before its reset.
-    `window` is the fullest of them, `providers` all that have windows.
+    `state` is `running`, `stopped` or `absent`; `session` None where it was not seen. `windows` are
+    those to be shown, all of one account: the session's, else the one whose window is the fullest.
+    Each has `full_in_ms` if it will be full before its reset. `window` is the fullest of them,
+    `providers` all that have windows.
     """
     session_id = asked.get("session_id")
-    answer: Json = {"state": "absent", "age_seconds": None, "today": None, "burn_rate": None, "window": None, "windows": []}
-    answer |= {"providers": [], "session_id": session_id if isinstance(session_id, str) else None, "session": None}
+    answer: Json = {
+        "state": "absent",
+        "age_seconds": None,
+        "today": None,
+        "burn_rate": None,
+        "window": None,
+        "windows": [],
+    }
+    answer |= {
+        "providers": [],
+        "session_id": session_id if isinstance(session_id, str) else None,
+        "session": None,
+    }
     try:
         with open(os.path.join(directory, "status.json"), "rb") as file:  # noqa: PTH118  as above
             written = os.fstat(file.fileno()).st_mtime
@@ -85,7 +102,8 @@ def look(directory: str, asked: Json, now: float) -> Json:
 
 
 def line(answer: Json) -> str:
-    """The answer as people read it. If it gets too long, the rate or the cached share is left out, or both."""
+    """The answer as people read it. If it gets too long, the rate or the cached share is left out,
+    or both."""
     if answer["state"] == "absent":
         return "llmtally: nothing counted yet"
     for cached, rate in ((True, True), (True, False), (False, True), (False, False)):
@@ -125,15 +143,23 @@ def _windows(answer: Json) -> list[str]:
     if not windows:
         return []
     owner = ""
-    if _account(answer["session"]) is None and (answer["session_id"] or len(answer["providers"]) > 1):
+    if _account(answer["session"]) is None and (
+        answer["session_id"] or len(answer["providers"]) > 1
+    ):
         owner = f"{_name(windows[0]['provider'])} "
     first, *others = windows
-    return [owner + _window(first, timed=True), *(_window(window, timed=_fullness(window) > FULL_PCT) for window in others)]
+    return [
+        owner + _window(first, timed=True),
+        *(_window(window, timed=_fullness(window) > FULL_PCT) for window in others),
+    ]
 
 
 def _window(window: Json, *, timed: bool) -> str:
     """How full it is, and what comes first: that it is full, or its reset (`timed`)."""
-    text = f"{_name(window['key'])} {_fullness(window):.0f}%{'!' if _fullness(window) > FULL_PCT else ''}"
+    text = (
+        f"{_name(window['key'])} "
+        f"{_fullness(window):.0f}%{'!' if _fullness(window) > FULL_PCT else ''}"
+    )
     if window["full_in_ms"] is not None:
         return f"{text} full in {_time(window['full_in_ms'] / 1000)}"
     if timed and window["reset_in_ms"] is not None:
@@ -144,7 +170,11 @@ def _window(window: Json, *, timed: bool) -> str:
 def _asked() -> Json:
     """The JSON on standard input, if there is any."""
     try:
-        if sys.stdin is None or sys.stdin.isatty() or not select.select([sys.stdin], [], [], STDIN_SECONDS)[0]:
+        if (
+            sys.stdin is None
+            or sys.stdin.isatty()
+            or not select.select([sys.stdin], [], [], STDIN_SECONDS)[0]
+        ):
             return {}
         asked = json.loads(sys.stdin.buffer.read(INPUT_CAP))
     except (OSError, ValueError, AttributeError):
@@ -153,7 +183,8 @@ def _asked() -> Json:
 
 
 def _live(windows: list[Json], age: float, is_running: bool) -> list[Json]:
-    """Those that have not ended since, with their times as of now. A stopped proxy foretells nothing."""
+    """Those that have not ended since, with their times as of now. A stopped proxy foretells
+    nothing."""
     found = []
     for window in windows:
         left = window["reset_in_ms"]
@@ -161,28 +192,46 @@ def _live(windows: list[Json], age: float, is_running: bool) -> list[Json]:
             continue
         full_in = _full_in(window) if is_running else None
         times = {"reset_in_ms": left, "full_in_ms": full_in}
-        found.append({**window, **{name: None if ms is None else max(0, round(ms - 1000 * age)) for name, ms in times.items()}})
+        found.append(
+            {
+                **window,
+                **{
+                    name: None if ms is None else max(0, round(ms - 1000 * age))
+                    for name, ms in times.items()
+                },
+            }
+        )
     return found
 
 
 def _full_in(window: Json) -> float | None:
-    """Milliseconds until it is full, if that comes before its reset. One that is full already waits for its reset."""
+    """Milliseconds until it is full, if that comes before its reset. One that is full already waits
+    for its reset."""
     forecast: Json = window.get("prediction") or {}
     return (forecast.get("time_to_limit_ms") or None) if forecast.get("safe") is False else None
 
 
 def _of_one_account(windows: list[Json], account: str | None) -> list[Json]:
-    """This account's, or, if it is not known, those of the one with the fullest window, of a plan if there is any."""
+    """This account's, or, if it is not known, those of the one with the fullest window, of a plan
+    if there is any."""
     if account is not None:
         return [window for window in windows if window.get("account_key") == account]
-    fullest = max(windows, key=lambda window: (window["source"] == "provider_native", _fullness(window)), default=None)
+    fullest = max(
+        windows,
+        key=lambda window: (window["source"] == "provider_native", _fullness(window)),
+        default=None,
+    )
     return [window for window in windows if fullest and _owner(window) == _owner(fullest)]
 
 
 def _shown(windows: list[Json]) -> list[Json]:
     """The plan's, and the fullest other one if it is nearly full or all there is."""
     plan = [window for key in PLAN_KEYS for window in windows if window["key"] == key]
-    other = max((window for window in windows if window["key"] not in PLAN_KEYS), key=_fullness, default=None)
+    other = max(
+        (window for window in windows if window["key"] not in PLAN_KEYS),
+        key=_fullness,
+        default=None,
+    )
     return [*plan, other] if other and (not plan or _fullness(other) > FULL_PCT) else plan
 
 
@@ -214,7 +263,8 @@ def _is_alive(pid: int) -> bool:
 
 
 def _money(totals: Json, label: str = " API value") -> str:
-    """What is billed, and what a subscription's calls would have cost; at least so much, where a price is missing."""
+    """What is billed, and what a subscription's calls would have cost; at least so much, where a
+    price is missing."""
     amounts = [(totals["spent_usd"], ""), (totals["api_value_usd"], label)]
     known = " + ".join(f"${amount:,.2f}{label}" for amount, label in amounts if amount)
     if totals.get("unpriced"):

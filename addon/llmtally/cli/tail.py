@@ -31,8 +31,9 @@ Examples:
   llmtally tail -n 100 --no-follow       the last 100 calls
   llmtally tail --json | jq .cost_usd    records, as they are in the journal
 
-On a terminal calls are rows of a table, the more columns the wider it is; elsewhere each is a line of text. "Input" is all of it,
-and "Cached" the share that was read from a cache. ~ stands before an estimate, `?` for what is unknown.
+On a terminal calls are rows of a table, the more columns the wider it is; elsewhere each is a line
+of text. "Input" is all of it, and "Cached" the share that was read from a cache. ~ stands before an
+estimate, `?` for what is unknown.
 
 Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mistake in the command.
 """
@@ -49,7 +50,9 @@ Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mis
     show_default=True,
     help="Begin with so many of the last two days.",
 )
-@click.option("--follow/--no-follow", default=True, show_default=True, help="Go on with what comes.")
+@click.option(
+    "--follow/--no-follow", default=True, show_default=True, help="Go on with what comes."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print whole records, one a line.")
 @journal_option
 def command(count: int, follow: bool, as_json: bool, directory: Path, **filters: Any) -> None:
@@ -91,4 +94,6 @@ def _printer(zone: Zone, *, as_json: bool) -> Callable[[bytes, Call], None]:
     from ..text.call_line import one_line
     from ..text.local_time import localised
 
-    return lambda _, call: click.echo(f"{localised(call.ended, zone):%Y-%m-%d %H:%M:%S} {one_line(call)}")
+    return lambda _, call: click.echo(
+        f"{localised(call.ended, zone):%Y-%m-%d %H:%M:%S} {one_line(call)}"
+    )

@@ -1,6 +1,7 @@
 """Calls as rows of a table that grows: what `tail` shows on a terminal.
 
-The columns have their widths before anything is known to stand in them, so they are those of what calls usually say.
+The columns have their widths before anything is known to stand in them, so they are those of what
+calls usually say.
 """
 
 from __future__ import annotations
@@ -41,7 +42,11 @@ def _model(call: Call) -> str:
 def _context(call: Call) -> int | None:
     """All input, cached or not."""
     usage = call.usage
-    known = [each for each in (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens) if each is not None]
+    known = [
+        each
+        for each in (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
+        if each is not None
+    ]
     return sum(known) if known else None
 
 
@@ -102,25 +107,37 @@ class Rows:
         if self._screen.width != self._width:  # at the beginning, or the window is another size now
             self._width = self._screen.width
             self._widths = _widths(self._width)
-            self._print("Time    ", {column: column.title for column in self._widths}, "Remarks", title=True)
+            self._print(
+                "Time    ", {column: column.title for column in self._widths}, "Remarks", title=True
+            )
         ended = localised(call.ended, self._zone)
         if ended.date() != self._day:
             self._day = ended.date()
             self._screen.print(Text(str(self._day), "bold"))
-        self._print(f"{ended:%H:%M:%S}", {column: visible(column.cell(call)) for column in self._widths}, visible(_remarks(call)))
+        self._print(
+            f"{ended:%H:%M:%S}",
+            {column: visible(column.cell(call)) for column in self._widths},
+            visible(_remarks(call)),
+        )
 
-    def _print(self, time: str, cells: dict[_Column, str], remarks: str, *, title: bool = False) -> None:
+    def _print(
+        self, time: str, cells: dict[_Column, str], remarks: str, *, title: bool = False
+    ) -> None:
         line = Text(time, "bold" if title else "")
         for column, cell in cells.items():
             line.append(" " * GAP)
-            line.append(_padded(cell, self._widths[column], column.kind), NAME_STYLE if column is MODEL and not title else None)
+            line.append(
+                _padded(cell, self._widths[column], column.kind),
+                NAME_STYLE if column is MODEL and not title else None,
+            )
         if (room := self._width - line.cell_len - GAP) > 1 and remarks:
             line.append(" " * GAP + shortened(remarks, room))
         self._screen.print(line, soft_wrap=True)
 
 
 def _widths(room: int) -> dict[_Column, int]:
-    """The columns that find room; what is left goes to the model's name, and then to the remarks."""
+    """The columns that find room; what is left goes to the model's name, and then to the
+    remarks."""
     room -= len("00:00:00") + GAP + REMARK_LEAST + sum(column.width + GAP for column in ALWAYS)
     shown = list(ALWAYS)
     for column in FURTHER:

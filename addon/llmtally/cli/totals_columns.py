@@ -35,7 +35,10 @@ def cells(totals: Totals, shown: Sequence[Column]) -> list[Any]:
 
 def _money(totals: Totals) -> dict[str, float | None]:
     """Both sums of money; what calls without a known cost come to is missing in them."""
-    amounts: dict[str, float | None] = {"spent_usd": usd(totals.spent), "api_value_usd": usd(totals.api_value)}
+    amounts: dict[str, float | None] = {
+        "spent_usd": usd(totals.spent),
+        "api_value_usd": usd(totals.api_value),
+    }
     if not totals.uncosted:
         return amounts
     if totals.cost_usd is None:

@@ -1,5 +1,5 @@
-"""One request that leads to an LLM, followed to its calls: one for an HTTP response, one per turn on a WebSocket, one per line of a
-batch's results, whatever the ending.
+"""One request that leads to an LLM, followed to its calls: one for an HTTP response, one per turn
+on a WebSocket, one per line of a batch's results, whatever the ending.
 
 The response is read as it comes: content coding, framing, message, format.
 """
@@ -23,7 +23,8 @@ from .settlement import MAX_LIMITS, Settlement
 from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 
 EAGER_MESSAGES = 1_024
-"""Messages parsed in the hope of content. Real streams begin within a dozen; small empty events compress a thousand to one."""
+"""Messages parsed in the hope of content. Real streams begin within a dozen; small empty events
+compress a thousand to one."""
 
 
 class Exchange:
@@ -63,23 +64,30 @@ class Exchange:
 
     @property
     def coded(self) -> bool:
-        """Whether a content coding is around the request's body or the response's: what is in there may be much larger."""
+        """Whether a content coding is around the request's body or the response's: what is in there
+        may be much larger."""
         return self._coding is not None or "content-encoding" in self.request.headers
 
     @property
     def awaits_content(self) -> bool:
         """Whether the time of the next bytes matters: they may hold the first content."""
-        return self._framing is not None and self._format.content is not no_content and not self._quiet
+        return (
+            self._framing is not None and self._format.content is not no_content and not self._quiet
+        )
 
     @property
     def events(self) -> int:
-        """About how many events of a stream or frames of a socket came, those passed over included; a whole body is neither."""
+        """About how many events of a stream or frames of a socket came, those passed over included;
+        a whole body is neither."""
         if self._response.transport in ("json", "binary"):
             return 0
-        return self.messages + (self._framing.skim.skipped_events if self._framing is not None else 0)
+        return self.messages + (
+            self._framing.skim.skipped_events if self._framing is not None else 0
+        )
 
     def request_sent(self, body: bytes | None, size: int | None, at: float) -> None:
-        """The request has gone out: its body (None if it was not kept), its size in bytes, and when."""
+        """The request has gone out: its body (None if it was not kept), its size in bytes, and
+        when."""
         self._request_body = body
         self._request_bytes = size
         self._started = max(at, self.request.timestamp)
@@ -90,22 +98,30 @@ class Exchange:
         response.status = status
         if self._format.read_headers is not None:
             response.base = self._format.read_headers(headers, NOTHING_READ)
-        response.limits = limits.read_headers(headers, provider=self.route.provider.name, now=at, status=status)
+        response.limits = limits.read_headers(
+            headers, provider=self.route.provider.name, now=at, status=status
+        )
         if status == 101:
             return
         content_type = headers.get("content-type", "")
         hint: Transport | None = "json_array" if self.route.streams_json else None
         response.transport, self._framing = framing.choose(content_type, hint=hint)
         array = self.route.streams_json and response.transport == "json_array"
-        # A file of many responses is read as it passes: to settle thousands at its end would hold up the loop for seconds.
+        # A file of many responses is read as it passes: to settle thousands at its end would hold
+        # up the loop for seconds.
         self.streaming = framing.is_streaming(content_type) or array or self._holds_many
         try:
-            self._coding = content_decoder(encoding) if (encoding := headers.get("content-encoding", "")) else None
+            self._coding = (
+                content_decoder(encoding)
+                if (encoding := headers.get("content-encoding", ""))
+                else None
+            )
         except WireError:
             self._give_up()
 
     def feed(self, data: bytes, at: float) -> list[Call]:
-        """Bytes of the response body, as they are on the wire. Gives the calls that ended within them (batch results)."""
+        """Bytes of the response body, as they are on the wire. Gives the calls that ended within
+        them (batch results)."""
         self._response.size += len(data)
         self.pieces += 1
         calls: list[Call] = []
@@ -120,7 +136,8 @@ class Exchange:
         return calls
 
     def whole(self, body: bytes, at: float) -> list[Call]:
-        """The response body, all of it, unless it has been read ahead. Gives the calls that ended within it."""
+        """The response body, all of it, unless it has been read ahead. Gives the calls that ended
+        within it."""
         if self.read:
             return []
         if not self._is_one_json_text or len(body) > json_body.MAX_BODY:
@@ -136,7 +153,8 @@ class Exchange:
         return calls
 
     def fail(self) -> None:
-        """Reading has gone wrong by a bug of ours: nothing of it is believed, and the call is settled as `unparsed`."""
+        """Reading has gone wrong by a bug of ours: nothing of it is believed, and the call is
+        settled as `unparsed`."""
         self._response.failed = True
         self._framing = None
         self.read = True
@@ -167,7 +185,8 @@ class Exchange:
     def read_ahead(self, body: bytes | None, at: float) -> None:
         """Read the request, and a whole body if there is one, before `end` is called.
 
-        Touches nothing shared, so any thread may do it. None: the body was fed, or is going to be; there may be more of it.
+        Touches nothing shared, so any thread may do it. None: the body was fed, or is going to be;
+        there may be more of it.
         """
         if self._format.multiple:
             return
@@ -186,7 +205,8 @@ class Exchange:
         if self.request.method == "SOCKET" and self._response.status == 101:
             for lane in self._lanes.clear():
                 self._settle(lane, ending, at, calls)
-        elif not self._holds_many or self._response.faults:  # what could not be read of many is one call more, unparsed
+        # what could not be read of many is one call more, unparsed
+        elif not self._holds_many or self._response.faults:
             self._settle(self._single(), ending, at, calls, error)
         self._request_body = None
         return calls
@@ -195,13 +215,18 @@ class Exchange:
 
     @property
     def _holds_many(self) -> bool:
-        """Whether the body holds many responses, each of which ends within it. What refuses them is one."""
+        """Whether the body holds many responses, each of which ends within it. What refuses them is
+        one."""
         return self._format.multiple and self._response.status == 200
 
     @property
     def _is_one_json_text(self) -> bool:
         """Whether the body is labelled as such, so that none of it is awaited in pieces."""
-        return self._response.transport == "json" and isinstance(self._framing, framing.Sniffing) and self._coding is None
+        return (
+            self._response.transport == "json"
+            and isinstance(self._framing, framing.Sniffing)
+            and self._coding is None
+        )
 
     def _flush(self, at: float, calls: list[Call]) -> None:
         if self._framing is None or self.read:
@@ -231,7 +256,8 @@ class Exchange:
         try:
             value = self._parse(data)
         except WireError:
-            # Events that are no JSON and no fault: an empty one, `[DONE]`, and a last one that was cut off in its middle.
+            # Events that are no JSON and no fault: an empty one, `[DONE]`, and a last one that was
+            # cut off in its middle.
             if data not in (b"", b"[DONE]") and not last:
                 self._response.faults += 1
         else:
@@ -257,7 +283,11 @@ class Exchange:
                     self._framing.skim.envelope = lane.envelope
                 self._go_quiet()
             lane.delivered += length
-        if self._watch_limits and self.request.method != "SOCKET" and (found := limits.read_event(value, now=at)):
+        if (
+            self._watch_limits
+            and self.request.method != "SOCKET"
+            and (found := limits.read_event(value, now=at))
+        ):
             lane.limits = [*lane.limits, *found][-MAX_LIMITS:]
         failed = lane.reading.error is not None
         try:
@@ -265,7 +295,9 @@ class Exchange:
         except WireError:
             self._response.faults += 1
         if lane.reading.error is not None and not failed:
-            lane.limits += limits.read_error(value, provider=self.route.provider.name, status=self._response.status or 0, now=at)
+            lane.limits += limits.read_error(
+                value, provider=self.route.provider.name, status=self._response.status or 0, now=at
+            )
 
     def _go_quiet(self) -> None:
         """From the first content on, only messages that can matter are taken out of the stream."""
@@ -275,7 +307,11 @@ class Exchange:
             self._framing.skim.endings = self._format.endings
 
     def _needles(self) -> tuple[bytes, ...]:
-        return (*self._format.needles, *limits.EVENT_NEEDLES) if self._watch_limits else self._format.needles
+        return (
+            (*self._format.needles, *limits.EVENT_NEEDLES)
+            if self._watch_limits
+            else self._format.needles
+        )
 
     # One response
 
@@ -285,29 +321,52 @@ class Exchange:
         return self._only
 
     def _new_lane(self) -> Lane:
-        """A lane for an HTTP response. What was asked is filled in when it is settled: the request is read after the response."""
-        return Lane(RequestReading(), None, timestamp=self.request.timestamp, started=self._started, reading=self._response.base)
+        """A lane for an HTTP response. What was asked is filled in when it is settled: the request
+        is read after the response."""
+        return Lane(
+            RequestReading(),
+            None,
+            timestamp=self.request.timestamp,
+            started=self._started,
+            reading=self._response.base,
+        )
 
     def _read_request(self) -> tuple[RequestReading, Mapping[str, Any] | None]:
         if self._asked is None:
             body = request_body.read(self._request_body, self.request.headers)
-            self._asked = (self._format.read_request(body) if body is not None else RequestReading(), body)
+            self._asked = (
+                self._format.read_request(body) if body is not None else RequestReading(),
+                body,
+            )
         return self._asked
 
-    def _settle(self, lane: Lane, ending: Ending, at: float, calls: list[Call], error: ApiError | None = None) -> None:
+    def _settle(
+        self,
+        lane: Lane,
+        ending: Ending,
+        at: float,
+        calls: list[Call],
+        error: ApiError | None = None,
+    ) -> None:
         if self._response.status != 101:
             lane.request, lane.body = self._read_request()
             lane.started, lane.request_bytes = self._started, self._request_bytes
         if isinstance(self._framing, framing.Sniffing):
             self._response.transport = self._framing.transport
         if self._framing is not None:
-            lane.delivered += max(0, self._framing.skim.skipped_bytes - self._framing.skim.skipped_events * lane.envelope)
+            lane.delivered += max(
+                0,
+                self._framing.skim.skipped_bytes
+                - self._framing.skim.skipped_events * lane.envelope,
+            )
         if (call := self._settlement.call(lane, self._response, ending, at, error)) is not None:
             calls.append(call)
 
     # Many responses on one connection, or in one body
 
-    def _turn(self, value: Any, size: int, at: float, calls: list[Call], *, from_client: bool) -> None:
+    def _turn(
+        self, value: Any, size: int, at: float, calls: list[Call], *, from_client: bool
+    ) -> None:
         if not from_client and self._watch_limits and (found := limits.read_event(value, now=at)):
             self._response.limits = (*self._response.limits, *found)[-MAX_LIMITS:]
         if self._format.read_session is not None:
@@ -317,7 +376,9 @@ class Exchange:
             return
         if turn.phase == "request":
             body = mapping(value)
-            lane = Lane(self._format.read_request(body), body, timestamp=at, started=at, request_bytes=size)
+            lane = Lane(
+                self._format.read_request(body), body, timestamp=at, started=at, request_bytes=size
+            )
             self._ask(turn.lane, lane, at, calls)
             return
         found_lane = self._lanes.get(turn.lane)
@@ -334,13 +395,24 @@ class Exchange:
         self._quiet = bool(self._format.needles) and self._lanes.all_answering
 
     def _successor(self, key: str, at: float) -> Lane:
-        """A response no frame asked for (steering, voice detection): the session or the request before it tells what it is."""
+        """A response no frame asked for (steering, voice detection): the session or the request
+        before it tells what it is."""
         if (asked := self._session.get(key)) is not None:
             return Lane(asked, None, timestamp=at, started=at)
         if (before := self._lanes.ended(key)) is not None:
-            return Lane(dataclasses.replace(before.request, warmup=False), before.body, timestamp=at, started=at)
+            return Lane(
+                dataclasses.replace(before.request, warmup=False),
+                before.body,
+                timestamp=at,
+                started=at,
+            )
         if self._response.status == 101:
-            return Lane(RequestReading(model=self.request.query.get("model")), None, timestamp=at, started=at)
+            return Lane(
+                RequestReading(model=self.request.query.get("model")),
+                None,
+                timestamp=at,
+                started=at,
+            )
         return self._new_lane()
 
     def _ask(self, key: str, lane: Lane, at: float, calls: list[Call]) -> None:

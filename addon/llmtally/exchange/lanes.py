@@ -1,4 +1,5 @@
-"""The responses that are open at once on one connection, each in a lane of its own; a lane holds one at a time."""
+"""The responses that are open at once on one connection, each in a lane of its own; a lane holds
+one at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from collections import deque
 from .values import Lane
 
 MAX_LANES = 64
-"""Responses open at once on one socket; OpenAI multiplexes a handful. The oldest beyond that is settled as cut off."""
+"""Responses open at once on one socket; OpenAI multiplexes a handful. The oldest beyond that is
+settled as cut off."""
 
 
 class Lanes:
@@ -28,7 +30,8 @@ class Lanes:
         return self._ended.get(key)
 
     def open(self, key: str, lane: Lane) -> str | None:
-        """Put a response in its lane, or behind the one that is in it. Gives the oldest lane if there are too many."""
+        """Put a response in its lane, or behind the one that is in it. Gives the oldest lane if
+        there are too many."""
         if key in self._open:
             self._waiting.setdefault(key, deque()).append(lane)
         else:
@@ -49,7 +52,10 @@ class Lanes:
 
     def clear(self) -> list[Lane]:
         """Take out all that is open or asked for."""
-        left = [*self._open.values(), *(lane for waiting in self._waiting.values() for lane in waiting)]
+        left = [
+            *self._open.values(),
+            *(lane for waiting in self._waiting.values() for lane in waiting),
+        ]
         self._open.clear()
         self._waiting.clear()
         return left
@@ -62,4 +68,6 @@ class Lanes:
     @property
     def all_answering(self) -> bool:
         """Whether a response is open, and each that is has delivered something."""
-        return bool(self._open) and all(lane.first_content is not None for lane in self._open.values())
+        return bool(self._open) and all(
+            lane.first_content is not None for lane in self._open.values()
+        )

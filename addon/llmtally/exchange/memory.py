@@ -1,4 +1,5 @@
-"""What the exchanges of one proxy share: response ids already counted, background responses, who asked."""
+"""What the exchanges of one proxy share: response ids already counted, background responses, who
+asked."""
 
 from __future__ import annotations
 
@@ -31,9 +32,10 @@ class Sight(NamedTuple):
     def repeats(self, other: Sight) -> bool:
         """Whether two sights under one id are of the same response.
 
-        The id alone proves nothing: Ollama draws it from 999, KoboldCpp has but one. What GET shows has been asked for before,
-        by polling or to resume a stream. A new request to the same host has a new answer. A gateway and its upstream (or two
-        sockets of one session) show as many tokens at the same time; the details of the counts may get lost between them.
+        The id alone proves nothing: Ollama draws it from 999, KoboldCpp has but one. What GET shows
+        has been asked for before, by polling or to resume a stream. A new request to the same host
+        has a new answer. A gateway and its upstream (or two sockets of one session) show as many
+        tokens at the same time; the details of the counts may get lost between them.
         """
         if self.method == "GET":
             return True
@@ -62,14 +64,18 @@ class Memory:
         return known is not None and sight.repeats(known)
 
     def recall(self, call: Call) -> None:
-        """Remember a call of an earlier run, so that polls and downloads of its response do not count it again."""
+        """Remember a call of an earlier run, so that polls and downloads of its response do not
+        count it again."""
         if call.response_id is not None and call.usage:
             sight = Sight("POST", call.host, call.usage.total_tokens, call.started, call.ended)
             self.counted_before(call.response_id, sight)
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
         """Keep who asked for a response whose end a later poll will show."""
-        self._background[response_id] = (dataclasses.replace(lane, body=None, reading=NOTHING_READ, limits=[]), attribution)
+        self._background[response_id] = (
+            dataclasses.replace(lane, body=None, reading=NOTHING_READ, limits=[]),
+            attribution,
+        )
         if len(self._background) > BACKGROUND:
             self._background.popitem(last=False)
 

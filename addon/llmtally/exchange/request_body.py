@@ -1,4 +1,5 @@
-"""A request's body as the client sent it: out of its content coding, JSON or a form's text fields."""
+"""A request's body as the client sent it: out of its content coding, JSON or a form's text
+fields."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ MAX_REQUEST_BODY = 64 * 2**20
 
 
 def read(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The fields of a body, parsed when they are asked for; None where it is missing or no object. `headers`: in lower case."""
+    """The fields of a body, parsed when they are asked for; None where it is missing or no object.
+    `headers`: in lower case."""
     if not raw:
         return None
     content_type = headers.get("content-type", "")

@@ -1,4 +1,5 @@
-"""Settlement: of what was read of one response, and how it ended, one `Call`; or none, where it was no LLM call after all."""
+"""Settlement: of what was read of one response, and how it ended, one `Call`; or none, where it was
+no LLM call after all."""
 
 from __future__ import annotations
 
@@ -28,10 +29,12 @@ from .memory import Memory, Sight
 from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 
 BYTES_PER_TOKEN = 4
-"""UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose and code: 3 to 5."""
+"""UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose
+and code: 3 to 5."""
 
 MAX_LIMITS = 64
-"""Limit readings kept for one call, from its headers, events and error together; a dozen is many."""
+"""Limit readings kept for one call, from its headers, events and error together; a dozen is
+many."""
 
 _LLM_REQUEST_KEYS = frozenset({"messages", "input", "prompt", "contents", "inputText"})
 
@@ -54,8 +57,16 @@ class Settlement:
         self._memory = memory
         self._settled = 0
 
-    def call(self, lane: Lane, response: Response, ending: Ending, at: float, error: ApiError | None = None) -> Call | None:
-        """The call of a lane that ended at `at`; `error` is why a connection broke. None: nothing to count."""
+    def call(
+        self,
+        lane: Lane,
+        response: Response,
+        ending: Ending,
+        at: float,
+        error: ApiError | None = None,
+    ) -> Call | None:
+        """The call of a lane that ended at `at`; `error` is why a connection broke. None: nothing
+        to count."""
         reading = self._reading(lane, response)
         if reading is None:
             return None
@@ -68,12 +79,17 @@ class Settlement:
         return self._build(lane, reading, response, verdict, attribution, found_limits, at, error)
 
     def _reading(self, lane: Lane, response: Response) -> Reading | None:
-        """What is believed of the response; None where it was no LLM call, or not the end of one."""
+        """What is believed of the response; None where it was no LLM call, or not the end of
+        one."""
         request = self._request
         reading = NOTHING_READ if response.failed else lane.reading
         if reading.counting_only or not (self._route.confirmed or _is_llm(lane)):
             return None
-        if request.method == "GET" and reading.response_id is None and not self._route.format.multiple:
+        if (
+            request.method == "GET"
+            and reading.response_id is None
+            and not self._route.format.multiple
+        ):
             return None  # a poll that showed nothing: not found, not modified
         if response.status is not None and 300 <= response.status < 400:
             return None  # a redirect: the call is where it leads
@@ -86,10 +102,15 @@ class Settlement:
         outcome = self._outcome(reading, response, ending)
         pending = reading.pending and outcome == "complete"
         unbilled = pending or lane.request.warmup
-        return Verdict(outcome, pending, "no_usage" if unbilled else self._coverage(reading, response, outcome))
+        return Verdict(
+            outcome, pending, "no_usage" if unbilled else self._coverage(reading, response, outcome)
+        )
 
-    def _remember(self, lane: Lane, reading: Reading, verdict: Verdict, attribution: Attribution, at: float) -> bool:
-        """Keep what later responses may refer to; gives whether this one has been counted before."""
+    def _remember(
+        self, lane: Lane, reading: Reading, verdict: Verdict, attribution: Attribution, at: float
+    ) -> bool:
+        """Keep what later responses may refer to; gives whether this one has been counted
+        before."""
         if reading.response_id is None:
             return False
         if self._request.method == "POST" and reading.pending:
@@ -97,7 +118,9 @@ class Settlement:
         if reading.usage is None or verdict.pending:
             return False
         self._memory.attributor.answered(reading.response_id, attribution.session)
-        sight = Sight(self._request.method, self._request.host, reading.usage.total_tokens, lane.started, at)
+        sight = Sight(
+            self._request.method, self._request.host, reading.usage.total_tokens, lane.started, at
+        )
         return self._memory.counted_before(reading.response_id, sight)
 
     def _build(
@@ -130,7 +153,10 @@ class Settlement:
             coverage=verdict.coverage,
             streaming=response.transport not in ("json", "binary"),
             model=reading.model,
-            request_model=asked if reading.error is None or asked is None else without_known_keys(asked),  # the wrong variable
+            # the wrong variable
+            request_model=asked
+            if reading.error is None or asked is None
+            else without_known_keys(asked),
             status=response.status,
             stop_reason=reading.stop_reason,
             error=self._unechoed(reading.error or error, lane),
@@ -141,7 +167,9 @@ class Settlement:
             cost_usd=None if warmup else reading.cost_usd,
             cost_source="provider" if reading.cost_usd is not None and not warmup else None,
             cost_approximate=reading.cost_approximate or self._has_gap(reading, response),
-            billing="api" if paid_beyond_plan(found_limits) else attribution.billing or self._billing(reading.model or asked),
+            billing="api"
+            if paid_beyond_plan(found_limits)
+            else attribution.billing or self._billing(reading.model or asked),
             service_tier=reading.service_tier,
             request_service_tier=lane.request.service_tier,
             speed=reading.speed,
@@ -157,18 +185,24 @@ class Settlement:
         )
 
     def _attribution(self, lane: Lane, reading: Reading, at: float) -> tuple[Attribution, Lane]:
-        """Who asked; a poll that shows a background response's end belongs to the request that began it."""
+        """Who asked; a poll that shows a background response's end belongs to the request that
+        began it."""
         request = self._request
         if request.method == "GET" and reading.response_id is not None:
-            behind = self._memory.take_background(reading.response_id) if not reading.pending else None
+            behind = (
+                self._memory.take_background(reading.response_id) if not reading.pending else None
+            )
             if behind is not None:
                 asked, attribution = behind
-                asked = dataclasses.replace(asked, reading=reading, limits=lane.limits, response_bytes=lane.response_bytes)
+                asked = dataclasses.replace(
+                    asked, reading=reading, limits=lane.limits, response_bytes=lane.response_bytes
+                )
                 return attribution, asked
         return self._memory.attributor.attribute(self._view(lane), now=at), lane
 
     def _billing(self, model: str | None) -> Billing:
-        """Who is paid where the credential does not say so: a server of one's own that resells a vendor's model is not free."""
+        """Who is paid where the credential does not say so: a server of one's own that resells a
+        vendor's model is not free."""
         billing = self._route.provider.billing
         return "api" if billing == "local" and model and sold_only_by(model) else billing
 
@@ -193,10 +227,15 @@ class Settlement:
         return dataclasses.replace(error, message=message[:ERROR_MESSAGE_CAP])
 
     def _has_gap(self, reading: Reading, response: Response) -> bool:
-        """Whether a message could not be read that may have said more of the counts. Of what follows each other on a socket or
-        in a batch it is not known whose that message was."""
+        """Whether a message could not be read that may have said more of the counts. Of what
+        follows each other on a socket or in a batch it is not known whose that message was."""
         many = response.status == 101 or self._route.format.multiple
-        return response.faults > 0 and not many and reading.usage is not None and reading.cost_usd is None
+        return (
+            response.faults > 0
+            and not many
+            and reading.usage is not None
+            and reading.cost_usd is None
+        )
 
     def _outcome(self, reading: Reading, response: Response, ending: Ending) -> Outcome:
         if reading.error is not None:
@@ -221,7 +260,10 @@ class Settlement:
             return "error"
         if reading.cost_approximate:  # there were counts, and not one of them could be read
             return "unparsed"
-        if not self._route.format.counts_tokens or outcome in ("client_aborted", "upstream_aborted"):
+        if not self._route.format.counts_tokens or outcome in (
+            "client_aborted",
+            "upstream_aborted",
+        ):
             return "no_usage"
         if response.faults or (reading == response.base and response.size):
             return "unparsed"
@@ -232,7 +274,11 @@ def _is_llm(lane: Lane) -> bool:
     """Whether the bodies say that this was an LLM call, where only the path's end said so."""
     if lane.reading.usage is not None:
         return True
-    return lane.body is not None and "model" in lane.body and not _LLM_REQUEST_KEYS.isdisjoint(lane.body)
+    return (
+        lane.body is not None
+        and "model" in lane.body
+        and not _LLM_REQUEST_KEYS.isdisjoint(lane.body)
+    )
 
 
 def _limits(lane: Lane, response: Response) -> tuple[LimitReading, ...]:
@@ -243,16 +289,23 @@ def _limits(lane: Lane, response: Response) -> tuple[LimitReading, ...]:
 
 
 def _usage(lane: Lane, reading: Reading) -> tuple[Usage, bool, int | None]:
-    """Usage, whether its output is an estimate, and what the wire had said of the output by then."""
+    """Usage, whether its output is an estimate, and what the wire had said of the output by
+    then."""
     usage = reading.usage
     if usage is None:
         return Usage(), False, None
     reported = usage.output_tokens
-    unknown = reading.output_provisional or (reported is None and lane.first_content is not None and not reading.finished)
+    unknown = reading.output_provisional or (
+        reported is None and lane.first_content is not None and not reading.finished
+    )
     if not unknown:
         return usage, False, None
     estimate = -(-lane.delivered // BYTES_PER_TOKEN)
-    return usage._replace(output_tokens=max(estimate, reported or 0), reasoning_tokens=None), True, reported
+    return (
+        usage._replace(output_tokens=max(estimate, reported or 0), reasoning_tokens=None),
+        True,
+        reported,
+    )
 
 
 def _milliseconds(start: float, end: float | None) -> float | None:

@@ -48,7 +48,8 @@ class Response:
     base: Reading = NOTHING_READ
     """What the head says."""
     limits: tuple[LimitReading, ...] = ()
-    """Limits that no call has been given yet: those of the head, and those between two responses on a socket."""
+    """Limits that no call has been given yet: those of the head, and those between two responses on
+    a socket."""
     size: int = 0
     """Bytes of the body on the wire."""
     faults: int = 0
@@ -71,7 +72,8 @@ class Lane:
     delivered: int = 0
     """Bytes of generated text."""
     envelope: int = 0
-    """Bytes that the first content message had around its text; stands for those of the messages skipped unparsed."""
+    """Bytes that the first content message had around its text; stands for those of the messages
+    skipped unparsed."""
     request_bytes: int | None = None
     response_bytes: int = 0
     limits: list[LimitReading] = field(default_factory=list)

@@ -1,4 +1,5 @@
-"""The wire formats: messages in, `Reading` out. The list is explicit: what does not stand here does not exist."""
+"""The wire formats: messages in, `Reading` out. The list is explicit: what does not stand here does
+not exist."""
 
 from __future__ import annotations
 

@@ -1,13 +1,15 @@
 """Anthropic Messages: `POST /v1/messages`. https://docs.anthropic.com/en/api/messages-streaming
 
-`message_start` carries the input counts and a placeholder for the output; each `message_delta` repeats the counts so far.
-The last one wins, as all are totals, but a late 0 of a clone undoes no input or cache count. Input counts exclude both caches.
-Clones (Qwen, Kimi, vLLM) begin with the whole input and tell what of it was cached only at the end:
-https://github.com/maximhq/bifrost/pull/5355
-`diagnostics.cache_miss_reason` says why the cache could not be read, where the request asked for it
-(https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics).
-`usage.iterations`, when present, is the whole bill: compaction, the advisor and declined fallback hops stand only there.
-The same bodies come from AWS, Google, Azure and many gateways, and on a WebSocket the same events as frames.
+`message_start` carries the input counts and a placeholder for the output; each `message_delta`
+repeats the counts so far. The last one wins, as all are totals, but a late 0 of a clone undoes no
+input or cache count. Input counts exclude both caches. Clones (Qwen, Kimi, vLLM) begin with the
+whole input and tell what of it was cached only at the end:
+https://github.com/maximhq/bifrost/pull/5355 `diagnostics.cache_miss_reason` says why the cache
+could not be read, where the request asked for it
+(https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics). `usage.iterations`, when
+present, is the whole bill: compaction, the advisor and declined fallback hops stand only there. The
+same bodies come from AWS, Google, Azure and many gateways, and on a WebSocket the same events as
+frames.
 """
 
 from __future__ import annotations
@@ -54,7 +56,8 @@ _EVENTS = frozenset(
 )
 
 _MAX_PARTS = 16
-"""Models and kinds told apart within one call: real ones have up to four; what is beyond goes to the last."""
+"""Models and kinds told apart within one call: real ones have up to four; what is beyond goes to
+the last."""
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
@@ -77,7 +80,9 @@ def read_usage(usage: Mapping[str, Any]) -> Usage:
 
 def _server_tools(requests: Mapping[str, Any]) -> dict[str, int] | None:
     return server_tools(
-        (name.removesuffix("_requests"), count(value)) for name, value in requests.items() if name.endswith("_requests")
+        (name.removesuffix("_requests"), count(value))
+        for name, value in requests.items()
+        if name.endswith("_requests")
     )
 
 
@@ -88,13 +93,16 @@ def read_message(message: Any, reading: Reading) -> Reading:
         case "message":
             return _read_body(message, reading, finished=True)
         case "message_start":
-            return _read_body(mapping(message.get("message")), reading, finished=False)._replace(output_provisional=True)
+            return _read_body(mapping(message.get("message")), reading, finished=False)._replace(
+                output_provisional=True
+            )
         case "message_delta":
             return _read_delta(message, _with_stop(reading, mapping(message.get("delta"))))
         case "content_block_start":
             return _read_fallback(message, reading)
         case "message_stop":
-            return _read_delta(message, reading)._replace(finished=True)  # Bedrock repeats the usage here
+            # Bedrock repeats the usage here
+            return _read_delta(message, reading)._replace(finished=True)
         case "error":
             return reading._replace(error=api_error(message.get("error")) or ApiError("error"))
     if "usage" in message:
@@ -118,7 +126,11 @@ def _read_body(body: Mapping[str, Any], reading: Reading, *, finished: bool) -> 
 
 def _with_diagnosis(reading: Reading, body: Mapping[str, Any]) -> Reading:
     miss = mapping(mapping(body.get("diagnostics")).get("cache_miss_reason"))
-    return cache_missed(reading, miss.get("type"), miss.get("cache_missed_input_tokens")) if miss else reading
+    return (
+        cache_missed(reading, miss.get("type"), miss.get("cache_missed_input_tokens"))
+        if miss
+        else reading
+    )
 
 
 def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
@@ -141,7 +153,8 @@ def _with_cost(reading: Reading, holder: Mapping[str, Any]) -> Reading:
 
 
 def _read_fallback(message: Mapping[str, Any], reading: Reading) -> Reading:
-    """A turn that was handed on to another model names it in a content block; `message_start` named the one asked for."""
+    """A turn that was handed on to another model names it in a content block; `message_start` named
+    the one asked for."""
     block = mapping(message.get("content_block"))
     if block.get("type") != "fallback":
         return reading
@@ -153,7 +166,9 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     reason = text(holder.get("stop_reason"))
     if reason is None:
         return reading
-    return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+    return reading._replace(
+        stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True
+    )
 
 
 def _with_usage(reading: Reading, usage: Any, *, may_split: bool = True) -> Reading:
@@ -166,7 +181,9 @@ def _with_usage(reading: Reading, usage: Any, *, may_split: bool = True) -> Read
     merged = _laid_over(old, new)
     if may_split and (rest := _left_uncached(old, new)) is not None:
         merged = merged._replace(input_tokens=rest)
-        reading = reading._replace(cost_approximate=reading.cost_approximate or rest != new.input_tokens)
+        reading = reading._replace(
+            cost_approximate=reading.cost_approximate or rest != new.input_tokens
+        )
     parts = _read_iterations(usage, reading.model) or reading.parts
     if parts:
         parts, exact = _with_long_writes(parts, merged)
@@ -186,17 +203,24 @@ def _with_usage(reading: Reading, usage: Any, *, may_split: bool = True) -> Read
 
 def _laid_over(old: Usage, new: Usage) -> Usage:
     """What a later event says, over what was known."""
-    zeros = {name: before for name in _INPUTS if (before := getattr(old, name)) and getattr(new, name) == 0}
+    zeros = {
+        name: before
+        for name in _INPUTS
+        if (before := getattr(old, name)) and getattr(new, name) == 0
+    }
     return old.updated(new)._replace(**zeros)
 
 
 def _left_uncached(old: Usage, new: Usage) -> int | None:
-    """The rest of the input told before, where only now a clone tells what of it was cached, and nothing of the rest.
+    """The rest of the input told before, where only now a clone tells what of it was cached, and
+    nothing of the rest.
 
     None: there is none to work out. More can't have been cached than was told.
     """
     told, cached = old.input_tokens or 0, _cached(new)
-    return told - cached if not new.input_tokens and not _cached(old) and 0 < cached <= told else None
+    return (
+        told - cached if not new.input_tokens and not _cached(old) and 0 < cached <= told else None
+    )
 
 
 def _cached(usage: Usage) -> int:
@@ -216,15 +240,24 @@ def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part,
 
 
 def _with_long_writes(parts: tuple[Part, ...], top: Usage) -> tuple[tuple[Part, ...], bool]:
-    """The parts with the 1-hour cache writes that only the top level tells from 5-minute ones; and whether it is sure which.
+    """The parts with the 1-hour cache writes that only the top level tells from 5-minute ones; and
+    whether it is sure which.
 
-    The longer ones cost 60% more, and iterations may leave out what each of them wrote for how long.
+    The longer ones cost 60% more, and iterations may leave out what each of them wrote for how
+    long.
     """
-    rooms = [(part.usage.cache_write_tokens or 0) - (part.usage.cache_write_1h_tokens or 0) for part in parts]
-    missing = (top.cache_write_1h_tokens or 0) - sum(part.usage.cache_write_1h_tokens or 0 for part in parts)
+    rooms = [
+        (part.usage.cache_write_tokens or 0) - (part.usage.cache_write_1h_tokens or 0)
+        for part in parts
+    ]
+    missing = (top.cache_write_1h_tokens or 0) - sum(
+        part.usage.cache_write_1h_tokens or 0 for part in parts
+    )
     if missing <= 0:
         return parts, True
-    same_writes = sum(part.usage.cache_write_tokens or 0 for part in parts) == top.cache_write_tokens
+    same_writes = (
+        sum(part.usage.cache_write_tokens or 0 for part in parts) == top.cache_write_tokens
+    )
     exact = same_writes and (missing == sum(rooms) or sum(room > 0 for room in rooms) == 1)
     filled = []
     for part, room in zip(parts, rooms, strict=True):
@@ -240,7 +273,9 @@ def _sum_parts(parts: tuple[Part, ...], top: Usage) -> Usage:
     """The parts' sum, with what only the top level reports: thinking and server tools."""
     total = sum((part.usage for part in parts), Usage())
     return total._replace(
-        reasoning_tokens=total.reasoning_tokens if total.reasoning_tokens is not None else top.reasoning_tokens,
+        reasoning_tokens=total.reasoning_tokens
+        if total.reasoning_tokens is not None
+        else top.reasoning_tokens,
         server_tools=top.server_tools,
     )
 
@@ -252,7 +287,8 @@ def content_length(message: Any) -> int:
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:
-    """On a WebSocket: the client sends whole requests, the server the events of one message after the other."""
+    """On a WebSocket: the client sends whole requests, the server the events of one message after
+    the other."""
     message = mapping(message)
     if from_client:
         return Turn("", "request") if "messages" in message else None
@@ -271,7 +307,8 @@ def batch_turn(message: Any, from_client: bool) -> Turn | None:
 
 
 def read_batch_line(message: Any, reading: Reading) -> Reading:
-    """`{"custom_id", "result": {"type": "succeeded", "message": {...}}}`, or an error in place of the results."""
+    """`{"custom_id", "result": {"type": "succeeded", "message": {...}}}`, or an error in place of
+    the results."""
     line = mapping(message)
     if "result" not in line:
         return read_message(message, reading)
@@ -279,7 +316,9 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
     if result.get("type") == "succeeded":
         return read_message(result.get("message"), reading)
     error = mapping(result.get("error"))
-    failed = api_error(error.get("error")) or api_error(error) or described_error(result.get("type"))
+    failed = (
+        api_error(error.get("error")) or api_error(error) or described_error(result.get("type"))
+    )
     return reading._replace(error=failed, finished=True)
 
 
@@ -293,4 +332,6 @@ ANTHROPIC_MESSAGES = Format(
     turn=find_turn,
     self_terminating=True,
 )
-ANTHROPIC_BATCH = Format(name="anthropic_batch", read=read_batch_line, turn=batch_turn, multiple=True)
+ANTHROPIC_BATCH = Format(
+    name="anthropic_batch", read=read_batch_line, turn=batch_turn, multiple=True
+)

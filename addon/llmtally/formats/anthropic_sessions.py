@@ -1,7 +1,9 @@
-"""Anthropic managed agents: `GET /v1/sessions/{id}/events/stream`. anthropic-sdk-python `types/beta/sessions`
+"""Anthropic managed agents: `GET /v1/sessions/{id}/events/stream`. anthropic-sdk-python
+`types/beta/sessions`
 
-SSE over the life of a session. Each `span.model_request_end` has the `model_usage` of one model request, in the words of the
-Messages API but without a model. `session.usage` and what else carries usage is the running sum over those and counts nothing.
+SSE over the life of a session. Each `span.model_request_end` has the `model_usage` of one model
+request, in the words of the Messages API but without a model. `session.usage` and what else carries
+usage is the running sum over those and counts nothing.
 """
 
 from __future__ import annotations
@@ -39,5 +41,9 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 
 ANTHROPIC_SESSIONS = Format(
-    name="anthropic_sessions", read=read_message, needles=(b'"model_usage"',), turn=find_turn, multiple=True
+    name="anthropic_sessions",
+    read=read_message,
+    needles=(b'"model_usage"',),
+    turn=find_turn,
+    multiple=True,
 )

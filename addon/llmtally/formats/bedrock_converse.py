@@ -1,8 +1,9 @@
 """Bedrock Converse: `POST /model/{id}/converse` and `converse-stream`.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
-One body, or an AWS event stream whose messages arrive here as `{event type: payload}`. `usage` stands in the body, or in the
-stream's very last event, `metadata`. Input excludes both caches; the path alone names the model, unless a router chose it.
+One body, or an AWS event stream whose messages arrive here as `{event type: payload}`. `usage`
+stands in the body, or in the stream's very last event, `metadata`. Input excludes both caches; the
+path alone names the model, unless a router chose it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Reading, Usage
-from .format import Format, RequestReading, api_error, count, described_error, items, mapping, miscounted, text, utf8_len
+from .format import (
+    Format,
+    RequestReading,
+    api_error,
+    count,
+    described_error,
+    items,
+    mapping,
+    miscounted,
+    text,
+    utf8_len,
+)
 
 STOPPED_EARLY = frozenset(
     {
@@ -44,12 +56,15 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 
 def read_error(message: Mapping[str, Any], reading: Reading) -> ApiError | None:
-    """An exception in the stream, or the body of a failed request, whose type only a header names."""
+    """An exception in the stream, or the body of a failed request, whose type only a header
+    names."""
     if EXCEPTION in message:
         return api_error(message[EXCEPTION]) or ApiError("error")
     refusal = message.get("message") or message.get("Message")
     if isinstance(refusal, str) and "type" not in message:
-        return api_error({"type": reading.error.type if reading.error else "error", "message": refusal})
+        return api_error(
+            {"type": reading.error.type if reading.error else "error", "message": refusal}
+        )
     return None
 
 
@@ -94,7 +109,11 @@ def _either(usage: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _written_for_1h(details: Any) -> int | None:
-    counts = [count(mapping(detail).get("inputTokens")) or 0 for detail in items(details) if mapping(detail).get("ttl") == "1h"]
+    counts = [
+        count(mapping(detail).get("inputTokens")) or 0
+        for detail in items(details)
+        if mapping(detail).get("ttl") == "1h"
+    ]
     return count(sum(counts)) if counts else None
 
 
@@ -107,7 +126,9 @@ def content_length(message: Any) -> int:
     """Bytes of text, reasoning or tool input in one `contentBlockDelta`."""
     delta = mapping(mapping(mapping(message).get("contentBlockDelta")).get("delta"))
     reasoning, tool = mapping(delta.get("reasoningContent")), mapping(delta.get("toolUse"))
-    return utf8_len(delta.get("text")) + utf8_len(reasoning.get("text")) + utf8_len(tool.get("input"))
+    return (
+        utf8_len(delta.get("text")) + utf8_len(reasoning.get("text")) + utf8_len(tool.get("input"))
+    )
 
 
 BEDROCK_CONVERSE = Format(

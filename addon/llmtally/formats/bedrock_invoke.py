@@ -1,9 +1,10 @@
 """Bedrock InvokeModel: `POST /model/{id}/invoke` and `invoke-with-response-stream`.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
-Bodies are the model's own JSON; a stream is an AWS event stream of `chunk` messages with that JSON in base64. Beside it AWS
-counts in its own words, cache excluded from the input: in headers of a whole body, and in the last chunk of a stream under
-`amazon-bedrock-invocationMetrics`. What the model itself says goes first; theirs fills the gaps and is never added.
+Bodies are the model's own JSON; a stream is an AWS event stream of `chunk` messages with that JSON
+in base64. Beside it AWS counts in its own words, cache excluded from the input: in headers of a
+whole body, and in the last chunk of a stream under `amazon-bedrock-invocationMetrics`. What the
+model itself says goes first; theirs fills the gaps and is never added.
 """
 
 from __future__ import annotations
@@ -21,10 +22,21 @@ from .format import Format, RequestReading, count, items, mapping, read_json_req
 
 METRICS = "amazon-bedrock-invocationMetrics"
 
-STOPPED_EARLY = frozenset({"length", "LENGTH", "CONTENT_FILTERED", "CONTENT_FILTER", "RAG_QUERY_WHEN_RAG_DISABLED"})
+STOPPED_EARLY = frozenset(
+    {"length", "LENGTH", "CONTENT_FILTERED", "CONTENT_FILTER", "RAG_QUERY_WHEN_RAG_DISABLED"}
+)
 """Llama's and Mistral's; Titan's."""
 
-_CONVERSE = frozenset({"messageStart", "contentBlockDelta", "messageStop", "metadata", "stopReason", bedrock_converse.EXCEPTION})
+_CONVERSE = frozenset(
+    {
+        "messageStart",
+        "contentBlockDelta",
+        "messageStop",
+        "metadata",
+        "stopReason",
+        bedrock_converse.EXCEPTION,
+    }
+)
 _COHERE = frozenset({"event_type", "generation_id", "response_id"})
 
 
@@ -62,10 +74,16 @@ def _read_native(message: Mapping[str, Any], reading: Reading) -> Reading:
 
 
 def _read_llama(message: Mapping[str, Any], reading: Reading) -> Reading:
-    """Meta's flat counts, and the stop reasons that Meta and older Mistral models share. The prompt count is on the first chunk."""
-    usage = Usage(input_tokens=count(message.get("prompt_token_count")), output_tokens=count(message.get("generation_token_count")))
+    """Meta's flat counts, and the stop reasons that Meta and older Mistral models share. The prompt
+    count is on the first chunk."""
+    usage = Usage(
+        input_tokens=count(message.get("prompt_token_count")),
+        output_tokens=count(message.get("generation_token_count")),
+    )
     outputs = [message, *(mapping(output) for output in items(message.get("outputs")))]
-    return _with_stop(_with_usage(reading, usage), [output.get("stop_reason") for output in outputs])
+    return _with_stop(
+        _with_usage(reading, usage), [output.get("stop_reason") for output in outputs]
+    )
 
 
 def _read_titan(reading: Reading, message: Mapping[str, Any]) -> Reading:
@@ -74,9 +92,14 @@ def _read_titan(reading: Reading, message: Mapping[str, Any]) -> Reading:
     counts = [n for result in results if (n := count(result.get("tokenCount"))) is not None]
     usage = Usage(
         input_tokens=count(message.get("inputTextTokenCount")),
-        output_tokens=count(sum(counts)) if counts else count(message.get("totalOutputTextTokenCount")),
+        output_tokens=count(sum(counts))
+        if counts
+        else count(message.get("totalOutputTextTokenCount")),
     )
-    return _with_stop(_with_usage(reading, usage), [holder.get("completionReason") for holder in (message, *results)])
+    return _with_stop(
+        _with_usage(reading, usage),
+        [holder.get("completionReason") for holder in (message, *results)],
+    )
 
 
 def _with_usage(reading: Reading, newer: Usage) -> Reading:
@@ -87,7 +110,9 @@ def _with_stop(reading: Reading, reasons: list[Any]) -> Reading:
     reason = next((found for value in reasons if (found := text(value))), None)
     if reason is None:
         return reading
-    return reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
+    return reading._replace(
+        stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True
+    )
 
 
 def _fill_gaps(reading: Reading, counted: Usage) -> Reading:
@@ -99,13 +124,23 @@ def _fill_gaps(reading: Reading, counted: Usage) -> Reading:
     return reading._replace(usage=usage or reading.usage, finished=True)
 
 
-_METRIC_NAMES = ("inputTokenCount", "cacheReadInputTokenCount", "cacheWriteInputTokenCount", "outputTokenCount")
-_HEADER_NAMES = tuple(f"x-amzn-bedrock-{name}-token-count" for name in ("input", "cache-read-input", "cache-write-input", "output"))
+_METRIC_NAMES = (
+    "inputTokenCount",
+    "cacheReadInputTokenCount",
+    "cacheWriteInputTokenCount",
+    "outputTokenCount",
+)
+_HEADER_NAMES = tuple(
+    f"x-amzn-bedrock-{name}-token-count"
+    for name in ("input", "cache-read-input", "cache-write-input", "output")
+)
 
 
 def _read_counts(holder: Mapping[str, Any], names: tuple[str, ...]) -> Usage:
     given, read, written, output = (count(holder.get(name)) for name in names)
-    return Usage(input_tokens=given, cache_read_tokens=read, cache_write_tokens=written, output_tokens=output)
+    return Usage(
+        input_tokens=given, cache_read_tokens=read, cache_write_tokens=written, output_tokens=output
+    )
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
@@ -135,7 +170,11 @@ def content_length(message: Any) -> int:
     if "choices" in message:
         return openai_chat.content_length(message)
     outputs = [message, *(mapping(output) for output in items(message.get("outputs")))]
-    return sum(utf8_len(holder.get(key)) for holder in outputs for key in ("generation", "outputText", "text"))
+    return sum(
+        utf8_len(holder.get(key))
+        for holder in outputs
+        for key in ("generation", "outputText", "text")
+    )
 
 
 BEDROCK_INVOKE = Format(

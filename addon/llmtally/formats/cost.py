@@ -1,7 +1,8 @@
 """What responses say they cost, in USD: it goes before every price list, also when it is 0.
 
-A number in `usage.cost` is OpenRouter's, LiteLLM's and other gateways', an object there is Perplexity's; xAI counts ticks. Of an
-answer that is no stream LiteLLM says it in a header: https://docs.litellm.ai/docs/proxy/response_headers
+A number in `usage.cost` is OpenRouter's, LiteLLM's and other gateways', an object there is
+Perplexity's; xAI counts ticks. Of an answer that is no stream LiteLLM says it in a header:
+https://docs.litellm.ai/docs/proxy/response_headers
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def stated_cost(usage: Mapping[str, Any]) -> tuple[float | None, bool]:
         return number(usage.get("estimated_cost")), False  # DeepInfra
     if usage.get("is_byok") is not True:
         return charged, False
-    # With a key of one's own OpenRouter's `cost` is only its fee; the tokens are billed by the upstream.
+    # With a key of one's own OpenRouter's `cost` is only its fee; the tokens are billed by the
+    # upstream.
     upstream = number(mapping(usage.get("cost_details")).get("upstream_inference_cost"))
     return charged + (upstream or 0), upstream is None
 
@@ -43,6 +45,8 @@ def stated_cost(usage: Mapping[str, Any]) -> tuple[float | None, bool]:
 def _perplexity_cost(cost: Mapping[str, Any]) -> float | None:
     """Every chunk but the last carries a skeleton of zeros; only the last has `request_cost`."""
     total = number(cost.get("total_cost"))
-    if text(cost.get("currency")) not in (None, "USD") or (not total and "request_cost" not in cost):
+    if text(cost.get("currency")) not in (None, "USD") or (
+        not total and "request_cost" not in cost
+    ):
         return None
     return total

@@ -1,8 +1,9 @@
 """Cursor's agent: Connect frames of protobuf to `api2.cursor.sh`, best effort.
 
-The schema is private and moves. What others have read out of it: a server message holds an `InteractionUpdate` in field 1, and
-at the end of a turn that holds a `TurnEnded` in field 14 with the counts input 1, output 2, cache read 3, cache write 4,
-reasoning 5. Where it does not match, the call is counted with unknown usage; nothing is guessed from other fields.
+The schema is private and moves. What others have read out of it: a server message holds an
+`InteractionUpdate` in field 1, and at the end of a turn that holds a `TurnEnded` in field 14 with
+the counts input 1, output 2, cache read 3, cache write 4, reasoning 5. Where it does not match, the
+call is counted with unknown usage; nothing is guessed from other fields.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ from .format import Format, count
 
 _INTERACTION_UPDATE = 1
 _TURN_ENDED = 14
-_COUNTS = {1: "input_tokens", 2: "output_tokens", 3: "cache_read_tokens", 4: "cache_write_tokens", 5: "reasoning_tokens"}
+_COUNTS = {
+    1: "input_tokens",
+    2: "output_tokens",
+    3: "cache_read_tokens",
+    4: "cache_write_tokens",
+    5: "reasoning_tokens",
+}
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
@@ -32,7 +39,9 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 
 def _read_turn(turn: bytes, reading: Reading) -> Reading:
-    counts: dict[str, Any] = {_COUNTS[number]: count(value) for number, value in fields(turn) if number in _COUNTS}
+    counts: dict[str, Any] = {
+        _COUNTS[number]: count(value) for number, value in fields(turn) if number in _COUNTS
+    }
     usage = Usage(**counts)
     return reading._replace(usage=usage, finished=True, cost_approximate=True) if usage else reading
 

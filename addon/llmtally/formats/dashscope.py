@@ -1,7 +1,8 @@
 """DashScope's own API (Qwen). https://help.aliyun.com/zh/model-studio/dashscope-api-reference
 
-A body, or SSE where every event has `output`, `usage` and `request_id`; the usage is that of the answer so far. Input includes
-the cache, output the reasoning. On the WebSocket the same object is the `payload`, beside a `header` that names the task.
+A body, or SSE where every event has `output`, `usage` and `request_id`; the usage is that of the
+answer so far. Input includes the cache, output the reasoning. On the WebSocket the same object is
+the `payload`, beside a `header` that names the task.
 """
 
 from __future__ import annotations
@@ -10,7 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import ApiError, Reading, Usage
-from .format import Format, RequestReading, Turn, api_error, count, described_error, items, mapping, miscounted, text, utf8_len
+from .format import (
+    Format,
+    RequestReading,
+    Turn,
+    api_error,
+    count,
+    described_error,
+    items,
+    mapping,
+    miscounted,
+    text,
+    utf8_len,
+)
 
 STOPPED_EARLY = frozenset({"length", "content_filter"})
 ENDED = frozenset({"task-finished", "task-failed"})
@@ -23,7 +36,9 @@ def read_message(message: Any, reading: Reading) -> Reading:
     if (error := _read_error(header, body)) is not None:
         return reading._replace(error=error)
     reading = reading._replace(
-        response_id=text(body.get("request_id")) or text(header.get("task_id")) or reading.response_id,
+        response_id=text(body.get("request_id"))
+        or text(header.get("task_id"))
+        or reading.response_id,
         finished=reading.finished or header.get("event") == "task-finished",
     )
     return _with_usage(_with_stop(reading, mapping(body.get("output"))), body.get("usage"))
@@ -33,15 +48,25 @@ def _read_error(header: Mapping[str, Any], body: Mapping[str, Any]) -> ApiError 
     if kind := text(header.get("error_code")):
         return described_error(kind, header.get("error_message"))
     # `code` is also an empty string beside a good answer.
-    return api_error({"type": body["code"], "message": body.get("message")}) if text(body.get("code")) else None
+    return (
+        api_error({"type": body["code"], "message": body.get("message")})
+        if text(body.get("code"))
+        else None
+    )
 
 
 def _with_stop(reading: Reading, output: Mapping[str, Any]) -> Reading:
     holders = [output, *(mapping(choice) for choice in items(output.get("choices")))]
-    reasons = [reason for holder in holders if (reason := text(holder.get("finish_reason"))) and reason != "null"]
+    reasons = [
+        reason
+        for holder in holders
+        if (reason := text(holder.get("finish_reason"))) and reason != "null"
+    ]
     if not reasons:
         return reading
-    return reading._replace(stop_reason=reasons[0], stopped_early=reasons[0] in STOPPED_EARLY, finished=True)
+    return reading._replace(
+        stop_reason=reasons[0], stopped_early=reasons[0] in STOPPED_EARLY, finished=True
+    )
 
 
 def _with_usage(reading: Reading, usage: Any) -> Reading:
@@ -54,8 +79,12 @@ def _with_usage(reading: Reading, usage: Any) -> Reading:
 
 
 def read_usage(usage: Mapping[str, Any], known: Usage) -> tuple[Usage, bool]:
-    """One usage object in buckets, and whether its arithmetic holds. `known`: what earlier events said."""
-    inputs, outputs = mapping(usage.get("input_tokens_details")), mapping(usage.get("output_tokens_details"))
+    """One usage object in buckets, and whether its arithmetic holds. `known`: what earlier events
+    said."""
+    inputs, outputs = (
+        mapping(usage.get("input_tokens_details")),
+        mapping(usage.get("output_tokens_details")),
+    )
     cache = mapping(usage.get("prompt_tokens_details"))
     given, read, written = (
         count(usage.get("input_tokens")),
@@ -95,11 +124,14 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:
     """The model; on the WebSocket it is in the payload. A header asks for the stream."""
-    return RequestReading(model=text(body.get("model")) or text(mapping(body.get("payload")).get("model")))
+    return RequestReading(
+        model=text(body.get("model")) or text(mapping(body.get("payload")).get("model"))
+    )
 
 
 def content_length(message: Any) -> int:
-    """Bytes of text in one event: the new text, or all so far, as the client asked; the counts beside it are exact."""
+    """Bytes of text in one event: the new text, or all so far, as the client asked; the counts
+    beside it are exact."""
     message = mapping(message)
     output = mapping((mapping(message.get("payload")) or message).get("output"))
     length = utf8_len(output.get("text"))

@@ -1,8 +1,9 @@
 """What a wire format is, and the few helpers all of them share.
 
-A format is one module with one or more `Format` values. Its heart is a pure fold `read(message, reading) -> Reading`, the same
-for every message of a stream and for a whole body. Rules: the last word wins (counts are cumulative, never add); absent is
-None, not 0; unknown keys are ignored; whatever JSON comes in, nothing but `WireError` is raised.
+A format is one module with one or more `Format` values. Its heart is a pure fold `read(message,
+reading) -> Reading`, the same for every message of a stream and for a whole body. Rules: the last
+word wins (counts are cumulative, never add); absent is None, not 0; unknown keys are ignored;
+whatever JSON comes in, nothing but `WireError` is raised.
 """
 
 from __future__ import annotations
@@ -29,9 +30,18 @@ COUNT_DIGITS = len(str(COUNT_CAP))
 """Digits of the largest count."""
 
 MAX_ENTRIES = 256
-"""Entries read of a list within a usage object: iterations, models, modalities. The sum of so many counts still fits 64 bits."""
+"""Entries read of a list within a usage object: iterations, models, modalities. The sum of so many
+counts still fits 64 bits."""
 
-COUNT_NAMES = ("_tokens", "Tokens", "tokenCount", "TokenCount", "token_count", "eval_count", "cached_count")
+COUNT_NAMES = (
+    "_tokens",
+    "Tokens",
+    "tokenCount",
+    "TokenCount",
+    "token_count",
+    "eval_count",
+    "cached_count",
+)
 _HOLDER_NAMES = ("_details", "Details", "cache_creation", "iterations", "_by_modality")
 """How names of counts, and of what holds them, end in every format."""
 
@@ -56,8 +66,9 @@ class Turn:
     lane: str
     """Responses that interleave have different lanes; one lane holds one response at a time."""
     phase: Literal["request", "read", "end", "close"]
-    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response is settled. `close`: the same
-    if a response is open in the lane; if none is, it concerns none (an error, an end said twice)."""
+    """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response
+    is settled. `close`: the same if a response is open in the lane; if none is, it concerns none
+    (an error, an end said twice)."""
 
 
 def no_content(message: Any) -> int:
@@ -67,7 +78,9 @@ def no_content(message: Any) -> int:
 
 def read_json_request(body: Mapping[str, Any]) -> RequestReading:
     """The request fields that nearly every API names alike."""
-    return RequestReading(model=text(body.get("model")), service_tier=text(body.get("service_tier")))
+    return RequestReading(
+        model=text(body.get("model")), service_tier=text(body.get("service_tier"))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,28 +92,33 @@ class Format:
     read: Callable[[Any, Reading], Reading]
     """Folds one parsed message into the reading."""
     needles: tuple[bytes, ...] = ()
-    """A message of a stream that holds none of these byte strings cannot change the reading, and is not parsed once content
-    has been seen. Empty: every message is parsed. Choose needles that cannot stand inside a JSON string value (a quote in
-    the needle is escaped there) and few of them: each costs a scan of the stream."""
+    """A message of a stream that holds none of these byte strings cannot change the reading, and is
+    not parsed once content has been seen. Empty: every message is parsed. Choose needles that
+    cannot stand inside a JSON string value (a quote in the needle is escaped there) and few of
+    them: each costs a scan of the stream."""
     endings: tuple[bytes, ...] = ()
-    """Those of the needles that matter only among the last messages of a stream: why it stopped, what went wrong. Only there it
-    is searched for them."""
+    """Those of the needles that matter only among the last messages of a stream: why it stopped,
+    what went wrong. Only there it is searched for them."""
     content: Callable[[Any], int] = no_content
-    """Length in UTF-8 bytes of the generated text (thinking and tool arguments too) that one stream message delivers; 0: none."""
+    """Length in UTF-8 bytes of the generated text (thinking and tool arguments too) that one stream
+    message delivers; 0: none."""
     read_request: Callable[[Mapping[str, Any]], RequestReading] = read_json_request
     """Reads the request's JSON body, or the client's frame on a socket."""
     read_headers: Callable[[Mapping[str, str], Reading], Reading] | None = None
     """Folds response headers (names in lower case); called before any message."""
     turn: Callable[[Any, bool], Turn | None] | None = None
-    """For connections and bodies with many responses: `(message, from_client)` to its place; None: the message is ignored."""
+    """For connections and bodies with many responses: `(message, from_client)` to its place; None:
+    the message is ignored."""
     read_session: Callable[[Any], Mapping[str, RequestReading]] | None = None
     """What a message of a socket, from either side, says about all later responses, by lane."""
     multiple: bool = False
-    """An HTTP body of this format holds many responses (a batch's results), told apart by `turn`."""
+    """An HTTP body of this format holds many responses (a batch's results), told apart by
+    `turn`."""
     unwrap: Callable[[Any], Any] | None = None
     """Takes the envelope off a message before `read`, `content` and `turn` see it."""
     self_terminating: bool = False
-    """Streams of this format say when they are finished, so a stream that ends without that was cut off by the server."""
+    """Streams of this format say when they are finished, so a stream that ends without that was cut
+    off by the server."""
     counts_tokens: bool = True
     """False for APIs that report none (speech): no usage is not a fault there."""
 
@@ -111,14 +129,18 @@ def text(value: Any, cap: int = TEXT_CAP) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    """A token count: a non-negative whole number. Floats occur (Cohere types them so), and digits in strings (headers, and
-    what protobuf makes of 64 bits in JSON). Anything else is None."""
+    """A token count: a non-negative whole number. Floats occur (Cohere types them so), and digits
+    in strings (headers, and what protobuf makes of 64 bits in JSON). Anything else is None."""
     if type(value) is int:  # as nearly all are
         return value if 0 <= value <= COUNT_CAP else None
     if value is None:
         return None
     if isinstance(value, str):
-        value = int(value) if value.isascii() and value.isdigit() and len(value) <= COUNT_DIGITS else None
+        value = (
+            int(value)
+            if value.isascii() and value.isdigit() and len(value) <= COUNT_DIGITS
+            else None
+        )
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     if not 0 <= value <= COUNT_CAP or value % 1:  # the first is also False for NaN
@@ -127,9 +149,11 @@ def count(value: Any) -> int | None:
 
 
 def miscounted(usage: Any, depth: int = 3) -> bool:
-    """Whether anything in a usage object, its details or its entries is not what its name says: counts, or holders of counts.
+    """Whether anything in a usage object, its details or its entries is not what its name says:
+    counts, or holders of counts.
 
-    What could be read of such an object stands, but what is derived from it (input without its cache, a sum) may be wrong.
+    What could be read of such an object stands, but what is derived from it (input without its
+    cache, a sum) may be wrong.
     """
     if not isinstance(usage, dict):
         return bool(usage)  # some servers say "nothing" with an empty list or string
@@ -139,7 +163,10 @@ def miscounted(usage: Any, depth: int = 3) -> bool:
         held = name.endswith(_HOLDER_NAMES)
         if isinstance(value, dict | list) and depth:
             entries = value[:MAX_ENTRIES] if isinstance(value, list) else [value]
-            if any(miscounted(entry, depth - 1) if isinstance(entry, dict) else held for entry in entries):
+            if any(
+                miscounted(entry, depth - 1) if isinstance(entry, dict) else held
+                for entry in entries
+            ):
                 return True
         elif held:
             return True
@@ -161,7 +188,8 @@ def number(value: Any) -> float | None:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is a JSON object, else an empty one: an explicit null is as good as absent."""
+    """The value if it is a JSON object, else an empty one: an explicit null is as good as
+    absent."""
     return value if isinstance(value, dict) else {}
 
 
@@ -186,12 +214,16 @@ def api_error(value: Any) -> ApiError | None:
 
 
 def cache_missed(reading: Reading, reason: Any, tokens: Any) -> Reading:
-    """The reading with why the cache was missed, and the provider's estimate of how much; None or nonsense: not said."""
-    return reading._replace(cache_miss_reason=text(reason, REASON_CAP), cache_missed_tokens=count(tokens))
+    """The reading with why the cache was missed, and the provider's estimate of how much; None or
+    nonsense: not said."""
+    return reading._replace(
+        cache_miss_reason=text(reason, REASON_CAP), cache_missed_tokens=count(tokens)
+    )
 
 
 def described_error(kind: Any, message: Any = None) -> ApiError:
-    """An error fit for a record: its type a word or number, its message without what it repeats of the request or its key."""
+    """An error fit for a record: its type a word or number, its message without what it repeats of
+    the request or its key."""
     if not isinstance(kind, str | int) or isinstance(kind, bool):
         kind = "error"
     name = redact(str(kind))
@@ -202,6 +234,7 @@ def described_error(kind: Any, message: Any = None) -> ApiError:
 
 
 def server_tools(called: Iterable[tuple[str, int | None]]) -> dict[str, int] | None:
-    """Calls by tool, where a provider names the tools as it likes; those that were not called are left out."""
+    """Calls by tool, where a provider names the tools as it likes; those that were not called are
+    left out."""
     named = ((name, n) for name, n in called if n and _SERVER_TOOL.fullmatch(name))
     return dict(islice(named, SERVER_TOOLS_CAP)) or None

@@ -1,8 +1,10 @@
-"""Gemini generateContent, on the Gemini API, Vertex and Code Assist. https://ai.google.dev/api/generate-content
+"""Gemini generateContent, on the Gemini API, Vertex and Code Assist.
+https://ai.google.dev/api/generate-content
 
-`usageMetadata` stands on every chunk and is cumulative; early chunks may hold no counts. The prompt includes the cache;
-thoughts and the prompts of tools stand beside candidates and prompt: total = prompt + tool use + candidates + thoughts.
-Code Assist puts each answer into an envelope, `{"response": {...}, "traceId": "..."}`.
+`usageMetadata` stands on every chunk and is cumulative; early chunks may hold no counts. The prompt
+includes the cache; thoughts and the prompts of tools stand beside candidates and prompt: total =
+prompt + tool use + candidates + thoughts. Code Assist puts each answer into an envelope,
+`{"response": {...}, "traceId": "..."}`.
 """
 
 from __future__ import annotations
@@ -14,15 +16,27 @@ import orjson
 
 from ..record import COUNT_CAP, ApiError, Reading, Usage
 from .cost import read_cost_header
-from .format import Format, RequestReading, api_error, count, items, mapping, miscounted, text, utf8_len
+from .format import (
+    Format,
+    RequestReading,
+    api_error,
+    count,
+    items,
+    mapping,
+    miscounted,
+    text,
+    utf8_len,
+)
 
 NOT_EARLY = frozenset({"STOP", "FINISH_REASON_UNSPECIFIED", "CONTINUATION"})
-"""Every other finish reason (length, filters, malformed calls) cut the answer short; Google keeps adding such."""
+"""Every other finish reason (length, filters, malformed calls) cut the answer short; Google keeps
+adding such."""
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
     """Fold a whole answer, one chunk, an error, an embedding, or a count-tokens answer."""
-    if isinstance(message, list):  # a stream's error may come as an array of its own, also as a whole body
+    # a stream's error may come as an array of its own, also as a whole body
+    if isinstance(message, list):
         for element in message:
             reading = read_message(element, reading) if isinstance(element, dict) else reading
         return reading
@@ -42,16 +56,24 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 
 def read_error(value: Any) -> ApiError | None:
-    """Google names an error in `status` (`RESOURCE_EXHAUSTED`); `code` only repeats the HTTP status."""
+    """Google names an error in `status` (`RESOURCE_EXHAUSTED`); `code` only repeats the HTTP
+    status."""
     error = mapping(value)
-    return api_error({**error, "type": error.get("status") or error.get("code")} if error else value)
+    return api_error(
+        {**error, "type": error.get("status") or error.get("code")} if error else value
+    )
 
 
 def _with_stop(reading: Reading, message: Mapping[str, Any]) -> Reading:
-    reasons = (text(mapping(candidate).get("finishReason")) for candidate in items(message.get("candidates")))
+    reasons = (
+        text(mapping(candidate).get("finishReason"))
+        for candidate in items(message.get("candidates"))
+    )
     reason = next((reason for reason in reasons if reason), None)
     if reason is not None:
-        return reading._replace(stop_reason=reason, stopped_early=reason not in NOT_EARLY, finished=True)
+        return reading._replace(
+            stop_reason=reason, stopped_early=reason not in NOT_EARLY, finished=True
+        )
     if (reason := text(mapping(message.get("promptFeedback")).get("blockReason"))) is not None:
         return reading._replace(stop_reason=reason, stopped_early=True, finished=True)
     return reading
@@ -62,7 +84,9 @@ def _web_searches(message: Mapping[str, Any]) -> int:
     queries: set[str] = set()
     for candidate in items(message.get("candidates")):
         grounding = mapping(mapping(candidate).get("groundingMetadata"))
-        queries.update(query for query in items(grounding.get("webSearchQueries")) if isinstance(query, str))
+        queries.update(
+            query for query in items(grounding.get("webSearchQueries")) if isinstance(query, str)
+        )
     return len(queries)
 
 
@@ -77,27 +101,35 @@ def with_usage(reading: Reading, metadata: Any, web_searches: int = 0) -> Readin
     if searches:
         newer = newer._replace(server_tools={"web_search": searches})
     usage = before.updated(newer)
-    # What a search put into the prompt is not charged as tokens; which other tools did is not told apart.
+    # What a search put into the prompt is not charged as tokens; which other tools did is not told
+    # apart.
     free_tool_use = bool(searches and count(metadata.get("toolUsePromptTokenCount")))
     return reading._replace(
         usage=usage or reading.usage,
-        service_tier=text(metadata.get("serviceTier")) or text(metadata.get("trafficType")) or reading.service_tier,
+        service_tier=text(metadata.get("serviceTier"))
+        or text(metadata.get("trafficType"))
+        or reading.service_tier,
         cost_approximate=reading.cost_approximate or free_tool_use or inexact or not consistent,
     )
 
 
 def read_usage(metadata: Mapping[str, Any], before: Usage, *, ended: bool) -> tuple[Usage, bool]:
-    """One `usageMetadata` in buckets, and whether its arithmetic holds. `before`: what earlier chunks said."""
+    """One `usageMetadata` in buckets, and whether its arithmetic holds. `before`: what earlier
+    chunks said."""
     prompt = count(metadata.get("promptTokenCount"))
     tool_use = count(metadata.get("toolUsePromptTokenCount")) or 0
     cached = count(metadata.get("cachedContentTokenCount"))
     fresh: int | None = None
     if prompt is not None:
-        fresh = prompt + tool_use - ((cached if cached is not None else before.cache_read_tokens) or 0)
+        fresh = (
+            prompt + tool_use - ((cached if cached is not None else before.cache_read_tokens) or 0)
+        )
     elif cached is not None and before.input_tokens is not None:
         fresh = before.input_tokens + (before.cache_read_tokens or 0) - cached
     thoughts = count(metadata.get("thoughtsTokenCount"))
-    prompts = _details(metadata, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
+    prompts = _details(
+        metadata, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails"
+    )
     outputs = _details(metadata, "candidatesTokensDetails", "responseTokensDetails")
     usage = Usage(
         input_tokens=max(fresh, 0) if fresh is not None else None,
@@ -113,16 +145,28 @@ def read_usage(metadata: Mapping[str, Any], before: Usage, *, ended: bool) -> tu
     return usage, fresh is None or fresh >= 0
 
 
-def _output(metadata: Mapping[str, Any], prompt: int | None, tool_use: int, before: Usage, *, ended: bool) -> int | None:
-    """Candidates and thoughts. Where neither is stated (a blocked prompt), the total of an ended answer tells."""
+def _output(
+    metadata: Mapping[str, Any], prompt: int | None, tool_use: int, before: Usage, *, ended: bool
+) -> int | None:
+    """Candidates and thoughts. Where neither is stated (a blocked prompt), the total of an ended
+    answer tells."""
     total = count(metadata.get("totalTokenCount"))
     thoughts = count(metadata.get("thoughtsTokenCount"))
     candidates = count(metadata.get("candidatesTokenCount"))
     if candidates is None:  # the Live API's name
         candidates = count(metadata.get("responseTokenCount"))
     if candidates is None and thoughts is None:
-        return max(total - prompt - tool_use, 0) if ended and total is not None and prompt is not None else None
-    if candidates is not None and thoughts and prompt is not None and prompt + tool_use + candidates == total:
+        return (
+            max(total - prompt - tool_use, 0)
+            if ended and total is not None and prompt is not None
+            else None
+        )
+    if (
+        candidates is not None
+        and thoughts
+        and prompt is not None
+        and prompt + tool_use + candidates == total
+    ):
         return candidates  # some servers count thoughts as candidates
     if candidates is None:
         candidates = max((before.output_tokens or 0) - (before.reasoning_tokens or 0), 0)
@@ -130,11 +174,15 @@ def _output(metadata: Mapping[str, Any], prompt: int | None, tool_use: int, befo
 
 
 def _details(metadata: Mapping[str, Any], *names: str) -> dict[str, int]:
-    """Tokens by modality. The details can add up to less than the count they stand beside, so they are only subsets."""
+    """Tokens by modality. The details can add up to less than the count they stand beside, so they
+    are only subsets."""
     sums: dict[str, int] = {}
     for name in names:
         for detail in items(metadata.get(name)):
-            modality, tokens = mapping(detail).get("modality"), count(mapping(detail).get("tokenCount"))
+            modality, tokens = (
+                mapping(detail).get("modality"),
+                count(mapping(detail).get("tokenCount")),
+            )
             if modality in ("AUDIO", "IMAGE") and tokens is not None:
                 sums[modality] = min(sums.get(modality, 0) + tokens, COUNT_CAP)
     return sums
@@ -147,13 +195,17 @@ def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:
-    """The path names model and streaming, except on Code Assist, whose body is an envelope with the model."""
+    """The path names model and streaming, except on Code Assist, whose body is an envelope with the
+    model."""
     inner = mapping(body.get("request")) or body
-    return RequestReading(model=text(body.get("model")), service_tier=text(inner.get("serviceTier")))
+    return RequestReading(
+        model=text(body.get("model")), service_tier=text(inner.get("serviceTier"))
+    )
 
 
 def unwrap(message: Any) -> Any:
-    """Take off Code Assist's envelope; its trace id stands in where the answer has no id of its own."""
+    """Take off Code Assist's envelope; its trace id stands in where the answer has no id of its
+    own."""
     if not isinstance(message, dict) or not isinstance(response := message.get("response"), dict):
         return message
     return {**response, "responseId": response.get("responseId") or message.get("traceId")}
@@ -178,10 +230,12 @@ def part_length(part: Any) -> int:
 
 
 def json_len(arguments: Mapping[str, Any]) -> int:
-    """Bytes of a tool's arguments where the wire holds them as an object, as JSON would write them."""
+    """Bytes of a tool's arguments where the wire holds them as an object, as JSON would write
+    them."""
     try:
         return len(orjson.dumps(arguments)) if arguments else 0
-    except orjson.JSONEncodeError:  # what our parser reads can be written; what others made, perhaps not
+    # what our parser reads can be written; what others made, perhaps not
+    except orjson.JSONEncodeError:
         return 0
 
 

@@ -1,8 +1,9 @@
 """Gemini Interactions: `POST /v1beta/interactions`. https://ai.google.dev/api/interactions-api
 
-A whole `interaction`, or SSE events named in `event_type`; the last, `interaction.completed`, holds the interaction with its
-`usage`, and running totals stand on the events before it. The input includes the cache. Whether tool use stands inside the
-input, and thoughts inside the output, is told by `total_tokens`.
+A whole `interaction`, or SSE events named in `event_type`; the last, `interaction.completed`, holds
+the interaction with its `usage`, and running totals stand on the events before it. The input
+includes the cache. Whether tool use stands inside the input, and thoughts inside the output, is
+told by `total_tokens`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from .gemini import read_error
 
 STOPPED_EARLY = frozenset({"incomplete", "budget_exceeded"})
 UNDER_WAY = frozenset({"in_progress", "queued"})
-ENDED = frozenset({"completed", "failed", "cancelled", "requires_action", "requires_continuation"}) | STOPPED_EARLY
+ENDED = (
+    frozenset({"completed", "failed", "cancelled", "requires_action", "requires_continuation"})
+    | STOPPED_EARLY
+)
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
@@ -53,7 +57,9 @@ def _with_status(reading: Reading, holder: Mapping[str, Any]) -> Reading:
     status = text(holder.get("status"))
     if status not in ENDED:
         return reading
-    return reading._replace(stop_reason=status, stopped_early=status in STOPPED_EARLY, finished=True)
+    return reading._replace(
+        stop_reason=status, stopped_early=status in STOPPED_EARLY, finished=True
+    )
 
 
 def _with_usage(reading: Reading, usage: Any) -> Reading:
@@ -70,13 +76,17 @@ def _with_usage(reading: Reading, usage: Any) -> Reading:
 def read_usage(usage: Mapping[str, Any]) -> tuple[Usage, bool]:
     """One usage object in buckets, and whether its arithmetic holds."""
     names = ("input", "output", "thought", "tool_use", "cached")
-    given, output, thought, tool_use, cached = (count(usage.get(f"total_{name}_tokens")) for name in names)
+    given, output, thought, tool_use, cached = (
+        count(usage.get(f"total_{name}_tokens")) for name in names
+    )
     total = count(usage.get("total_tokens"))
     extra_input, extra_output = _outside(given, output, thought or 0, tool_use or 0, total)
     fresh = given + extra_input - (cached or 0) if given is not None else None
     # A thought can be counted before there is any output.
     generated = (output or 0) + extra_output if output is not None or thought is not None else None
-    inputs, outputs = (_by_modality(usage.get(f"{name}_tokens_by_modality")) for name in ("input", "output"))
+    inputs, outputs = (
+        _by_modality(usage.get(f"{name}_tokens_by_modality")) for name in ("input", "output")
+    )
     return Usage(
         input_tokens=max(fresh, 0) if fresh is not None else None,
         cache_read_tokens=cached,
@@ -91,8 +101,11 @@ def read_usage(usage: Mapping[str, Any]) -> tuple[Usage, bool]:
     ), fresh is None or fresh >= 0
 
 
-def _outside(given: int | None, output: int | None, thought: int, tool_use: int, total: int | None) -> tuple[int, int]:
-    """What to add to input and output so that they meet the total: tool use and thoughts, one of them, or neither."""
+def _outside(
+    given: int | None, output: int | None, thought: int, tool_use: int, total: int | None
+) -> tuple[int, int]:
+    """What to add to input and output so that they meet the total: tool use and thoughts, one of
+    them, or neither."""
     if given is not None and output is not None and total is not None:
         for extra in ((tool_use, thought), (0, thought), (tool_use, 0), (0, 0)):
             if given + output + sum(extra) == total:
@@ -104,7 +117,11 @@ def _by_modality(details: Any) -> dict[str, int]:
     sums: dict[str, int] = {}
     for detail in items(details):
         modality, tokens = mapping(detail).get("modality"), count(mapping(detail).get("tokens"))
-        if isinstance(modality, str) and modality.lower() in ("audio", "image") and tokens is not None:
+        if (
+            isinstance(modality, str)
+            and modality.lower() in ("audio", "image")
+            and tokens is not None
+        ):
             sums[modality.lower()] = min(sums.get(modality.lower(), 0) + tokens, COUNT_CAP)
     return sums
 

@@ -1,7 +1,8 @@
 """Gemini Live: the BidiGenerateContent WebSocket. https://ai.google.dev/api/live
 
-JSON frames. The client's first, `setup`, names the model. The server's `usageMetadata` stands beside any other member or
-alone, and counts the running turn: the last one of a turn wins, turns add up. `serverContent.turnComplete` ends a turn.
+JSON frames. The client's first, `setup`, names the model. The server's `usageMetadata` stands
+beside any other member or alone, and counts the running turn: the last one of a turn wins, turns
+add up. `serverContent.turnComplete` ends a turn.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ LANE = ""
 """A socket holds one conversation, and its turns follow one another."""
 
 SERVER_MEMBERS = ("usageMetadata", "serverContent", "toolCall", "error")
-"""What concerns a turn; the rest is about the session (`setupComplete`, `goAway`, `sessionResumptionUpdate`...)."""
+"""What concerns a turn; the rest is about the session (`setupComplete`, `goAway`,
+`sessionResumptionUpdate`...)."""
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
@@ -27,11 +29,14 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return reading._replace(error=error)
     if _ends_turn(message):
         reading = reading._replace(finished=True)
-    return with_usage(reading, message.get("usageMetadata"), _web_searches(mapping(message.get("serverContent"))))
+    return with_usage(
+        reading, message.get("usageMetadata"), _web_searches(mapping(message.get("serverContent")))
+    )
 
 
 def _ends_turn(message: Mapping[str, Any]) -> bool:
-    """A tool call that comes with usage ends a turn too: the answer to it is billed as a turn of its own."""
+    """A tool call that comes with usage ends a turn too: the answer to it is billed as a turn of
+    its own."""
     if mapping(message.get("serverContent")).get("turnComplete") is True or "error" in message:
         return True
     return "toolCall" in message and bool(mapping(message.get("usageMetadata")))
@@ -54,7 +59,8 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
 
 
 def read_session(message: Any) -> Mapping[str, RequestReading]:
-    """The model of all turns, from `setup`, without the collection it is in (`models/`, `projects/.../models/`)."""
+    """The model of all turns, from `setup`, without the collection it is in (`models/`,
+    `projects/.../models/`)."""
     model = text(mapping(mapping(message).get("setup")).get("model"))
     return {LANE: RequestReading(model=model.rpartition("/")[2] or None)} if model else {}
 
@@ -63,7 +69,9 @@ def content_length(message: Any) -> int:
     """Bytes of text and transcript in one frame; sound has no text to estimate tokens from."""
     content = mapping(mapping(message).get("serverContent"))
     parts = items(mapping(content.get("modelTurn")).get("parts"))
-    return sum(part_length(part) for part in parts) + utf8_len(mapping(content.get("outputTranscription")).get("text"))
+    return sum(part_length(part) for part in parts) + utf8_len(
+        mapping(content.get("outputTranscription")).get("text")
+    )
 
 
 GEMINI_LIVE = Format(

@@ -1,7 +1,9 @@
-"""llama.cpp's own `POST /completion`. https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
+"""llama.cpp's own `POST /completion`.
+https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md
 
-One body, or SSE; the last event has `stop: true`. `timings` counts the prompt without what was cached (`prompt_n`, `cache_n`);
-`tokens_evaluated` is the whole prompt. `tokens_cached` is the size of the slot's cache after the answer, not what was read.
+One body, or SSE; the last event has `stop: true`. `timings` counts the prompt without what was
+cached (`prompt_n`, `cache_n`); `tokens_evaluated` is the whole prompt. `tokens_cached` is the size
+of the slot's cache after the answer, not what was read.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ def read_message(message: Any, reading: Reading) -> Reading:
     if (error := api_error(message.get("error"))) is not None:
         return reading._replace(error=error)
     usage = (reading.usage or Usage()).updated(read_usage(message))
-    reading = reading._replace(model=text(message.get("model")) or reading.model, usage=usage or reading.usage)
+    reading = reading._replace(
+        model=text(message.get("model")) or reading.model, usage=usage or reading.usage
+    )
     if message.get("stop") is not True:
         return reading
     reason = text(message.get("stop_type"))
-    early = reason in STOPPED_EARLY or message.get("stopped_limit") is True  # servers before `stop_type`
+    # servers before `stop_type`
+    early = reason in STOPPED_EARLY or message.get("stopped_limit") is True
     return reading._replace(stop_reason=reason, stopped_early=early, finished=True)
 
 

@@ -1,7 +1,8 @@
 """LM Studio's own API: `POST /api/v1/chat`. https://lmstudio.ai/docs/developer/rest/chat
 
-A body, or SSE typed in `type` whose last event, `chat.end`, holds the same body as its `result`. `stats` counts the whole
-prompt and all output, reasoning included; the model is named as the instance that was loaded.
+A body, or SSE typed in `type` whose last event, `chat.end`, holds the same body as its `result`.
+`stats` counts the whole prompt and all output, reasoning included; the model is named as the
+instance that was loaded.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ DELTAS = frozenset({"message.delta", "reasoning.delta"})
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
-    """Fold a whole body, one event, or an error; after an error in a stream the `chat.end` comes all the same."""
+    """Fold a whole body, one event, or an error; after an error in a stream the `chat.end` comes
+    all the same."""
     message = mapping(message)
     if (error := api_error(message.get("error"))) is not None:
         return reading._replace(error=error)

@@ -1,7 +1,8 @@
 """Ollama's own API: `/api/chat`, `/api/generate`, `/api/embed`. https://docs.ollama.com/api
 
-NDJSON unless the request says `stream: false`; the counts stand on the last line, the one with `done: true`. The prompt count
-includes what was cached, and servers that do not count a cached prompt leave it out or say 0: unknown.
+NDJSON unless the request says `stream: false`; the counts stand on the last line, the one with
+`done: true`. The prompt count includes what was cached, and servers that do not count a cached
+prompt leave it out or say 0: unknown.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def content_length(message: Any) -> int:
     length = sum(utf8_len(message.get(key)) for key in ("response", "thinking"))
     length += sum(utf8_len(chat.get(key)) for key in ("content", "thinking"))
     return length + sum(
-        json_len(mapping(mapping(mapping(call).get("function")).get("arguments"))) for call in items(chat.get("tool_calls"))
+        json_len(mapping(mapping(mapping(call).get("function")).get("arguments")))
+        for call in items(chat.get("tool_calls"))
     )
 
 

@@ -1,8 +1,9 @@
-"""Agent sessions that run at OpenAI. https://developers.openai.com/api/docs/guides/agents-api/sessions/events
+"""Agent sessions that run at OpenAI.
+https://developers.openai.com/api/docs/guides/agents-api/sessions/events
 
-SSE over the life of a session. A turn of the agent ends with `agent.session.turn.completed`, `.failed` or `.cancelled` and the
-`usage` of that turn, which a later GET of the turn repeats. What a session says of usage is the sum of its turns, and counts
-nothing.
+SSE over the life of a session. A turn of the agent ends with `agent.session.turn.completed`,
+`.failed` or `.cancelled` and the `usage` of that turn, which a later GET of the turn repeats. What
+a session says of usage is the sum of its turns, and counts nothing.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
 
 
 def _ended_turn(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The turn that an event says has ended, or that was asked for by itself; empty if there is none."""
+    """The turn that an event says has ended, or that was asked for by itself; empty if there is
+    none."""
     turn = mapping(message.get("turn")) or message
-    return turn if turn.get("object") == "agent.session.turn" and text(turn.get("status")) in ENDED else {}
+    return (
+        turn
+        if turn.get("object") == "agent.session.turn" and text(turn.get("status")) in ENDED
+        else {}
+    )
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
@@ -48,7 +54,9 @@ def read_message(message: Any, reading: Reading) -> Reading:
 def read_request(body: Mapping[str, Any]) -> RequestReading:
     """The model is the agent's, where the session is not of one that was made before."""
     agent = mapping(body.get("agent"))
-    return RequestReading(model=text(agent.get("model")), service_tier=text(agent.get("service_tier")))
+    return RequestReading(
+        model=text(agent.get("model")), service_tier=text(agent.get("service_tier"))
+    )
 
 
 OPENAI_AGENTS = Format(

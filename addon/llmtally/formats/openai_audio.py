@@ -1,8 +1,9 @@
 """Transcription, translation and speech. https://platform.openai.com/docs/api-reference/audio
 
-A transcription's `usage` is `{"type": "tokens", ...}` or `{"type": "duration", "seconds"}`, on the whole body or on
-`transcript.text.done` (Mistral: `transcription.done`); plain text and subtitles have none. Speech is a binary body without
-usage, or a stream that ends with `speech.audio.done`. The model is the one asked for.
+A transcription's `usage` is `{"type": "tokens", ...}` or `{"type": "duration", "seconds"}`, on the
+whole body or on `transcript.text.done` (Mistral: `transcription.done`); plain text and subtitles
+have none. Speech is a binary body without usage, or a stream that ends with `speech.audio.done`.
+The model is the one asked for.
 """
 
 from __future__ import annotations

@@ -1,7 +1,9 @@
-"""Batch output files: JSON lines. https://platform.openai.com/docs/api-reference/batch/request-output
+"""Batch output files: JSON lines.
+https://platform.openai.com/docs/api-reference/batch/request-output
 
-Each line is the answer to one request of the batch: `{"id", "custom_id", "response": {"status_code", "body"}, "error"}`,
-the body in the format of the endpoint it was for. The batch object's own `usage` is their sum and is not read.
+Each line is the answer to one request of the batch: `{"id", "custom_id", "response":
+{"status_code", "body"}, "error"}`, the body in the format of the endpoint it was for. The batch
+object's own `usage` is their sum and is not read.
 """
 
 from __future__ import annotations
@@ -18,14 +20,22 @@ _READERS = {"response": read_response, "list": read_embeddings}
 
 
 def read_batch_line(message: Any, reading: Reading) -> Reading:
-    """Fold the body in one line. Bodies say `service_tier: "default"`, but a batch is billed at its own rate."""
+    """Fold the body in one line. Bodies say `service_tier: "default"`, but a batch is billed at its
+    own rate."""
     line = mapping(message)
     response = mapping(line.get("response"))
     body, status = mapping(response.get("body")), count(response.get("status_code")) or 0
-    reading = _READERS.get(text(body.get("object")) or "", read_chat)(body, reading) if body else reading
-    error = reading.error or api_error(line.get("error")) or (ApiError(f"http_{status}") if status >= 400 else None)
+    reading = (
+        _READERS.get(text(body.get("object")) or "", read_chat)(body, reading) if body else reading
+    )
+    error = (
+        reading.error
+        or api_error(line.get("error"))
+        or (ApiError(f"http_{status}") if status >= 400 else None)
+    )
     return reading._replace(
-        response_id=reading.response_id or text(line.get("id")),  # embeddings have no id of their own
+        # embeddings have no id of their own
+        response_id=reading.response_id or text(line.get("id")),
         error=error,
         service_tier="batch",
         finished=True,
@@ -33,7 +43,8 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
 
 
 def batch_turn(message: Any, from_client: bool) -> Turn | None:
-    """One line is one response; a file that is no batch output (an upload read back) has other lines."""
+    """One line is one response; a file that is no batch output (an upload read back) has other
+    lines."""
     line = mapping(message)
     if from_client or "custom_id" not in line or "response" not in line:
         return None

@@ -1,8 +1,10 @@
-"""Chat Completions and legacy completions, in every dialect. https://platform.openai.com/docs/api-reference/chat
+"""Chat Completions and legacy completions, in every dialect.
+https://platform.openai.com/docs/api-reference/chat
 
-`usage` stands on the whole body, or on one of the last chunks of a stream: with `choices: []`, on the chunk that has the
-`finish_reason`, or on every chunk with the counts so far. It repeats, so the last one wins. Elsewhere some say it too:
-Groq in `x_groq.usage`, Moonshot in `choices[0].usage`, llama.cpp in `timings`, Fireworks in headers and `perf_metrics`.
+`usage` stands on the whole body, or on one of the last chunks of a stream: with `choices: []`, on
+the chunk that has the `finish_reason`, or on every chunk with the counts so far. It repeats, so the
+last one wins. Elsewhere some say it too: Groq in `x_groq.usage`, Moonshot in `choices[0].usage`,
+llama.cpp in `timings`, Fireworks in headers and `perf_metrics`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,24 @@ from .cost import read_cost_header
 from .format import MAX_ENTRIES, Format, count, items, mapping, text, utf8_len
 from .openai_usage import read_error, read_usage, with_usage
 
-STOPPED_EARLY = frozenset({"length", "content_filter", "error", "model_length", "max_tokens", "insufficient_system_resource"})
+STOPPED_EARLY = frozenset(
+    {
+        "length",
+        "content_filter",
+        "error",
+        "model_length",
+        "max_tokens",
+        "insufficient_system_resource",
+    }
+)
 """OpenAI's two; OpenRouter and Mistral; Mistral; gateways before Anthropic; DeepSeek under load."""
 
 _MAX_PARTS = 16
 """Models told apart within one call: real ones have up to four; what is beyond goes to the last."""
 
-_ANTHROPIC_EVENTS = frozenset({"message", "message_start", "message_delta", "message_stop", "content_block_start"})
+_ANTHROPIC_EVENTS = frozenset(
+    {"message", "message_start", "message_delta", "message_stop", "content_block_start"}
+)
 
 
 def read_chat(message: Any, reading: Reading) -> Reading:
@@ -44,17 +57,26 @@ def read_chat(message: Any, reading: Reading) -> Reading:
     return _with_counts(_with_ends(reading, message, choices), message, choices)
 
 
-def _with_ends(reading: Reading, message: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Reading:
+def _with_ends(
+    reading: Reading, message: Mapping[str, Any], choices: list[Mapping[str, Any]]
+) -> Reading:
     for choice in choices:
         if (reason := text(choice.get("finish_reason"))) is not None:
-            reading = reading._replace(stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True)
-    # The trailing chunk with the usage has no choice left in it; a whole body has messages, not deltas.
-    if (mapping(message.get("usage")) and not choices) or any("message" in choice for choice in choices):
+            reading = reading._replace(
+                stop_reason=reason, stopped_early=reason in STOPPED_EARLY, finished=True
+            )
+    # The trailing chunk with the usage has no choice left in it; a whole body has messages, not
+    # deltas.
+    if (mapping(message.get("usage")) and not choices) or any(
+        "message" in choice for choice in choices
+    ):
         reading = reading._replace(finished=True)
     return reading
 
 
-def _with_counts(reading: Reading, message: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> Reading:
+def _with_counts(
+    reading: Reading, message: Mapping[str, Any], choices: list[Mapping[str, Any]]
+) -> Reading:
     """Fold every place that holds counts, the least telling first: later ones win."""
     groq = mapping(message.get("x_groq"))
     usages = [
@@ -88,18 +110,32 @@ def _llama_cpp_usage(timings: Mapping[str, Any]) -> Mapping[str, Any]:
     cached, prompt = count(timings.get("cache_n")), count(timings.get("prompt_n"))
     if prompt is None:
         return {}
-    return {"prompt_tokens": prompt + (cached or 0), "completion_tokens": timings.get("predicted_n"), "cached_tokens": cached}
+    return {
+        "prompt_tokens": prompt + (cached or 0),
+        "completion_tokens": timings.get("predicted_n"),
+        "cached_tokens": cached,
+    }
 
 
 def _fireworks_usage(values: Mapping[str, Any], *, prefix: str) -> Mapping[str, Any]:
-    """Fireworks states these as decimal strings, prompt and cached part; the output is only in `usage`."""
-    prompt, cached = count(values.get(prefix + "prompt-tokens")), count(values.get(prefix + "cached-prompt-tokens"))
-    return {} if prompt is None or cached is None else {"prompt_tokens": prompt, "cached_tokens": cached}
+    """Fireworks states these as decimal strings, prompt and cached part; the output is only in
+    `usage`."""
+    prompt, cached = (
+        count(values.get(prefix + "prompt-tokens")),
+        count(values.get(prefix + "cached-prompt-tokens")),
+    )
+    return (
+        {}
+        if prompt is None or cached is None
+        else {"prompt_tokens": prompt, "cached_tokens": cached}
+    )
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
     """Fold a proxy's stated cost, and the cache reads that Fireworks' bodies may leave out."""
-    return with_usage(read_cost_header(headers, reading), _fireworks_usage(headers, prefix="fireworks-"))
+    return with_usage(
+        read_cost_header(headers, reading), _fireworks_usage(headers, prefix="fireworks-")
+    )
 
 
 def content_length(message: Any) -> int:
@@ -112,7 +148,11 @@ def content_length(message: Any) -> int:
 
 def _choice_length(choice: Mapping[str, Any]) -> int:
     delta = mapping(choice.get("delta"))
-    length = utf8_len(choice.get("text")) + _text_length(delta.get("content")) + utf8_len(delta.get("refusal"))
+    length = (
+        utf8_len(choice.get("text"))
+        + _text_length(delta.get("content"))
+        + utf8_len(delta.get("refusal"))
+    )
     # vLLM and OpenRouter send both names with the same text.
     length += utf8_len(delta.get("reasoning_content")) or utf8_len(delta.get("reasoning"))
     length += utf8_len(mapping(delta.get("audio")).get("transcript"))
@@ -122,13 +162,17 @@ def _choice_length(choice: Mapping[str, Any]) -> int:
 
 
 def _text_length(content: Any) -> int:
-    """A string, or Mistral's list of pieces: `{"type": "text", "text"}`, `{"type": "thinking", "thinking": [pieces]}`."""
+    """A string, or Mistral's list of pieces: `{"type": "text", "text"}`, `{"type": "thinking",
+    "thinking": [pieces]}`."""
     if isinstance(content, str):
         return utf8_len(content)
     length = 0
     for piece in items(content):
         length += utf8_len(mapping(piece).get("text"))
-        length += sum(utf8_len(mapping(thought).get("text")) for thought in items(mapping(piece).get("thinking")))
+        length += sum(
+            utf8_len(mapping(thought).get("text"))
+            for thought in items(mapping(piece).get("thinking"))
+        )
     return length
 
 
@@ -145,6 +189,9 @@ OPENAI_CHAT = Format(
     content=content_length,
     self_terminating=True,
 )
-OPENAI_CHAT_MINIMAX = dataclasses.replace(OPENAI_CHAT, needles=(*_NEEDLES, b'"base_resp"'), endings=(*_ENDINGS, b'"base_resp"'))
-"""MiniMax says in `base_resp` what goes wrong in the middle of a stream, which ends it. The others need not search for that."""
+OPENAI_CHAT_MINIMAX = dataclasses.replace(
+    OPENAI_CHAT, needles=(*_NEEDLES, b'"base_resp"'), endings=(*_ENDINGS, b'"base_resp"')
+)
+"""MiniMax says in `base_resp` what goes wrong in the middle of a stream, which ends it. The others
+need not search for that."""
 OPENAI_COMPLETIONS = dataclasses.replace(OPENAI_CHAT, name="openai_completions")

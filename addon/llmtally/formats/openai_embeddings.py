@@ -1,6 +1,7 @@
 """Embeddings and rerankers. https://platform.openai.com/docs/api-reference/embeddings
 
-`{"model", "usage": {"prompt_tokens", "total_tokens"}}`: all of it is input. Voyage gives only the total.
+`{"model", "usage": {"prompt_tokens", "total_tokens"}}`: all of it is input. Voyage gives only the
+total.
 """
 
 from __future__ import annotations
@@ -22,4 +23,6 @@ def read_embeddings(message: Any, reading: Reading) -> Reading:
     return read_body(message, reading)
 
 
-OPENAI_EMBEDDINGS = Format(name="openai_embeddings", read=read_embeddings, read_headers=read_cost_header)
+OPENAI_EMBEDDINGS = Format(
+    name="openai_embeddings", read=read_embeddings, read_headers=read_cost_header
+)

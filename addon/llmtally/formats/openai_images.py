@@ -1,7 +1,8 @@
 """Image generation and edits. https://platform.openai.com/docs/api-reference/images
 
-`usage` stands on the whole body, or in a stream on `image_generation.completed` and `image_edit.completed`. No body names the
-image model: it is the one asked for. `svg_usage` is the bill of another model, the one that wrote the SVG, and stands beside.
+`usage` stands on the whole body, or in a stream on `image_generation.completed` and
+`image_edit.completed`. No body names the image model: it is the one asked for. `svg_usage` is the
+bill of another model, the one that wrote the SVG, and stands beside.
 """
 
 from __future__ import annotations

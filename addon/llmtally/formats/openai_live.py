@@ -1,8 +1,9 @@
 """Live sessions, over WebSocket. https://platform.openai.com/docs/api-reference/live
 
-The voice itself is billed by the second: `session.usage.updated` repeats the session's seconds so far and counts no tokens.
-Tokens are spent by what it delegates to: Responses, whose events come as `{"type": "response.event", "delegation_id",
-"event"}`, and decisions, as `{"type": "decision.event", "event": {"decision"}}`.
+The voice itself is billed by the second: `session.usage.updated` repeats the session's seconds so
+far and counts no tokens. Tokens are spent by what it delegates to: Responses, whose events come as
+`{"type": "response.event", "delegation_id", "event"}`, and decisions, as `{"type":
+"decision.event", "event": {"decision"}}`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ def socket_turn(message: Any, from_client: bool) -> Turn | None:
     if message.get("type") != "response.event":
         return None
     inner = openai_responses.socket_turn(message.get("event"), False)
-    return None if inner is None else Turn(text(message.get("delegation_id")) or inner.lane, inner.phase)
+    return (
+        None
+        if inner is None
+        else Turn(text(message.get("delegation_id")) or inner.lane, inner.phase)
+    )
 
 
 OPENAI_LIVE = Format(

@@ -1,8 +1,9 @@
 """Realtime, over WebSocket. https://platform.openai.com/docs/api-reference/realtime
 
-Every response, asked for or begun by voice detection, ends with `response.done`, whose `usage` counts the whole conversation
-so far as input: that is how it is billed. Its details are named in the singular, `input_token_details`. The model stands in the
-session. Transcribing the user's speech is a second meter: a call of its own, under the model that the session names for it.
+Every response, asked for or begun by voice detection, ends with `response.done`, whose `usage`
+counts the whole conversation so far as input: that is how it is billed. Its details are named in
+the singular, `input_token_details`. The model stands in the session. Transcribing the user's speech
+is a second meter: a call of its own, under the model that the session names for it.
 """
 
 from __future__ import annotations
@@ -42,31 +43,37 @@ def read_realtime(message: Any, reading: Reading) -> Reading:
 
 
 def read_session(message: Any) -> Mapping[str, RequestReading]:
-    """Which models later calls of each lane are asked of, from `session.created`, `.updated` or the client's `.update`."""
+    """Which models later calls of each lane are asked of, from `session.created`, `.updated` or the
+    client's `.update`."""
     session = mapping(mapping(message).get("session"))
     asked: dict[str, RequestReading] = {}
     if mapping(message).get("type") == "session.created":
-        # Until the session names one, a transcription's model is unknown; it is not the model that answers.
+        # Until the session names one, a transcription's model is unknown; it is not the model that
+        # answers.
         asked[TRANSCRIPTION_LANE] = RequestReading()
     if (model := text(session.get("model"))) is not None:
         asked[""] = RequestReading(model=model)
     audio_input = mapping(mapping(session.get("audio")).get("input"))
     # The second place is that of the beta API.
-    transcription = mapping(audio_input.get("transcription")) or mapping(session.get("input_audio_transcription"))
+    transcription = mapping(audio_input.get("transcription")) or mapping(
+        session.get("input_audio_transcription")
+    )
     if (model := text(transcription.get("model"))) is not None:
         asked[TRANSCRIPTION_LANE] = RequestReading(model=model)
     return asked
 
 
 def content_length(message: Any) -> int:
-    """Bytes of text, transcript, tool arguments or audio (base64 as it is) in one `response.*.delta` event."""
+    """Bytes of text, transcript, tool arguments or audio (base64 as it is) in one
+    `response.*.delta` event."""
     message = mapping(message)
     kind = text(message.get("type")) or ""
     return utf8_len(message.get("delta")) if kind.startswith("response.") else 0
 
 
 def socket_turn(message: Any, from_client: bool) -> Turn | None:
-    """A response begins with `response.created`, whoever asked for it; error events are about what a client sent."""
+    """A response begins with `response.created`, whoever asked for it; error events are about what
+    a client sent."""
     kind = text(mapping(message).get("type"))
     if from_client or kind is None:
         return None

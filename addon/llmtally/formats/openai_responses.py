@@ -1,10 +1,12 @@
-"""Responses, over HTTP and WebSocket, and decisions. https://platform.openai.com/docs/api-reference/responses
+"""Responses, over HTTP and WebSocket, and decisions.
+https://platform.openai.com/docs/api-reference/responses
 
-A whole body is a `response` object; a stream or socket sends events that hold one under `response`, with `usage` filled in
-only on the terminal event: `response.completed`, `.incomplete` or `.failed`. What hosted tools used stands beside `usage`, in
-`tool_usage`; why the cache was missed, for a client that asked, in `prompt_cache_diagnostics`
-(https://developers.openai.com/api/docs/guides/prompt-caching/diagnostics). On a socket each `response.create` of the client is
-answered by one such sequence; `stream_id` names its lane.
+A whole body is a `response` object; a stream or socket sends events that hold one under `response`,
+with `usage` filled in only on the terminal event: `response.completed`, `.incomplete` or `.failed`.
+What hosted tools used stands beside `usage`, in `tool_usage`; why the cache was missed, for a
+client that asked, in `prompt_cache_diagnostics`
+(https://developers.openai.com/api/docs/guides/prompt-caching/diagnostics). On a socket each
+`response.create` of the client is answered by one such sequence; `stream_id` names its lane.
 """
 
 from __future__ import annotations
@@ -32,8 +34,17 @@ from .format import (
 )
 from .openai_usage import read_usage, with_usage
 
-TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled", "response.done"})
-"""OpenAI's three; Realtime's one, which Azure and gateways send here too; a cancelled background response."""
+TERMINAL = frozenset(
+    {
+        "response.completed",
+        "response.incomplete",
+        "response.failed",
+        "response.cancelled",
+        "response.done",
+    }
+)
+"""OpenAI's three; Realtime's one, which Azure and gateways send here too; a cancelled background
+response."""
 
 _UNDERWAY = frozenset({"queued", "in_progress"})
 _SOCKET_AGED = "websocket_connection_limit_reached"
@@ -45,7 +56,11 @@ def read_response(message: Any, reading: Reading) -> Reading:
     message = mapping(message)
     kind = text(message.get("type"))
     if kind == "error":
-        failed = api_error(message.get("error")) or api_error({**message, "type": None}) or ApiError("error")
+        failed = (
+            api_error(message.get("error"))
+            or api_error({**message, "type": None})
+            or ApiError("error")
+        )
         return reading._replace(error=failed, finished=True)
     if isinstance(response := message.get("response"), dict):
         reading = _read_object(response, reading, message.get("copilot_usage"))
@@ -64,7 +79,9 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
     status = response.get("status")
     if error is None and status == "failed":
         error = ApiError("failed")
-    reason = text(mapping(response.get("incomplete_details")).get("reason")) or ("cancelled" if status == "cancelled" else None)
+    reason = text(mapping(response.get("incomplete_details")).get("reason")) or (
+        "cancelled" if status == "cancelled" else None
+    )
     reading = reading._replace(
         response_id=text(response.get("id")) or reading.response_id,
         model=text(response.get("model")) or reading.model,
@@ -75,7 +92,9 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
     )
     diagnosis = mapping(response.get("prompt_cache_diagnostics"))
     if diagnosis.get("type") == "cache_miss":
-        reading = cache_missed(reading, diagnosis.get("reason"), diagnosis.get("cache_missed_tokens"))
+        reading = cache_missed(
+            reading, diagnosis.get("reason"), diagnosis.get("cache_missed_tokens")
+        )
     usage, copilot = response.get("usage"), response.get("copilot_usage") or copilot
     if not usage and not copilot:
         return reading
@@ -85,7 +104,8 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
 
 
 def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:
-    """Add what hosted tools were billed: images under a model of their own, searches by the call."""
+    """Add what hosted tools were billed: images under a model of their own, searches by the
+    call."""
     tool_usage, base = mapping(response.get("tool_usage")), reading.usage or Usage()
     searches = count(mapping(tool_usage.get("web_search")).get("num_requests"))
     if "web_search" not in tool_usage and not base.server_tools:
@@ -105,18 +125,27 @@ def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:
 
 
 def _is_search(item: Mapping[str, Any]) -> bool:
-    """A search that is billed: opening a page and finding in it are calls of the same tool, but free."""
-    return item.get("type") == "web_search_call" and mapping(item.get("action")).get("type", "search") == "search"
+    """A search that is billed: opening a page and finding in it are calls of the same tool, but
+    free."""
+    return (
+        item.get("type") == "web_search_call"
+        and mapping(item.get("action")).get("type", "search") == "search"
+    )
 
 
 def _image_model(response: Mapping[str, Any]) -> str | None:
     tools = (mapping(tool) for tool in items(response.get("tools")))
-    return next((text(tool.get("model")) for tool in tools if tool.get("type") == "image_generation"), None)
+    return next(
+        (text(tool.get("model")) for tool in tools if tool.get("type") == "image_generation"), None
+    )
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
-    """Fold the model that served, which the ChatGPT backend's trimmed events do not name, and a proxy's stated cost."""
-    return read_cost_header(headers, reading._replace(model=text(headers.get("openai-model")) or reading.model))
+    """Fold the model that served, which the ChatGPT backend's trimmed events do not name, and a
+    proxy's stated cost."""
+    return read_cost_header(
+        headers, reading._replace(model=text(headers.get("openai-model")) or reading.model)
+    )
 
 
 def read_request(body: Mapping[str, Any]) -> RequestReading:
@@ -132,7 +161,8 @@ def content_length(message: Any) -> int:
 
 
 def socket_turn(message: Any, from_client: bool) -> Turn | None:
-    """Where a frame belongs. A steered response ends `incomplete`, and its successor begins without being asked for."""
+    """Where a frame belongs. A steered response ends `incomplete`, and its successor begins without
+    being asked for."""
     message = mapping(message)
     kind, lane = text(message.get("type")), text(message.get("stream_id")) or ""
     if from_client:

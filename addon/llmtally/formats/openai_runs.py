@@ -1,7 +1,7 @@
 """Runs of the Assistants API. https://platform.openai.com/docs/api-reference/runs
 
-A `thread.run` object has `usage` once it is over: from the POST's stream as `thread.run.completed`, else from a later GET.
-Run steps repeat shares of it and are not read.
+A `thread.run` object has `usage` once it is over: from the POST's stream as `thread.run.completed`,
+else from a later GET. Run steps repeat shares of it and are not read.
 """
 
 from __future__ import annotations

@@ -1,10 +1,12 @@
-"""What the bodies of OpenAI's APIs, and of all who speak them, have in common: the `usage` object, and errors.
+"""What the bodies of OpenAI's APIs, and of all who speak them, have in common: the `usage` object,
+and errors.
 
 https://platform.openai.com/docs/api-reference/chat/object
 
-Prompt (or input) counts include what was read from and written to a cache, completion (or output) counts include reasoning.
-Dialects differ in names and in what stands outside; `total_tokens` is no bucket but tells which convention a server keeps.
-Which dialect it is follows from the object's shape, never from the host: gateways pass on what their upstream said.
+Prompt (or input) counts include what was read from and written to a cache, completion (or output)
+counts include reasoning. Dialects differ in names and in what stands outside; `total_tokens` is no
+bucket but tells which convention a server keeps. Which dialect it is follows from the object's
+shape, never from the host: gateways pass on what their upstream said.
 """
 
 from __future__ import annotations
@@ -20,12 +22,19 @@ from .format import api_error, count, described_error, mapping, miscounted, serv
 _INPUT_DETAILS = ("prompt_tokens_details", "input_tokens_details", "input_token_details")
 _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output_token_details")
 
-_CACHE_READ = ("cached_tokens", "prompt_cache_hit_tokens", "num_cached_tokens", "cache_read_input_tokens")
-"""OpenAI (Moonshot and others at the top level), DeepSeek, Mistral, Anthropic's name (LiteLLM, Perplexity)."""
+_CACHE_READ = (
+    "cached_tokens",
+    "prompt_cache_hit_tokens",
+    "num_cached_tokens",
+    "cache_read_input_tokens",
+)
+"""OpenAI (Moonshot and others at the top level), DeepSeek, Mistral, Anthropic's name (LiteLLM,
+Perplexity)."""
 _CACHE_WRITE = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
 """OpenAI, Anthropic's name, LiteLLM's."""
 _EXCLUSIVE = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
-"""Keys that mark Anthropic's convention, the cache beside the input, when they stand beside `input_tokens`."""
+"""Keys that mark Anthropic's convention, the cache beside the input, when they stand beside
+`input_tokens`."""
 
 
 def read_body(message: Any, reading: Reading) -> Reading:
@@ -43,7 +52,8 @@ def read_body(message: Any, reading: Reading) -> Reading:
 
 def read_error(message: Mapping[str, Any]) -> ApiError | None:
     """What went wrong, wherever the dialects of an OpenAI-shaped body say it."""
-    if isinstance(said := message.get("error"), str) and "error_type" in message:  # Text Generation Inference
+    # Text Generation Inference
+    if isinstance(said := message.get("error"), str) and "error_type" in message:
         return described_error(message["error_type"], said)
     if (error := api_error(message.get("error"))) is not None:
         return error
@@ -57,7 +67,9 @@ def read_error(message: Mapping[str, Any]) -> ApiError | None:
     if (error := api_error(mapping(message.get("x_groq")).get("error"))) is not None:
         return error
     if "choices" not in message and (detail := message.get("detail")):  # FastAPI
-        return api_error(detail if isinstance(detail, str) else mapping(detail)) or ApiError("error")
+        return api_error(detail if isinstance(detail, str) else mapping(detail)) or ApiError(
+            "error"
+        )
     return None
 
 
@@ -74,33 +86,51 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
     return reading._replace(
         usage=known.updated(counted) if counted else reading.usage,
         cost_usd=cost,
-        cost_approximate=cost_partial or ((doubtful or inexact or reading.cost_approximate) and cost is None),
+        cost_approximate=cost_partial
+        or ((doubtful or inexact or reading.cost_approximate) and cost is None),
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
     )
 
 
 def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Usage, bool]:
-    """The counts in disjoint buckets, and whether they contradict each other or are of a kind whose price is not known.
+    """The counts in disjoint buckets, and whether they contradict each other or are of a kind whose
+    price is not known.
 
-    `known` is what the response said before: where this object is silent about the cache, the input is what remains of the
-    prompt without the cache known from elsewhere (a header, an earlier copy of the object).
+    `known` is what the response said before: where this object is silent about the cache, the input
+    is what remains of the prompt without the cache known from elsewhere (a header, an earlier copy
+    of the object).
     """
-    if "prompt_tokens" not in usage and "total_tokens" not in usage and not _EXCLUSIVE.isdisjoint(usage):
+    if (
+        "prompt_tokens" not in usage
+        and "total_tokens" not in usage
+        and not _EXCLUSIVE.isdisjoint(usage)
+    ):
         return anthropic_messages.read_usage(usage), False
-    input_details, output_details = _details(usage, _INPUT_DETAILS), _details(usage, _OUTPUT_DETAILS)
-    completion, total = _first(usage, "completion_tokens", "output_tokens"), count(usage.get("total_tokens"))
+    input_details, output_details = (
+        _details(usage, _INPUT_DETAILS),
+        _details(usage, _OUTPUT_DETAILS),
+    )
+    completion, total = (
+        _first(usage, "completion_tokens", "output_tokens"),
+        count(usage.get("total_tokens")),
+    )
     from_connectors = _from_connectors(usage, completion, total)
     prompt = _prompt(usage, from_connectors)
     reasoning = _largest((output_details, usage), ("reasoning_tokens",))
     cache = _read_cache(usage, input_details)
     after = (known or Usage()).updated(cache)
     cached = (after.cache_read_tokens or 0) + (after.cache_write_tokens or 0)
-    beside = cached if _is_exclusive(usage, prompt, cached) else _beside_prompt(prompt, completion, total, cached, reasoning)
+    beside = (
+        cached
+        if _is_exclusive(usage, prompt, cached)
+        else _beside_prompt(prompt, completion, total, cached, reasoning)
+    )
     uncached = None if prompt is None else prompt - (cached - beside)
     output = _output(prompt, completion, total, beside)
     doubtful = from_connectors > 0 or (uncached is not None and uncached < 0)
     if reasoning is not None and output is not None and reasoning > output:
-        # A part can't exceed its whole: this server counts reasoning elsewhere, and its total is silent about it.
+        # A part can't exceed its whole: this server counts reasoning elsewhere, and its total is
+        # silent about it.
         output, doubtful = output + reasoning, True
     counted = cache._replace(
         input_tokens=None if uncached is None else max(0, uncached),
@@ -117,7 +147,10 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
 
 def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
     by_ttl = mapping(details.get("cache_write_tokens_details"))
-    written_30m, written_12h = count(by_ttl.get("ttl_30m_tokens")), count(by_ttl.get("ttl_12h_tokens"))
+    written_30m, written_12h = (
+        count(by_ttl.get("ttl_30m_tokens")),
+        count(by_ttl.get("ttl_12h_tokens")),
+    )
     written = _largest((details, usage), _CACHE_WRITE)
     if written is None and (written_30m is not None or written_12h is not None):
         written = (written_30m or 0) + (written_12h or 0)
@@ -126,12 +159,15 @@ def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
         cache_write_tokens=written,
         cache_write_30m_tokens=written_30m,
         cache_write_12h_tokens=written_12h,
-        cache_read_audio_tokens=count(mapping(details.get("cached_tokens_details")).get("audio_tokens")),
+        cache_read_audio_tokens=count(
+            mapping(details.get("cached_tokens_details")).get("audio_tokens")
+        ),
     )
 
 
 def _from_connectors(usage: Mapping[str, Any], completion: int | None, total: int | None) -> int:
-    """What Mistral's connectors put before the model, if the total says that the prompt count leaves it out."""
+    """What Mistral's connectors put before the model, if the total says that the prompt count
+    leaves it out."""
     prompt, more = count(usage.get("prompt_tokens")), count(usage.get("connector_tokens"))
     return more if prompt is not None and more and total == prompt + (completion or 0) + more else 0
 
@@ -140,24 +176,38 @@ def _prompt(usage: Mapping[str, Any], more: int) -> int | None:
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     if prompt is not None:
         return prompt + more
-    hit, miss = count(usage.get("prompt_cache_hit_tokens")), count(usage.get("prompt_cache_miss_tokens"))
+    hit, miss = (
+        count(usage.get("prompt_cache_hit_tokens")),
+        count(usage.get("prompt_cache_miss_tokens")),
+    )
     return None if hit is None and miss is None else (hit or 0) + (miss or 0)
 
 
 def _is_exclusive(usage: Mapping[str, Any], prompt: int | None, cached: int) -> bool:
-    """Anthropic's keys mean Anthropic's convention where the cache is too large to be within the prompt."""
+    """Anthropic's keys mean Anthropic's convention where the cache is too large to be within the
+    prompt."""
     return prompt is not None and cached > prompt and not _EXCLUSIVE.isdisjoint(usage)
 
 
-def _beside_prompt(prompt: int | None, completion: int | None, total: int | None, cached: int, reasoning: int | None) -> int:
-    """How much of the cache the prompt count leaves out: all of it if only then the total comes out right, else nothing."""
+def _beside_prompt(
+    prompt: int | None,
+    completion: int | None,
+    total: int | None,
+    cached: int,
+    reasoning: int | None,
+) -> int:
+    """How much of the cache the prompt count leaves out: all of it if only then the total comes out
+    right, else nothing."""
     if prompt is None or total is None or cached == reasoning:
         return 0
     return cached if total == prompt + (completion or 0) + cached else 0
 
 
-def _output(prompt: int | None, completion: int | None, total: int | None, beside: int) -> int | None:
-    """The completion, or all that the total has beyond the prompt: xAI and Gemini leave reasoning out of the completion."""
+def _output(
+    prompt: int | None, completion: int | None, total: int | None, beside: int
+) -> int | None:
+    """The completion, or all that the total has beyond the prompt: xAI and Gemini leave reasoning
+    out of the completion."""
     if prompt is None or total is None:
         return completion
     rest = total - prompt - beside
@@ -187,5 +237,9 @@ def _first(usage: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _largest(holders: tuple[Mapping[str, Any], ...], names: tuple[str, ...]) -> int | None:
-    """The same count under several names: a 0 under one of them is a default that was never filled in."""
-    return max((n for holder in holders for name in names if (n := count(holder.get(name))) is not None), default=None)
+    """The same count under several names: a 0 under one of them is a default that was never filled
+    in."""
+    return max(
+        (n for holder in holders for name in names if (n := count(holder.get(name))) is not None),
+        default=None,
+    )

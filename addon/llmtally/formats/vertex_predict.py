@@ -1,7 +1,9 @@
-"""Vertex `:predict` text embeddings. https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
+"""Vertex `:predict` text embeddings.
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
 
-One body; each prediction counts the tokens of its own text, as a float: `predictions[].embeddings.statistics.token_count`.
-Images and videos are made under the same path and report no tokens.
+One body; each prediction counts the tokens of its own text, as a float:
+`predictions[].embeddings.statistics.token_count`. Images and videos are made under the same path
+and report no tokens.
 """
 
 from __future__ import annotations
@@ -20,8 +22,15 @@ def read_message(message: Any, reading: Reading) -> Reading:
         return reading._replace(error=error)
     if "predictions" not in message:
         return reading
-    embeddings = [mapping(mapping(prediction).get("embeddings")) for prediction in items(message.get("predictions"))]
-    counts = [n for each in embeddings if (n := count(mapping(each.get("statistics")).get("token_count"))) is not None]
+    embeddings = [
+        mapping(mapping(prediction).get("embeddings"))
+        for prediction in items(message.get("predictions"))
+    ]
+    counts = [
+        n
+        for each in embeddings
+        if (n := count(mapping(each.get("statistics")).get("token_count"))) is not None
+    ]
     return reading._replace(
         model=text(message.get("modelDisplayName")) or reading.model,
         usage=Usage(input_tokens=count(sum(counts))) if counts else reading.usage,

@@ -1,7 +1,9 @@
-"""xAI's gRPC API: `xai_api.Chat/GetCompletion` and `GetCompletionChunk`. https://github.com/xai-org/xai-proto
+"""xAI's gRPC API: `xai_api.Chat/GetCompletion` and `GetCompletionChunk`.
+https://github.com/xai-org/xai-proto
 
-Messages are protobuf, read by field number. A whole answer and a chunk differ in their numbers: a chunk has its time in field
-3, an answer in 5. `SamplingUsage` counts the answer so far; its prompt includes the cache, its completion leaves reasoning out.
+Messages are protobuf, read by field number. A whole answer and a chunk differ in their numbers: a
+chunk has its time in field 3, an answer in 5. `SamplingUsage` counts the answer so far; its prompt
+includes the cache, its completion leaves reasoning out.
 """
 
 from __future__ import annotations
@@ -37,7 +39,13 @@ ID, OUTPUTS = 1, 2
 CONTENT, REASONING_CONTENT = 1, 4
 """Within the content of an output."""
 
-FINISH_REASONS = {1: "REASON_MAX_LEN", 2: "REASON_MAX_CONTEXT", 3: "REASON_STOP", 4: "REASON_TOOL_CALLS", 5: "REASON_TIME_LIMIT"}
+FINISH_REASONS = {
+    1: "REASON_MAX_LEN",
+    2: "REASON_MAX_CONTEXT",
+    3: "REASON_STOP",
+    4: "REASON_TOOL_CALLS",
+    5: "REASON_TIME_LIMIT",
+}
 STOPPED_EARLY = frozenset({1, 2, 5})
 SERVICE_TIERS = {1: "default", 2: "priority"}
 SERVER_TOOLS = {
@@ -109,9 +117,12 @@ def _with_usage(reading: Reading, value: int | bytes) -> Reading:
 
 
 def read_usage(value: int | bytes) -> tuple[Usage, bool]:
-    """One `SamplingUsage` in buckets, and whether its arithmetic holds. Protobuf leaves a 0 out: absent is 0 here."""
+    """One `SamplingUsage` in buckets, and whether its arithmetic holds. Protobuf leaves a 0 out:
+    absent is 0 here."""
     numbers = _numbers(value)
-    completion, prompt, total, images, reasoning, cached = (_count(numbers.get(n, 0)) for n in (1, 2, 3, 5, 6, 7))
+    completion, prompt, total, images, reasoning, cached = (
+        _count(numbers.get(n, 0)) for n in (1, 2, 3, 5, 6, 7)
+    )
     if not prompt and not total:
         return Usage(), True
     inside = total == prompt + completion
@@ -138,7 +149,11 @@ def _server_tools(value: int | bytes) -> Mapping[str, int] | None:
 
 def _numbers(value: int | bytes) -> dict[int, int]:
     """The numeric fields of a message."""
-    return {number: n for number, n in fields(value) if isinstance(n, int)} if isinstance(value, bytes) else {}
+    return (
+        {number: n for number, n in fields(value) if isinstance(n, int)}
+        if isinstance(value, bytes)
+        else {}
+    )
 
 
 def _count(value: int) -> int:
@@ -146,31 +161,50 @@ def _count(value: int) -> int:
 
 
 def _text(value: int | bytes) -> str | None:
-    return value[: 4 * TEXT_CAP].decode("utf-8", "replace")[:TEXT_CAP] or None if isinstance(value, bytes) else None
+    return (
+        value[: 4 * TEXT_CAP].decode("utf-8", "replace")[:TEXT_CAP] or None
+        if isinstance(value, bytes)
+        else None
+    )
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
-    """A refused call has its status among the headers; a failed one in the trailers, out of sight."""
+    """A refused call has its status among the headers; a failed one in the trailers, out of
+    sight."""
     status = headers.get("grpc-status", "0")
     if status == "0":
         return reading
-    error = described_error(STATUS_NAMES.get(status, f"grpc_{status[:8]}"), unquote(headers.get("grpc-message", "")))
+    error = described_error(
+        STATUS_NAMES.get(status, f"grpc_{status[:8]}"), unquote(headers.get("grpc-message", ""))
+    )
     return reading._replace(error=error)
 
 
 def content_length(message: Any) -> int:
-    """Bytes of text and reasoning in one chunk; 0 for what is no protobuf, which `read_message` will say."""
+    """Bytes of text and reasoning in one chunk; 0 for what is no protobuf, which `read_message`
+    will say."""
     try:
         if not isinstance(message, bytes) or _shape(message) is not CHUNK:
             return 0
-        deltas = [delta for output in _within(message, OUTPUTS) for delta in _within(output, CHUNK.content)]
-        return sum(len(piece) for delta in deltas for number in (CONTENT, REASONING_CONTENT) for piece in _within(delta, number))
+        deltas = [
+            delta
+            for output in _within(message, OUTPUTS)
+            for delta in _within(output, CHUNK.content)
+        ]
+        return sum(
+            len(piece)
+            for delta in deltas
+            for number in (CONTENT, REASONING_CONTENT)
+            for piece in _within(delta, number)
+        )
     except WireError:
         return 0
 
 
 def _within(message: bytes, wanted: int) -> list[bytes]:
-    return [value for number, value in fields(message) if number == wanted and isinstance(value, bytes)]
+    return [
+        value for number, value in fields(message) if number == wanted and isinstance(value, bytes)
+    ]
 
 
 XAI_GRPC = Format(

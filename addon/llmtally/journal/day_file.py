@@ -11,7 +11,8 @@ from .directory import make_directory
 
 
 class DayFile:
-    """The file of one day, open for appending. Raises OSError; then it must be closed, and may be written to again."""
+    """The file of one day, open for appending. Raises OSError; then it must be closed, and may be
+    written to again."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -21,8 +22,10 @@ class DayFile:
         """On the monotonic clock: the oldest write that a power cut could undo."""
 
     def write(self, day: str, lines: list[bytes]) -> int:
-        """Append lines: how many of them are in the file now. One more may be there cut off. If this raises, none is."""
-        if day != self._day or os.fstat(self._fd).st_nlink == 0:  # somebody deleted it: a record written there would be gone
+        """Append lines: how many of them are in the file now. One more may be there cut off. If
+        this raises, none is."""
+        # somebody deleted it: a record written there would be gone
+        if day != self._day or os.fstat(self._fd).st_nlink == 0:
             self.sync()
             self.close()
             self._open(day)
@@ -40,7 +43,8 @@ class DayFile:
         self._day = day
 
     def _is_torn(self) -> bool:
-        """Whether the last line has no end. Asked before every write: another process may have died in the middle of one."""
+        """Whether the last line has no end. Asked before every write: another process may have died
+        in the middle of one."""
         size = os.lseek(self._fd, 0, os.SEEK_END)
         return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
 

@@ -1,4 +1,5 @@
-"""The directory of the journal: whose it is, which days it holds, and the key that is kept there."""
+"""The directory of the journal: whose it is, which days it holds, and the key that is kept
+there."""
 
 from __future__ import annotations
 
@@ -10,11 +11,16 @@ from pathlib import Path
 
 
 def make_directory(directory: Path) -> None:
-    """Make the directory, for its owner alone. One that exists is closed to others only if it is used for nothing else."""
+    """Make the directory, for its owner alone. One that exists is closed to others only if it is
+    used for nothing else."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = directory.stat()
     is_open = info.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not info.st_mode & stat.S_ISVTX
-    if is_open and info.st_uid == os.geteuid() and (not any(directory.iterdir()) or days(directory)):
+    if (
+        is_open
+        and info.st_uid == os.geteuid()
+        and (not any(directory.iterdir()) or days(directory))
+    ):
         directory.chmod(0o700)
 
 
@@ -39,7 +45,9 @@ def utc_day(seconds: float) -> date:
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
-def days(directory: Path, since: date | None = None, until: date | None = None) -> list[tuple[date, Path]]:
+def days(
+    directory: Path, since: date | None = None, until: date | None = None
+) -> list[tuple[date, Path]]:
     """The journal's files and their days, oldest first."""
     found = []
     for path in directory.glob("usage-*.jsonl"):

@@ -1,4 +1,5 @@
-"""The journal's records in one file for other tools: CSV with a column per field, or a JSON array."""
+"""The journal's records in one file for other tools: CSV with a column per field, or a JSON
+array."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ JSON = ".json"
 
 
 def export(directory: Path, target: str) -> int:
-    """Write all records to `target`, by its ending; gives how many. The file is the owner's alone. Raises OSError."""
+    """Write all records to `target`, by its ending; gives how many. The file is the owner's alone.
+    Raises OSError."""
     records = read_records(directory)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     if target.endswith(CSV):

@@ -22,9 +22,11 @@ class _Place:
 
 
 class Follower:
-    """Gives the journal's calls in the order they were written, from a day on, or from the newest two days.
+    """Gives the journal's calls in the order they were written, from a day on, or from the newest
+    two days.
 
-    A call that ended just before midnight may be written to yesterday's file after today's was begun, so both are watched.
+    A call that ended just before midnight may be written to yesterday's file after today's was
+    begun, so both are watched.
     """
 
     def __init__(self, directory: Path, since: date | None = None) -> None:

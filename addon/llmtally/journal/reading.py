@@ -35,7 +35,11 @@ class Damage:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path.name} line {self.line}: {self.reason}" if self.line else f"{self.path.name}: {self.reason}"
+        return (
+            f"{self.path.name} line {self.line}: {self.reason}"
+            if self.line
+            else f"{self.path.name}: {self.reason}"
+        )
 
 
 @dataclass(slots=True)
@@ -54,16 +58,22 @@ class DamageReport:
 
 
 def read(
-    directory: Path, *, since: date | None = None, until: date | None = None, damage: DamageReport | None = None
+    directory: Path,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    damage: DamageReport | None = None,
 ) -> Iterator[Call]:
-    """The calls of the days from `since` to `until`, both included, oldest first. What cannot be read is added to `damage`."""
+    """The calls of the days from `since` to `until`, both included, oldest first. What cannot be
+    read is added to `damage`."""
     report = DamageReport() if damage is None else damage
     for _, path in days(directory, since, until):
         yield from filter(None, read_file(path, report))
 
 
 def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
-    """The calls of one file; None for each line that is none, so that one who shares a thread can stop for a moment there, too."""
+    """The calls of one file; None for each line that is none, so that one who shares a thread can
+    stop for a moment there, too."""
     for number, line in _numbered_lines(path, damage):
         call = None
         try:
@@ -74,7 +84,8 @@ def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
 
 
 def read_ahead(path: Path) -> None:
-    """Have the kernel read a file now, in this thread, so that one who reads it next does not wait for the disk."""
+    """Have the kernel read a file now, in this thread, so that one who reads it next does not wait
+    for the disk."""
     with suppress(OSError), path.open("rb", buffering=0) as file:
         buffer = bytearray(READ_AHEAD)
         while file.readinto(buffer):
@@ -82,9 +93,14 @@ def read_ahead(path: Path) -> None:
 
 
 def read_records(
-    directory: Path, *, since: date | None = None, until: date | None = None, damage: DamageReport | None = None
+    directory: Path,
+    *,
+    since: date | None = None,
+    until: date | None = None,
+    damage: DamageReport | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """As `read`, but the JSON objects as they stand, for those who need a few fields fast. Only `schema` is checked."""
+    """As `read`, but the JSON objects as they stand, for those who need a few fields fast. Only
+    `schema` is checked."""
     report = DamageReport() if damage is None else damage
     for _, path in days(directory, since, until):
         for number, line in _numbered_lines(path, report):

@@ -18,18 +18,20 @@ from .day_file import DayFile
 from .directory import utc_day
 
 QUEUE_CAP = 16 * 2**20
-"""Bytes that wait while the disk does not take them: some 15,000 records of 1 kB, a day of a busy team."""
+"""Bytes that wait while the disk does not take them: some 15,000 records of 1 kB, a day of a busy
+team."""
 
 GATHER_SECONDS = 0.05
-"""What is appended within this time is written together. Under load each start of the thread takes 100 us from the traffic: the
-interpreter is handed over at every call into the kernel."""
+"""What is appended within this time is written together. Under load each start of the thread takes
+100 us from the traffic: the interpreter is handed over at every call into the kernel."""
 
 WRITE_CAP = 256 * 2**10
 """Bytes of one write, if it is of several records: some 250 of them."""
 
 RETRY_SECONDS = 1.0
 RETRY_SECONDS_MAX = 30.0
-"""A failing disk is tried again after 1, 2, 4... seconds, and never so late that one who made room waits for it."""
+"""A failing disk is tried again after 1, 2, 4... seconds, and never so late that one who made room
+waits for it."""
 
 SYNC_SECONDS = 5.0
 """What a power cut may lose. A sync for each record would wear disks for little."""
@@ -41,7 +43,8 @@ CLOSE_SECONDS = 0.9
 class Journal:
     """Appends calls from a thread of its own, so that no caller waits for a disk.
 
-    `on_trouble` is told once when records cannot be written, and once when all that waited are. It is called on either thread.
+    `on_trouble` is told once when records cannot be written, and once when all that waited are. It
+    is called on either thread.
     """
 
     def __init__(
@@ -54,7 +57,8 @@ class Journal:
         sync_seconds: float = SYNC_SECONDS,
     ) -> None:
         self.lost = 0
-        """Records that were never written: no room in the queue, no JSON for them, or closed before the disk came back."""
+        """Records that were never written: no room in the queue, no JSON for them, or closed before
+        the disk came back."""
         self.errors = 0
         """Attempts that failed."""
         self._directory = directory
@@ -85,7 +89,8 @@ class Journal:
         """Take a call to be written. Returns at once and never raises."""
         try:
             day, line = _day_name(int(call.ended // 86_400)), to_line(call)
-        except (ValueError, TypeError, OverflowError, OSError) as error:  # not a date, or no JSON (a lone surrogate)
+        # not a date, or no JSON (a lone surrogate)
+        except (ValueError, TypeError, OverflowError, OSError) as error:
             self._unwritable(error)
             return
         with self._changed:
@@ -95,10 +100,14 @@ class Journal:
                 if len(self._queue) == 1:  # otherwise the thread is awake
                     self._changed.notify_all()
                 return
-        self._trouble("it is closed" if self._closing else "records come faster than the disk takes them", lost=1)
+        self._trouble(
+            "it is closed" if self._closing else "records come faster than the disk takes them",
+            lost=1,
+        )
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was appended is written; False if it is not after `timeout` seconds."""
+        """Wait until all that was appended is written; False if it is not after `timeout`
+        seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._queue, timeout)
 
@@ -112,7 +121,10 @@ class Journal:
         self._thread.join(CLOSE_SECONDS)
         if left := self.waiting:
             self.lost += left
-            self._on_trouble(f"The journal in {self._directory} was closed before it could be written: {_records(left)} lost.")
+            self._on_trouble(
+                f"The journal in {self._directory} was closed before it could be written: "
+                f"{_records(left)} lost."
+            )
 
     def _run(self) -> None:
         file = DayFile(self._directory)
@@ -168,7 +180,8 @@ class Journal:
         self._recovered()
 
     def _first_of_a_day(self) -> tuple[str, list[bytes]]:
-        """What is to be written next. It stays in the queue until it is; only this thread takes from there."""
+        """What is to be written next. It stays in the queue until it is; only this thread takes
+        from there."""
         with self._changed:
             day, line = self._queue[0]
             lines, size = [line], len(line)
@@ -187,7 +200,8 @@ class Journal:
             self._in_trouble = True
             self._lost_before_trouble = self.lost - lost
         self._on_trouble(
-            f"The journal in {self._directory} is not being written: {reason}. Calls are still counted; up to "
+            f"The journal in {self._directory} is not being written: {reason}. Calls are "
+            "still counted; up to "
             f"{self._queue_cap // 2**20} MiB of records wait in memory until it works again."
         )
 
@@ -197,7 +211,9 @@ class Journal:
                 return
             self._in_trouble = False
             lost = self.lost - self._lost_before_trouble
-        self._on_trouble(f"The journal in {self._directory} is written again: {_records(lost)} lost.")
+        self._on_trouble(
+            f"The journal in {self._directory} is written again: {_records(lost)} lost."
+        )
 
     def _unwritable(self, error: Exception) -> None:
         with self._changed:

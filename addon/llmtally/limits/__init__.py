@@ -1,8 +1,10 @@
-"""Rate limits and plan windows, wherever a provider tells them: response headers, events, error bodies, answers about usage.
+"""Rate limits and plan windows, wherever a provider tells them: response headers, events, error
+bodies, answers about usage.
 
-One module a dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`, `ratelimit` (`x-ratelimit-*`, everyone else). Here
-stands what they have in common: the tables that say who reads what, and the cap; `headers` finds theirs among a response's.
-Whatever a peer sends, nothing raises.
+One module a dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`, `ratelimit`
+(`x-ratelimit-*`, everyone else). Here stands what they have in common: the tables that say who
+reads what, and the cap; `headers` finds theirs among a response's. Whatever a peer sends, nothing
+raises.
 """
 
 from __future__ import annotations
@@ -29,17 +31,22 @@ __all__ = [
 ]
 
 READINGS_CAP = 32
-"""Windows believed of one response, as each is kept on the call's record. Anthropic's with every pool of an API key has 8."""
+"""Windows believed of one response, as each is kept on the call's record. Anthropic's with every
+pool of an API key has 8."""
 
 EVENT_NEEDLES = (b'rate_limits"', b'quota_snapshots"', b'"headers"', b'"usage_limit_reached"')
-"""A message that holds none of these has nothing for `read_event`. A quote in text is escaped, so text does not hold them."""
+"""A message that holds none of these has nothing for `read_event`. A quote in text is escaped, so
+text does not hold them."""
 
 
 def _read_error_event(event: Mapping[str, Any], now: float) -> Iterable[LimitReading]:
-    """An error frame, which brings the headers that an HTTP error would have had; or `response.failed`."""
+    """An error frame, which brings the headers that an HTTP error would have had; or
+    `response.failed`."""
     headers = inlined_headers(event.get("headers"))
     return chain(
-        read_families(headers, "", now), codex.read_error(event, now), codex.read_error(mapping(event.get("response")), now)
+        read_families(headers, "", now),
+        codex.read_error(event, now),
+        codex.read_error(mapping(event.get("response")), now),
     )
 
 
@@ -62,11 +69,21 @@ _QUOTA_ANSWERS: dict[tuple[str, str], Callable[[Any, float], Iterable[LimitReadi
 }
 
 
-def read_headers(headers: Mapping[str, str], *, provider: str, now: float, status: int | None = None) -> tuple[LimitReading, ...]:
-    """The windows in a response's headers, names in lower case. With its status, a bare `retry-after` of a 429 is one too."""
+def read_headers(
+    headers: Mapping[str, str], *, provider: str, now: float, status: int | None = None
+) -> tuple[LimitReading, ...]:
+    """The windows in a response's headers, names in lower case. With its status, a bare
+    `retry-after` of a 429 is one too."""
     readings = _capped(read_families(headers, provider, now))
     if status == 429 and not readings and (retry_at := retry_time(headers, now=now)) is not None:
-        return (LimitReading(key="retry_after", source="provider_api_rate_limit", resets_at=retry_at, status="rejected"),)
+        return (
+            LimitReading(
+                key="retry_after",
+                source="provider_api_rate_limit",
+                resets_at=retry_at,
+                status="rejected",
+            ),
+        )
     return readings
 
 
@@ -79,7 +96,8 @@ def read_event(message: Any, *, now: float) -> tuple[LimitReading, ...]:
 
 
 def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[LimitReading, ...]:
-    """The windows in the parsed body of a refusal, by its shape; Google wraps it in a list of one."""
+    """The windows in the parsed body of a refusal, by its shape; Google wraps it in a list of
+    one."""
     body = mapping(body[0] if isinstance(body, list) and body else body)
     refused = 429 in (status, mapping(body.get("error")).get("code"))
     return _capped(
@@ -91,7 +109,9 @@ def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[Li
     )
 
 
-def _read_repeated_headers(body: Mapping[str, Any], provider: str, now: float) -> Iterable[LimitReading]:
+def _read_repeated_headers(
+    body: Mapping[str, Any], provider: str, now: float
+) -> Iterable[LimitReading]:
     """OpenRouter puts the headers of a refusal into its body too: `error.metadata.headers`."""
     metadata = mapping(mapping(body.get("error")).get("metadata"))
     return read_families(inlined_headers(metadata.get("headers")), provider, now)
@@ -107,7 +127,9 @@ def is_quota_path(host: str, path: str) -> bool:
     return (host, path.partition("?")[0]) in _QUOTA_ANSWERS
 
 
-def read_quota_answer(host: str, path: str, body: Any, *, now: float) -> tuple[LimitReading, ...] | None:
+def read_quota_answer(
+    host: str, path: str, body: Any, *, now: float
+) -> tuple[LimitReading, ...] | None:
     """The windows in such an endpoint's parsed answer; None where it is not such an endpoint."""
     read = _QUOTA_ANSWERS.get((host, path.partition("?")[0]))
     return _capped(read(body, now)) if read else None

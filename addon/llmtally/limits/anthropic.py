@@ -1,10 +1,11 @@
 """Limits as Anthropic tells them. https://docs.anthropic.com/en/api/rate-limits
 
-API keys: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}` (RFC 3339), with pools of
-their own under `anthropic-priority-` and `anthropic-fast-`.
-Subscriptions: `anthropic-ratelimit-unified-{5h,7d,7d_opus,overage...}-{status,reset,utilization}`; utilization is a fraction that
-may exceed 1, resets are epoch seconds. `overage-in-use: true` on an answer says that extra usage, beyond the plan, pays for it.
-`GET /api/oauth/usage` says the same in percent and ISO 8601, and extra usage in cents.
+API keys: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`
+(RFC 3339), with pools of their own under `anthropic-priority-` and `anthropic-fast-`.
+Subscriptions: `anthropic-ratelimit-unified-{5h,7d,7d_opus,overage...}-{status,reset,utilization}`;
+utilization is a fraction that may exceed 1, resets are epoch seconds. `overage-in-use: true` on an
+answer says that extra usage, beyond the plan, pays for it. `GET /api/oauth/usage` says the same in
+percent and ISO 8601, and extra usage in cents.
 """
 
 from __future__ import annotations
@@ -15,14 +16,26 @@ from typing import Any
 
 from ..formats.format import items, mapping, number
 from ..record import IN_USE, LimitReading
-from .values import HOUR, WEEK, counted, label, percent, reset_time, reset_value, truth, window_length, word
+from .values import (
+    HOUR,
+    WEEK,
+    counted,
+    label,
+    percent,
+    reset_time,
+    reset_value,
+    truth,
+    window_length,
+    word,
+)
 
 _COUNTED = re.compile(r"anthropic-(?:ratelimit-|(?=priority-|fast-))(.+)-(limit|remaining|reset)")
 _UNIFIED = re.compile(
     r"anthropic-ratelimit-unified-(?:(.+)-)?(status|reset|utilization|surpassed-threshold|representative-claim|in-use)"
 )
 
-# What headers call `5h`, bodies and claims call `five_hour`. Bodies also hold code names of things unreleased: not in this list.
+# What headers call `5h`, bodies and claims call `five_hour`. Bodies also hold code names of things
+# unreleased: not in this list.
 _WINDOW_KEYS = {
     "five_hour": "5h",
     "seven_day": "7d",
@@ -41,7 +54,9 @@ def place_counted(name: str) -> tuple[str, str] | None:
     return (found[1], found[2]) if found else None
 
 
-def read_counted(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
+def read_counted(
+    windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
+) -> Iterator[LimitReading]:
     """The classic limits of an API key, of Priority Tier and of fast mode."""
     for window, fields in windows.items():
         key = word(window.replace("-", "_"))
@@ -61,8 +76,11 @@ def place_unified(name: str) -> tuple[str, str] | None:
     return (found[1] or "", found[2]) if found else None
 
 
-def read_unified(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
-    """The windows of a subscription, whatever they are called; the one that binds first is marked."""
+def read_unified(
+    windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
+) -> Iterator[LimitReading]:
+    """The windows of a subscription, whatever they are called; the one that binds first is
+    marked."""
     overall = windows.get("", {})
     claim = _claimed_key(overall.get("representative-claim"))
     named = {window: fields for window, fields in windows.items() if window}
@@ -88,9 +106,14 @@ def read_unified(windows: Mapping[str, Mapping[str, str]], _provider: str, now: 
 
 
 def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
-    """`GET /api/oauth/usage`: from its list `limits` where it has one, else from its named windows; and extra usage."""
+    """`GET /api/oauth/usage`: from its list `limits` where it has one, else from its named windows;
+    and extra usage."""
     body = mapping(body)
-    listed = [reading for entry in items(body.get("limits")) if (reading := _read_listed(mapping(entry), now))]
+    listed = [
+        reading
+        for entry in items(body.get("limits"))
+        if (reading := _read_listed(mapping(entry), now))
+    ]
     yield from listed or _read_named(body, now)
     yield from _read_extra_usage(mapping(body.get("extra_usage")))
 
@@ -133,7 +156,8 @@ def _read_listed(entry: Mapping[str, Any], now: float) -> LimitReading | None:
 
 
 def _listed_key(kind: Any, scope: str | None) -> str | None:
-    """The key that the headers use for the same window, so that both are one window to the tracker."""
+    """The key that the headers use for the same window, so that both are one window to the
+    tracker."""
     match kind:
         case "session":
             return "5h"
@@ -155,9 +179,13 @@ def _read_extra_usage(extra: Mapping[str, Any]) -> Iterator[LimitReading]:
     yield LimitReading(
         key="overage",
         source="provider_native",
-        utilization=percent(used / limit) if utilization is None and limit and used is not None else utilization,
+        utilization=percent(used / limit)
+        if utilization is None and limit and used is not None
+        else utilization,
         limit=None if limit is None else limit / scale,
         remaining=None if limit is None or used is None else max(0.0, limit - used) / scale,
-        status="allowed" if truth(extra.get("is_enabled")) else word(extra.get("disabled_reason")) or "disabled",
+        status="allowed"
+        if truth(extra.get("is_enabled"))
+        else word(extra.get("disabled_reason")) or "disabled",
         name=label(extra.get("currency")),
     )

@@ -1,9 +1,12 @@
-"""Limits of ChatGPT plans as Codex sees them. https://github.com/openai/codex (codex-api/src/rate_limits.rs)
+"""Limits of ChatGPT plans as Codex sees them. https://github.com/openai/codex
+(codex-api/src/rate_limits.rs)
 
-On HTTP answers: `x-codex-{primary,secondary}-{used-percent,window-minutes,reset-at}`, and further families
-`x-codex-bengalfox-primary-...`. On a WebSocket the same as an event, `{"type": "codex.rate_limits", "rate_limits": {"primary":
-{"used_percent", "window_minutes", "reset_at"}}}`, or as headers inside an error frame. `GET /backend-api/wham/usage` counts
-seconds: `primary_window.limit_window_seconds`. A window is known by its length: either slot may hold the weekly one.
+On HTTP answers: `x-codex-{primary,secondary}-{used-percent,window-minutes,reset-at}`, and further
+families `x-codex-bengalfox-primary-...`. On a WebSocket the same as an event, `{"type":
+"codex.rate_limits", "rate_limits": {"primary": {"used_percent", "window_minutes", "reset_at"}}}`,
+or as headers inside an error frame. `GET /backend-api/wham/usage` counts seconds:
+`primary_window.limit_window_seconds`. A window is known by its length: either slot may hold the
+weekly one.
 """
 
 from __future__ import annotations
@@ -18,15 +21,21 @@ from .values import HOUR, MINUTE, WEEK, label, reset_number, truth, window_label
 
 _MAIN_FAMILY = "codex"
 _SLOTS = ("primary", "secondary")
-_SLOT_FIELD = re.compile(r"x-(.+)-(primary|secondary)-(used-percent|window-minutes|reset-at|reset-after-seconds)")
+_SLOT_FIELD = re.compile(
+    r"x-(.+)-(primary|secondary)-(used-percent|window-minutes|reset-at|reset-after-seconds)"
+)
 _FAMILY_NAME = re.compile(r"x-(.+)-(limit-name)")
-_ACCOUNT_FIELD = re.compile(r"x-codex-(credits)-(has-credits|unlimited|balance)|x-codex-(rate-limit-reached)-(type)")
+_ACCOUNT_FIELD = re.compile(
+    r"x-codex-(credits)-(has-credits|unlimited|balance)|x-codex-(rate-limit-reached)-(type)"
+)
 _PLAN_WINDOWS = (5 * HOUR, WEEK)
-_WINDOW_SLACK = 3 * MINUTE  # 299 and 10079 minutes have been sent for 5 hours and 7 days; Codex itself allows for 3 minutes
+# 299 and 10079 minutes have been sent for 5 hours and 7 days; Codex itself allows for 3 minutes
+_WINDOW_SLACK = 3 * MINUTE
 
 
 def place(name: str) -> tuple[str, str] | None:
-    """Window and field of a header: `("codex primary", "used_percent")`, or of all a family's: `("codex", "limit_name")`."""
+    """Window and field of a header: `("codex primary", "used_percent")`, or of all a family's:
+    `("codex", "limit_name")`."""
     if found := _SLOT_FIELD.fullmatch(name):
         return f"{found[1]} {found[2]}", found[3].replace("-", "_")
     if found := _FAMILY_NAME.fullmatch(name) or _ACCOUNT_FIELD.fullmatch(name):
@@ -35,19 +44,25 @@ def place(name: str) -> tuple[str, str] | None:
     return None
 
 
-def read_headers(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
+def read_headers(
+    windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
+) -> Iterator[LimitReading]:
     """The windows of every family in the headers, and the credits bought beside the plan."""
     blocked = True if windows.get("rate-limit-reached", {}).get("type") else None
     for window, fields in windows.items():
         family, _, slot = window.partition(" ")
         if slot:
-            yield from _read_window(slot, fields, now, family, windows.get(family, {}).get("limit_name"), blocked)
+            yield from _read_window(
+                slot, fields, now, family, windows.get(family, {}).get("limit_name"), blocked
+            )
     yield from _read_credits(windows.get("credits", {}))
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
     """The event `codex.rate_limits`."""
-    yield from _read_family(event.get("rate_limits"), now, event.get("metered_limit_name"), event.get("limit_name"))
+    yield from _read_family(
+        event.get("rate_limits"), now, event.get("metered_limit_name"), event.get("limit_name")
+    )
     yield from _read_additional(event.get("additional_rate_limits"), now)
     yield from _read_credits(mapping(event.get("credits")))
 
@@ -80,14 +95,20 @@ def _read_additional(families: Any, now: float) -> Iterator[LimitReading]:
     """Further families: an object by name in the event, a list in the usage answer."""
     for family, entry in mapping(families).items():
         entry = mapping(entry)
-        yield from _read_family(entry.get("rate_limit") or entry, now, family, entry.get("limit_name"))
+        yield from _read_family(
+            entry.get("rate_limit") or entry, now, family, entry.get("limit_name")
+        )
     for entry in items(families):
         entry = mapping(entry)
         name = entry.get("limit_name")
-        yield from _read_family(entry.get("rate_limit"), now, entry.get("metered_feature") or name, name)
+        yield from _read_family(
+            entry.get("rate_limit"), now, entry.get("metered_feature") or name, name
+        )
 
 
-def _read_family(family: Any, now: float, family_id: Any = None, name: Any = None) -> Iterator[LimitReading]:
+def _read_family(
+    family: Any, now: float, family_id: Any = None, name: Any = None
+) -> Iterator[LimitReading]:
     family = mapping(family)
     blocked = None
     if family.get("limit_reached") is True or family.get("allowed") is False:
@@ -100,11 +121,20 @@ def _read_family(family: Any, now: float, family_id: Any = None, name: Any = Non
 
 
 def _read_window(
-    slot: str, window: Mapping[str, Any], now: float, family_id: Any, name: Any, blocked: bool | None
+    slot: str,
+    window: Mapping[str, Any],
+    now: float,
+    family_id: Any,
+    name: Any,
+    blocked: bool | None,
 ) -> Iterator[LimitReading]:
     used = number(window.get("used_percent"))
     seconds = _window_seconds(window)
-    resets_at = _reset(window.get("reset_at"), window.get("reset_after_seconds") or window.get("resets_in_seconds"), now)
+    resets_at = _reset(
+        window.get("reset_at"),
+        window.get("reset_after_seconds") or window.get("resets_in_seconds"),
+        now,
+    )
     if used is None or not (used or seconds or resets_at):  # an empty slot is sent as zeros
         return
     yield LimitReading(
@@ -119,29 +149,41 @@ def _read_window(
 
 
 def _window_seconds(window: Mapping[str, Any]) -> float | None:
-    minutes, seconds = number(window.get("window_minutes")), number(window.get("limit_window_seconds"))
+    minutes, seconds = (
+        number(window.get("window_minutes")),
+        number(window.get("limit_window_seconds")),
+    )
     if minutes is not None:
         seconds = minutes * MINUTE
     if not seconds:
         return None
-    return next((known for known in _PLAN_WINDOWS if abs(known - seconds) <= _WINDOW_SLACK), seconds)
+    return next(
+        (known for known in _PLAN_WINDOWS if abs(known - seconds) <= _WINDOW_SLACK), seconds
+    )
 
 
 def _key(window: str, family_id: Any) -> str:
-    """`5h` for the plan itself, `5h_bengalfox` for the family that headers call `codex-bengalfox` and events `codex_bengalfox`."""
+    """`5h` for the plan itself, `5h_bengalfox` for the family that headers call `codex-bengalfox`
+    and events `codex_bengalfox`."""
     family = (word(family_id) or _MAIN_FAMILY).replace("-", "_")
-    return window if family == _MAIN_FAMILY else word(f"{window}_{family.removeprefix('codex_')}") or window
+    return (
+        window
+        if family == _MAIN_FAMILY
+        else word(f"{window}_{family.removeprefix('codex_')}") or window
+    )
 
 
 def _status(used: float, blocked: bool | None) -> str | None:
-    """The wire says of a family, not of a window, that it is closed: then the full windows are why."""
+    """The wire says of a family, not of a window, that it is closed: then the full windows are
+    why."""
     if blocked:
         return "rejected" if used >= 100 else None
     return None if blocked is None else "allowed"
 
 
 def _reset(at: Any, after: Any, now: float) -> float | None:
-    """Zeros and empty strings are absent; the absolute time is better than one that ages on its way."""
+    """Zeros and empty strings are absent; the absolute time is better than one that ages on its
+    way."""
     return reset_number(number(at) or number(after) or None, now=now)
 
 

@@ -1,8 +1,10 @@
 """Quotas of GitHub Copilot plans. https://docs.github.com/en/copilot/concepts/billing
 
-Headers hold query strings: `x-quota-snapshot-chat: ent=4000&rem=95.7&rst=2026-07-01T00%3A00%3A00Z&totRem=3830.1`, where `rem` is
-the *percentage* left; `x-usage-ratelimit-{session,weekly}` likewise. Responses end with `copilot_quota_snapshots`, and
-`GET /copilot_internal/user` has `quota_snapshots`, both as objects. They are the account's, and lag behind the request.
+Headers hold query strings: `x-quota-snapshot-chat:
+ent=4000&rem=95.7&rst=2026-07-01T00%3A00%3A00Z&totRem=3830.1`, where `rem` is the *percentage* left;
+`x-usage-ratelimit-{session,weekly}` likewise. Responses end with `copilot_quota_snapshots`, and
+`GET /copilot_internal/user` has `quota_snapshots`, both as objects. They are the account's, and lag
+behind the request.
 """
 
 from __future__ import annotations
@@ -18,7 +20,12 @@ from ..record import TEXT_CAP, LimitReading
 from .values import WEEK, percent, reset_value, signed, truth, word
 
 _HEADER = re.compile(r"x-(?:quota-snapshot|usage-ratelimit)-(.+)")
-_HEADER_FIELDS = {"ent": "entitlement", "rem": "percent_remaining", "totRem": "remaining", "rst": "reset_date"}
+_HEADER_FIELDS = {
+    "ent": "entitlement",
+    "rem": "percent_remaining",
+    "totRem": "remaining",
+    "rst": "reset_date",
+}
 _WINDOW_SECONDS = {"weekly": WEEK}
 
 
@@ -28,7 +35,9 @@ def place(name: str) -> tuple[str, str] | None:
     return (found[1], "snapshot") if found else None
 
 
-def read_headers(windows: Mapping[str, Mapping[str, str]], _provider: str, now: float) -> Iterator[LimitReading]:
+def read_headers(
+    windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
+) -> Iterator[LimitReading]:
     """The quotas, each a query string."""
     for quota, fields in windows.items():
         yield from _read_snapshot(quota, _fields(fields["snapshot"][:TEXT_CAP]), now)
@@ -51,7 +60,9 @@ def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
     body = mapping(body)
     day = body.get("quota_reset_date")
     yield from _read_snapshots(
-        body.get("quota_snapshots"), now, f"{day}T00:00:00Z" if isinstance(day, str) and "T" not in day else day
+        body.get("quota_snapshots"),
+        now,
+        f"{day}T00:00:00Z" if isinstance(day, str) and "T" not in day else day,
     )
 
 
@@ -60,8 +71,11 @@ def _read_snapshots(snapshots: Any, now: float, reset: Any = None) -> Iterator[L
         yield from _read_snapshot(quota, mapping(snapshot), now, reset)
 
 
-def _read_snapshot(quota: str, snapshot: Mapping[str, Any], now: float, reset: Any = None) -> Iterator[LimitReading]:
-    """An entitlement of -1 is unlimited, one of 0 a placeholder for no data: neither is a window."""
+def _read_snapshot(
+    quota: str, snapshot: Mapping[str, Any], now: float, reset: Any = None
+) -> Iterator[LimitReading]:
+    """An entitlement of -1 is unlimited, one of 0 a placeholder for no data: neither is a
+    window."""
     key, entitlement = word(quota), number(snapshot.get("entitlement"))
     if key is None or not entitlement or truth(snapshot.get("unlimited")):
         return

@@ -1,7 +1,7 @@
 """Which response headers tell which field of which window.
 
-A server sends the same header names with every answer: which of them matter, and what they tell, is found out once for each set
-of names. What is left for each answer is to read the values.
+A server sends the same header names with every answer: which of them matter, and what they tell, is
+found out once for each set of names. What is left for each answer is to read the values.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from ..record import LimitReading
 from . import anthropic, codex, copilot, ratelimit
 
 LAYOUTS_CAP = 64
-"""Sets of names remembered: providers have one or two each. Hostile ones push them out for a while, and hold a few megabytes."""
+"""Sets of names remembered: providers have one or two each. Hostile ones push them out for a while,
+and hold a few megabytes."""
 
 Windows = Mapping[str, Mapping[str, str]]
 """Values by window and field: `{"5h": {"utilization": "0.01"}}`."""
@@ -25,7 +26,8 @@ class HeaderFamily:
     """Headers that are read together."""
 
     place: Callable[[str], tuple[str, str] | None]
-    """The window and the field that a header is for, by its name; None where it is not of this family."""
+    """The window and the field that a header is for, by its name; None where it is not of this
+    family."""
     read: Callable[[Windows, str, float], Iterable[LimitReading]]
     """`(windows, provider, now)`."""
 
@@ -46,7 +48,9 @@ _Layout = tuple[tuple[HeaderFamily, tuple[tuple[str, tuple[tuple[str, str], ...]
 def read_families(headers: Mapping[str, str], provider: str, now: float) -> Iterator[LimitReading]:
     """The windows in headers, names in lower case, family by family."""
     for family, windows in _layout(tuple(headers)):
-        values = {window: {field: headers[name] for field, name in fields} for window, fields in windows}
+        values = {
+            window: {field: headers[name] for field, name in fields} for window, fields in windows
+        }
         yield from family.read(values, provider, now)
 
 

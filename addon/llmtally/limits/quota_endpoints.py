@@ -1,7 +1,9 @@
-"""How full a plan's windows are, as its provider's own endpoints answer: read where a client asks them, or asked by us.
+"""How full a plan's windows are, as its provider's own endpoints answer: read where a client asks
+them, or asked by us.
 
-Asking is opt-in and for Anthropic only: `GET /api/oauth/usage` with the newest OAuth token that passed, which is held in memory
-only. The endpoint is itself rate-limited: it is asked every five minutes, and not sooner after an error.
+Asking is opt-in and for Anthropic only: `GET /api/oauth/usage` with the newest OAuth token that
+passed, which is held in memory only. The endpoint is itself rate-limited: it is asked every five
+minutes, and not sooner after an error.
 """
 
 from __future__ import annotations
@@ -30,13 +32,15 @@ INTERVAL = 300.0
 TIMEOUT = 15.0
 """Seconds an answer may take."""
 MAX_ANSWER = 64 * 2**10
-"""Bytes of an answer that are read, on the wire and out of its content coding; a real one has about 2 kB. As much of the densest
-JSON holds up the loop for 2 ms."""
+"""Bytes of an answer that are read, on the wire and out of its content coding; a real one has about
+2 kB. As much of the densest JSON holds up the loop for 2 ms."""
 
 Ask = Callable[[str], bytes]
 
 
-def read_answer(host: str, path: str, coding: str, body: bytes, *, now: float) -> tuple[LimitReading, ...]:
+def read_answer(
+    host: str, path: str, coding: str, body: bytes, *, now: float
+) -> tuple[LimitReading, ...]:
     """The windows in the answer of a quota endpoint; none where it says something else."""
     try:
         answer = json_body.load(decode_whole(coding, body[:MAX_ANSWER], cap=MAX_ANSWER))
@@ -53,7 +57,9 @@ def oauth_token(headers: Mapping[str, str]) -> str | None:
 
 def ask(token: str, url: str = f"https://{HOST}{PATH}") -> bytes:
     """The answer's body. Blocks. Raises OSError."""
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"})  # noqa: S310  always https
+    request = urllib.request.Request(  # noqa: S310  always https
+        url, headers={"Authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"}
+    )
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never through ourselves
     with opener.open(request, timeout=TIMEOUT) as answer:
         body: bytes = answer.read(MAX_ANSWER)
@@ -63,7 +69,12 @@ def ask(token: str, url: str = f"https://{HOST}{PATH}") -> bytes:
 class QuotaPoll:
     """Asks when it is time; `answered` is told `(token, body)` on the thread that asked."""
 
-    def __init__(self, in_thread: Callable[..., object], answered: Callable[[str, bytes], None], ask: Ask = ask) -> None:
+    def __init__(
+        self,
+        in_thread: Callable[..., object],
+        answered: Callable[[str, bytes], None],
+        ask: Ask = ask,
+    ) -> None:
         self._in_thread = in_thread
         self._answered = answered
         self._ask = ask

@@ -1,8 +1,10 @@
-"""The `x-ratelimit-*` headers of OpenAI and its many cousins. https://platform.openai.com/docs/guides/rate-limits
+"""The `x-ratelimit-*` headers of OpenAI and its many cousins.
+https://platform.openai.com/docs/guides/rate-limits
 
-`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`. What the words count differs: Groq's requests are a day's, Cerebras and
-Mistral say the period (`-requests-day`, `-req-minute`), Together and OpenRouter have no unit at all (`x-ratelimit-limit`).
-Realtime sends the event `{"type": "rate_limits.updated", "rate_limits": [{"name", "limit", "remaining", "reset_seconds"}]}`.
+`x-ratelimit-{limit,remaining,reset}-{requests,tokens}`. What the words count differs: Groq's
+requests are a day's, Cerebras and Mistral say the period (`-requests-day`, `-req-minute`), Together
+and OpenRouter have no unit at all (`x-ratelimit-limit`). Realtime sends the event `{"type":
+"rate_limits.updated", "rate_limits": [{"name", "limit", "remaining", "reset_seconds"}]}`.
 """
 
 from __future__ import annotations
@@ -14,12 +16,25 @@ from typing import Any
 
 from ..formats.format import items, mapping, number
 from ..record import LimitReading
-from .values import DAY, HOUR, MINUTE, WEEK, counted, label, percent, reset_number, reset_time, truth, word
+from .values import (
+    DAY,
+    HOUR,
+    MINUTE,
+    WEEK,
+    counted,
+    label,
+    percent,
+    reset_number,
+    reset_time,
+    truth,
+    word,
+)
 
 _FIELD = re.compile(r"x-(ratelimit|tokenlimit)-(limit|remaining|reset)(?:-(.+))?")
 _UNITLESS = {"ratelimit": "requests", "tokenlimit": "tokens"}
 
-# Windows whose header says something else than our key: https://docs.fireworks.ai/guides/quotas_usage/rate-limits
+# Windows whose header says something else than our key:
+# https://docs.fireworks.ai/guides/quotas_usage/rate-limits
 _KEYS = {"tokens-prompt": "input_tokens", "tokens-generated": "output_tokens"}
 
 _PERIODS = {"second": 1.0, "minute": MINUTE, "hour": HOUR, "day": DAY}
@@ -43,7 +58,9 @@ def place(name: str) -> tuple[str, str] | None:
     return ("", "over-limit") if name == "x-ratelimit-over-limit" else None
 
 
-def read_headers(windows: Mapping[str, Mapping[str, str]], provider: str, now: float) -> Iterator[LimitReading]:
+def read_headers(
+    windows: Mapping[str, Mapping[str, str]], provider: str, now: float
+) -> Iterator[LimitReading]:
     """Every window that the headers name, under the key of what it counts."""
     over = truth(windows.get("", {}).get("over-limit"))
     for window, fields in windows.items():

@@ -1,8 +1,9 @@
 """How limits are written, whoever writes them: keys, amounts, times.
 
-A reset comes as RFC 3339 (`2025-08-21T12:40:59Z`), as a Go duration (`6m0s`, `120ms`), as epoch seconds or milliseconds, or as
-seconds from now (`60.5`); an amount as a number or a decimal string. What is empty, negative or absurd is absent.
-https://pkg.go.dev/time#ParseDuration  https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+A reset comes as RFC 3339 (`2025-08-21T12:40:59Z`), as a Go duration (`6m0s`, `120ms`), as epoch
+seconds or milliseconds, or as seconds from now (`60.5`); an amount as a number or a decimal string.
+What is empty, negative or absurd is absent. https://pkg.go.dev/time#ParseDuration
+https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 """
 
 from __future__ import annotations
@@ -18,26 +19,39 @@ from ..formats.format import mapping, number
 from ..record import LimitReading
 
 KEY_CAP = 64
-"""Characters of a key, a status or a name that are kept: the longest real ones are model names of about 40."""
+"""Characters of a key, a status or a name that are kept: the longest real ones are model names of
+about 40."""
 
 RESET_TEXT_CAP = 64
 """Characters of a reset time that is looked at: the longest real ones have 32."""
 
 LATEST_RESET = 253_402_300_799.0
-"""The last second of the year 9999, the last that `datetime` can write: no reset is believed beyond it."""
+"""The last second of the year 9999, the last that `datetime` can write: no reset is believed beyond
+it."""
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 WEEK = 7 * DAY
 
 _WORD_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
-_UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": MINUTE, "h": HOUR, "d": DAY}
+_UNIT_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": MINUTE,
+    "h": HOUR,
+    "d": DAY,
+}
 _DURATION_STEP = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ns|us|µs|μs|ms|s|m|h|d)")
 _DURATION = re.compile(rf"(?:{_DURATION_STEP.pattern})+")
 _LENGTH_IN_KEY = re.compile(r"([0-9]{1,4})([mhd])(?:_.*)?")
 
 
 def word(value: Any) -> str | None:
-    """A key or status off the wire: cut, in lower case, every other character than `a-z 0-9 _ . -` an underscore."""
+    """A key or status off the wire: cut, in lower case, every other character than `a-z 0-9 _ . -`
+    an underscore."""
     return _word(value[:KEY_CAP]) if isinstance(value, str) else None
 
 
@@ -48,7 +62,8 @@ def _word(value: str) -> str | None:
 
 
 def label(value: Any) -> str | None:
-    """A name for people, cut; lone surrogates, which header decoding leaves behind and JSON cannot hold, become `?`."""
+    """A name for people, cut; lone surrogates, which header decoding leaves behind and JSON cannot
+    hold, become `?`."""
     if not isinstance(value, str):
         return None
     return value[:KEY_CAP].strip().encode("utf-8", "replace").decode() or None
@@ -67,7 +82,11 @@ def signed(value: Any) -> float | None:
 
 def inlined_headers(value: Any) -> dict[str, str]:
     """Headers that a JSON body repeats, as headers are: names in lower case, values text."""
-    return {name.lower(): str(content) for name, content in mapping(value).items() if isinstance(content, str | int | float)}
+    return {
+        name.lower(): str(content)
+        for name, content in mapping(value).items()
+        if isinstance(content, str | int | float)
+    }
 
 
 def truth(value: Any) -> bool:
@@ -81,7 +100,8 @@ def percent(fraction: float) -> float:
 
 
 def window_label(seconds: float) -> str:
-    """The key of a window by its length: `5h`, `24h`, `7d`, `90m`; a month of 43800 minutes is `30d`."""
+    """The key of a window by its length: `5h`, `24h`, `7d`, `90m`; a month of 43800 minutes is
+    `30d`."""
     if seconds >= WEEK:
         return f"{seconds / DAY:.0f}d"
     for unit, size, least in (("d", DAY, 2 * DAY), ("h", HOUR, HOUR), ("m", MINUTE, MINUTE)):
@@ -106,7 +126,8 @@ def counted(
     window_seconds: float | None = None,
     status: str | None = None,
 ) -> LimitReading | None:
-    """A classic rate limit, counted down from `limit`; None where there is none: Azure says so with a limit of -1 or 0."""
+    """A classic rate limit, counted down from `limit`; None where there is none: Azure says so with
+    a limit of -1 or 0."""
     size, left = number(limit), number(remaining)
     if (limit is not None and not size) or (size is None and left is None):
         return None
@@ -123,7 +144,8 @@ def counted(
 
 
 def reset_time(text: str, *, now: float) -> float | None:
-    """Epoch seconds of a reset in any of its spellings; None for an empty, negative or unreadable one."""
+    """Epoch seconds of a reset in any of its spellings; None for an empty, negative or unreadable
+    one."""
     if not text or len(text) > RESET_TEXT_CAP:
         return None
     at, seconds = _read_reset(text)
@@ -132,17 +154,21 @@ def reset_time(text: str, *, now: float) -> float | None:
 
 @functools.lru_cache(maxsize=1024)
 def _read_reset(text: str) -> tuple[float | None, float | None]:
-    """Epoch seconds, or seconds from now. Windows are reset together, and stay the same from answer to answer."""
+    """Epoch seconds, or seconds from now. Windows are reset together, and stay the same from answer
+    to answer."""
     text = text.strip()
     if "T" in text:
         return _rfc3339(text), None
     if _DURATION.fullmatch(text):
-        return None, sum(float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_STEP.findall(text))
+        return None, sum(
+            float(amount) * _UNIT_SECONDS[unit] for amount, unit in _DURATION_STEP.findall(text)
+        )
     return _read_amount(number(text))
 
 
 def reset_number(amount: float | None, *, now: float) -> float | None:
-    """Epoch seconds of a bare number: by its size epoch milliseconds, epoch seconds, or seconds from now."""
+    """Epoch seconds of a bare number: by its size epoch milliseconds, epoch seconds, or seconds
+    from now."""
     at, seconds = _read_amount(amount)
     return at if seconds is None else _believed(now + seconds)
 
@@ -157,11 +183,16 @@ def _read_amount(amount: float | None) -> tuple[float | None, float | None]:
 
 def reset_value(value: Any, *, now: float) -> float | None:
     """Epoch seconds of a reset in JSON: a string as in a header, or a number."""
-    return reset_time(value, now=now) if isinstance(value, str) else reset_number(number(value), now=now)
+    return (
+        reset_time(value, now=now)
+        if isinstance(value, str)
+        else reset_number(number(value), now=now)
+    )
 
 
 def retry_time(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Epoch seconds from `retry-after-ms`, preferred as the SDKs do, or `retry-after` in seconds or as an HTTP date."""
+    """Epoch seconds from `retry-after-ms`, preferred as the SDKs do, or `retry-after` in seconds or
+    as an HTTP date."""
     milliseconds = number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return _believed(now + milliseconds / 1000)

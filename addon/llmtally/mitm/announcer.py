@@ -19,10 +19,12 @@ from ..tally.sink import Live
 logger = logging.getLogger(__name__)
 
 STARTING = 0.05
-"""Seconds between looks while mitmproxy begins to listen, for which it has no hook. `llmtally run` waits for it."""
+"""Seconds between looks while mitmproxy begins to listen, for which it has no hook. `llmtally run`
+waits for it."""
 
 RUNNING = 1.0
-"""Seconds between looks later on: the directory, the page and the modes can be changed at any time."""
+"""Seconds between looks later on: the directory, the page and the modes can be changed at any
+time."""
 
 
 class Announcer:
@@ -52,7 +54,9 @@ class Announcer:
             self._announce(live.directory, now)
             live.reached_at = now.regular
             live.ca = str(Path(now.confdir) / "mitmproxy-ca-cert.pem")
-        self._next = asyncio.get_running_loop().call_later(RUNNING if now.listens else STARTING, self._look)
+        self._next = asyncio.get_running_loop().call_later(
+            RUNNING if now.listens else STARTING, self._look
+        )
 
     def _announce(self, directory: Path, now: Presence) -> None:
         self._said = directory, now
@@ -60,7 +64,9 @@ class Announcer:
             presence.announce(directory, now)
         except OSError as error:
             logger.warning(
-                "llmtally: other programs can't be told of this proxy: %s can't be written (%s).", directory, error.strerror
+                "llmtally: other programs can't be told of this proxy: %s can't be written (%s).",
+                directory,
+                error.strerror,
             )
 
     def _withdraw(self) -> None:

@@ -1,4 +1,5 @@
-"""Commands for mitmproxy's console and mitmweb: `:usage.summary`, `:usage.export FILE`, `:usage.reset_view`."""
+"""Commands for mitmproxy's console and mitmweb: `:usage.summary`, `:usage.export FILE`,
+`:usage.reset_view`."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ logger = logging.getLogger(__name__)
 class Commands:
     """What a person can ask the addon from within mitmproxy."""
 
-    def __init__(self, live: Callable[[], Live | None], in_thread: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(
+        self, live: Callable[[], Live | None], in_thread: Callable[[Callable[[], None]], object]
+    ) -> None:
         """`live` gives what is open at the moment; `in_thread` runs what would hold the loop."""
         self._live = live
         self._in_thread = in_thread

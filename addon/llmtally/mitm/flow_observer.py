@@ -1,9 +1,11 @@
-"""Flows followed from their request to their settlement: mitmproxy's life of a flow on one side, the sans-IO core on the other.
+"""Flows followed from their request to their settlement: mitmproxy's life of a flow on one side,
+the sans-IO core on the other.
 
-Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on mitmproxy's loop, or in a thread where a
-body is large. That spares the loop about half: the JSON parser does not let go of the interpreter, so that 10 MB from an agent hold
-the loop for 22 ms, and for 43 ms without a thread. Messages of a socket are read on the loop, in their order, whatever their size
-(0.8 MB take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
+Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on
+mitmproxy's loop, or in a thread where a body is large. That spares the loop about half: the JSON
+parser does not let go of the interpreter, so that 10 MB from an agent hold the loop for 22 ms, and
+for 43 ms without a thread. Messages of a socket are read on the loop, in their order, whatever
+their size (0.8 MB take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
 """
 
 from __future__ import annotations
@@ -41,10 +43,12 @@ HEAVY_CODED = 16 * 2**10
 """The same for bodies in a content coding, which may be many times larger."""
 
 LOOK_UP = 1.0
-"""Seconds that settlement waits for the process behind a connection: one begins within half a second, and takes milliseconds."""
+"""Seconds that settlement waits for the process behind a connection: one begins within half a
+second, and takes milliseconds."""
 
 KEPT_FRAMES = 64
-"""WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a leak."""
+"""WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a
+leak."""
 
 
 @dataclass(slots=True)
@@ -60,14 +64,21 @@ class Followed:
 
 
 _handed_over: dict[str, Followed] = {}
-"""Flows in flight when mitmproxy reloads the script: that ends one instance and makes the next, and this module stays loaded."""
+"""Flows in flight when mitmproxy reloads the script: that ends one instance and makes the next, and
+this module stays loaded."""
 
 
 class Follower:
     """The hooks of flows."""
 
     def __init__(
-        self, switches: Switches, recorder: Recorder, quotas: Quotas, processes: Processes, guard: Guard, later: Later
+        self,
+        switches: Switches,
+        recorder: Recorder,
+        quotas: Quotas,
+        processes: Processes,
+        guard: Guard,
+        later: Later,
     ) -> None:
         self.directory = Directory()
         """Who answers LLM calls."""
@@ -127,7 +138,9 @@ class Follower:
         self._recorder.watch_prices()
         if flow.request.stream:
             before = flow.request.stream
-            followed.request_tap = flow.request.stream = RequestTap(before if callable(before) else None)
+            followed.request_tap = flow.request.stream = RequestTap(
+                before if callable(before) else None
+            )
         self._look_up_process(flow)
 
     def _look_up_process(self, flow: http.HTTPFlow) -> None:
@@ -143,24 +156,40 @@ class Follower:
                 followed.ignored = True  # made up by an addon: no provider was asked
                 return
             self._guarded(followed, self._start_response, flow, followed)
-            if followed.ignored and flow.response is not None and is_streaming(flow.response.headers.get("content-type", "")):
-                flow.response.stream = flow.response.stream or True  # unread, but not held back either
+            if (
+                followed.ignored
+                and flow.response is not None
+                and is_streaming(flow.response.headers.get("content-type", ""))
+            ):
+                # unread, but not held back either
+                flow.response.stream = flow.response.stream or True
 
     def _start_response(self, flow: http.HTTPFlow, followed: Followed) -> None:
         assert flow.response is not None
         exchange = followed.exchange
-        exchange.response_started(flow.response.status_code, lower_headers(flow.response.headers), time.time())
+        exchange.response_started(
+            flow.response.status_code, lower_headers(flow.response.headers), time.time()
+        )
         if flow.response.status_code != 101 and (exchange.streaming or flow.response.stream):
             self._request_sent(followed)  # a stream of many responses settles them before its end
             self._attach(flow.response, followed, flow)
 
     def update(self, flows: Sequence[Flow]) -> None:
-        """Wrap a stream callable that another addon has set after `responseheaders`: this comes before the first byte."""
+        """Wrap a stream callable that another addon has set after `responseheaders`: this comes
+        before the first byte."""
         for flow in flows:
             followed = self._followed.get(flow.id)
-            if followed is None or followed.tap is None or not isinstance(flow, http.HTTPFlow) or flow.response is None:
+            if (
+                followed is None
+                or followed.tap is None
+                or not isinstance(flow, http.HTTPFlow)
+                or flow.response is None
+            ):
                 continue
-            if flow.response.timestamp_end is None and flow.response.stream is not followed.tap.stream:
+            if (
+                flow.response.timestamp_end is None
+                and flow.response.stream is not followed.tap.stream
+            ):
                 followed.tap.drain()
                 followed.tap.active = False
                 self._guarded(followed, self._attach, flow.response, followed, flow)
@@ -184,7 +213,8 @@ class Follower:
             return
         if flow.response.status_code == 101:
             if flow.websocket is None:
-                self._followed.pop(flow.id, None)  # some other protocol; no hook will tell of its end
+                # some other protocol; no hook will tell of its end
+                self._followed.pop(flow.id, None)
         else:
             self._guard(self._finish, flow, "complete" if flow.error is None else "client_aborted")
 
@@ -208,7 +238,9 @@ class Follower:
             else:
                 self._release(response, followed.tap)
         sent = self._request_sent(followed)
-        settle = functools.partial(self._guarded, followed, self._settle, followed, ending, at, body)
+        settle = functools.partial(
+            self._guarded, followed, self._settle, followed, ending, at, body
+        )
         if sent + len(body or b"") > (HEAVY_CODED if followed.exchange.coded else HEAVY):
             read = functools.partial(followed.exchange.read_ahead, body, at)
             self._later.in_thread(read, functools.partial(self._read_ahead, followed, settle))
@@ -224,16 +256,21 @@ class Follower:
         else:
             self._later.soon(settle)
 
-    def _read_ahead(self, followed: Followed, settle: Callable[[], None], error: BaseException | None) -> None:
+    def _read_ahead(
+        self, followed: Followed, settle: Callable[[], None], error: BaseException | None
+    ) -> None:
         """The thread is done with a body. Of one that it has only half read nothing is believed."""
         if error is not None:
             followed.exchange.fail()
-            logger.error("llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error)
+            logger.error(
+                "llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error
+            )
         self._once_known_who(followed.flow, settle)
 
     @staticmethod
     def _request_sent(followed: Followed) -> int:
-        """Hand over what is known of the request by now; gives the size of the body that is there to be read."""
+        """Hand over what is known of the request by now; gives the size of the body that is there
+        to be read."""
         request, tap = followed.flow.request, followed.request_tap
         body = request.raw_content if tap is None else tap.body()
         size = tap.size if tap is not None else None if body is None else len(body)
@@ -242,7 +279,8 @@ class Follower:
 
     @staticmethod
     def _release(response: http.Response, tap: Tap) -> None:
-        """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep flows."""
+        """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep
+        flows."""
         if response.stream is tap.stream:
             response.stream = tap.chained or True
         if tap.kept is not None:
@@ -258,20 +296,33 @@ class Follower:
         messages = flow.websocket.messages
         self._recorder.watch_prices()  # a socket may be older than its prices
         if messages and not messages[-1].injected and not messages[-1].dropped:
-            self._later.soon(functools.partial(self._guarded, followed, self._frame, followed, messages[-1], time.time()))
+            self._later.soon(
+                functools.partial(
+                    self._guarded, followed, self._frame, followed, messages[-1], time.time()
+                )
+            )
         others_keep = self._switches.saves_flows or ctx.master.addons.get("view") is not None
         if len(messages) > KEPT_FRAMES and followed.exchange.route.confirmed and not others_keep:
             del messages[:-1]
 
     def _frame(self, followed: Followed, message: WebSocketMessage, at: float) -> None:
-        self._recorder.record(followed.flow, followed.exchange.frame(message.content, from_client=message.from_client, at=at))
+        self._recorder.record(
+            followed.flow,
+            followed.exchange.frame(message.content, from_client=message.from_client, at=at),
+        )
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """The socket closed; a turn that is still open was cut off."""
         followed = self._followed.pop(flow.id, None)
         if followed is not None and flow.websocket is not None:
-            ending: Ending = "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
-            self._later.soon(functools.partial(self._guarded, followed, self._settle, followed, ending, time.time(), None))
+            ending: Ending = (
+                "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
+            )
+            self._later.soon(
+                functools.partial(
+                    self._guarded, followed, self._settle, followed, ending, time.time(), None
+                )
+            )
 
     # Settlement
 

@@ -38,7 +38,8 @@ def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
 
 
 def method_of(request: http.Request) -> Method | None:
-    """The kind of request, as the provider table tells them apart; None for kinds that are never answered with usage."""
+    """The kind of request, as the provider table tells them apart; None for kinds that are never
+    answered with usage."""
     if request.method == "POST":
         return "POST"
     if request.method != "GET":
@@ -47,7 +48,8 @@ def method_of(request: http.Request) -> Method | None:
 
 
 def host_of(flow: http.HTTPFlow, headers: Mapping[str, str]) -> str:
-    """The host the client meant, lower case. In reverse mode that is the target: the client only knows the proxy."""
+    """The host the client meant, lower case. In reverse mode that is the target: the client only
+    knows the proxy."""
     request, mode = flow.request, flow.client_conn.proxy_mode
     if isinstance(mode, ReverseMode):
         return mode.address[0].lower().rstrip(".")
@@ -59,15 +61,20 @@ def host_of(flow: http.HTTPFlow, headers: Mapping[str, str]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _host_in(authority: str) -> str:
-    """As mitmproxy's `pretty_host` reads it, which takes longer than anything else that is done when a request begins."""
+    """As mitmproxy's `pretty_host` reads it, which takes longer than anything else that is done
+    when a request begins."""
     return url.parse_authority(authority, check=False)[0].lower().rstrip(".")
 
 
 def ending_of(flow: http.HTTPFlow) -> Ending:
-    """Which side broke a flow: the one whose connection is closed; on HTTP/2, where both stay open, CANCEL is the client's."""
+    """Which side broke a flow: the one whose connection is closed; on HTTP/2, where both stay open,
+    CANCEL is the client's."""
     if flow.client_conn.state is connection.ConnectionState.CLOSED:
         return "client_aborted"
-    if flow.server_conn.state is connection.ConnectionState.CLOSED and flow.server_conn.timestamp_start is not None:
+    if (
+        flow.server_conn.state is connection.ConnectionState.CLOSED
+        and flow.server_conn.timestamp_start is not None
+    ):
         return "upstream_aborted"
     message = flow.error.msg if flow.error is not None else ""
     return "client_aborted" if "CANCEL" in message or message == KILLED else "upstream_aborted"

@@ -1,7 +1,8 @@
 """The traffic is not ours: what reads it may fail, and the flow goes on unread.
 
-There are three broad `except`, each where an error of ours would stop what is not ours: this one for mitmproxy's hooks, that of a
-stream's bytes in `tap.py`, and that of a request to the page in `web/server.py`.
+There are three broad `except`, each where an error of ours would stop what is not ours: this one
+for mitmproxy's hooks, that of a stream's bytes in `tap.py`, and that of a request to the page in
+`web/server.py`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Guard:
             work(*args)
         except Exception:
             self._failed()
-            logger.exception("llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally.")
+            logger.exception(
+                "llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally."
+            )
             return False
         return True

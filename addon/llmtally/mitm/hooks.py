@@ -48,22 +48,35 @@ class UsageAddon:
         runs = Runs(parse(os.environ.get(OWN_RUN, "")))
         self._switches = options.Switches()
         self._later = Later()
-        self._processes = Processes(self._later.on_disk, lambda delay, work: self._loop.call_later(delay, work))
+        self._processes = Processes(
+            self._later.on_disk, lambda delay, work: self._loop.call_later(delay, work)
+        )
         self._recorder = Recorder(self._switches, runs, self._processes, self._later)
         self.coverage = self._recorder.coverage
-        """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
+        """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened
+        as `bypassed`."""
         guard = Guard(lambda: self._recorder.count("unparsed"))
-        quotas = Quotas(self._switches, self._recorder, guard, self._later, lambda work: self._loop.call_soon_threadsafe(work))
-        self._follower = Follower(self._switches, self._recorder, quotas, self._processes, guard, self._later)
+        quotas = Quotas(
+            self._switches,
+            self._recorder,
+            guard,
+            self._later,
+            lambda work: self._loop.call_soon_threadsafe(work),
+        )
+        self._follower = Follower(
+            self._switches, self._recorder, quotas, self._processes, guard, self._later
+        )
         self._token = ""
         self._configured = False
         self._running = False
         self.commands = Commands(lambda: self._live, self._later.apart)
         self._announcer = Announcer(lambda: self._live)
         self._runs = RunHooks(runs)
-        tunnels = Tunnels(lambda host: self._follower.directory.provider(host), self._recorder.count)
-        # Hooks of one addon, not addons of their own: mitmproxy asks each addon at each of a request's eight events, which would
-        # cost 20 us a request.
+        tunnels = Tunnels(
+            lambda host: self._follower.directory.provider(host), self._recorder.count
+        )
+        # Hooks of one addon, not addons of their own: mitmproxy asks each addon at each of a
+        # request's eight events, which would cost 20 us a request.
         self.http_connect = self._runs.http_connect
         self.tls_clienthello = tunnels.tls_clienthello
         self.tls_failed_client = tunnels.tls_failed_client
@@ -83,14 +96,22 @@ class UsageAddon:
         self._loop = asyncio.get_running_loop()
         options.declare(loader)
         ctx.master.commands.collect_commands(self.commands)
-        # mitmproxy keeps an option it cannot parse to itself and never configures the addon: traffic would pass uncounted.
-        # By the next turn of the loop `configure` has been called; an error said by then ends mitmproxy with exit code 1.
+        # mitmproxy keeps an option it cannot parse to itself and never configures the addon:
+        # traffic would pass uncounted. By the next turn of the loop `configure` has been called; an
+        # error said by then ends mitmproxy with exit code 1.
         self._loop.call_soon(self._check_configured)
 
     def _check_configured(self) -> None:
         if not self._configured:
-            named = ", ".join(sorted(key for key in ctx.options.deferred if key.startswith("usage_"))) or "one of usage_*"
-            logger.error("llmtally: the value of an option cannot be read (%s), so nothing would be counted.", named)
+            named = (
+                ", ".join(sorted(key for key in ctx.options.deferred if key.startswith("usage_")))
+                or "one of usage_*"
+            )
+            logger.error(
+                "llmtally: the value of an option cannot be read (%s), so nothing would be "
+                "counted.",
+                named,
+            )
             ctx.master.shutdown()
 
     def configure(self, updated: set[str]) -> None:
@@ -101,7 +122,9 @@ class UsageAddon:
             self._follower.directory = Directory(options.custom_rows())
         if "usage_intercept" in updated:
             options.check_intercept()
-        if "usage_prices" in updated and (problem := self._recorder.read_prices(options.price_file())):
+        if "usage_prices" in updated and (
+            problem := self._recorder.read_prices(options.price_file())
+        ):
             raise exceptions.OptionsError(f"usage_prices: {problem}")
         if "usage_dir" in updated:
             self._open(options.directory())
@@ -111,7 +134,9 @@ class UsageAddon:
         if updated & {"usage_dir", "usage_web_token"}:
             self._token = options.web_token(self._live.directory)
         options.web_address()
-        if self._running and any(key == "usage_dir" or key.startswith("usage_web") for key in updated):
+        if self._running and any(
+            key == "usage_dir" or key.startswith("usage_web") for key in updated
+        ):
             self._serve()
 
     def _open(self, directory: Path) -> None:
@@ -127,10 +152,12 @@ class UsageAddon:
             self._restore()
 
     def running(self) -> None:
-        """Open the page, read the journal back, say where records go, and name options nobody knows."""
+        """Open the page, read the journal back, say where records go, and name options nobody
+        knows."""
         self._running = True
         self._follower.take_over()
-        # What is loaded by now stays: no full collection need look at it again, which takes 90 ms in which no stream moves.
+        # What is loaded by now stays: no full collection need look at it again, which takes 90 ms
+        # in which no stream moves.
         gc.collect()
         gc.freeze()
         if unknown := options.unknown():
@@ -156,7 +183,11 @@ class UsageAddon:
         if not ctx.options.usage_web:
             return
         host, port = options.web_address()
-        if (url := live.serve(host=host, port=port, token=self._token, explain=self._recorder.explain)) is not None:
+        if (
+            url := live.serve(
+                host=host, port=port, token=self._token, explain=self._recorder.explain
+            )
+        ) is not None:
             _alert(f"the page is at {url}")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
@@ -166,7 +197,11 @@ class UsageAddon:
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Keep clients of the proxy from our own page: to us, they would seem to be local."""
-        if self._live is not None and data.server.address is not None and self._live.is_page(data.server.address[:2]):
+        if (
+            self._live is not None
+            and data.server.address is not None
+            and self._live.is_page(data.server.address[:2])
+        ):
             data.server.error = "llmtally's page is not reachable through the proxy."
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -176,7 +211,8 @@ class UsageAddon:
             self._live.proxy_connected(local[:2], remote[:2])
 
     def done(self) -> None:
-        """Settle what is in flight and close the journal. On a script reload, what is in flight goes on to the next instance."""
+        """Settle what is in flight and close the journal. On a script reload, what is in flight
+        goes on to the next instance."""
         if ctx.master.should_exit.is_set():
             self._follower.cut_short()
         else:
@@ -185,7 +221,9 @@ class UsageAddon:
         if self._live is not None:
             if self.coverage:
                 _alert(
-                    f"this run: {totals_line(self._live.tracker.usage(time.time())['since_start'])}; responses: {self._buckets()}"
+                    "this run: "
+                    f"{totals_line(self._live.tracker.usage(time.time())['since_start'])}; "
+                    f"responses: {self._buckets()}"
                 )
             self._live.close()
         self._announcer.done()

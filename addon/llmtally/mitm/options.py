@@ -23,42 +23,64 @@ INTERCEPT = ("all", "llm")
 
 def declare(loader: Loader) -> None:
     """Tell mitmproxy what there is."""
-    loader.add_option("usage_dir", str, "~/.llmtally", "Directory of the journal (one JSON line per call) and its key.")
     loader.add_option(
-        "usage_prices", str, "", f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes."
+        "usage_dir",
+        str,
+        "~/.llmtally",
+        "Directory of the journal (one JSON line per call) and its key.",
+    )
+    loader.add_option(
+        "usage_prices",
+        str,
+        "",
+        f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes.",
     )
     loader.add_option(
         "usage_hosts",
         Sequence[str],
         [],
-        "Further hosts that answer LLM calls, as `host=format`, e.g. `llm.example.com=openai_chat`.",
+        "Further hosts that answer LLM calls, as `host=format`, e.g. "
+        "`llm.example.com=openai_chat`.",
     )
     loader.add_option(
-        "usage_keep_bodies", bool, False, "Put streamed bodies back on their flows when they end, for debugging. Costs memory."
+        "usage_keep_bodies",
+        bool,
+        False,
+        "Put streamed bodies back on their flows when they end, for debugging. Costs memory.",
     )
     loader.add_option(
         "usage_intercept",
         str,
         "all",
-        "TLS connections that are opened: `all`, or `llm`, which passes on those of other hosts than LLM providers' unopened.",
+        "TLS connections that are opened: `all`, or `llm`, which passes on those of other "
+        "hosts than LLM providers' unopened.",
         choices=INTERCEPT,
     )
     loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
     loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
     loader.add_option("usage_web_host", str, "127.0.0.1", "Address the page listens on.")
-    loader.add_option("usage_web_port", int, 8088, "Port the page listens on; 0 takes any that is free.")
-    loader.add_option("usage_web_token", str, "", "Token that opens the page. Empty: one is made and kept in usage_dir.")
+    loader.add_option(
+        "usage_web_port", int, 8088, "Port the page listens on; 0 takes any that is free."
+    )
+    loader.add_option(
+        "usage_web_token",
+        str,
+        "",
+        "Token that opens the page. Empty: one is made and kept in usage_dir.",
+    )
     loader.add_option(
         "usage_limits",
         Sequence[str],
         [],
-        "Limits of your own for the 5-hour window: output_tokens, total_tokens, messages or cost_usd, e.g. `cost_usd=10`.",
+        "Limits of your own for the 5-hour window: output_tokens, total_tokens, messages or "
+        "cost_usd, e.g. `cost_usd=10`.",
     )
     loader.add_option(
         "usage_poll_anthropic",
         bool,
         False,
-        "Ask Anthropic every 5 minutes how full the plan's windows are, with the newest OAuth token seen.",
+        "Ask Anthropic every 5 minutes how full the plan's windows are, with the newest "
+        "OAuth token seen.",
     )
 
 
@@ -70,7 +92,8 @@ def directory() -> Path:
 def unusable(path: Path, error: OSError) -> exceptions.OptionsError:
     """The error for a directory that cannot be used."""
     return exceptions.OptionsError(
-        f"usage_dir: {path} can't be used ({error.strerror}). Choose a writable one with --set usage_dir=DIRECTORY."
+        f"usage_dir: {path} can't be used ({error.strerror}). Choose a writable one with "
+        "--set usage_dir=DIRECTORY."
     )
 
 
@@ -79,7 +102,9 @@ def price_file() -> Path | None:
     named = ctx.options.usage_prices or os.environ.get(PRICES_VARIABLE, "")
     path = Path(named).expanduser() if named else None
     if path is not None and not path.is_file():
-        raise exceptions.OptionsError(f"usage_prices: {path} is no file. Name an existing price file, or unset the option.")
+        raise exceptions.OptionsError(
+            f"usage_prices: {path} is no file. Name an existing price file, or unset the option."
+        )
     return path
 
 
@@ -89,18 +114,24 @@ def custom_rows() -> list[Provider]:
     for row in ctx.options.usage_hosts:
         host, equals, format_name = row.partition("=")
         if not equals:
-            raise exceptions.OptionsError(f"usage_hosts: {row!r} has no `=`. Write it as host=format, e.g. {row}=openai_chat.")
+            raise exceptions.OptionsError(
+                f"usage_hosts: {row!r} has no `=`. Write it as host=format, e.g. {row}=openai_chat."
+            )
         try:
             providers.append(custom(host.strip().lower(), format_name.strip()))
         except ValueError as error:
-            raise exceptions.OptionsError(f"usage_hosts: {row!r}: {error}. Write it as host=format.") from None
+            raise exceptions.OptionsError(
+                f"usage_hosts: {row!r}: {error}. Write it as host=format."
+            ) from None
     return providers
 
 
 def check_intercept() -> None:
     """mitmproxy does not hold people to the choices."""
     if ctx.options.usage_intercept not in INTERCEPT:
-        raise exceptions.OptionsError(f"usage_intercept: {ctx.options.usage_intercept!r} is not among {', '.join(INTERCEPT)}.")
+        raise exceptions.OptionsError(
+            f"usage_intercept: {ctx.options.usage_intercept!r} is not among {', '.join(INTERCEPT)}."
+        )
 
 
 def limits() -> ConfiguredLimits:
@@ -115,7 +146,9 @@ def web_address() -> tuple[str, int]:
     """Where the page listens."""
     port: int = ctx.options.usage_web_port
     if not 0 <= port <= 65535:
-        raise exceptions.OptionsError(f"usage_web_port: {port} is no port. Choose one up to 65535, or 0 for any that is free.")
+        raise exceptions.OptionsError(
+            f"usage_web_port: {port} is no port. Choose one up to 65535, or 0 for any that is free."
+        )
     return ctx.options.usage_web_host, port
 
 
@@ -142,10 +175,12 @@ def unknown() -> list[str]:
 
 @dataclass(slots=True)
 class Switches:
-    """Options that are looked at for every call. mitmproxy copies a value each time it is asked for it, which takes longer."""
+    """Options that are looked at for every call. mitmproxy copies a value each time it is asked for
+    it, which takes longer."""
 
     quiet: bool = False
-    """Nobody sees a line for every call: that is an option of ours, or mitmproxy shows nothing below an error (`-q`)."""
+    """Nobody sees a line for every call: that is an option of ours, or mitmproxy shows nothing
+    below an error (`-q`)."""
     keep_bodies: bool = False
     poll_anthropic: bool = False
     saves_flows: bool = False
@@ -153,8 +188,12 @@ class Switches:
 
     def read(self) -> None:
         """Note how they stand."""
-        # Where nobody sees a log entry it still passes through all of mitmproxy's addons, which takes longer than pricing a call.
-        unseen = getattr(ctx.options, "termlog_verbosity", "") in ("error", "warn") and ctx.master.addons.get("eventstore") is None
+        # Where nobody sees a log entry it still passes through all of mitmproxy's addons, which
+        # takes longer than pricing a call.
+        unseen = (
+            getattr(ctx.options, "termlog_verbosity", "") in ("error", "warn")
+            and ctx.master.addons.get("eventstore") is None
+        )
         self.quiet = ctx.options.usage_quiet or unseen
         self.keep_bodies = ctx.options.usage_keep_bodies
         self.poll_anthropic = ctx.options.usage_poll_anthropic

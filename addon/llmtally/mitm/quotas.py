@@ -1,4 +1,5 @@
-"""How full a plan's windows are, where clients ask that themselves, or we do: see `quota_endpoints`."""
+"""How full a plan's windows are, where clients ask that themselves, or we do: see
+`quota_endpoints`."""
 
 from __future__ import annotations
 
@@ -59,7 +60,9 @@ class Quotas:
         """Take note of a response, if it answers such a question."""
         if (host := self._asked.pop(flow.id, None)) is None or flow.response is None:
             return False
-        self._later.soon(functools.partial(self._guard, self._read_answer, flow, flow.response, host))
+        self._later.soon(
+            functools.partial(self._guard, self._read_answer, flow, flow.response, host)
+        )
         return True
 
     def broke(self, flow: http.HTTPFlow) -> None:
@@ -68,15 +71,33 @@ class Quotas:
 
     def _read_answer(self, flow: http.HTTPFlow, response: http.Response, host: str) -> None:
         coding = response.headers.get("content-encoding", "")
-        self._read(host, flow.request.path, lower_headers(flow.request.headers), coding, response.raw_content or b"")
+        self._read(
+            host,
+            flow.request.path,
+            lower_headers(flow.request.headers),
+            coding,
+            response.raw_content or b"",
+        )
 
     def _polled(self, token: str, body: bytes) -> None:
         """Our own question was answered; this is its thread."""
         headers = {"authorization": f"Bearer {token}"}
         with suppress(RuntimeError):  # the loop has ended
-            self._on_loop(functools.partial(self._guard, self._read, quota_endpoints.HOST, quota_endpoints.PATH, headers, "", body))
+            self._on_loop(
+                functools.partial(
+                    self._guard,
+                    self._read,
+                    quota_endpoints.HOST,
+                    quota_endpoints.PATH,
+                    headers,
+                    "",
+                    body,
+                )
+            )
 
-    def _read(self, host: str, path: str, headers: Mapping[str, str], coding: str, body: bytes) -> None:
+    def _read(
+        self, host: str, path: str, headers: Mapping[str, str], coding: str, body: bytes
+    ) -> None:
         now = time.time()
         found = quota_endpoints.read_answer(host, path, coding, body, now=now)
         live, memory = self._recorder.live, self._recorder.memory

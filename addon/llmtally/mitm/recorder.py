@@ -1,4 +1,5 @@
-"""A settled call's way: who asked and what it cost, then into journal and state, a line in the terminal, a comment at its flow."""
+"""A settled call's way: who asked and what it cost, then into journal and state, a line in the
+terminal, a comment at its flow."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class Recorder:
         self.memory: Memory | None = None
         """What calls must know of each other."""
         self.coverage: Counter[str] = Counter()
-        """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened as `bypassed`."""
+        """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened
+        as `bypassed`."""
         self._switches = switches
         self._runs = runs
         self._processes = processes
@@ -55,7 +57,8 @@ class Recorder:
         return self._pricer.reload_if_changed()
 
     def watch_prices(self) -> None:
-        """A call begins: have the price file read if it changed. What ends before it is read has the prices in force until then."""
+        """A call begins: have the price file read if it changed. What ends before it is read has
+        the prices in force until then."""
         now = time.monotonic()
         if now - self._prices_checked > PRICES_INTERVAL:
             self._prices_checked = now
@@ -64,7 +67,10 @@ class Recorder:
 
     def _use_prices(self, error: BaseException | None) -> None:
         if error is not None:
-            logger.error("llmtally: reading the price file failed. This is a bug of llmtally.", exc_info=error)
+            logger.error(
+                "llmtally: reading the price file failed. This is a bug of llmtally.",
+                exc_info=error,
+            )
         elif problem := self._pricer.reload_if_changed():
             logger.log(ALERT, "llmtally: %s", problem)
 
@@ -103,7 +109,8 @@ class Recorder:
         _comment(flow, line)
 
     def _print_lines(self) -> None:
-        """What has been settled since the last time: mitmproxy shows each log entry to all its addons, which costs 100 us."""
+        """What has been settled since the last time: mitmproxy shows each log entry to all its
+        addons, which costs 100 us."""
         lines, self._lines = self._lines, []
         logger.log(ALERT, "%s", "\n".join(lines))
 

@@ -1,4 +1,5 @@
-"""Tells apart the clients of `llmtally run` by what they send for the proxy alone, and lets that go no further."""
+"""Tells apart the clients of `llmtally run` by what they send for the proxy alone, and lets that go
+no further."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ class RunHooks:
 
     def _take(self, flow: http.HTTPFlow) -> None:
         headers = flow.request.headers
-        # `in headers` would ask mitmproxy, which takes four times as long; hardly any request has this one.
+        # `in headers` would ask mitmproxy, which takes four times as long; hardly any request has
+        # this one.
         if _RAW_HEADER in [name.lower() for name, _ in headers.fields] and self._runs.authorised(
             flow.client_conn.id, headers.get(HEADER)
         ):

@@ -1,4 +1,5 @@
-"""Work that need not happen before the bytes go on: put off, and done in slices on the loop, or in a thread."""
+"""Work that need not happen before the bytes go on: put off, and done in slices on the loop, or in
+a thread."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 DELAY = 0.1
-"""Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be done in batches. A call that is
-settled right behind others takes a fifth less time than one that has to get its code and data back into the processor's caches;
-beyond this little more is gained."""
+"""Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be
+done in batches. A call that is settled right behind others takes a fifth less time than one that
+has to get its code and data back into the processor's caches; beyond this little more is gained."""
 
 SLICE = 0.002
 """Seconds of work at a time, then the traffic has its turn."""
@@ -26,8 +27,9 @@ FINISH = 0.5
 """Seconds that the end waits for the disk: shutting mitmproxy down should stay below a second."""
 
 READING = 5.0
-"""Seconds that the end waits for a body that is being read, so that its call is not lost. The largest that is read, 64 MiB, of
-nothing but small objects takes as long; a real one some tens of milliseconds."""
+"""Seconds that the end waits for a body that is being read, so that its call is not lost. The
+largest that is read, 64 MiB, of nothing but small objects takes as long; a real one some tens of
+milliseconds."""
 
 
 class Later:
@@ -37,7 +39,8 @@ class Later:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="llmtally-disk")
         """The thread for what is short, but waits for the system."""
         self._bodies = ThreadPoolExecutor(1, thread_name_prefix="llmtally-bodies")
-        """The thread for what would hold the loop. It waits for nothing, so that settlement waits for no more than its work."""
+        """The thread for what would hold the loop. It waits for nothing, so that settlement waits
+        for no more than its work."""
         self._work: deque[Callable[[], object]] = deque()
         self._scheduled = False
         self._awaited: dict[Future[Any], list[Callable[[BaseException | None], object]]] = {}
@@ -52,8 +55,11 @@ class Later:
             self._scheduled = True
             asyncio.get_running_loop().call_later(DELAY, self._slice)
 
-    def in_thread(self, work: Callable[[], object], then: Callable[[BaseException | None], object]) -> None:
-        """Do something heavy in a thread, then on the loop what follows from it; that is told what `work` has raised, if it has.
+    def in_thread(
+        self, work: Callable[[], object], then: Callable[[BaseException | None], object]
+    ) -> None:
+        """Do something heavy in a thread, then on the loop what follows from it; that is told what
+        `work` has raised, if it has.
 
         At the end `then` may come without `work`.
         """
@@ -62,7 +68,8 @@ class Later:
         self._await(future, then)
 
     def after(self, future: Future[Any], then: Callable[[], object], *, within: float) -> None:
-        """Do something on the loop once a future of some thread is done, or after so many seconds without it."""
+        """Do something on the loop once a future of some thread is done, or after so many seconds
+        without it."""
         if self._await(future, lambda _: then()):
             asyncio.get_running_loop().call_later(within, self._follow_up, future)
 
@@ -82,13 +89,17 @@ class Later:
         wait([self._disk.submit(lambda: None)], FINISH)  # it comes after all others
         self._disk.shutdown(wait=False, cancel_futures=True)
         endless = wait(begun, READING).not_done
-        while left := [future for future in self._awaited if future not in endless]:  # what follows may wait for something, too
+        # what follows may wait for something, too
+        while left := [future for future in self._awaited if future not in endless]:
             for future in left:
                 self._follow_up(future)
         while self._work:
             self._work.popleft()()
         if endless:
-            logger.error("llmtally: a response was still being read at the end and is not counted. This is a bug of llmtally.")
+            logger.error(
+                "llmtally: a response was still being read at the end and is not counted. "
+                "This is a bug of llmtally."
+            )
 
     def _slice(self) -> None:
         until = time.perf_counter() + SLICE
@@ -122,4 +133,6 @@ class Later:
 
 def _log_failure(future: Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
-        logger.error("llmtally: work in a thread failed. This is a bug of llmtally.", exc_info=error)
+        logger.error(
+            "llmtally: work in a thread failed. This is a bug of llmtally.", exc_info=error
+        )

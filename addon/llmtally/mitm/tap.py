@@ -1,8 +1,10 @@
-"""The tap: a mitmproxy stream callable that hands on the very bytes it was given and lets an exchange read them later.
+"""The tap: a mitmproxy stream callable that hands on the very bytes it was given and lets an
+exchange read them later.
 
-It runs for every chunk of every stream, before the chunk goes on to the client, so it does no more than copy it to a buffer.
-The bytes are read in batches: when `BATCH` of them wait, or when the flow ends. Only until the first content has been seen are
-chunks read soon after they came, each with its own time, because that time is the time to first token.
+It runs for every chunk of every stream, before the chunk goes on to the client, so it does no more
+than copy it to a buffer. The bytes are read in batches: when `BATCH` of them wait, or when the flow
+ends. Only until the first content has been seen are chunks read soon after they came, each with its
+own time, because that time is the time to first token.
 """
 
 from __future__ import annotations
@@ -18,16 +20,20 @@ from ..record import Call
 logger = logging.getLogger(__name__)
 
 BATCH = 64 * 2**10
-"""Bytes that may wait unread: enough to make a batch worth it (some 400 events), read in well under a millisecond."""
+"""Bytes that may wait unread: enough to make a batch worth it (some 400 events), read in well under
+a millisecond."""
 
 EARLY = 64
-"""Chunks timed one by one at most; content that comes later than that gets the time of its batch."""
+"""Chunks timed one by one at most; content that comes later than that gets the time of its
+batch."""
 
 EARLY_BATCH = 16
-"""Timed chunks that may wait, each for some microseconds: content begins within the first five or ten of nearly all streams."""
+"""Timed chunks that may wait, each for some microseconds: content begins within the first five or
+ten of nearly all streams."""
 
 MAX_REQUEST_COPY = 4 * 2**20
-"""Bytes of a streamed request body that are kept, for its model and session; a larger one is only measured."""
+"""Bytes of a streamed request body that are kept, for its model and session; a larger one is only
+measured."""
 
 
 class Tap:
@@ -47,7 +53,8 @@ class Tap:
         self.chained = chained
         """Another addon's callable; the client gets what it returns."""
         self.active = True
-        """False once another tap has taken over (an addon may still call this one from inside its own) or reading failed."""
+        """False once another tap has taken over (an addon may still call this one from inside its
+        own) or reading failed."""
         self.settle = settle
         self.kept: list[bytes] | None = [] if keep else None
         """The whole body, for `usage_keep_bodies`."""
@@ -61,7 +68,8 @@ class Tap:
         self.stream = self._make_stream()
 
     def _make_stream(self) -> Callable[[bytes], Any]:
-        """A closure, because its variables cost half of what attributes do, and this is the one function that runs per event."""
+        """A closure, because its variables cost half of what attributes do, and this is the one
+        function that runs per event."""
         write, take, chained = self._buffer.write, self._take, self.chained
         room = 0
 
@@ -107,7 +115,9 @@ class Tap:
         except Exception:  # the traffic is not ours: an error here must not become an outage
             self.active = False
             self.exchange.fail()
-            logger.exception("llmtally: reading %s failed; this flow goes on unread", self.exchange.request.host)
+            logger.exception(
+                "llmtally: reading %s failed; this flow goes on unread", self.exchange.request.host
+            )
         else:
             self.settle(calls)
 

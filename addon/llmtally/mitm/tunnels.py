@@ -1,4 +1,5 @@
-"""TLS connections: which are opened (`usage_intercept`: all of them, or those of LLM hosts alone), and which could not be."""
+"""TLS connections: which are opened (`usage_intercept`: all of them, or those of LLM hosts alone),
+and which could not be."""
 
 from __future__ import annotations
 
@@ -21,22 +22,31 @@ MAX_BYPASSED = 256
 class Tunnels:
     """Leaves closed what holds no calls."""
 
-    def __init__(self, provider: Callable[[str], Provider | None], count: Callable[[str], None]) -> None:
-        """`provider` finds the row of a host, the user's own among them; `count` takes the bucket of coverage."""
+    def __init__(
+        self, provider: Callable[[str], Provider | None], count: Callable[[str], None]
+    ) -> None:
+        """`provider` finds the row of a host, the user's own among them; `count` takes the bucket
+        of coverage."""
         self._provider = provider
         self._count = count
         self._bypassed: set[str] = set()
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """A client begins to encrypt: it has said for whom, or its CONNECT or the address it reached did."""
-        if ctx.options.usage_intercept == "all" or isinstance(data.context.client.proxy_mode, ReverseMode):
+        """A client begins to encrypt: it has said for whom, or its CONNECT or the address it
+        reached did."""
+        if ctx.options.usage_intercept == "all" or isinstance(
+            data.context.client.proxy_mode, ReverseMode
+        ):
             return
         address = data.context.server.address
         host = (data.client_hello.sni or (address[0] if address else "")).lower().rstrip(".")
-        data.ignore_connection = self._provider(host) is None and host not in quota_endpoints.PROVIDERS
+        data.ignore_connection = (
+            self._provider(host) is None and host not in quota_endpoints.PROVIDERS
+        )
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
-        """A client that does not trust the CA (or pins a certificate) goes past us: say so, once per host."""
+        """A client that does not trust the CA (or pins a certificate) goes past us: say so, once
+        per host."""
         host = (data.context.client.sni or "").lower()
         if self._provider(host) is None:
             return
@@ -44,7 +54,8 @@ class Tunnels:
         if host not in self._bypassed and len(self._bypassed) < MAX_BYPASSED:
             self._bypassed.add(host)
             logger.warning(
-                "llmtally: a client refused the connection to %s: it does not trust mitmproxy's CA. Its calls are not counted. "
+                "llmtally: a client refused the connection to %s: it does not trust "
+                "mitmproxy's CA. Its calls are not counted. "
                 "Point it at mitmproxy-ca-cert.pem (the README says how for each client).",
                 printable(host),
             )

@@ -1,8 +1,10 @@
-"""The price data: the one module that imports genai-prices. https://github.com/pydantic/genai-prices
+"""The price data: the one module that imports genai-prices.
+https://github.com/pydantic/genai-prices
 
-Only its data and its matching of model names are used: its own `calc_price` raises on counts that contradict each other, and
-what it offers for whole URLs keeps every URL in memory. Nothing here goes to the network: without an updater, which we never
-start, the data is the one that was installed.
+Only its data and its matching of model names are used: its own `calc_price` raises on counts that
+contradict each other, and what it offers for whole URLs keeps every URL in memory. Nothing here
+goes to the network: without an updater, which we never start, the data is the one that was
+installed.
 """
 
 from __future__ import annotations
@@ -44,14 +46,19 @@ _RATES = {
     "storage_searches_kcount": "file_search",
     "requests_kcount": "request",
 }
-"""Its names to ours. The rest (hours of audio, pages, characters) counts what no usage object reports."""
+"""Its names to ours. The rest (hours of audio, pages, characters) counts what no usage object
+reports."""
 
 _FREE: Rates = {"input_tokens": 0.0, "output_tokens": 0.0}
-"""An entry without any price is a model that is given away (Gemma on the Gemini API, moderation)."""
+"""An entry without any price is a model that is given away (Gemma on the Gemini API,
+moderation)."""
 
-_RELEASE = re.compile(r"(?:[-@:]?(?:latest|default|stable|preview|exp|free|customtools|native-audio|e?\d+b-it|v\d+|\d{2,8})|:\d)*")
-"""What may follow a name without making it another model's: dates, revisions, channels, Gemma's sizes (all are free). A single
-digit is a version of its own. 219 of the 223 entries of litellm's list that the data finds by how they begin end so."""
+_RELEASE = re.compile(
+    r"(?:[-@:]?(?:latest|default|stable|preview|exp|free|customtools|native-audio|e?\d+b-it|v\d+|\d{2,8})|:\d)*"
+)
+"""What may follow a name without making it another model's: dates, revisions, channels, Gemma's
+sizes (all are free). A single digit is a version of its own. 219 of the 223 entries of litellm's
+list that the data finds by how they begin end so."""
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -63,13 +70,15 @@ class Listing:
     bands: tuple[tuple[int, Rates], ...]
     """As in `Sheet`."""
     origin: str
-    """The provider whose list it is: another one where the asked one lists no such model and resells."""
+    """The provider whose list it is: another one where the asked one lists no such model and
+    resells."""
     context_known: bool
     """The data has rates for the context asked for; False: these are the standard rates."""
     backdated: bool
     """The context's rates are recorded from a later date on; these are the first known."""
     named: bool
-    """The data spells the name out, up to a date or the like; False: it only begins like one that does."""
+    """The data spells the name out, up to a date or the like; False: it only begins like one that
+    does."""
 
 
 class Catalogue:
@@ -80,7 +89,9 @@ class Catalogue:
         self._providers = {provider.id: provider for provider in snapshot.providers}
         self._all = snapshot.providers
 
-    def find(self, price_id: str, ref: str, context: Mapping[str, str], when: datetime) -> Listing | None:
+    def find(
+        self, price_id: str, ref: str, context: Mapping[str, str], when: datetime
+    ) -> Listing | None:
         """The rates of a model at a time; None where the provider lists no such model."""
         provider = self._providers.get(price_id)
         model = provider.find_model(ref, all_providers=self._all) if provider else None
@@ -98,12 +109,16 @@ class Catalogue:
 
     def _origin(self, provider: Provider, model: ModelInfo) -> str:
         owners: tuple[str, ...] = (provider.id, *(provider.fallback_model_providers or ()))
-        return next(owner for owner in owners if any(model is listed for listed in self._providers[owner].models))
+        return next(
+            owner
+            for owner in owners
+            if any(model is listed for listed in self._providers[owner].models)
+        )
 
 
 def _is_named(clause: MatchLogic, ref: str) -> bool:
-    """Whether the clause holds for this very name. Where a model is sold may stand before it, and a fine-tuned one is called after
-    its owner."""
+    """Whether the clause holds for this very name. Where a model is sold may stand before it, and a
+    fine-tuned one is called after its owner."""
     match clause:
         case ClauseOr(or_=clauses):
             return any(_is_named(each, ref) for each in clauses)
@@ -111,7 +126,9 @@ def _is_named(clause: MatchLogic, ref: str) -> bool:
             return all(_is_named(each, ref) for each in clauses)
         case ClauseStartsWith(starts_with=text) | ClauseContains(contains=text):
             rest = ref.partition(text.lower())[2]
-            return clause.is_match(ref) and (text.startswith("ft:") or _RELEASE.fullmatch(rest) is not None)
+            return clause.is_match(ref) and (
+                text.startswith("ft:") or _RELEASE.fullmatch(rest) is not None
+            )
     return clause.is_match(ref)
 
 
@@ -127,7 +144,11 @@ def _variant_starts(model: ModelInfo, context: Mapping[str, str]) -> list[dateti
 
 
 def _start(constraint: object) -> datetime:
-    return datetime.combine(constraint.start_date, time(), UTC) if isinstance(constraint, StartDateConstraint) else _ALWAYS
+    return (
+        datetime.combine(constraint.start_date, time(), UTC)
+        if isinstance(constraint, StartDateConstraint)
+        else _ALWAYS
+    )
 
 
 def _flatten(prices: ModelPrice) -> tuple[tuple[int, Rates], ...]:
@@ -135,7 +156,12 @@ def _flatten(prices: ModelPrice) -> tuple[tuple[int, Rates], ...]:
     if not listed:
         return ((BASE, _FREE),)
     known = {name: listed[key] for key, name in _RATES.items() if key in listed}
-    thresholds = {tier.start for value in known.values() if isinstance(value, TieredPrices) for tier in value.tiers}
+    thresholds = {
+        tier.start
+        for value in known.values()
+        if isinstance(value, TieredPrices)
+        for tier in value.tiers
+    }
     return tuple(
         (threshold, {name: _rate(value, threshold) for name, value in known.items()})
         for threshold in sorted(thresholds | {BASE}, reverse=True)
@@ -145,5 +171,10 @@ def _flatten(prices: ModelPrice) -> tuple[tuple[int, Rates], ...]:
 def _rate(value: object, threshold: int) -> float:
     """The rate with more input than `threshold`."""
     if isinstance(value, TieredPrices):
-        return float(next((tier.price for tier in reversed(value.tiers) if threshold >= tier.start), value.base))
+        return float(
+            next(
+                (tier.price for tier in reversed(value.tiers) if threshold >= tier.start),
+                value.base,
+            )
+        )
     return float(str(value))

@@ -1,6 +1,8 @@
-"""Where the price data is wrong or silent: dated corrections and rules, each with its proof, in our words.
+"""Where the price data is wrong or silent: dated corrections and rules, each with its proof, in our
+words.
 
-Checked 2026-11-20 against the data of genai-prices 0.2.3. A row goes when the data has caught up; the tests name each.
+Checked 2026-11-20 against the data of genai-prices 0.2.3. A row goes when the data has caught up;
+the tests name each.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ ALIASES = (
         "mistral-large-latest",
         "mistral-large-2512",
         date(2025, 12, 2),
-        "Mistral Large 3 took the name over at 0.5/1.5; litellm, models.dev, Portkey and pi-ai agree, the data still has Large 2.",
+        "Mistral Large 3 took the name over at 0.5/1.5; litellm, models.dev, Portkey and "
+        "pi-ai agree, the data still has Large 2.",
     ),
 )
 
@@ -107,7 +110,8 @@ ROWS = (
             name,
             date(2026, 4, 24),
             {"input_tokens": 0.14, "cache_read_tokens": 0.0028, "output_tokens": 0.28},
-            "From the release of V4 until it was withdrawn on 2026-07-24 the name led to V4 Flash, by DeepSeek's own notice.",
+            "From the release of V4 until it was withdrawn on 2026-07-24 the name led to V4 "
+            "Flash, by DeepSeek's own notice.",
         )
         for name in ("deepseek-chat", "deepseek-reasoner")
     ),
@@ -116,7 +120,8 @@ ROWS = (
         "deepseek-v4-pro",
         date(2026, 11, 10),
         {"input_tokens": 1.925, "output_tokens": 3.828},
-        "pi-ai 1.5.2, the only source that has Azure's price; the data falls back to what DeepSeek itself asks.",
+        "pi-ai 1.5.2, the only source that has Azure's price; the data falls back to what "
+        "DeepSeek itself asks.",
         approximate=True,
     ),
 )
@@ -130,9 +135,21 @@ TIERS = (
         UNDATED,
         "litellm, and Vercel's changelog; the data would silently answer with the standard rate.",
     ),
-    Tier("google", ("gemini-*",), ("service_tier", "flex"), 0.5, date(2026, 4, 2), "Google's announcement of the tiers; litellm."),
     Tier(
-        "google", ("gemini-*",), ("service_tier", "priority"), 1.8, date(2026, 4, 2), "As flex; the data's own comments say 1.8x."
+        "google",
+        ("gemini-*",),
+        ("service_tier", "flex"),
+        0.5,
+        date(2026, 4, 2),
+        "Google's announcement of the tiers; litellm.",
+    ),
+    Tier(
+        "google",
+        ("gemini-*",),
+        ("service_tier", "priority"),
+        1.8,
+        date(2026, 4, 2),
+        "As flex; the data's own comments say 1.8x.",
     ),
     Tier(
         "google",
@@ -142,12 +159,23 @@ TIERS = (
         UNDATED,
         "litellm; the data's comments say that batch halves the price, without rates.",
     ),
-    Tier("x-ai", ("grok-4.7*",), ("processing", "batch"), 0.8, UNDATED, "litellm; the same discount as grok-4.3 in the data."),
+    Tier(
+        "x-ai",
+        ("grok-4.7*",),
+        ("processing", "batch"),
+        0.8,
+        UNDATED,
+        "litellm; the same discount as grok-4.3 in the data.",
+    ),
 )
 
 
 def _us_inference(terms: Terms) -> bool:
-    return terms.inference_geo == "us" and terms.price_id in ("anthropic", "azure") and (terms.claude or (0, 0)) >= (4, 6)
+    return (
+        terms.inference_geo == "us"
+        and terms.price_id in ("anthropic", "azure")
+        and (terms.claude or (0, 0)) >= (4, 6)
+    )
 
 
 _RESIDENCY_FAMILIES = ("gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")
@@ -167,7 +195,8 @@ def _vertex_region(terms: Terms) -> bool:
 
 
 def _is_regional(host: str) -> bool:
-    """`{region}-aiplatform.googleapis.com` and the multi-regions' `aiplatform.{us,eu}.rep.googleapis.com`."""
+    """`{region}-aiplatform.googleapis.com` and the multi-regions'
+    `aiplatform.{us,eu}.rep.googleapis.com`."""
     return "-aiplatform." in host or host.endswith(".rep.googleapis.com")
 
 
@@ -186,7 +215,12 @@ def is_govcloud(terms: Terms) -> bool:
 
 
 SURCHARGES = (
-    Surcharge(_us_inference, 1.1, date(2026, 2, 5), "Anthropic and AWS: `inference_geo` us costs 1.1x from Claude 4.6 on."),
+    Surcharge(
+        _us_inference,
+        1.1,
+        date(2026, 2, 5),
+        "Anthropic and AWS: `inference_geo` us costs 1.1x from Claude 4.6 on.",
+    ),
     Surcharge(
         _openai_residency,
         1.1,
@@ -200,26 +234,52 @@ SURCHARGES = (
         "Google's price page: regions and multi-regions cost 10 % more than global; litellm.",
     ),
     Surcharge(
-        _managed_region, 1.1, date(2025, 9, 29), "Anthropic: the premium of Claude on Google Cloud is the same as on Vertex."
+        _managed_region,
+        1.1,
+        date(2025, 9, 29),
+        "Anthropic: the premium of Claude on Google Cloud is the same as on Vertex.",
     ),
     Surcharge(_together_region, 1.25, UNDATED, "docs.together.ai: both regional hosts cost 1.25x."),
     Surcharge(
-        is_govcloud, 1.2, UNDATED, "AWS's page, as quoted in litellm #27120 and #39764: 20 % on the commercial price; Portkey."
+        is_govcloud,
+        1.2,
+        UNDATED,
+        "AWS's page, as quoted in litellm #27120 and #39764: 20 % on the commercial price; "
+        "Portkey.",
     ),
 )
 
 DOUBTS = (
-    Doubt("aws", "anthropic.claude-*", "In-Region Claude: the data adds 10 %, litellm and pi-ai have the global rate."),
+    Doubt(
+        "aws",
+        "anthropic.claude-*",
+        "In-Region Claude: the data adds 10 %, litellm and pi-ai have the global rate.",
+    ),
     *(
         Doubt("aws", f"*{area}.amazon.nova*", "Nova outside the US is dearer; by how much differs.")
         for area in ("eu", "apac", "jp", "ca")
     ),
     Doubt("openai", "gpt-5.6-cyber", "Whether its long prompts cost more is not published."),
     Doubt("together", "meta-llama/llama-3.3-70b*", "0.88 or 1.04."),
-    Doubt("openai", "gpt-4.1*", "10 or 25 USD a thousand, by the version of the tool.", rate="web_search"),
+    Doubt(
+        "openai",
+        "gpt-4.1*",
+        "10 or 25 USD a thousand, by the version of the tool.",
+        rate="web_search",
+    ),
     Doubt("openai", "gpt-4o*", "As gpt-4.1.", rate="web_search"),
-    Doubt("google", "*", "A number of searches a day is free, and whether queries or prompts count changed.", rate="web_search"),
-    Doubt("*", "*", "Only the highest of several prices by search depth is in the data.", rate="request"),
+    Doubt(
+        "google",
+        "*",
+        "A number of searches a day is free, and whether queries or prompts count changed.",
+        rate="web_search",
+    ),
+    Doubt(
+        "*",
+        "*",
+        "Only the highest of several prices by search depth is in the data.",
+        rate="request",
+    ),
 )
 
 _WEEKDAY_PEAKS = datetime(2026, 8, 17, tzinfo=UTC)
@@ -231,23 +291,37 @@ _OWN_LISTS = frozenset({"openai", "anthropic"})
 
 
 def price_listed(terms: Terms, catalogue: Catalogue) -> Sheet | None:
-    """The sheet from the price data, corrected; None where the data has no price for these terms."""
+    """The sheet from the price data, corrected; None where the data has no price for these
+    terms."""
     if terms.price_id is None or not terms.ref:
         return None
     alias = _alias(terms)
     listing = _find(terms, alias.to if alias else terms.ref, catalogue)
     if listing is None:
         return None
-    sheet = Sheet("overlay" if alias else "prices", listing.bands, approximate=_is_approximate(terms, listing))
+    sheet = Sheet(
+        "overlay" if alias else "prices", listing.bands, approximate=_is_approximate(terms, listing)
+    )
     for row in ROWS:
-        if row.price_id == terms.price_id and fnmatchcase(terms.ref, row.refs) and _holds(row.since, terms):
+        if (
+            row.price_id == terms.price_id
+            and fnmatchcase(terms.ref, row.refs)
+            and _holds(row.since, terms)
+        ):
             sheet = _laid_over(sheet, row)
     tiered = _with_tier(sheet, terms, listing)
     return _with_surcharges(tiered, terms) if tiered else None
 
 
 def _alias(terms: Terms) -> Alias | None:
-    return next((a for a in ALIASES if a.price_id == terms.price_id and a.ref == terms.ref and _holds(a.since, terms)), None)
+    return next(
+        (
+            a
+            for a in ALIASES
+            if a.price_id == terms.price_id and a.ref == terms.ref and _holds(a.since, terms)
+        ),
+        None,
+    )
 
 
 def _find(terms: Terms, ref: str, catalogue: Catalogue) -> Listing | None:
@@ -260,28 +334,34 @@ def _find(terms: Terms, ref: str, catalogue: Catalogue) -> Listing | None:
 
 
 def _spellings(terms: Terms, ref: str) -> tuple[str, ...]:
-    """GovCloud's 20 % are on Claude's global price, not on the regional one that the data has for every other prefix."""
+    """GovCloud's 20 % are on Claude's global price, not on the regional one that the data has for
+    every other prefix."""
     if is_govcloud(terms) and terms.claude:
         return "global." + ref[ref.find("anthropic.") :], ref
     return (ref,)
 
 
 def _price_time(terms: Terms) -> datetime:
-    """DeepSeek has no peak hours on Saturday and Sunday, and the data knows times of day but no weekdays."""
+    """DeepSeek has no peak hours on Saturday and Sunday, and the data knows times of day but no
+    weekdays."""
     if terms.price_id == "deepseek" and terms.when >= _WEEKDAY_PEAKS and terms.when.weekday() >= 5:
         return terms.when.replace(hour=_OFF_PEAK_HOUR)
     return terms.when
 
 
 def _is_approximate(terms: Terms, listing: Listing) -> bool:
-    resold = terms.resold or (terms.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS))
+    resold = terms.resold or (
+        terms.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS)
+    )
     tier_of_another = bool(terms.context) and listing.origin != terms.price_id
     return terms.vague or resold or tier_of_another or listing.backdated or not listing.named
 
 
 def _laid_over(sheet: Sheet, row: Row) -> Sheet:
     patched = sheet.map(lambda rates: {**rates, **row.rates})
-    return dataclasses.replace(patched, source="overlay", approximate=sheet.approximate or row.approximate)
+    return dataclasses.replace(
+        patched, source="overlay", approximate=sheet.approximate or row.approximate
+    )
 
 
 def _with_tier(sheet: Sheet, terms: Terms, listing: Listing) -> Sheet | None:
@@ -289,7 +369,11 @@ def _with_tier(sheet: Sheet, terms: Terms, listing: Listing) -> Sheet | None:
     if terms.context is None or listing.context_known or listing.origin != terms.price_id:
         return sheet
     for tier in TIERS:
-        known = tier.price_id == terms.price_id and tier.context == terms.context and _holds(tier.since, terms)
+        known = (
+            tier.price_id == terms.price_id
+            and tier.context == terms.context
+            and _holds(tier.since, terms)
+        )
         if known and any(fnmatchcase(terms.ref, refs) for refs in tier.refs):
             return dataclasses.replace(sheet.scaled(tier.factor), source="overlay")
     return None
@@ -299,7 +383,11 @@ def _with_surcharges(sheet: Sheet, terms: Terms) -> Sheet:
     for surcharge in SURCHARGES:
         if surcharge.applies(terms) and _holds(surcharge.since, terms):
             sheet = sheet.scaled(surcharge.factor)
-    doubts = [d for d in DOUBTS if fnmatchcase(terms.price_id or "", d.price_id) and fnmatchcase(terms.ref, d.refs)]
+    doubts = [
+        d
+        for d in DOUBTS
+        if fnmatchcase(terms.price_id or "", d.price_id) and fnmatchcase(terms.ref, d.refs)
+    ]
     return dataclasses.replace(
         sheet,
         approximate=sheet.approximate or any(doubt.rate is None for doubt in doubts),

@@ -1,12 +1,14 @@
 """The user's price file: JSON, in any of three shapes, also mixed.
 
-    {"anthropic/claude-opus-5-5": {"input": 4, "output": 20, "cache_read": 0.2, "cache_write": 5}}    USD per million tokens
-    {"rates_usd_per_million": {"anthropic/claude-opus-5-5": {...}}}                                   the same
-    {"together_ai/some/model": {"input_cost_per_token": 1e-06, ...}}             entries of litellm's price file, USD per token
+    {"anthropic/claude-opus-5-5": {"input": 4, "output": 20, "cache_read": 0.2, "cache_write": 5}}
+    USD per million tokens {"rates_usd_per_million": {"anthropic/claude-opus-5-5": {...}}}
+    the same {"together_ai/some/model": {"input_cost_per_token": 1e-06, ...}}             entries of
+    litellm's price file, USD per token
 
-Keys of the first two are `provider/model`; `provider/*` is the default of a provider. A rate that is not named is inherited
-from the price data, and what is named is final: no tier or surcharge of ours is put on top. litellm's entries are used where
-nothing else has a price: https://github.com/BerriAI/litellm `model_prices_and_context_window.json`
+Keys of the first two are `provider/model`; `provider/*` is the default of a provider. A rate that
+is not named is inherited from the price data, and what is named is final: no tier or surcharge of
+ours is put on top. litellm's entries are used where nothing else has a price:
+https://github.com/BerriAI/litellm `model_prices_and_context_window.json`
 """
 
 from __future__ import annotations
@@ -26,8 +28,21 @@ FILE_CAP = 32 * 2**20
 """Bytes of a price file that are read: litellm's has about 2 MB."""
 
 _FIELDS = {
-    **{name: f"{name}_tokens" for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h", "cache_write_12h")},
-    **{name: f"{name}_tokens" for name in ("input_audio", "output_audio", "input_image", "output_image", "reasoning")},
+    **{
+        name: f"{name}_tokens"
+        for name in (
+            "input",
+            "output",
+            "cache_read",
+            "cache_write",
+            "cache_write_1h",
+            "cache_write_12h",
+        )
+    },
+    **{
+        name: f"{name}_tokens"
+        for name in ("input_audio", "output_audio", "input_image", "output_image", "reasoning")
+    },
     "cache_read_audio": "cache_read_audio_tokens",
     "web_search": "web_search",
     "file_search": "file_search",
@@ -75,19 +90,25 @@ class Override:
         """The override, with what it leaves open from the price data."""
         known = listed or Sheet("override", ((BASE, {}),))
         thresholds = {threshold for threshold, _ in (*known.bands, *self.tiers)}
-        bands = tuple((threshold, self._rates(known, threshold)) for threshold in sorted(thresholds, reverse=True))
+        bands = tuple(
+            (threshold, self._rates(known, threshold))
+            for threshold in sorted(thresholds, reverse=True)
+        )
         inherited = frozenset(bands[-1][1]) - self.rates.keys()
         return Sheet(
             "override",
             bands,
-            # The user's rates are for ordinary calls; whether they also hold for this kind is not known.
+            # The user's rates are for ordinary calls; whether they also hold for this kind is not
+            # known.
             approximate=terms.context is not None or terms.vague,
             guessed=inherited if known.approximate else known.guessed & inherited,
         )
 
     def _rates(self, known: Sheet, threshold: int) -> Rates:
         _, inherited = known.band(threshold + 1)
-        tier = next((rates for start, rates in sorted(self.tiers, reverse=True) if threshold >= start), {})
+        tier = next(
+            (rates for start, rates in sorted(self.tiers, reverse=True) if threshold >= start), {}
+        )
         return {**inherited, **self.rates, **tier}
 
 
@@ -101,7 +122,8 @@ class Overrides:
     """By litellm's `provider/model`, normalised."""
 
     def find(self, terms: Terms) -> Override | None:
-        """The user's word on a model: by its full name, then without the date of the snapshot, then the provider's default."""
+        """The user's word on a model: by its full name, then without the date of the snapshot, then
+        the provider's default."""
         providers = dict.fromkeys((terms.provider, terms.price_id or terms.provider))
         for ref in (terms.name, terms.ref, undated(terms.ref), "*"):
             for provider in providers:
@@ -140,13 +162,16 @@ def read_document(document: Any) -> Overrides:
     entries = dict(document)
     nested = entries.pop("rates_usd_per_million", {})
     if not isinstance(nested, dict):
-        raise PriceFileError("`rates_usd_per_million` must be an object of `provider/model` to rates")
+        raise PriceFileError(
+            "`rates_usd_per_million` must be an object of `provider/model` to rates"
+        )
     own: dict[str, Override] = {}
     litellm: dict[str, Override] = {}
     for key, entry in {**entries, **nested}.items():
         if isinstance(entry, dict) and any(mark in entry for mark in _LITELLM_MARKS):
             litellm.update(_litellm_entry(key, entry))
-        elif not isinstance(entry, dict) or "litellm_provider" not in entry:  # litellm also lists what is not sold by tokens
+        # litellm also lists what is not sold by tokens
+        elif not isinstance(entry, dict) or "litellm_provider" not in entry:
             own[_key(key)] = _entry(key, entry)
     return Overrides(own, litellm)
 
@@ -173,13 +198,17 @@ def _entry(key: str, entry: Any) -> Override:
 def _tier(key: str, tier: Any) -> tuple[int, Rates]:
     threshold = tier.get("above") if isinstance(tier, dict) else None
     if not isinstance(threshold, int) or isinstance(threshold, bool) or threshold < 0:
-        raise PriceFileError(f'{key!r}: a tier is `{{"above": input tokens, "input": ..., "output": ...}}`')
+        raise PriceFileError(
+            f'{key!r}: a tier is `{{"above": input tokens, "input": ..., "output": ...}}`'
+        )
     return threshold, _rates(key, {name: value for name, value in tier.items() if name != "above"})
 
 
 def _rates(key: str, entry: Mapping[str, Any]) -> Rates:
     if unknown := entry.keys() - _FIELDS.keys():
-        raise PriceFileError(f"{key!r}: unknown {', '.join(sorted(unknown))}; known are {', '.join(_FIELDS)}, tiers")
+        raise PriceFileError(
+            f"{key!r}: unknown {', '.join(sorted(unknown))}; known are {', '.join(_FIELDS)}, tiers"
+        )
     for name, value in entry.items():
         if not _is_rate(value):
             raise PriceFileError(f"{key!r}: `{name}` must be a number of USD, 0 or more")
@@ -187,15 +216,28 @@ def _rates(key: str, entry: Mapping[str, Any]) -> Rates:
 
 
 def _litellm_entry(key: str, entry: Mapping[str, Any]) -> dict[str, Override]:
-    """One entry of litellm's file, under its provider's name; fields that are no rates are none of ours."""
-    rates = {ours: entry[theirs] * 1e6 for theirs, ours in _LITELLM_FIELDS.items() if _is_rate(entry.get(theirs))}
+    """One entry of litellm's file, under its provider's name; fields that are no rates are none of
+    ours."""
+    rates = {
+        ours: entry[theirs] * 1e6
+        for theirs, ours in _LITELLM_FIELDS.items()
+        if _is_rate(entry.get(theirs))
+    }
     search = entry.get("search_context_cost_per_query")
     if isinstance(search, dict) and _is_rate(search.get("search_context_size_medium")):
         rates["web_search"] = search["search_context_size_medium"] * 1e3
     provider = entry.get("litellm_provider")
-    name = key if not isinstance(provider, str) or key.startswith(f"{provider}/") else f"{provider}/{key}"
+    name = (
+        key
+        if not isinstance(provider, str) or key.startswith(f"{provider}/")
+        else f"{provider}/{key}"
+    )
     provider, slash, model = name.partition("/")
-    return {f"{provider.lower()}/{normalise(model)}": Override(rates, _litellm_tiers(entry))} if slash else {}
+    return (
+        {f"{provider.lower()}/{normalise(model)}": Override(rates, _litellm_tiers(entry))}
+        if slash
+        else {}
+    )
 
 
 def _litellm_tiers(entry: Mapping[str, Any]) -> tuple[tuple[int, Rates], ...]:
@@ -204,10 +246,21 @@ def _litellm_tiers(entry: Mapping[str, Any]) -> tuple[tuple[int, Rates], ...]:
     for name, value in entry.items():
         theirs, _, size = name.removesuffix("k_tokens").rpartition("_above_")
         ours = _LITELLM_FIELDS.get(theirs)
-        if ours is not None and name.endswith("k_tokens") and size.isdecimal() and len(size) < 6 and _is_rate(value):
+        if (
+            ours is not None
+            and name.endswith("k_tokens")
+            and size.isdecimal()
+            and len(size) < 6
+            and _is_rate(value)
+        ):
             tiers.setdefault(int(size) * 1000, {})[ours] = value * 1e6
     return tuple(tiers.items())
 
 
 def _is_rate(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and value >= 0
+    )

@@ -15,10 +15,12 @@ from .rates import BASE, FREE, Sheet, charge
 from .terms import Terms, billed_model, read_terms
 
 SHEETS_CAP = 4096
-"""Sheets kept: some models under some terms for half an hour each. Beyond it all are made anew, at 30 microseconds each."""
+"""Sheets kept: some models under some terms for half an hour each. Beyond it all are made anew, at
+30 microseconds each."""
 
 SLOT_SECONDS = 1800
-"""Every boundary in the price data (dates, peak hours) falls on a half hour, so a sheet holds until the next one."""
+"""Every boundary in the price data (dates, peak hours) falls on a half hour, so a sheet holds until
+the next one."""
 
 _ABORTED = frozenset({"client_aborted", "upstream_aborted"})
 _RANKS = ("override", "overlay", "prices", "local")
@@ -27,7 +29,9 @@ _RANKS = ("override", "overlay", "prices", "local")
 class Pricer:
     """Prices calls. Not thread-safe; building one takes about 20 ms the first time."""
 
-    def __init__(self, *, override_path: Path | None = None, price_ids: Mapping[str, str] = PRICE_IDS) -> None:
+    def __init__(
+        self, *, override_path: Path | None = None, price_ids: Mapping[str, str] = PRICE_IDS
+    ) -> None:
         self._price_ids = price_ids
         self._catalogue = Catalogue()
         self._sheets: dict[tuple[object, ...], Sheet | None] = {}
@@ -44,12 +48,14 @@ class Pricer:
         return self._path is not None and _stamp(self._path) != self._stamp
 
     def read_ahead(self) -> None:
-        """Read the user's price file for the next `reload_if_changed`, in any thread while others price: litellm's takes 20 ms."""
+        """Read the user's price file for the next `reload_if_changed`, in any thread while others
+        price: litellm's takes 20 ms."""
         if self._path is not None:
             self._ahead = _read(self._path)
 
     def reload_if_changed(self) -> str | None:
-        """Use the user's price file anew if it changed; a text if it cannot be used (the prices in force stay)."""
+        """Use the user's price file anew if it changed; a text if it cannot be used (the prices in
+        force stay)."""
         earlier, self._warning = self._warning, None
         return self._load() if self.outdated else earlier
 
@@ -57,7 +63,13 @@ class Pricer:
         """What the call cost, as of when it was made. Never raises."""
         own = self._own(call)
         if call.cost_source == "provider" and call.cost_usd is not None:
-            return Cost(call.cost_usd, "provider", list_cost_usd=own.cost_usd, parts=own.parts, rates=own.rates)
+            return Cost(
+                call.cost_usd,
+                "provider",
+                list_cost_usd=own.cost_usd,
+                parts=own.parts,
+                rates=own.rates,
+            )
         return own
 
     def _own(self, call: Call) -> Cost:
@@ -70,13 +82,22 @@ class Pricer:
         billed = charge(call.usage, sheet) if sheet else None
         if sheet is None or billed is None:
             return Cost()
-        return Cost(billed.cost_usd, sheet.source, billed.approximate or _incomplete(call), rates=billed.rates)
+        return Cost(
+            billed.cost_usd,
+            sheet.source,
+            billed.approximate or _incomplete(call),
+            rates=billed.rates,
+        )
 
     def _price_parts(self, call: Call) -> Cost:
-        """Each part at its own model's price. If one has none, so has the call: a sum that leaves something out is no cost."""
+        """Each part at its own model's price. If one has none, so has the call: a sum that leaves
+        something out is no cost."""
         sheets = [self._sheet(call, _part_model(call, index)) for index in range(len(call.parts))]
         usages = _part_usages(call)
-        bills = [charge(usage, sheet) if sheet else None for usage, sheet in zip(usages, sheets, strict=True)]
+        bills = [
+            charge(usage, sheet) if sheet else None
+            for usage, sheet in zip(usages, sheets, strict=True)
+        ]
         parts = tuple(bill.cost_usd if bill else None for bill in bills)
         known = [bill for bill in bills if bill is not None]
         if len(known) < len(bills):
@@ -84,7 +105,8 @@ class Pricer:
         return Cost(
             sum(bill.cost_usd for bill in known),
             max((sheet.source for sheet in sheets if sheet), key=_RANKS.index),
-            # A part is the sum of several turns of one model, of which perhaps none was long enough for a dearer band.
+            # A part is the sum of several turns of one model, of which perhaps none was long enough
+            # for a dearer band.
             any(bill.approximate or bill.threshold > BASE for bill in known) or _incomplete(call),
             parts=parts,
         )
@@ -169,7 +191,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def _part_model(call: Call, index: int) -> str | None:
-    """The first part is what the call is about, and has its model; a later one without a name may be any other."""
+    """The first part is what the call is about, and has its model; a later one without a name may
+    be any other."""
     model = call.parts[index].model
     if index == 0 and model is None:
         return billed_model(call)
@@ -177,7 +200,8 @@ def _part_model(call: Call, index: int) -> str | None:
 
 
 def _part_usages(call: Call) -> list[Usage]:
-    """What each part used. Server tools that are reported for all parts together are billed with the first."""
+    """What each part used. Server tools that are reported for all parts together are billed with
+    the first."""
     usages = [part.usage for part in call.parts]
     if call.usage.server_tools and not any(usage.server_tools for usage in usages):
         usages[0] = usages[0]._replace(server_tools=call.usage.server_tools)

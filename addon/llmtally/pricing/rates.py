@@ -1,8 +1,9 @@
 """Rates and the sums done with them.
 
-Rates are named like the buckets of `Usage` they apply to (`cache_read_tokens`), in USD per million tokens; those of server
-tools (`web_search`, `file_search`, `request`) in USD per thousand calls. The four buckets are disjoint; where a subset has a
-rate of its own, its tokens are taken out of their bucket first, so every token is paid for exactly once.
+Rates are named like the buckets of `Usage` they apply to (`cache_read_tokens`), in USD per million
+tokens; those of server tools (`web_search`, `file_search`, `request`) in USD per thousand calls.
+The four buckets are disjoint; where a subset has a rate of its own, its tokens are taken out of
+their bucket first, so every token is paid for exactly once.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ class Sheet:
 
     source: Source
     bands: tuple[tuple[int, Rates], ...]
-    """`(threshold, rates)`, highest threshold first: with more input tokens than the threshold, *all* tokens of the call,
-    output too, cost these rates. The last begins at `BASE`."""
+    """`(threshold, rates)`, highest threshold first: with more input tokens than the threshold,
+    *all* tokens of the call, output too, cost these rates. The last begins at `BASE`."""
     approximate: bool = False
     """Known to be inexact whatever is bought."""
     guessed: frozenset[str] = frozenset()
@@ -46,23 +47,36 @@ class Sheet:
 
     def map(self, change: Callable[[Rates], Rates]) -> Sheet:
         """The sheet with the rates of every band changed."""
-        return dataclasses.replace(self, bands=tuple((threshold, change(rates)) for threshold, rates in self.bands))
+        return dataclasses.replace(
+            self, bands=tuple((threshold, change(rates)) for threshold, rates in self.bands)
+        )
 
     def scaled(self, factor: float) -> Sheet:
-        """The sheet with its token rates multiplied; calls of server tools cost the same everywhere.
+        """The sheet with its token rates multiplied; calls of server tools cost the same
+        everywhere.
 
-        Published rates have few digits: twelve decimals keep all of them, and 5.5 from becoming 5.500000000000001."""
+        Published rates have few digits: twelve decimals keep all of them, and 5.5 from becoming
+        5.500000000000001."""
         return self.map(
-            lambda rates: {name: round(rate * factor, 12) if is_token_rate(name) else rate for name, rate in rates.items()}
+            lambda rates: {
+                name: round(rate * factor, 12) if is_token_rate(name) else rate
+                for name, rate in rates.items()
+            }
         )
 
     def completed(self, *, claude: bool) -> Sheet:
-        """The sheet with rates for the buckets that have none, as far as one follows from another."""
+        """The sheet with rates for the buckets that have none, as far as one follows from
+        another."""
         guessed = set(self.guessed)
         for _, rates in self.bands:
             if rates.get("input_tokens"):
-                guessed.update({"cache_read_tokens", "cache_write_tokens", "cache_write_12h_tokens"} - rates.keys())
-        return dataclasses.replace(self.map(lambda rates: _complete(rates, claude=claude)), guessed=frozenset(guessed))
+                guessed.update(
+                    {"cache_read_tokens", "cache_write_tokens", "cache_write_12h_tokens"}
+                    - rates.keys()
+                )
+        return dataclasses.replace(
+            self.map(lambda rates: _complete(rates, claude=claude)), guessed=frozenset(guessed)
+        )
 
 
 FREE = Sheet("local", ((BASE, {"input_tokens": 0.0, "output_tokens": 0.0}),))
@@ -74,9 +88,11 @@ def is_token_rate(name: str) -> bool:
 
 
 def _complete(rates: Rates, *, claude: bool) -> Rates:
-    """Without a price of its own cached input costs what input costs. Keeping it for long costs more: with Anthropic an hour
-    is twice the input (https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing); with OpenAI 12 hours
-    are twice the ordinary write, going by the one model whose rate is known (gpt-6.1-terra: 2.50 beside 1.25)."""
+    """Without a price of its own cached input costs what input costs. Keeping it for long costs
+    more: with Anthropic an hour is twice the input
+    (https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing); with OpenAI 12
+    hours are twice the ordinary write, going by the one model whose rate is known (gpt-6.1-terra:
+    2.50 beside 1.25)."""
     if (base := rates.get("input_tokens")) is None:
         return rates
     derived = {"cache_read_tokens": base, "cache_write_tokens": base}
@@ -99,8 +115,11 @@ class Charge(NamedTuple):
 
 
 def charge(usage: Usage, sheet: Sheet) -> Charge | None:
-    """Price the tokens and the server tools; None where tokens were used that have no rate at all."""
-    total = (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    """Price the tokens and the server tools; None where tokens were used that have no rate at
+    all."""
+    total = (
+        (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    )
     threshold, rates = sheet.band(total)
     tokens, approximate = split(usage, rates)
     applied: dict[str, float] = {}
@@ -121,7 +140,8 @@ def charge(usage: Usage, sheet: Sheet) -> Charge | None:
         if not (complete or applied):
             return None
         cost += tools_cost
-        # The turns between the tool calls are reported as one sum, of which perhaps none was long enough for this band.
+        # The turns between the tool calls are reported as one sum, of which perhaps none was long
+        # enough for this band.
         approximate = approximate or not complete or threshold > BASE
     approximate = approximate or sheet.approximate or not sheet.guessed.isdisjoint(applied)
     return Charge(cost, applied, approximate, threshold)
@@ -134,8 +154,9 @@ _SUBSETS = (
     ("output_audio_tokens", "output_tokens", True),
     ("output_image_tokens", "output_tokens", False),
 )
-"""Subset, its bucket, and whether it is a guess to bill it like the rest of the bucket where it has no rate. (Image tokens
-and reasoning are billed like text unless a list says otherwise; audio is dearer nearly everywhere.)"""
+"""Subset, its bucket, and whether it is a guess to bill it like the rest of the bucket where it has
+no rate. (Image tokens and reasoning are billed like text unless a list says otherwise; audio is
+dearer nearly everywhere.)"""
 
 
 def split(usage: Usage, rates: Rates) -> tuple[dict[str, int], bool]:
@@ -153,21 +174,30 @@ def split(usage: Usage, rates: Rates) -> tuple[dict[str, int], bool]:
     if usage.input_audio_tokens:
         guess |= _split_audio(tokens, usage, rates)
     if (images := usage.input_image_tokens) and "input_image_tokens" in rates:
-        guess |= _move(tokens, "input_image_tokens", "input_tokens", images) or bool(tokens["cache_read_tokens"])
+        guess |= _move(tokens, "input_image_tokens", "input_tokens", images) or bool(
+            tokens["cache_read_tokens"]
+        )
     return tokens, guess
 
 
 def _split_audio(tokens: dict[str, int], usage: Usage, rates: Rates) -> bool:
-    """Audio is in all input buckets. What is not known to be cached is taken to be fresh; the rest stays where it is."""
+    """Audio is in all input buckets. What is not known to be cached is taken to be fresh; the rest
+    stays where it is."""
     cached = min(usage.cache_read_audio_tokens or 0, usage.input_audio_tokens or 0)
     fresh = (usage.input_audio_tokens or 0) - cached
     guess = bool(tokens["cache_read_tokens"]) and usage.cache_read_audio_tokens is None
     if cached:
         guess |= (
-            _move(tokens, "cache_read_audio_tokens", "cache_read_tokens", cached) if "cache_read_audio_tokens" in rates else True
+            _move(tokens, "cache_read_audio_tokens", "cache_read_tokens", cached)
+            if "cache_read_audio_tokens" in rates
+            else True
         )
     if fresh:
-        guess |= _move(tokens, "input_audio_tokens", "input_tokens", fresh) if "input_audio_tokens" in rates else True
+        guess |= (
+            _move(tokens, "input_audio_tokens", "input_tokens", fresh)
+            if "input_audio_tokens" in rates
+            else True
+        )
     return guess
 
 
@@ -189,7 +219,9 @@ _FREE_TOOLS = frozenset({"web_fetch"})
 """Anthropic bills a fetch by its tokens alone."""
 
 
-def _charge_tools(calls: Mapping[str, int], rates: Rates, applied: dict[str, float]) -> tuple[float, bool]:
+def _charge_tools(
+    calls: Mapping[str, int], rates: Rates, applied: dict[str, float]
+) -> tuple[float, bool]:
     """Cost of the calls of server tools, and whether all of them had a rate."""
     cost, complete = 0.0, True
     for tool, n in calls.items():

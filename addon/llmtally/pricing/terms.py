@@ -1,4 +1,5 @@
-"""What the price of a call depends on, apart from how much was used: read from the `Call`, in one normal form."""
+"""What the price of a call depends on, apart from how much was used: read from the `Call`, in one
+normal form."""
 
 from __future__ import annotations
 
@@ -12,14 +13,19 @@ from ..record import TEXT_CAP, Call
 from .vendors import sold_only_by
 
 _MODEL_IN_PATH = frozenset({"aws_bedrock", "bedrock_mantle", "gcp_vertex"})
-"""Whose answers name the model without the region it is sold in: what was asked for tells the price."""
+"""Whose answers name the model without the region it is sold in: what was asked for tells the
+price."""
 
 _TIERS = {"flex": "flex", "priority": "priority", "fast": "priority", "ultrafast": "ultrafast"}
-"""Tiers that have prices. OpenAI calls one tier `priority` up to GPT-5.6 and `fast` from GPT-6 on."""
-_STANDARD = frozenset({"", "default", "auto", "standard", "standard_only", "unspecified", "on_demand"})
+"""Tiers that have prices. OpenAI calls one tier `priority` up to GPT-5.6 and `fast` from GPT-6
+on."""
+_STANDARD = frozenset(
+    {"", "default", "auto", "standard", "standard_only", "unspecified", "on_demand"}
+)
 _TIERED = frozenset({"openai", "azure", "google"})
-"""Price lists by tier. Elsewhere (Anthropic's `priority`, OpenAI's `scale`, provisioned throughput) a tier is capacity that
-was paid for beforehand, or a word without a published price: list price, approximately."""
+"""Price lists by tier. Elsewhere (Anthropic's `priority`, OpenAI's `scale`, provisioned throughput)
+a tier is capacity that was paid for beforehand, or a word without a published price: list price,
+approximately."""
 
 _PUBLISHER = re.compile(r"^(?:projects/[^/]+/locations/[^/]+/)?publishers/[^/]+/models/|^models/")
 _DATE = re.compile(r"(?:[-@]\d{8}|-\d{4}-\d{2}-\d{2})$")
@@ -41,14 +47,16 @@ class Terms:
     ref: str
     """The same without what a gateway puts before it."""
     context: tuple[str, str] | None
-    """What the price data calls a variant: `("service_tier", "flex")`, `("processing", "batch")`, `("speed", "fast")`."""
+    """What the price data calls a variant: `("service_tier", "flex")`, `("processing", "batch")`,
+    `("speed", "fast")`."""
     vague: bool
     """The tier was only asked for, or has no published price."""
     inference_geo: str
     local: bool
     """A server of one's own runs the model."""
     resold: bool
-    """A gateway of one's own answered with what only a vendor sells: its list, as far as anybody knows."""
+    """A gateway of one's own answered with what only a vendor sells: its list, as far as anybody
+    knows."""
     when: datetime
 
     @property
@@ -93,7 +101,8 @@ def billed_model(call: Call) -> str | None:
 
 
 def normalise(model: str) -> str:
-    """One spelling of a model's name, for wire and price file alike; its region and date stay, they can be priced apart."""
+    """One spelling of a model's name, for wire and price file alike; its region and date stay, they
+    can be priced apart."""
     ref = unquote(model[:TEXT_CAP]).strip().lower()
     return _PUBLISHER.sub("", ref).removesuffix("[1m]")
 
@@ -116,7 +125,8 @@ def _context(call: Call, price_id: str | None) -> tuple[tuple[str, str] | None, 
     if tier in _STANDARD:
         return None, False
     if price_id in _TIERED and tier in _TIERS:
-        return ("service_tier", _TIERS[tier]), not served  # a tier that was asked for may not have been given
+        # a tier that was asked for may not have been given
+        return ("service_tier", _TIERS[tier]), not served
     return None, True
 
 

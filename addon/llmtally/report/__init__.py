@@ -1,8 +1,10 @@
-"""Questions over the journal, answered by DuckDB straight from its lines. https://duckdb.org/docs/stable/data/json/loading_json
+"""Questions over the journal, answered by DuckDB straight from its lines.
+https://duckdb.org/docs/stable/data/json/loading_json
 
-Only the columns a question needs are read, with their types given, so that a million records take about a second. Sums are those
-of the live view: integers (tokens, picodollars), the same in whatever order they are made, where adding floats is not. A line that
-is no record reads as one without a time; it is counted and named, and never ends a report.
+Only the columns a question needs are read, with their types given, so that a million records take
+about a second. Sums are those of the live view: integers (tokens, picodollars), the same in
+whatever order they are made, where adding floats is not. A line that is no record reads as one
+without a time; it is counted and named, and never ends a report.
 """
 
 from .answers import Answer, Report, Row, as_json
@@ -10,4 +12,14 @@ from .columns import AGGREGATES, COLUMNS
 from .database import Database, ReportError
 from .groupings import GROUPINGS
 
-__all__ = ["AGGREGATES", "COLUMNS", "GROUPINGS", "Answer", "Database", "Report", "ReportError", "Row", "as_json"]
+__all__ = [
+    "AGGREGATES",
+    "COLUMNS",
+    "GROUPINGS",
+    "Answer",
+    "Database",
+    "Report",
+    "ReportError",
+    "Row",
+    "as_json",
+]

@@ -31,7 +31,8 @@ class Report:
     name: str
     rows: list[Row]
     totals: Totals
-    """Over all calls, also those of rows that were cut off. A call without a price that has several models is one call here."""
+    """Over all calls, also those of rows that were cut off. A call without a price that has several
+    models is one call here."""
     warmups: int
     """Warm-ups of a socket: not billed, in no row."""
     unpriced_models: list[str]
@@ -39,7 +40,8 @@ class Report:
     damage: DamageReport
 
     def arranged(self, order: str | None, limit: int | None) -> Report:
-        """Its first rows by `cost`, `tokens`, `calls` or `name`; by the report's own order if None."""
+        """Its first rows by `cost`, `tokens`, `calls` or `name`; by the report's own order if
+        None."""
         orders = {
             "cost": lambda row: (-row.totals.cost, -row.totals.total_tokens),
             "tokens": lambda row: -row.totals.total_tokens,
@@ -61,7 +63,8 @@ class Answer:
 
 
 def as_json(report: Report, zone: Zone, chosen: Filter) -> dict[str, Any]:
-    """`{report, timezone, since, until, rows[], totals, warmups, unpriced_models, damaged{count, lines[]}}`."""
+    """`{report, timezone, since, until, rows[], totals, warmups, unpriced_models, damaged{count,
+    lines[]}}`."""
     grouping = GROUPINGS[report.name]
     return {
         "report": report.name,
@@ -84,5 +87,7 @@ def as_json(report: Report, zone: Zone, chosen: Filter) -> dict[str, Any]:
 
 def damage_as_json(damage: DamageReport) -> dict[str, Any]:
     """`{count, lines[{file, line, reason}]}`; the first lines only."""
-    lines = [{"file": each.path.name, "line": each.line, "reason": each.reason} for each in damage.first]
+    lines = [
+        {"file": each.path.name, "line": each.line, "reason": each.reason} for each in damage.first
+    ]
     return {"count": damage.count, "lines": lines}

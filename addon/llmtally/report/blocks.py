@@ -14,7 +14,8 @@ BLOCK_SECONDS = 5 * 3600
 
 
 def blocks_of(minutes: Iterable[Row], zone: Zone) -> Iterator[Row]:
-    """Five hours from the minute of the first call, then five from the next call after that, as the live view estimates windows."""
+    """Five hours from the minute of the first call, then five from the next call after that, as the
+    live view estimates windows."""
     blocks: dict[int, list[Row]] = defaultdict(list)
     start = -BLOCK_SECONDS
     for row in sorted(minutes, key=lambda row: row.first):
@@ -24,4 +25,9 @@ def blocks_of(minutes: Iterable[Row], zone: Zone) -> Iterator[Row]:
         blocks[start].append(row)
     for start, rows in blocks.items():
         name = localised(start, zone).isoformat(timespec="minutes")
-        yield Row((name,), summed(row.totals for row in rows), rows[0].first, max(row.last for row in rows))
+        yield Row(
+            (name,),
+            summed(row.totals for row in rows),
+            rows[0].first,
+            max(row.last for row in rows),
+        )

@@ -74,13 +74,21 @@ COLUMNS = {
 """The view `calls`: every field of a record. Times are UTC."""
 
 MODEL = f"coalesce(nullif(model, ''), nullif(request_model, ''), '{UNKNOWN}')"
-COST = f"CASE WHEN cost_usd BETWEEN 0 AND {COST_CAP} THEN CAST(round_even(cost_usd * {PICODOLLARS}, 0) AS HUGEINT) END"
+COST = (
+    f"CASE WHEN cost_usd BETWEEN 0 AND {COST_CAP} THEN CAST(round_even(cost_usd * "
+    f"{PICODOLLARS}, 0) AS HUGEINT) END"
+)
 """Of one call, in picodollars."""
 
-KIND = "CASE WHEN request_class = 'subagent' THEN concat_ws(' ', request_class, agent_type) ELSE request_class END"
+KIND = (
+    "CASE WHEN request_class = 'subagent' THEN concat_ws(' ', request_class, agent_type) "
+    "ELSE request_class END"
+)
 """`main`, `auxiliary`, `subagent Explore`: what a call was for."""
 
-_TOKENS_UNKNOWN = "coalesce(input_tokens, cache_read_tokens, cache_write_tokens, output_tokens) IS NULL"
+_TOKENS_UNKNOWN = (
+    "coalesce(input_tokens, cache_read_tokens, cache_write_tokens, output_tokens) IS NULL"
+)
 _REFUSED = "coverage IS NOT DISTINCT FROM 'error'"
 _SUBSCRIPTION = "billing IS NOT DISTINCT FROM 'subscription'"
 

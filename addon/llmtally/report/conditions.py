@@ -5,9 +5,11 @@ from __future__ import annotations
 from .columns import MODEL
 from .filters import Filter
 
-_FILTERED = {"model": (MODEL, f"provider || '/' || {MODEL}"), "client": ("client",), "project": ("project",)} | {
-    name: (name,) for name in ("session", "account", "run")
-}
+_FILTERED = {
+    "model": (MODEL, f"provider || '/' || {MODEL}"),
+    "client": ("client",),
+    "project": ("project",),
+} | {name: (name,) for name in ("session", "account", "run")}
 """By name of a filter, the SQL of what its patterns may match."""
 
 
@@ -27,7 +29,9 @@ def condition(chosen: Filter) -> tuple[str, list[str]]:
 
 def _like(pattern: str) -> str:
     """`*` and `?` in the words of LIKE."""
-    return pattern.translate({ord("\\"): "\\\\", ord("%"): "\\%", ord("_"): "\\_", ord("*"): "%", ord("?"): "_"})
+    return pattern.translate(
+        {ord("\\"): "\\\\", ord("%"): "\\%", ord("_"): "\\_", ord("*"): "%", ord("?"): "_"}
+    )
 
 
 def literal(text: str) -> str:

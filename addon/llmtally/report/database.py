@@ -29,7 +29,8 @@ THREADS = 2
 """Two read a gigabyte in a second; each further one takes buffers of its own."""
 
 MEMORY_LIMIT = "200MB"
-"""What does not fit goes to a temporary directory, so a report runs on the machine that has the proxy on it."""
+"""What does not fit goes to a temporary directory, so a report runs on the machine that has the
+proxy on it."""
 
 NAMES_CAP = 20
 """Unpriced models that are named: enough to see what a price file lacks."""
@@ -46,7 +47,9 @@ class _DamageError(ReportError):
 class Database:
     """The journal's files from `since` to `until` (epoch seconds) as views. Raises ReportError."""
 
-    def __init__(self, directory: Path, *, since: float | None = None, until: float | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, since: float | None = None, until: float | None = None
+    ) -> None:
         self._directory = directory
         self._days = journal.days(directory, _utc_day(since), _utc_day(until))
         self._spill = tempfile.TemporaryDirectory(prefix="llmtally-")
@@ -59,7 +62,9 @@ class Database:
                 "preserve_insertion_order": False,
             }
         )
-        self._connection.execute("SET enable_progress_bar = true; SET enable_progress_bar_print = false")
+        self._connection.execute(
+            "SET enable_progress_bar = true; SET enable_progress_bar_print = false"
+        )
         self._read(COLUMNS, tolerant=True)
 
     def __enter__(self) -> Self:
@@ -85,7 +90,8 @@ class Database:
     def report(self, name: str, chosen: Filter, zone: Zone) -> Report:
         """One of `GROUPINGS` over the chosen calls.
 
-        The journal is first read as if all of it were whole, which takes a quarter less time, and tolerantly where it is not.
+        The journal is first read as if all of it were whole, which takes a quarter less time, and
+        tolerantly where it is not.
         """
         needed = _needed(GROUPINGS[name], chosen)
         try:
@@ -99,7 +105,9 @@ class Database:
         grouping = GROUPINGS[name]
         rows: list[Row] = []
         warmups = damaged = parts = 0
-        for *key, is_damaged, is_warmup, first, last, with_parts, details, sums in self._groups(grouping, chosen, zone):
+        for *key, is_damaged, is_warmup, first, last, with_parts, details, sums in self._groups(
+            grouping, chosen, zone
+        ):
             group = Totals._make(sums)
             if is_damaged:
                 damaged += group.calls
@@ -124,7 +132,10 @@ class Database:
             raise ReportError("There is no statement in it.")
         described = result.description or ()
         if any("WITH TIME ZONE" in str(kind) for _, kind, *_ in described):
-            raise ReportError("Times with a zone can't be shown, only those without: now()::TIMESTAMP. Times of calls are UTC.")
+            raise ReportError(
+                "Times with a zone can't be shown, only those without: now()::TIMESTAMP. "
+                "Times of calls are UTC."
+            )
         columns = [column[0] for column in described]
         rows = self._fetch(result)
         (damaged,) = self._fetch(self._execute("SELECT count(*) FROM lines WHERE ended IS NULL"))[0]
@@ -132,8 +143,16 @@ class Database:
 
     def _groups(self, grouping: Grouping, chosen: Filter, zone: Zone) -> Iterator[tuple[Any, ...]]:
         """`(*keys, is damaged, is warm-up, first, last, calls with parts, details, sums)`."""
-        keys = [*grouping.keys.values(), "ended IS NULL", "coalesce(request_class = 'warmup', false)"]
-        facts = ["epoch(min(ended))", "epoch(max(ended))", "count(parts)" if "model" in grouping.keys else "0"]
+        keys = [
+            *grouping.keys.values(),
+            "ended IS NULL",
+            "coalesce(request_class = 'warmup', false)",
+        ]
+        facts = [
+            "epoch(min(ended))",
+            "epoch(max(ended))",
+            "count(parts)" if "model" in grouping.keys else "0",
+        ]
         selected = [*keys, *facts, *grouping.details.values(), *AGGREGATES.values()]
         where, parameters = condition(chosen)
         query = f"""
@@ -150,32 +169,43 @@ class Database:
         where, parameters = condition(chosen)
         query = f"""
             SELECT DISTINCT provider || '/' || {MODEL} FROM calls
-            WHERE coverage = 'unpriced' AND request_class IS DISTINCT FROM 'warmup' AND {where} ORDER BY 1 LIMIT {NAMES_CAP}"""  # noqa: S608
+            WHERE coverage = 'unpriced' AND request_class IS DISTINCT FROM 'warmup' AND {where}
+            ORDER BY 1 LIMIT {NAMES_CAP}"""  # noqa: S608
         return [name for (name,) in self._fetch(self._execute(query, parameters))]
 
     def _shared_out(self, rows: Iterable[Row], chosen: Filter) -> list[Row]:
-        """Calls that billed several models count for each of them, as in the live view. They are few, and read once more."""
+        """Calls that billed several models count for each of them, as in the live view. They are
+        few, and read once more."""
         shared = {row.key: row for row in rows}
-        source = f"SELECT json FROM read_ndjson_objects({self._files()}{_TOLERANT}) WHERE contains(json::VARCHAR, '\"parts\":')"  # noqa: S608
-        result = self._execute(source)
+        source = f"read_ndjson_objects({self._files()}{_TOLERANT})"
+        has_parts = "contains(json::VARCHAR, '\"parts\":')"
+        result = self._execute(f"SELECT json FROM {source} WHERE {has_parts}")  # noqa: S608
         while lines := self._fetch(result, 1000):
             for (line,) in lines:
                 with suppress(RecordError):
                     call = from_line(line.encode())
-                    if call.parts and call.attribution.request_class != "warmup" and chosen.accepts(call):
+                    if (
+                        call.parts
+                        and call.attribution.request_class != "warmup"
+                        and chosen.accepts(call)
+                    ):
                         whole = of_call(call)
                         answered = (call.provider, model_of(call))
                         shared[answered] = _with(shared[answered], minus(ZERO, whole))
                         for model, share in by_model(call, whole):
                             key = (call.provider, model)
-                            shared[key] = _with(shared.get(key) or Row(key, ZERO, call.ended, call.ended), share)
+                            shared[key] = _with(
+                                shared.get(key) or Row(key, ZERO, call.ended, call.ended), share
+                            )
         return list(shared.values())
 
     def _damage(self, count: int) -> DamageReport:
         """The damaged lines: how many, and where the first are."""
         found = DamageReport()
         if count:
-            files = self._fetch(self._execute("SELECT DISTINCT file FROM lines WHERE ended IS NULL"))
+            files = self._fetch(
+                self._execute("SELECT DISTINCT file FROM lines WHERE ended IS NULL")
+            )
             paths = {Path(path) for (path,) in files}
             for day, path in self._days:
                 if path in paths and len(found.first) < journal.DAMAGE_KEPT:
@@ -184,27 +214,41 @@ class Database:
         return DamageReport(count, found.first)
 
     def _read(self, names: Iterable[str], *, tolerant: bool) -> None:
-        """Make the views: `lines` has all, without a time where a line is no record; `calls` has the records."""
+        """Make the views: `lines` has all, without a time where a line is no record; `calls` has
+        the records."""
         kinds = {name: COLUMNS[name] for name in names}
         if self.is_empty:
             nulls = ", ".join(f"NULL::{kind} AS {name}" for name, kind in kinds.items())
             source = f"(SELECT {nulls}, NULL AS file WHERE false)"
         else:
             columns = ", ".join(f"{name}: {literal(kind)}" for name, kind in kinds.items())
-            source = f"read_ndjson({self._files()}, columns = {{{columns}}}, filename = 'file'{_TOLERANT if tolerant else ''})"
+            source = (
+                f"read_ndjson({self._files()}, columns = {{{columns}}}, filename = "
+                f"'file'{_TOLERANT if tolerant else ''})"
+            )
         time = f"CASE WHEN schema = {SCHEMA} THEN ended END"
-        self._execute(f"CREATE OR REPLACE VIEW lines AS SELECT * REPLACE ({time} AS ended) FROM {source}")  # noqa: S608
+        selected = f"SELECT * REPLACE ({time} AS ended) FROM {source}"  # noqa: S608
+        self._execute(f"CREATE OR REPLACE VIEW lines AS {selected}")
         self._execute("CREATE OR REPLACE VIEW calls AS SELECT * FROM lines WHERE ended IS NOT NULL")
 
     def _files(self) -> str:
         """Names are taken as patterns there."""
-        return "[" + ", ".join(literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path))) for _, path in self._days) + "]"
+        return (
+            "["
+            + ", ".join(
+                literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
+                for _, path in self._days
+            )
+            + "]"
+        )
 
     def _local(self, zone: Zone) -> str:
         """`ended` on the zone's clock."""
         if self.is_empty:
             return "ended"
-        changes = offsets(self._days[0][0] - timedelta(days=1), self._days[-1][0] + timedelta(days=1), zone)
+        changes = offsets(
+            self._days[0][0] - timedelta(days=1), self._days[-1][0] + timedelta(days=1), zone
+        )
         seconds = str(changes[-1][1])
         for (_, before), (at, _) in reversed(list(itertools.pairwise(changes))):
             seconds = f"CASE WHEN ended < {timestamp(at)} THEN {before} ELSE {seconds} END"
@@ -214,7 +258,9 @@ class Database:
         with _own_errors():
             return self._connection.execute(query, list(parameters))
 
-    def _fetch(self, result: duckdb.DuckDBPyConnection, count: int | None = None) -> list[tuple[Any, ...]]:
+    def _fetch(
+        self, result: duckdb.DuckDBPyConnection, count: int | None = None
+    ) -> list[tuple[Any, ...]]:
         with _own_errors():
             return result.fetchall() if count is None else result.fetchmany(count)
 
@@ -230,14 +276,29 @@ def _own_errors() -> Iterator[None]:
 
 
 _TOLERANT = f", ignore_errors = true, maximum_object_size = {2 * journal.LINE_CAP}"
-"""A line that is no JSON becomes a row of NULLs. Longer ones than ours are read whole: the reader needs no cap to be safe."""
+"""A line that is no JSON becomes a row of NULLs. Longer ones than ours are read whole: the reader
+needs no cap to be safe."""
 
 
 def _needed(grouping: Grouping, chosen: Filter) -> list[str]:
     """The columns that a report reads: each one costs, even where it is only known."""
-    said = [*grouping.keys.values(), *grouping.details.values(), *AGGREGATES.values(), COST, MODEL, condition(chosen)[0]]
-    words = set(re.findall(r"\w+", " ".join(said))) | {"schema", "ended", "provider", "request_class"}
-    return [name for name in COLUMNS if name in words or (name == "parts" and "model" in grouping.keys)]
+    said = [
+        *grouping.keys.values(),
+        *grouping.details.values(),
+        *AGGREGATES.values(),
+        COST,
+        MODEL,
+        condition(chosen)[0],
+    ]
+    words = set(re.findall(r"\w+", " ".join(said))) | {
+        "schema",
+        "ended",
+        "provider",
+        "request_class",
+    }
+    return [
+        name for name in COLUMNS if name in words or (name == "parts" and "model" in grouping.keys)
+    ]
 
 
 def _utc_day(seconds: float | None) -> date | None:

@@ -16,7 +16,8 @@ from ..tracker.totals import model_of
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a call has to be. Nothing given: any call. Several patterns for one thing: any of them."""
+    """What a call has to be. Nothing given: any call. Several patterns for one thing: any of
+    them."""
 
     since: float | None = None
     """Epoch seconds. A call belongs to the time at which it ended."""
@@ -47,7 +48,9 @@ class Filter:
 
     def accepts(self, call: Call) -> bool:
         """Whether the call is meant."""
-        in_time = (self.since is None or call.ended >= self.since) and (self.until is None or call.ended < self.until)
+        in_time = (self.since is None or call.ended >= self.since) and (
+            self.until is None or call.ended < self.until
+        )
         return in_time and all(
             any(_matcher(pattern)(value) for pattern in patterns for value in _values(name, call))
             for name, patterns in self.patterns().items()
@@ -63,4 +66,6 @@ def _values(name: str, call: Call) -> list[str]:
 
 @cache
 def _matcher(pattern: str) -> Callable[[str], object]:
-    return re.compile(re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL).fullmatch
+    return re.compile(
+        re.escape(pattern).replace(r"\*", ".*").replace(r"\?", "."), re.DOTALL
+    ).fullmatch

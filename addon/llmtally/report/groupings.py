@@ -29,10 +29,17 @@ class Grouping:
 GROUPINGS = {
     "daily": Grouping({"day": "CAST(local AS DATE)"}, by_time=True),
     "weekly": Grouping({"week": "CAST(date_trunc('week', local) AS DATE)"}, by_time=True),
-    "monthly": Grouping({"month": "CAST(date_trunc('month', local) AS DATE)"}, by_time=True, name=lambda day: str(day)[:7]),
+    "monthly": Grouping(
+        {"month": "CAST(date_trunc('month', local) AS DATE)"},
+        by_time=True,
+        name=lambda day: str(day)[:7],
+    ),
     "session": Grouping(
         {"session": "session"},
-        {name: f"CASE WHEN session IS NOT NULL THEN arg_max({name}, ended) END" for name in ("client", "project")},
+        {
+            name: f"CASE WHEN session IS NOT NULL THEN arg_max({name}, ended) END"
+            for name in ("client", "project")
+        },
     ),
     "model": Grouping({"provider": "provider", "model": MODEL}),
     "client": Grouping({"client": "client"}),

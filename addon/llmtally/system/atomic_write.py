@@ -1,4 +1,5 @@
-"""Small files that others read at any moment: there as a whole or not at all, for their owner alone.
+"""Small files that others read at any moment: there as a whole or not at all, for their owner
+alone.
 
 Nothing heavy is imported here or by those who read such files: a status line has some milliseconds.
 """

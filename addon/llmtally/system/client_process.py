@@ -1,8 +1,9 @@
 """Which local process sent a request: its id, name and working directory.
 
-A client on this machine has its end of the connection in `/proc/net/tcp{,6}`, with the socket's inode, whatever its address (in
-local capture 169.254.0.1); another machine's end is not there. The process that holds the inode has a link `socket:[inode]` in
-`/proc/<pid>/fd`. Linux only: elsewhere nothing is found and the project stays unknown. Only our own user's processes are looked at.
+A client on this machine has its end of the connection in `/proc/net/tcp{,6}`, with the socket's
+inode, whatever its address (in local capture 169.254.0.1); another machine's end is not there. The
+process that holds the inode has a link `socket:[inode]` in `/proc/<pid>/fd`. Linux only: elsewhere
+nothing is found and the project stays unknown. Only our own user's processes are looked at.
 https://docs.kernel.org/networking/proc_net_tcp.html
 """
 
@@ -27,7 +28,8 @@ TABLE_CAP = 16 * 1024 * 1024
 """Bytes of a connection table that are read: 100,000 connections."""
 
 INTERVAL = 0.5
-"""Seconds between look-ups: each costs some milliseconds of CPU, and a script may open a connection per request."""
+"""Seconds between look-ups: each costs some milliseconds of CPU, and a script may open a connection
+per request."""
 
 CONNECTIONS_CAP = 1_024
 """Connections remembered."""
@@ -49,9 +51,14 @@ class ClientProcess:
 
 
 class Processes:
-    """The processes behind client connections: looked up in a thread while the connection lives, many at a time."""
+    """The processes behind client connections: looked up in a thread while the connection lives,
+    many at a time."""
 
-    def __init__(self, submit: Callable[..., object], call_later: Callable[[float, Callable[[], None]], object]) -> None:
+    def __init__(
+        self,
+        submit: Callable[..., object],
+        call_later: Callable[[float, Callable[[], None]], object],
+    ) -> None:
         """`submit` runs a function in a thread, `call_later` one after so many seconds."""
         self._submit = submit
         self._call_later = call_later
@@ -92,7 +99,8 @@ class Processes:
 
 
 def _look_up(peers: Mapping[str, tuple[str, int]], found: _Found) -> None:
-    """Calls wait for this: they are told of nothing found, too, and where looking fails by a bug of ours."""
+    """Calls wait for this: they are told of nothing found, too, and where looking fails by a bug of
+    ours."""
     processes: dict[str, ClientProcess] = {}
     try:
         processes = find_all(peers)
@@ -105,11 +113,14 @@ def find(peer: tuple[str, int], *, proc: Path = PROC) -> ClientProcess | None:
     return find_all({"": peer}, proc=proc).get("")
 
 
-def find_all(peers: Mapping[str, tuple[str, int]], *, proc: Path = PROC) -> dict[str, ClientProcess]:
+def find_all(
+    peers: Mapping[str, tuple[str, int]], *, proc: Path = PROC
+) -> dict[str, ClientProcess]:
     """The processes of our user at the other ends of connections, by the connections' names.
 
-    Blocks for some milliseconds (it looks through the open files of our processes once, however many are asked for), so call it
-    in a thread. Whatever goes wrong is left out: processes end while they are looked at.
+    Blocks for some milliseconds (it looks through the open files of our processes once, however
+    many are asked for), so call it in a thread. Whatever goes wrong is left out: processes end
+    while they are looked at.
     """
     found: dict[str, ClientProcess] = {}
     try:
@@ -125,7 +136,8 @@ def find_all(peers: Mapping[str, tuple[str, int]], *, proc: Path = PROC) -> dict
 
 
 def with_process(attribution: Attribution, process: ClientProcess | None) -> Attribution:
-    """Fill in the project from the working directory where the client did not say; `/` is a daemon's and says nothing."""
+    """Fill in the project from the working directory where the client did not say; `/` is a
+    daemon's and says nothing."""
     if attribution.project or process is None or process.cwd in (None, "/"):
         return attribution
     return attribution._replace(project=process.cwd)
@@ -154,7 +166,10 @@ def _table_rows(host: str, port: int) -> list[tuple[str, str]]:
     if isinstance(address, ipaddress.IPv6Address):
         return [("tcp6", f"{_kernel_hex(address)}:{port:04X}")]
     mapped = ipaddress.IPv6Address(f"::ffff:{address}")
-    return [("tcp", f"{_kernel_hex(address)}:{port:04X}"), ("tcp6", f"{_kernel_hex(mapped)}:{port:04X}")]
+    return [
+        ("tcp", f"{_kernel_hex(address)}:{port:04X}"),
+        ("tcp6", f"{_kernel_hex(mapped)}:{port:04X}"),
+    ]
 
 
 def _kernel_hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
@@ -164,7 +179,8 @@ def _kernel_hex(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
 
 
 def _established(table: Path) -> Iterator[tuple[str, str]]:
-    """Local address and inode of our user's established connections: `sl local remote st .. uid timeout inode`."""
+    """Local address and inode of our user's established connections: `sl local remote st .. uid
+    timeout inode`."""
     try:
         with table.open(errors="replace") as lines:
             text = lines.read(TABLE_CAP)
@@ -178,8 +194,11 @@ def _established(table: Path) -> Iterator[tuple[str, str]]:
 
 
 def _owners(links: set[str], proc: Path) -> Iterator[tuple[int, str]]:
-    """The processes of our user that hold these files, newest first: clients are younger than most of what runs."""
-    for pid in sorted((int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()), reverse=True):
+    """The processes of our user that hold these files, newest first: clients are younger than most
+    of what runs."""
+    for pid in sorted(
+        (int(entry.name) for entry in proc.iterdir() if entry.name.isdecimal()), reverse=True
+    ):
         if not links:
             return
         for link in _held(proc / str(pid), links):
@@ -192,7 +211,11 @@ def _held(process: Path, links: set[str]) -> set[str]:
         if process.stat().st_uid != os.getuid():
             return set()
         with os.scandir(process / "fd") as descriptors:
-            return {link for descriptor in descriptors if (link := _read_link(descriptor.path)) in links and link is not None}
+            return {
+                link
+                for descriptor in descriptors
+                if (link := _read_link(descriptor.path)) in links and link is not None
+            }
     except OSError:
         return set()
 
@@ -215,4 +238,7 @@ def _read_link(path: str | Path) -> str | None:
 
 
 def _printable(value: str) -> str | None:
-    return "".join(character for character in value if character.isprintable())[:TEXT_CAP].strip() or None
+    return (
+        "".join(character for character in value if character.isprintable())[:TEXT_CAP].strip()
+        or None
+    )

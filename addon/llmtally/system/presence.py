@@ -1,8 +1,10 @@
-"""Which proxies are at work on a directory: each keeps a file `proxies/PID.json` there while it runs.
+"""Which proxies are at work on a directory: each keeps a file `proxies/PID.json` there while it
+runs.
 
-`llmtally run` joins one of them, `llmtally doctor` looks at them. A killed proxy leaves its file, so a file alone says nothing:
-the very process that wrote it has to live, and its port to answer; the number may be another's by now, and so may the port.
-No secret stands in it, not even the page's token. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
+`llmtally run` joins one of them, `llmtally doctor` looks at them. A killed proxy leaves its file,
+so a file alone says nothing: the very process that wrote it has to live, and its port to answer;
+the number may be another's by now, and so may the port. No secret stands in it, not even the page's
+token. https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ class Presence:
     @property
     def answers(self) -> bool:
         """Whether it is alive and accepts connections."""
-        return self.is_alive and any(accepts(_reachable(host), port) for _, host, port in self.listens)
+        return self.is_alive and any(
+            accepts(_reachable(host), port) for _, host, port in self.listens
+        )
 
 
 def announce(directory: Path, presence: Presence) -> None:
@@ -103,9 +107,11 @@ def running(directory: Path) -> list[Presence]:
 
 
 def birth_of(pid: int, *, proc: Path = PROC) -> str | None:
-    """When a process began, the same text at every look; None where there is no such process, or nothing tells.
+    """When a process began, the same text at every look; None where there is no such process, or
+    nothing tells.
 
-    On Linux in clock ticks of the kernel that runs, so that setting the clock does not change it; elsewhere in seconds, as ps says.
+    On Linux in clock ticks of the kernel that runs, so that setting the clock does not change it;
+    elsewhere in seconds, as ps says.
     """
     try:
         boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
@@ -126,9 +132,12 @@ def _as_ps_says(pid: int) -> str | None:
     command = ["ps", "-o", "lstart=", "-p", str(pid)]
     plain = {**os.environ, "LC_ALL": "C", "TZ": "UTC0"}
     try:
-        return subprocess.check_output(command, env=plain, stderr=subprocess.DEVNULL, text=True).strip() or None  # noqa: S603  the machine's ps
+        said = subprocess.check_output(  # noqa: S603  the machine's ps
+            command, env=plain, stderr=subprocess.DEVNULL, text=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
+    return said.strip() or None
 
 
 def accepts(host: str, port: int) -> bool:
@@ -142,7 +151,9 @@ def accepts(host: str, port: int) -> bool:
 
 def _presence(answer: dict[str, Any]) -> Presence:
     known = {field.name for field in fields(Presence)}
-    answer["listens"] = tuple((str(mode), str(host), int(port)) for mode, host, port in answer["listens"])
+    answer["listens"] = tuple(
+        (str(mode), str(host), int(port)) for mode, host, port in answer["listens"]
+    )
     return Presence(**{name: value for name, value in answer.items() if name in known})
 
 

@@ -1,7 +1,9 @@
-"""The state file `status.json`: the few figures a status line shows, so that it need not ask anybody.
+"""The state file `status.json`: the few figures a status line shows, so that it need not ask
+anybody.
 
-It is written at most once a second when something changed, and once a minute when nothing did, so that its age tells whether the
-proxy is alive. Reading it is for `statusline`, which must not import any of this.
+It is written at most once a second when something changed, and once a minute when nothing did, so
+that its age tells whether the proxy is alive. Reading it is for `statusline`, which must not import
+any of this.
 """
 
 from __future__ import annotations
@@ -22,14 +24,19 @@ PERIOD = 1.0
 """Seconds between two writes: a figure that a person looks at now and then need not be newer."""
 
 HEARTBEAT = 60.0
-"""Seconds after which it is written again although nothing changed: windows end, and the burn rate falls."""
+"""Seconds after which it is written again although nothing changed: windows end, and the burn rate
+falls."""
 
 
 class StatusFile:
-    """Keeps the file while the proxy runs. For the loop's thread; only the disk is left to another one."""
+    """Keeps the file while the proxy runs. For the loop's thread; only the disk is left to another
+    one."""
 
     def __init__(
-        self, directory: Path, figures: Callable[[], Mapping[str, Any]], in_thread: Callable[[Callable[[], None]], object]
+        self,
+        directory: Path,
+        figures: Callable[[], Mapping[str, Any]],
+        in_thread: Callable[[Callable[[], None]], object],
     ) -> None:
         self._path = directory / NAME
         self._figures = figures

@@ -1,8 +1,9 @@
 """What every call feeds: the journal, the live state, the page. And what is read back at start.
 
-One `Live` belongs to one directory. Its methods are for mitmproxy's loop; the journal is read back on it, too, a millisecond at a
-time, so that the first requests after a start do not wait for last week's. (A thread would be no faster: it takes the interpreter
-from the loop all the same, and handing over costs a quarter of the whole.)
+One `Live` belongs to one directory. Its methods are for mitmproxy's loop; the journal is read back
+on it, too, a millisecond at a time, so that the first requests after a start do not wait for last
+week's. (A thread would be no faster: it takes the interpreter from the loop all the same, and
+handing over costs a quarter of the whole.)
 """
 
 from __future__ import annotations
@@ -27,17 +28,22 @@ from ..web.metrics import Runtime
 logger = logging.getLogger(__name__)
 
 BATCH = 40
-"""Calls that are read back before the traffic has its turn: some 1 ms. Fewer cost more each, as reading and adding take turns."""
+"""Calls that are read back before the traffic has its turn: some 1 ms. Fewer cost more each, as
+reading and adding take turns."""
 
 WITHOUT_PAGE = (
-    "Everything else works. Choose another port with --set usage_web_port=PORT, or do without the page: --set usage_web=false."
+    "Everything else works. Choose another port with --set usage_web_port=PORT, or do "
+    "without the page: --set usage_web=false."
 )
 
 
 class Live:
-    """The journal of a directory, the state that its calls add up to, and the page that shows it."""
+    """The journal of a directory, the state that its calls add up to, and the page that shows
+    it."""
 
-    def __init__(self, directory: Path, *, clock: Callable[[], float], alert: Callable[[str], None]) -> None:
+    def __init__(
+        self, directory: Path, *, clock: Callable[[], float], alert: Callable[[str], None]
+    ) -> None:
         """`alert` tells a person what needs one. Raises OSError if the directory cannot be used."""
         self.directory = directory
         self.tracker = Tracker(on_reset=_log_reset)
@@ -68,7 +74,8 @@ class Live:
     # What comes in
 
     def add(self, call: Call) -> None:
-        """Take in a settled call: all of them count for coverage, all but duplicates and pending ones are journaled."""
+        """Take in a settled call: all of them count for coverage, all but duplicates and pending
+        ones are journaled."""
         self.tracker.add(call)
         if call.coverage == "duplicate" or call.pending:
             return
@@ -78,7 +85,9 @@ class Live:
         if self._web is not None and self._web.watched:
             self._web.publish(to_record(call))
 
-    def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None) -> None:
+    def add_limits(
+        self, readings: Iterable[LimitReading], *, provider: str, account: str | None
+    ) -> None:
         """Take in what a quota endpoint answered."""
         self.tracker.add_limits(readings, provider=provider, account=account, at=self._clock())
         self._changed()
@@ -101,12 +110,17 @@ class Live:
 
     def keep_status(self, in_thread: Callable[[Callable[[], None]], object]) -> None:
         """From now on, keep the file that status lines read. Wants a running loop."""
-        self._status = StatusFile(self.directory, lambda: self.tracker.status(self._clock()), in_thread)
+        self._status = StatusFile(
+            self.directory, lambda: self.tracker.status(self._clock()), in_thread
+        )
 
     # The page
 
-    def serve(self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]) -> str | None:
-        """Open the page; gives the URL that logs in, or None where the address is taken (which was told). Wants a running loop."""
+    def serve(
+        self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]
+    ) -> str | None:
+        """Open the page; gives the URL that logs in, or None where the address is taken (which was
+        told). Wants a running loop."""
         self.stop_serving()
         web = WebServer(
             self.tracker,
@@ -158,9 +172,11 @@ class Live:
     # What was
 
     def restore(self, restored: Callable[[Call], None]) -> asyncio.Task[None]:
-        """Read the journal back into the state; the task ends when that is done. `restored` is told each call, too."""
+        """Read the journal back into the state; the task ends when that is done. `restored` is told
+        each call, too."""
         self.tracker.restoring = True
-        # Nothing that is read back is garbage; looking for some among 100,000 calls holds the loop for 300 ms each time.
+        # Nothing that is read back is garbage; looking for some among 100,000 calls holds the loop
+        # for 300 ms each time.
         gc.disable()
         self._reading_back = asyncio.get_running_loop().create_task(self._read_back(restored))
         return self._reading_back
@@ -182,7 +198,8 @@ class Live:
             calls = journal.read_file(path, damage)
             while batch := list(islice(calls, BATCH)):
                 for call in filter(None, batch):
-                    # What ended later came through us, or will be read from the file by the next start.
+                    # What ended later came through us, or will be read from the file by the next
+                    # start.
                     if call.ended < self._opened:
                         self.tracker.add(call, restored=True)
                         restored(call)
@@ -207,7 +224,8 @@ class Live:
 
 def _log_reset(reset: Reset) -> None:
     logger.info(
-        "llmtally: window %s of %s was reset: it stood at %s %% until %s, and stands at %s %% until %s",
+        "llmtally: window %s of %s was reset: it stood at %s %% until %s, and stands at %s "
+        "%% until %s",
         printable(reset.key),
         printable(reset.provider),
         reset.old_utilization,

@@ -1,1 +1,2 @@
-"""Text for people: figures, times, lines, tables, and what makes text off the wire safe to print."""
+"""Text for people: figures, times, lines, tables, and what makes text off the wire safe to
+print."""

@@ -19,7 +19,11 @@ def one_line(call: Call) -> str:
         parts.append(lasted(call.duration_ms))
     parts += outcome(call)
     who = call.attribution
-    named = [who.client, who.request_class if who.request_class != "main" else None, who.session and who.session[:8]]
+    named = [
+        who.client,
+        who.request_class if who.request_class != "main" else None,
+        who.session and who.session[:8],
+    ]
     parts += [printable(name) for name in named if name]
     return " | ".join(parts)
 
@@ -30,7 +34,11 @@ def _tokens(call: Call) -> list[str]:
         return ["tokens unknown"]
     cached = ((usage.cache_read_tokens, "read"), (usage.cache_write_tokens, "written"))
     cache = " ".join(f"{humanised(count)} {what}" for count, what in cached if count)
-    return [f"in {humanised(usage.input_tokens)}", *([f"cache {cache}"] if cache else []), f"out {output(call)}"]
+    return [
+        f"in {humanised(usage.input_tokens)}",
+        *([f"cache {cache}"] if cache else []),
+        f"out {output(call)}",
+    ]
 
 
 def output(call: Call) -> str:
@@ -50,11 +58,21 @@ def summary(usage: Mapping[str, Any]) -> str:
     burn = usage["burn_rate"]
     lines = [f"today {totals_line(usage['today'])}"]
     if burn is not None:
-        lines.append(f"a minute: {humanised(round(burn['tokens_per_minute']))} tokens, {dollars(burn['cost_usd_per_minute'])}")
+        lines.append(
+            f"a minute: {humanised(round(burn['tokens_per_minute']))} tokens, "
+            f"{dollars(burn['cost_usd_per_minute'])}"
+        )
     for window in usage["windows"]:
         full = "?" if window["utilization"] is None else f"{window['utilization']:.0f}%"
-        resets = "?" if window["resets_at"] is None else f"{window['resets_at'][:16].replace('T', ' ')} UTC"
-        lines.append(f"{printable(window['provider'] or 'estimated')} {printable(window['key'])}: {full} full, resets {resets}")
+        resets = (
+            "?"
+            if window["resets_at"] is None
+            else f"{window['resets_at'][:16].replace('T', ' ')} UTC"
+        )
+        lines.append(
+            f"{printable(window['provider'] or 'estimated')} {printable(window['key'])}: "
+            f"{full} full, resets {resets}"
+        )
     return "\n".join(lines)
 
 

@@ -1,4 +1,5 @@
-"""Text for a spreadsheet, which runs a cell of a CSV file that begins like a formula: names come off the wire.
+"""Text for a spreadsheet, which runs a cell of a CSV file that begins like a formula: names come
+off the wire.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -10,5 +11,6 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def quoted(text: str) -> str:
-    """The text with an apostrophe before it, which spreadsheets take for "this is text", where it would be a formula."""
+    """The text with an apostrophe before it, which spreadsheets take for "this is text", where it
+    would be a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text

@@ -9,7 +9,8 @@ LAST_OF_UNIT = 999.95
 
 
 def dollars(amount: float) -> str:
-    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a cent."""
+    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a
+    cent."""
     if amount >= 1 or amount == 0:
         return f"${amount:,.2f}"
     if amount < 0.000_001:

@@ -1,6 +1,7 @@
 """Days and hours as the user's clock has them; records are in UTC.
 
-A zone is a `ZoneInfo`, or None for the machine's own, which need not have a name. https://docs.python.org/3/library/zoneinfo.html
+A zone is a `ZoneInfo`, or None for the machine's own, which need not have a name.
+https://docs.python.org/3/library/zoneinfo.html
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def localised(seconds: float, zone: Zone) -> datetime:
 
 
 def moment(text: str, zone: Zone, now: float, *, end: bool = False) -> float:
-    """Epoch seconds of what a person typed: a day, a time, `today`, `yesterday`, `7d` or `12h` ago. Raises ValueError.
+    """Epoch seconds of what a person typed: a day, a time, `today`, `yesterday`, `7d` or `12h` ago.
+    Raises ValueError.
 
     A day means its first instant; with `end` the first instant after it.
     """
@@ -51,11 +53,14 @@ def moment(text: str, zone: Zone, now: float, *, end: bool = False) -> float:
         localised(seconds, zone)  # the last year there is has hours that UTC has not
         return seconds
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no time; try 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d or 12h") from error
+        raise ValueError(
+            f"{text!r} is no time; try 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d or 12h"
+        ) from error
 
 
 def offsets(first: date, last: date, zone: Zone) -> list[tuple[float, int]]:
-    """Seconds to add to UTC between two days: `(from, seconds)`, oldest first. No zone changes twice in a day."""
+    """Seconds to add to UTC between two days: `(from, seconds)`, oldest first. No zone changes
+    twice in a day."""
     at = datetime.combine(first, time(), UTC).timestamp()
     end = datetime.combine(last, time(), UTC).timestamp() + 86400
     found = [(at, _offset(at, zone))]

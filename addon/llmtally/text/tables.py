@@ -1,7 +1,8 @@
 """Rows and columns for a terminal, for a document, for a spreadsheet.
 
-Tables are drawn by rich: it measures wide characters, fits columns to the terminal, and leaves colour out for `NO_COLOR`, dumb
-terminals and pipes. It is used by pip itself and released several times a year. https://rich.readthedocs.io/en/stable/tables.html
+Tables are drawn by rich: it measures wide characters, fits columns to the terminal, and leaves
+colour out for `NO_COLOR`, dumb terminals and pipes. It is used by pip itself and released several
+times a year. https://rich.readthedocs.io/en/stable/tables.html
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ PIPE_WIDTH = 10_000
 """Columns of what is no terminal: nothing is cut."""
 
 COMFORT = 25
-"""Columns a name keeps while there are figures to leave out instead: `claude-haiku-4-5-20251001`."""
+"""Columns a name keeps while there are figures to leave out instead:
+`claude-haiku-4-5-20251001`."""
 
 TEXT_MIN = 16
 """Columns a name keeps in any case: enough to tell two models apart."""
@@ -36,7 +38,8 @@ GAP = 2
 """Columns between two columns."""
 
 CENTS_FROM = 10
-"""USD from which a table is shown in cents; below it in hundredths of cents, which a single call costs."""
+"""USD from which a table is shown in cents; below it in hundredths of cents, which a single call
+costs."""
 
 NAME_STYLE = "magenta"
 """Of the 16 colours of terminals, the one that reads well on black and on white alike."""
@@ -64,7 +67,8 @@ class Column:
     dispensable: int = 0
     """Left out of a narrow terminal: the highest first, 0 never."""
     least: int | None = None
-    """Columns that say enough of a name, where they are fewer than for others: the beginning of an id."""
+    """Columns that say enough of a name, where they are fewer than for others: the beginning of an
+    id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,8 @@ def console(*, stderr: bool = False) -> Console:
 def show(sheet: Sheet, screen: Console) -> None:
     """Print it as exactly as the width allows.
 
-    Counts are in full, then rounded; then the columns go that can be done without; then names are cut short. What fits in no way
-    is printed row by row, one line a cell.
+    Counts are in full, then rounded; then the columns go that can be done without; then names are
+    cut short. What fits in no way is printed row by row, one line a cell.
     """
     for floor, rounded, level in _attempts(sheet):
         kept = [at for at, column in enumerate(sheet.columns) if column.dispensable <= level]
@@ -101,7 +105,8 @@ def show(sheet: Sheet, screen: Console) -> None:
 
 
 def _attempts(sheet: Sheet) -> Iterator[tuple[int, bool, int]]:
-    """`(what names keep, whether counts are rounded, the most dispensable column that stays)`, the best first."""
+    """`(what names keep, whether counts are rounded, the most dispensable column that stays)`, the
+    best first."""
     levels = sorted({column.dispensable for column in sheet.columns}, reverse=True)
     yield COMFORT, False, levels[0]
     for floor in (COMFORT, TEXT_MIN):
@@ -112,20 +117,32 @@ def _attempts(sheet: Sheet) -> Iterator[tuple[int, bool, int]]:
 def _grid(sheet: Sheet, kept: Iterable[int], *, rounded: bool) -> list[list[str]]:
     """Column by column: title, cells, total."""
     rows = sheet.rows if sheet.total is None else [*sheet.rows, sheet.total]
-    amounts = [row[at] for at, column in enumerate(sheet.columns) if column.kind == "money" for row in rows]
+    amounts = [
+        row[at] for at, column in enumerate(sheet.columns) if column.kind == "money" for row in rows
+    ]
     # The same for all money: two columns of one table are compared with each other.
     decimals = 2 if any(amount is not None and amount >= CENTS_FROM for amount in amounts) else 4
     return [
-        [sheet.columns[at].title, *(_text(row[at], sheet.columns[at], rounded=rounded, decimals=decimals) for row in rows)]
+        [
+            sheet.columns[at].title,
+            *(
+                _text(row[at], sheet.columns[at], rounded=rounded, decimals=decimals)
+                for row in rows
+            ),
+        ]
         for at in kept
     ]
 
 
-def _fitted(grid: list[list[str]], columns: list[Column], floor: int, room: int) -> list[int] | None:
+def _fitted(
+    grid: list[list[str]], columns: list[Column], floor: int, room: int
+) -> list[int] | None:
     """The widths, names shortened until all fit; None where they cannot."""
     widths = [max(map(cell_len, texts)) for texts in grid]
     floors = [
-        min(width, floor if column.least is None else column.least) if column.kind in _SHORTENED else width
+        min(width, floor if column.least is None else column.least)
+        if column.kind in _SHORTENED
+        else width
         for width, column in zip(widths, columns, strict=True)
     ]
     while (excess := sum(widths) + GAP * (len(widths) - 1) - room) > 0:
@@ -138,10 +155,17 @@ def _fitted(grid: list[list[str]], columns: list[Column], floor: int, room: int)
 
 
 def _table(sheet: Sheet, columns: list[Column], grid: list[list[str]], widths: list[int]) -> Table:
-    table = Table(box=box.SIMPLE, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), show_footer=sheet.total is not None)
+    table = Table(
+        box=box.SIMPLE,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, GAP - 1, 0, 0),
+        show_footer=sheet.total is not None,
+    )
     table.title, table.title_justify, table.title_style = sheet.title, "left", "bold"
     cut = [
-        [shortened(text, width, column.kind) for text in texts] for texts, width, column in zip(grid, widths, columns, strict=True)
+        [shortened(text, width, column.kind) for text in texts]
+        for texts, width, column in zip(grid, widths, columns, strict=True)
     ]
     for at, column in enumerate(columns):
         table.add_column(
@@ -177,7 +201,10 @@ def _print_rows(sheet: Sheet, screen: Console) -> None:
         if number:
             screen.print()
         for title, text in zip(titles, row, strict=True):
-            screen.print(Text.assemble((title, "bold"), " " * (width - cell_len(title) + GAP), text), soft_wrap=True)
+            screen.print(
+                Text.assemble((title, "bold"), " " * (width - cell_len(title) + GAP), text),
+                soft_wrap=True,
+            )
 
 
 def _text(cell: Cell, column: Column, *, rounded: bool, decimals: int) -> str:
@@ -204,7 +231,10 @@ def _money(amount: float, decimals: int) -> str:
 
 def as_markdown(sheet: Sheet) -> str:
     """A table for a document, with a total row in bold."""
-    grid = [[_escaped(text) for text in texts] for texts in _grid(sheet, range(len(sheet.columns)), rounded=False)]
+    grid = [
+        [_escaped(text) for text in texts]
+        for texts in _grid(sheet, range(len(sheet.columns)), rounded=False)
+    ]
     titles, *rows = zip(*grid, strict=True)
     if sheet.total is not None:
         rows[-1] = tuple(text and f"**{text}**" for text in rows[-1])
@@ -224,5 +254,7 @@ def as_csv(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
-    writer.writerows([quoted(visible(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    writer.writerows(
+        [quoted(visible(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows
+    )
     return buffer.getvalue()

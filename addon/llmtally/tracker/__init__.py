@@ -1,8 +1,10 @@
-"""The live view: what is being spent, by what, how fast, and when a limit will be reached. Pure: the clock is passed in.
+"""The live view: what is being spent, by what, how fast, and when a limit will be reached. Pure:
+the clock is passed in.
 
-`totals` and `timeline` are the arithmetic; `ledger` and `sessions` bound what is kept by name; `windows`, `limits` and `prediction`
-are about limits; `counters` is for Prometheus. `state` puts them together; `usage`, from `breakdown`,
-`window_json` and `session_json`, and `series` make JSON of it.
+`totals` and `timeline` are the arithmetic; `ledger` and `sessions` bound what is kept by name;
+`windows`, `limits` and `prediction` are about limits; `counters` is for Prometheus. `state` puts
+them together; `usage`, from `breakdown`, `window_json` and `session_json`, and `series` make JSON
+of it.
 """
 
 from .budgets import ConfiguredLimits

@@ -16,8 +16,13 @@ TOP = 50
 
 
 def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
-    """Totals from a minute on: `{<totals>, per_model, per_client, per_project, per_class, per_outcome}`, each by name."""
-    models = _grouped(state.models.items(scope.account, every=scope.every), minute, lambda key: f"{key.provider}/{key.model}")
+    """Totals from a minute on: `{<totals>, per_model, per_client, per_project, per_class,
+    per_outcome}`, each by name."""
+    models = _grouped(
+        state.models.items(scope.account, every=scope.every),
+        minute,
+        lambda key: f"{key.provider}/{key.model}",
+    )
     facets = [
         (key, totals)
         for key, timeline in state.facets.items(scope.account, every=scope.every)
@@ -32,11 +37,18 @@ def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
 
 _FACETS = {
     f"per_{name}": FacetKey._fields.index(field)
-    for name, field in {"client": "client", "project": "project", "class": "request_class", "outcome": "outcome"}.items()
+    for name, field in {
+        "client": "client",
+        "project": "project",
+        "class": "request_class",
+        "outcome": "outcome",
+    }.items()
 }
 
 
-def _grouped(timelines: Iterable[tuple[ModelKey, Any]], minute: int, name_of: Callable[[ModelKey], str]) -> dict[str, Totals]:
+def _grouped(
+    timelines: Iterable[tuple[ModelKey, Any]], minute: int, name_of: Callable[[ModelKey], str]
+) -> dict[str, Totals]:
     sums: dict[str, Totals] = {}
     for key, timeline in timelines:
         if any(totals := timeline.since(minute)):
@@ -68,7 +80,8 @@ def _weight(item: tuple[Any, Totals]) -> tuple[int, int, int]:
 
 
 def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
-    """By `provider/model`, and by `provider/model@account` where several accounts used the same model."""
+    """By `provider/model`, and by `provider/model@account` where several accounts used the same
+    model."""
     rows = [
         (key, totals)
         for key, timeline in state.models.items(scope.account, every=scope.every)

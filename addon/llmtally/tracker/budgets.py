@@ -23,20 +23,26 @@ class ConfiguredLimits:
 
     @classmethod
     def parse(cls, settings: Sequence[str]) -> ConfiguredLimits:
-        """Read `["output_tokens=500000", "cost_usd=10"]`; 0 means none. Raises ValueError that names the cure."""
+        """Read `["output_tokens=500000", "cost_usd=10"]`; 0 means none. Raises ValueError that
+        names the cure."""
         known = [field.name for field in fields(cls)]
         limits: dict[str, float | None] = {}
         for setting in settings:
             name, _, text = setting.partition("=")
             name = name.strip()
             if name not in known:
-                raise ValueError(f"{setting!r}: no such limit. Write it as name=number with one of {', '.join(known)}.")
+                raise ValueError(
+                    f"{setting!r}: no such limit. Write it as name=number with one of "
+                    f"{', '.join(known)}."
+                )
             try:
                 amount = float(text.replace("_", ""))
             except ValueError:
                 amount = -1.0
             if not 0 <= amount < math.inf:
-                raise ValueError(f"{setting!r}: a limit is a number, 0 or more, e.g. {name}=100000.")
+                raise ValueError(
+                    f"{setting!r}: a limit is a number, 0 or more, e.g. {name}=100000."
+                )
             limits[name] = amount or None
         return cls(**limits)
 

@@ -1,7 +1,8 @@
 """Counters for Prometheus: since the process began, never falling, with a bounded set of labels.
 
-The first models get a label of their own and keep it; all later ones are `other`. Folding a label away, as the live view does,
-would look to Prometheus like a counter that was reset. What is read back from the journal is not counted here.
+The first models get a label of their own and keep it; all later ones are `other`. Folding a label
+away, as the live view does, would look to Prometheus like a counter that was reset. What is read
+back from the journal is not counted here.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from .ledger import OTHER
 from .totals import ZERO, Totals, plus, summed
 
 LABELS_CAP = 200
-"""Pairs of provider and model with labels of their own: each pair is a dozen series in Prometheus."""
+"""Pairs of provider and model with labels of their own: each pair is a dozen series in
+Prometheus."""
 
 TTFT_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DURATION_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -104,7 +106,9 @@ class Counters:
         return pair
 
 
-def _observe(histograms: dict[str, Histogram], provider: str, bounds: tuple[float, ...], milliseconds: float) -> None:
+def _observe(
+    histograms: dict[str, Histogram], provider: str, bounds: tuple[float, ...], milliseconds: float
+) -> None:
     histogram = histograms.get(provider)
     if histogram is None:
         histogram = histograms[provider] = Histogram(bounds, [0] * (len(bounds) + 1))

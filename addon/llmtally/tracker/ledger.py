@@ -1,4 +1,5 @@
-"""Timelines by name, never more than a cap: beyond it, the least recently active one folds into the `other` of its group."""
+"""Timelines by name, never more than a cap: beyond it, the least recently active one folds into the
+`other` of its group."""
 
 from __future__ import annotations
 

@@ -1,9 +1,10 @@
 """How fast it goes, and when a limit will be reached.
 
-A configured limit is reached when what remains is used up at the burn rate of the same quantity; a provider's window when its
-utilization, along the slope of the last hour's readings, comes to 100 %. That slope holds for the next hours: a window of days goes
-on at its own average, or every hour of work would foretell the worst. Too little to go on gives no figure: silence is better than a
-wrong alarm. A limit that has been reached needs no forecast.
+A configured limit is reached when what remains is used up at the burn rate of the same quantity; a
+provider's window when its utilization, along the slope of the last hour's readings, comes to 100 %.
+That slope holds for the next hours: a window of days goes on at its own average, or every hour of
+work would foretell the worst. Too little to go on gives no figure: silence is better than a wrong
+alarm. A limit that has been reached needs no forecast.
 """
 
 from __future__ import annotations
@@ -38,7 +39,8 @@ SURE_SPAN = 1800.0
 """...but not much of one over so many seconds."""
 
 PACE_SECONDS = 5 * 3600.0
-"""How far ahead the last hour's slope is believed: a stretch of work, and the length of the plans' short window."""
+"""How far ahead the last hour's slope is believed: a stretch of work, and the length of the plans'
+short window."""
 
 SHORT_WINDOW = 86_400.0
 """A window no longer than a day is filled at one pace; a longer one sees nights."""
@@ -60,7 +62,12 @@ class BurnRate:
     def of(cls, totals: Totals, observed_seconds: float) -> BurnRate:
         """The rate at which these totals came together."""
         minutes = max(observed_seconds, BURN_SECONDS_MIN) / 60
-        return cls(totals.total_tokens / minutes, totals.output_tokens / minutes, usd(totals.cost) / minutes, minutes)
+        return cls(
+            totals.total_tokens / minutes,
+            totals.output_tokens / minutes,
+            usd(totals.cost) / minutes,
+            minutes,
+        )
 
     def to_json(self) -> dict[str, float]:
         """As in `/api/usage`."""
@@ -90,7 +97,8 @@ class Forecast:
     """When a limit will be reached."""
 
     kind: str
-    """`output_tokens`, `total_tokens`, `messages`, `cost`, `tokens`, or the key of a provider's window."""
+    """`output_tokens`, `total_tokens`, `messages`, `cost`, `tokens`, or the key of a provider's
+    window."""
     time_to_limit_ms: int | None = None
     """None: never at this rate, or not known."""
     safe: bool | None = None
@@ -98,16 +106,24 @@ class Forecast:
 
     def to_json(self) -> dict[str, Any]:
         """As in `/api/usage`."""
-        return {"time_to_limit_ms": self.time_to_limit_ms, "safe": self.safe, "limit_kind": self.kind}
+        return {
+            "time_to_limit_ms": self.time_to_limit_ms,
+            "safe": self.safe,
+            "limit_kind": self.kind,
+        }
 
 
-def of_configured(kind: str, *, used: float, limit: float, per_minute: float, span: Span | None, now: float) -> Forecast:
+def of_configured(
+    kind: str, *, used: float, limit: float, per_minute: float, span: Span | None, now: float
+) -> Forecast:
     """The forecast for a configured limit over the 5-hour window."""
     if used >= limit:
         return Forecast(kind, 0, safe=False)
     if span is None or not _has_elapsed(span.started_at, span.seconds, now):
         return Forecast(kind)
-    return _reached_in(kind, (limit - used) / per_minute * 60 if per_minute > 0 else math.inf, span.resets_at, now)
+    return _reached_in(
+        kind, (limit - used) / per_minute * 60 if per_minute > 0 else math.inf, span.resets_at, now
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +177,17 @@ def pace_of(window: Window, now: float) -> Pace | None:
     if slope is None:
         return None
     near = max(0.0, slope)
-    return Pace(near, near if window.window_seconds <= SHORT_WINDOW else window.utilization / (now - window.started_at))
+    return Pace(
+        near,
+        near
+        if window.window_seconds <= SHORT_WINDOW
+        else window.utilization / (now - window.started_at),
+    )
 
 
 def _slope(readings: list[tuple[float, float]], now: float) -> float | None:
-    """Percent per second by least squares, the time since the last reading being one without use; None: too few to tell."""
+    """Percent per second by least squares, the time since the last reading being one without use;
+    None: too few to tell."""
     if len(readings) < MIN_READINGS:
         return None
     (first_at, first_used), (last_at, last_used) = readings[0], readings[-1]
@@ -195,4 +217,6 @@ def _has_elapsed(started_at: float, seconds: float, now: float) -> bool:
 def _reached_in(kind: str, seconds: float, resets_at: float | None, now: float) -> Forecast:
     if not seconds * 1000 < FAR_MS:
         return Forecast(kind, None, safe=True)
-    return Forecast(kind, round(seconds * 1000), safe=None if resets_at is None else now + seconds >= resets_at)
+    return Forecast(
+        kind, round(seconds * 1000), safe=None if resets_at is None else now + seconds >= resets_at
+    )

@@ -1,4 +1,5 @@
-"""Whose usage is asked about, which 5-hour window is in force for them, and what they spent since a moment."""
+"""Whose usage is asked about, which 5-hour window is in force for them, and what they spent since a
+moment."""
 
 from __future__ import annotations
 
@@ -50,15 +51,20 @@ class Primary:
         """From which minute on calls are counted in it."""
         if self.started_at is None:
             return None
-        return minute_of(self.started_at) if self.native is None else nearest_minute(self.started_at)
+        return (
+            minute_of(self.started_at) if self.native is None else nearest_minute(self.started_at)
+        )
 
 
 def primary_window(state: State, scope: Scope, now: float) -> Primary:
-    """The provider's 5-hour window heard of last; without one, the 5 hours from the oldest call of the last 5 hours."""
+    """The provider's 5-hour window heard of last; without one, the 5 hours from the oldest call of
+    the last 5 hours."""
     native = [
         window
         for window in state.windows.live(now, scope.account, every=scope.every)
-        if window.key == ESTIMATE_KEY and window.source == "provider_native" and window.started_at is not None
+        if window.key == ESTIMATE_KEY
+        and window.source == "provider_native"
+        and window.started_at is not None
     ]
     if native:
         newest = max(native, key=lambda window: window.read_at)
@@ -79,11 +85,15 @@ def burn_rate(state: State, scope: Scope, now: float) -> BurnRate:
 
 def total_since(state: State, scope: Scope, minute: int) -> Totals:
     """All that was spent from a minute on."""
-    return summed(timeline.since(minute) for _, timeline in state.models.items(scope.account, every=scope.every))
+    return summed(
+        timeline.since(minute)
+        for _, timeline in state.models.items(scope.account, every=scope.every)
+    )
 
 
 def coverage_since(state: State, scope: Scope, minute: int) -> dict[str, int]:
-    """Responses by bucket of coverage. Those of no known account count for all of them together only."""
+    """Responses by bucket of coverage. Those of no known account count for all of them together
+    only."""
     counts: dict[str, int] = {}
     for day, buckets in state.coverage.items():
         for (account, bucket), count in buckets.items():

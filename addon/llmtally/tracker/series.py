@@ -1,4 +1,5 @@
-"""Spend over time for the charts: by model and step, and today's running cost against yesterday's."""
+"""Spend over time for the charts: by model and step, and today's running cost against
+yesterday's."""
 
 from __future__ import annotations
 

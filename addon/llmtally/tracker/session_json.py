@@ -13,40 +13,59 @@ from .timeline import MINUTES_PER_DAY, day_start
 from .totals import UNKNOWN, ZERO, Totals, plus, summed, to_json
 
 
-def sessions_json(state: State, scope: Scope, now: float, primary: Primary, *, rank: str, limit: int) -> list[dict[str, Any]]:
+def sessions_json(
+    state: State, scope: Scope, now: float, primary: Primary, *, rank: str, limit: int
+) -> list[dict[str, Any]]:
     """The first sessions by `cost` or by `updated_at`, in rows."""
     whole = _window_total(state, scope, primary)
     return [
-        _session_row(session, now, primary, whole) for session in state.sessions.most(rank, limit, scope.account, every=scope.every)
+        _session_row(session, now, primary, whole)
+        for session in state.sessions.most(rank, limit, scope.account, every=scope.every)
     ]
 
 
-def session_json(state: State, session: Session, now: float, primary: Primary, scope: Scope) -> dict[str, Any]:
+def session_json(
+    state: State, session: Session, now: float, primary: Primary, scope: Scope
+) -> dict[str, Any]:
     """One session's row."""
     return _session_row(session, now, primary, _window_total(state, scope, primary))
 
 
 def _session_row(session: Session, now: float, primary: Primary, whole: Totals) -> dict[str, Any]:
     shares = primary.native is None or primary.native.account == session.account
-    return row_json(session, today=day_start(now), window=primary.first_minute, window_total=whole if shares else Totals())
+    return row_json(
+        session,
+        today=day_start(now),
+        window=primary.first_minute,
+        window_total=whole if shares else Totals(),
+    )
 
 
 def _window_total(state: State, scope: Scope, primary: Primary) -> Totals:
-    """What the account whose window it is has spent in it; all accounts in the scope, where it is assumed."""
+    """What the account whose window it is has spent in it; all accounts in the scope, where it is
+    assumed."""
     if primary.first_minute is None:
         return Totals()
     owner = scope if primary.native is None else Scope(primary.native.account, every=False)
     return total_since(state, owner, primary.first_minute)
 
 
-def row_json(session: Session, *, today: int, window: int | None, window_total: Totals) -> dict[str, Any]:
-    """One row of the sessions table. `today` and `window` are the minutes at which these periods begin.
+def row_json(
+    session: Session, *, today: int, window: int | None, window_total: Totals
+) -> dict[str, Any]:
+    """One row of the sessions table. `today` and `window` are the minutes at which these periods
+    begin.
 
-    `{session_id, label, account_key, client, project, model, <totals>, today, window, window_share_pct, started_at, updated_at,
-    source}`; `today` and `window` hold `{calls, total_tokens, cost_usd}`. `window_share_pct` is the session's share of what the
-    account's 5-hour window has seen, by cost where costs are known, else by tokens.
+    `{session_id, label, account_key, client, project, model, <totals>, today, window,
+    window_share_pct, started_at, updated_at, source}`; `today` and `window` hold `{calls,
+    total_tokens, cost_usd}`. `window_share_pct` is the session's share of what the account's 5-hour
+    window has seen, by cost where costs are known, else by tokens.
     """
-    in_window = ZERO if window is None else session.slots.since((window + SLOT_MINUTES // 2) // SLOT_MINUTES)
+    in_window = (
+        ZERO
+        if window is None
+        else session.slots.since((window + SLOT_MINUTES // 2) // SLOT_MINUTES)
+    )
     return {
         "session_id": session.id,
         "label": session.label,
@@ -76,10 +95,11 @@ def _share(part: Totals, whole: Totals) -> float | None:
 
 
 def tree_json(session: Session) -> list[dict[str, Any]]:
-    """The agents as a tree, the main agent first: `{agent, type, updated_at, own, total, by_class, by_model, children}`.
+    """The agents as a tree, the main agent first: `{agent, type, updated_at, own, total, by_class,
+    by_model, children}`.
 
-    `own` is what the agent's own calls add up to, `total` includes its descendants. An agent whose parent is not known, or is its
-    own descendant, stands under the main agent.
+    `own` is what the agent's own calls add up to, `total` includes its descendants. An agent whose
+    parent is not known, or is its own descendant, stands under the main agent.
     """
     by_agent: dict[str | None, list[tuple[Leaf, Totals]]] = {None: []}
     for leaf, days in session.leaves.items():
@@ -91,7 +111,9 @@ def tree_json(session: Session) -> list[dict[str, Any]]:
     return [_node(None, session, by_agent, children)]
 
 
-def _parent(agent: str, agents: Mapping[str | None, Agent], known: Mapping[str | None, Any]) -> str | None:
+def _parent(
+    agent: str, agents: Mapping[str | None, Agent], known: Mapping[str | None, Any]
+) -> str | None:
     parent = agents[agent].parent
     above, seen = parent, {agent}
     while above is not None and above not in seen and above in known:

@@ -1,7 +1,7 @@
 """Sessions and, within each, its agents: who spent what under whom.
 
-A session is known to one account; the same id under another account is another session. Each keeps its days, and steps of ten
-minutes for the last six hours, so that ten thousand of them stay small.
+A session is known to one account; the same id under another account is another session. Each keeps
+its days, and steps of ten minutes for the last six hours, so that ten thousand of them stay small.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ SESSIONS_CAP = 10_000
 """Sessions told apart: a week of a busy team. 2 to 5 kB each."""
 
 LEAVES_CAP = 64
-"""Agents, models and request classes told apart within one session: a lively Claude Code session has twenty."""
+"""Agents, models and request classes told apart within one session: a lively Claude Code session
+has twenty."""
 
 SLOT_MINUTES = 10
 SLOTS_KEPT = 36
@@ -38,7 +39,8 @@ SessionKey = tuple[str | None, str]
 
 
 class Steps:
-    """What each step added, for sums that are many, small and seldom asked for: they are made by walking it."""
+    """What each step added, for sums that are many, small and seldom asked for: they are made by
+    walking it."""
 
     __slots__ = ("_rows",)
 
@@ -124,7 +126,8 @@ class Session:
 
     @property
     def label(self) -> str:
-        """A name for people: the project's last directory, else the client, else the beginning of the id."""
+        """A name for people: the project's last directory, else the client, else the beginning of
+        the id."""
         project = (self.project or "").rstrip(_SEPARATORS).replace("\\", "/").rpartition("/")[2]
         return project or self.client or self.id[:LABEL_ID_LENGTH]
 
@@ -176,7 +179,8 @@ class Session:
 
     def forget(self, day: int) -> None:
         """Drop the days before this one."""
-        if minute_of(self.started_at) >= day * MINUTES_PER_DAY:  # as of most, and there may be ten thousand
+        # as of most, and there may be ten thousand
+        if minute_of(self.started_at) >= day * MINUTES_PER_DAY:
             return
         self.slots.forget(day * MINUTES_PER_DAY // SLOT_MINUTES)
         for leaf, days in list(self.leaves.items()):
@@ -189,7 +193,8 @@ class Session:
 
 
 class Sessions:
-    """The sessions most recently active, at most a cap; what the others spent stays in one sum an account."""
+    """The sessions most recently active, at most a cap; what the others spent stays in one sum an
+    account."""
 
     def __init__(self, cap: int = SESSIONS_CAP) -> None:
         self._cap = cap
@@ -227,13 +232,18 @@ class Sessions:
         return heapq.nlargest(limit, self.of(account, every=every), key=attrgetter(rank))
 
     def of(self, account: str | None, *, every: bool) -> list[Session]:
-        """The sessions of one account, or all, most recently active first: that spares who looks for those most of the work."""
+        """The sessions of one account, or all, most recently active first: that spares who looks
+        for those most of the work."""
         newest = reversed(self._sessions.values())
-        return list(newest) if every else [session for session in newest if session.account == account]
+        return (
+            list(newest) if every else [session for session in newest if session.account == account]
+        )
 
     def others(self, account: str | None, *, every: bool) -> Totals:
         """What the sessions that were folded away had spent."""
-        return summed(days.total for owner, days in self._others.items() if every or owner == account)
+        return summed(
+            days.total for owner, days in self._others.items() if every or owner == account
+        )
 
     def forget(self, minute: int) -> None:
         """Drop everything before a day's first minute, and the sessions that nothing is left of."""

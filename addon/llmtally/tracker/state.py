@@ -1,8 +1,10 @@
-"""What the tracker knows, and how a call changes it. A call is added once, in constant time, to each of:
+"""What the tracker knows, and how a call changes it. A call is added once, in constant time, to
+each of:
 
-the timeline of its account, provider and model; of its session and agent; of its client, project, request class and outcome; the
-limit windows it tells of; the ring of newest calls. Everything that is shown is asked of these. What is older than the first of
-the last seven whole UTC days is forgotten, so that a state read back from the journal equals the one that was never interrupted.
+the timeline of its account, provider and model; of its session and agent; of its client, project,
+request class and outcome; the limit windows it tells of; the ring of newest calls. Everything that
+is shown is asked of these. What is older than the first of the last seven whole UTC days is
+forgotten, so that a state read back from the journal equals the one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ RETENTION_DAYS = 7
 """Whole UTC days before today that are kept: the longest plan window but for monthly quotas."""
 
 MODELS_CAP = 256
-"""Timelines by account, provider and model. One that is busy in every minute of a week takes 1.4 MB, a usual one some 20 kB."""
+"""Timelines by account, provider and model. One that is busy in every minute of a week takes 1.4
+MB, a usual one some 20 kB."""
 
 FACETS_CAP = 256
 """Timelines by account, client, project, request class and outcome."""
@@ -124,23 +127,31 @@ class State:
             self.counters.add(call, shares)
         minute = minute_of(ended)
         for model, share in shares:
-            self._count_model(ModelKey(account, call.provider, model), minute, share, call.cost_source)
+            self._count_model(
+                ModelKey(account, call.provider, model), minute, share, call.cost_source
+            )
         who = call.attribution
-        facet = FacetKey(account, cut(who.client), cut(who.project), who.request_class, call.outcome)
+        facet = FacetKey(
+            account, cut(who.client), cut(who.project), who.request_class, call.outcome
+        )
         self.facets.add(facet, minute, row)
         self.sessions.add(call, account, shares[-1][0], ended, row)
         self._anchor(account, minute, ended)
         if self.first_call is None or ended < self.first_call:
             self.first_call = ended
 
-    def _count_model(self, key: ModelKey, minute: int, share: Totals, cost_source: str | None) -> None:
+    def _count_model(
+        self, key: ModelKey, minute: int, share: Totals, cost_source: str | None
+    ) -> None:
         self.models.add(key, minute, share)
         if self.cost_sources.get(key, "") != cost_source:
             self.cost_sources[key] = cost_source
             if len(self.cost_sources) > self._models_cap:
                 self.cost_sources.popitem(last=False)
 
-    def count_coverage(self, bucket: str, account: str | None, at: float, *, restored: bool = False) -> None:
+    def count_coverage(
+        self, bucket: str, account: str | None, at: float, *, restored: bool = False
+    ) -> None:
         """Count one response in a bucket of coverage."""
         day = int(at // MINUTE) // MINUTES_PER_DAY * MINUTES_PER_DAY
         today = self.coverage.get(day)
@@ -156,11 +167,15 @@ class State:
         """The calls that are kept, newest first."""
         return chain(reversed(self._calls), reversed(self._restored_calls))
 
-    def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float) -> None:
+    def add_limits(
+        self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float
+    ) -> None:
         """Take in what an answer about quotas said."""
         self.windows.read(readings, provider=provider, account=self._account(account, at), at=at)
 
-    def oldest_within_estimate(self, now: float, account: str | None, *, every: bool) -> float | None:
+    def oldest_within_estimate(
+        self, now: float, account: str | None, *, every: bool
+    ) -> float | None:
         """When the oldest call of the last 5 hours ended."""
         ends = (
             ended
@@ -193,10 +208,13 @@ class State:
         anchors[minute] = ended
         if len(anchors) > 2 * ESTIMATE_MINUTES:
             newest = max(anchors)
-            self._anchors[account] = {each: at for each, at in anchors.items() if each >= newest - ESTIMATE_MINUTES}
+            self._anchors[account] = {
+                each: at for each, at in anchors.items() if each >= newest - ESTIMATE_MINUTES
+            }
 
     def _account(self, account: str | None, at: float) -> str | None:
-        """The account's name here; beyond the cap, the least recently active one goes on as `other`."""
+        """The account's name here; beyond the cap, the least recently active one goes on as
+        `other`."""
         account = cut(account)
         if account in self.accounts:
             self.accounts.move_to_end(account)

@@ -1,8 +1,9 @@
 """Totals over time: what was spent since any moment, in any of several resolutions.
 
-A `Curve` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a row of curves, fine ones for the recent past
-and coarse ones for the week: a step that grows too old for one moves down into the next. Adding costs constant time; the running
-sums that answer questions are made when first asked and kept. Time is counted in whole minutes since the epoch, and the minute a
+A `Curve` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a row of
+curves, fine ones for the recent past and coarse ones for the week: a step that grows too old for
+one moves down into the next. Adding costs constant time; the running sums that answer questions are
+made when first asked and kept. Time is counted in whole minutes since the epoch, and the minute a
 call belongs to is the one in which it ended.
 """
 
@@ -43,11 +44,13 @@ def first_minute_within(now: float, seconds: float) -> int:
 
 
 SLACK = 4
-"""Old steps move down once they are a quarter more than are kept: many at once, yet in less than a millisecond."""
+"""Old steps move down once they are a quarter more than are kept: many at once, yet in less than a
+millisecond."""
 
 
 class Curve:
-    """What each step added, oldest first. The step `floor` and those before it are not kept here."""
+    """What each step added, oldest first. The step `floor` and those before it are not kept
+    here."""
 
     __slots__ = ("_base", "_sums", "floor", "rows", "steps")
 
@@ -57,7 +60,8 @@ class Curve:
         self.rows: list[Totals] = []
         self._base = ZERO
         self._sums: list[Totals] = []
-        """Running sums over the first rows, each with `_base` in it; the rest is summed when it is asked for."""
+        """Running sums over the first rows, each with `_base` in it; the rest is summed when it is
+        asked for."""
 
     @property
     def total(self) -> Totals:
@@ -115,7 +119,8 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One resolution of a timeline. Each step holds a whole number of the steps of the level above."""
+    """One resolution of a timeline. Each step holds a whole number of the steps of the level
+    above."""
 
     minutes: int
     """Length of a step."""
@@ -124,7 +129,8 @@ class Level:
 
 
 class Timeline:
-    """What was spent, by time, finest level first. The last level reaches back over all that is retained."""
+    """What was spent, by time, finest level first. The last level reaches back over all that is
+    retained."""
 
     __slots__ = ("curves", "levels")
 
@@ -133,7 +139,8 @@ class Timeline:
         self.curves = tuple([Curve() for _ in levels])
 
     def add(self, minute: int, row: Totals, depth: int = 0) -> None:
-        """Add what happened in a minute; from which level down is only for what comes from above."""
+        """Add what happened in a minute; from which level down is only for what comes from
+        above."""
         level, curve = self.levels[depth], self.curves[depth]
         step = minute // level.minutes
         if step > curve.floor:
@@ -145,7 +152,8 @@ class Timeline:
             self.add(minute, row, depth + 1)
 
     def _move_down(self, depth: int, old: list[tuple[int, Totals]]) -> None:
-        """Add the oldest steps of a level to the next one, which has several of them in one of its own."""
+        """Add the oldest steps of a level to the next one, which has several of them in one of its
+        own."""
         if depth + 1 == len(self.levels):
             return
         minutes, below = self.levels[depth].minutes, self.levels[depth + 1].minutes
@@ -153,9 +161,11 @@ class Timeline:
             self.add(step * below, summed(row for _, row in rows), depth + 1)
 
     def since(self, minute: int) -> Totals:
-        """Everything from a minute on. Where that is kept in longer steps, from the step that begins closest to it.
+        """Everything from a minute on. Where that is kept in longer steps, from the step that
+        begins closest to it.
 
-        Which resolution answers depends on the newest minute alone, not on what happens to have moved down by now.
+        Which resolution answers depends on the newest minute alone, not on what happens to have
+        moved down by now.
         """
         if not self.curves[0].steps:
             return self.retained

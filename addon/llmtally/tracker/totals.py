@@ -1,7 +1,9 @@
-"""What a set of calls adds up to, in integers, so that a sum is the same in whatever order it was made.
+"""What a set of calls adds up to, in integers, so that a sum is the same in whatever order it was
+made.
 
-Money is counted in picodollars (1e-12 USD), rounded once per call: the cheapest token costs some 10,000 of them. Two sums are kept
-apart: what is billed, and what a subscription's calls would have cost at the API's prices.
+Money is counted in picodollars (1e-12 USD), rounded once per call: the cheapest token costs some
+10,000 of them. Two sums are kept apart: what is billed, and what a subscription's calls would have
+cost at the API's prices.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from ..record import TEXT_CAP, Call, Part, Usage
 PICODOLLARS = 10**12
 
 COST_CAP = 10**9
-"""USD believed of one call. A stated cost beyond it (or below 0, or no number) is unknown: no call costs a billion."""
+"""USD believed of one call. A stated cost beyond it (or below 0, or no number) is unknown: no call
+costs a billion."""
 
 UNKNOWN = "unknown"
 """The name of what the wire did not name."""
@@ -76,9 +79,36 @@ _new = tuple.__new__
 
 
 def plus(left: Totals, right: Totals) -> Totals:
-    """Field-wise sum. Written out: it is what adding a call costs most, and this is twice as fast as a loop."""
-    calls, errors, unpriced, uncounted, uncosted, fresh, read, written, output, reasoning, spent, value = left
-    calls2, errors2, unpriced2, uncounted2, uncosted2, fresh2, read2, written2, output2, reasoning2, spent2, value2 = right
+    """Field-wise sum. Written out: it is what adding a call costs most, and this is twice as fast
+    as a loop."""
+    (
+        calls,
+        errors,
+        unpriced,
+        uncounted,
+        uncosted,
+        fresh,
+        read,
+        written,
+        output,
+        reasoning,
+        spent,
+        value,
+    ) = left
+    (
+        calls2,
+        errors2,
+        unpriced2,
+        uncounted2,
+        uncosted2,
+        fresh2,
+        read2,
+        written2,
+        output2,
+        reasoning2,
+        spent2,
+        value2,
+    ) = right
     return _new(
         Totals,
         (
@@ -104,7 +134,8 @@ def minus(left: Totals, right: Totals) -> Totals:
 
 
 def summed(many: Iterable[Totals]) -> Totals:
-    """The sum of any number of totals. By columns, which takes a third of the time that adding row to row does."""
+    """The sum of any number of totals. By columns, which takes a third of the time that adding row
+    to row does."""
     columns = tuple(map(sum, zip(*many, strict=True)))
     return _new(Totals, columns) if columns else ZERO
 
@@ -128,10 +159,17 @@ def of_call(call: Call) -> Totals:
     cost = picodollars(call.cost_usd)
     uncounted = usage.output_tokens is None and usage.total_tokens is None and not refused
     uncosted = cost is None and not refused
-    return _row(call, usage, cost, (1, call.outcome == "error", call.coverage == "unpriced", uncounted, uncosted))
+    return _row(
+        call,
+        usage,
+        cost,
+        (1, call.outcome == "error", call.coverage == "unpriced", uncounted, uncosted),
+    )
 
 
-def _row(call: Call, usage: Usage, cost: int | None, counts: tuple[int, int, int, int, int]) -> Totals:
+def _row(
+    call: Call, usage: Usage, cost: int | None, counts: tuple[int, int, int, int, int]
+) -> Totals:
     amount = cost or 0
     return _new(
         Totals,
@@ -148,7 +186,8 @@ def _row(call: Call, usage: Usage, cost: int | None, counts: tuple[int, int, int
 
 
 def by_model(call: Call, whole: Totals) -> list[tuple[str, Totals]]:
-    """The call shared out over the models that were billed in it; it counts as a call of the one that answered, named last."""
+    """The call shared out over the models that were billed in it; it counts as a call of the one
+    that answered, named last."""
     answered = model_of(call)
     if not call.parts:
         return [(answered, whole)]
@@ -159,7 +198,8 @@ def by_model(call: Call, whole: Totals) -> list[tuple[str, Totals]]:
             continue
         share = _of_part(part, call)
         left = minus(rest, share)
-        if min(left[_FIRST_AMOUNT:]) >= 0:  # the parts of a call with a stated cost may cost more by our prices than the whole
+        # the parts of a call with a stated cost may cost more by our prices than the whole
+        if min(left[_FIRST_AMOUNT:]) >= 0:
             rest = left._replace(unpriced=rest.unpriced, uncosted=rest.uncosted)
             shares.append((model, share))
     shares.append((answered, rest))
@@ -183,9 +223,11 @@ def _of_part(part: Part, call: Call) -> Totals:
 
 
 def to_json(totals: Totals) -> dict[str, Any]:
-    """`{calls, errors, unpriced, uncounted, <buckets>, total_tokens, cache_hit_pct, cost_usd, spent_usd, api_value_usd}`.
+    """`{calls, errors, unpriced, uncounted, <buckets>, total_tokens, cache_hit_pct, cost_usd,
+    spent_usd, api_value_usd}`.
 
-    Tokens and `cost_usd` are null where they are unknown of every call; where only some are, `uncounted` and `unpriced` say so.
+    Tokens and `cost_usd` are null where they are unknown of every call; where only some are,
+    `uncounted` and `unpriced` say so.
     """
     known = not (totals.uncounted and totals.uncounted >= totals.calls)
     return {

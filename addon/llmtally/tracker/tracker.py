@@ -1,9 +1,11 @@
 """The tracker as the rest of the house sees it: calls and limit readings go in, JSON comes out.
 
-Not for several threads. Every question takes the time of asking, in epoch seconds; a clock that goes back makes no figure negative.
-`<totals>` below is what `totals.to_json` gives: `calls, errors, unpriced, uncounted, input_tokens, cache_read_tokens,
-cache_write_tokens, output_tokens, reasoning_tokens, total_tokens, cache_hit_pct, cost_usd, spent_usd, api_value_usd`. `cost_usd`
-is the sum of `spent_usd` (billed by the call) and `api_value_usd` (a subscription's calls at API prices, not a bill).
+Not for several threads. Every question takes the time of asking, in epoch seconds; a clock that
+goes back makes no figure negative. `<totals>` below is what `totals.to_json` gives: `calls, errors,
+unpriced, uncounted, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens,
+reasoning_tokens, total_tokens, cache_hit_pct, cost_usd, spent_usd, api_value_usd`. `cost_usd` is
+the sum of `spent_usd` (billed by the call) and `api_value_usd` (a subscription's calls at API
+prices, not a bill).
 """
 
 from __future__ import annotations
@@ -72,7 +74,8 @@ class Tracker:
         self._state = self._fresh()
 
     def reset(self) -> None:
-        """Count from zero again. Limit windows are the provider's and stay, and so do the counters, which only ever grow."""
+        """Count from zero again. Limit windows are the provider's and stay, and so do the counters,
+        which only ever grow."""
         before, self._state = self._state, self._fresh()
         self._state.windows, self._state.counters = before.windows, before.counters
 
@@ -82,86 +85,116 @@ class Tracker:
         return date.fromordinal(_EPOCH_DAY + horizon_of(now) // MINUTES_PER_DAY)
 
     def add(self, call: Call, *, restored: bool = False) -> None:
-        """Take in a call in constant time; `restored`: read back from the journal, so not counted since the start.
+        """Take in a call in constant time; `restored`: read back from the journal, so not counted
+        since the start.
 
-        A duplicate or a pending response only counts for coverage; a warm-up also stands among the newest calls.
+        A duplicate or a pending response only counts for coverage; a warm-up also stands among the
+        newest calls.
         """
         self._state.add(call, restored=restored)
 
-    def add_limits(self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float) -> None:
-        """Take in the answer of a quota endpoint, asked at `at`, whether it passed or was polled."""
+    def add_limits(
+        self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float
+    ) -> None:
+        """Take in the answer of a quota endpoint, asked at `at`, whether it passed or was
+        polled."""
         self._state.add_limits(readings, provider=provider, account=account, at=at)
 
     def count_coverage(self, bucket: str, *, at: float, account: str | None = None) -> None:
-        """Count a response that makes no call (`bypassed`, `unparsed` by a bug...). `add` counts those of calls itself."""
+        """Count a response that makes no call (`bypassed`, `unparsed` by a bug...). `add` counts
+        those of calls itself."""
         self._state.count_coverage(bucket, account, at)
 
     def usage(self, now: float, account: str | None = None) -> dict[str, Any]:
         """What `/api/usage` answers; `account` as in `accounts[].select`.
 
-        - `generated_at`, `restoring`, `account`, `accounts[{account_key, select, providers[], today: <totals>, updated_at}]`
-        - `window{key, started_at, resets_at, reset_in_ms, source, confidence, utilization, provider, account_key}`: the 5-hour
-          window in force. Times are RFC 3339 or null.
-        - `windows[{key, name, provider, account_key, source, confidence, utilization, status, representative, limit, remaining,
-          warning, projected_utilization, prediction{time_to_limit_ms, safe, limit_kind}, read_at, started_at, resets_at,
-          reset_in_ms, counted_from, tokens_in, tokens_out, calls, total_tokens, cost_usd, spent_usd, api_value_usd, unpriced}]`;
-          `extra_usage[]` the same for credit beside the plan.
-        - `current{total_cost_usd, spent_usd, api_value_usd, total_tokens, total_output_tokens, total_calls, unpriced, uncounted,
-          output_token_limit, output_token_limit_pct, output_token_limit_source, total_token_limit(_pct, _source), message_limit,
-          message_pct, message_limit_source, cost_limit_usd, cost_pct, cost_limit_source, token_limit, token_pct,
+        - `generated_at`, `restoring`, `account`, `accounts[{account_key, select, providers[],
+          today: <totals>, updated_at}]`
+        - `window{key, started_at, resets_at, reset_in_ms, source, confidence, utilization,
+          provider, account_key}`: the 5-hour window in force. Times are RFC 3339 or null.
+        - `windows[{key, name, provider, account_key, source, confidence, utilization, status,
+          representative, limit, remaining, warning, projected_utilization,
+          prediction{time_to_limit_ms, safe, limit_kind}, read_at, started_at, resets_at,
+          reset_in_ms, counted_from, tokens_in, tokens_out, calls, total_tokens, cost_usd,
+          spent_usd, api_value_usd, unpriced}]`; `extra_usage[]` the same for credit beside the
+          plan.
+        - `current{total_cost_usd, spent_usd, api_value_usd, total_tokens, total_output_tokens,
+          total_calls, unpriced, uncounted, output_token_limit, output_token_limit_pct,
+          output_token_limit_source, total_token_limit(_pct, _source), message_limit, message_pct,
+          message_limit_source, cost_limit_usd, cost_pct, cost_limit_source, token_limit, token_pct,
           token_limit_source}`: since `window` began.
-        - `burn_rate{tokens_per_minute, output_tokens_per_minute, cost_usd_per_minute, observed_minutes}`
+        - `burn_rate{tokens_per_minute, output_tokens_per_minute, cost_usd_per_minute,
+          observed_minutes}`
         - `predictions{time_to_limit_ms, safe, limit_kind, limits[the same for each]}`
         - `per_model{key: {provider, account_key, model, <totals>, source}}`: since `window` began.
-        - `top_sessions[row]`: by cost over the week; rows as in `sessions`. `sessions{known, other: <totals>}`
+        - `top_sessions[row]`: by cost over the week; rows as in `sessions`. `sessions{known, other:
+          <totals>}`
         - `coverage{bucket: responses today}`
-        - `today`, `last_hour`, `week` (the retained days): `{<totals>, per_model, per_client, per_project, per_class,
-          per_outcome}`, each `{name: <totals>}`, the most expensive first
+        - `today`, `last_hour`, `week` (the retained days): `{<totals>, per_model, per_client,
+          per_project, per_class, per_outcome}`, each `{name: <totals>}`, the most expensive first
         - `since_start: <totals>`: since the process began, whatever the account
-        - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`, `window`,
-          `configured_limit`, `extra_usage`
+        - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`,
+          `window`, `configured_limit`, `extra_usage`
         """
         return usage_json(self._state, self.limits, now, account, restoring=self.restoring)
 
     def status(self, now: float, sessions: int = 50) -> dict[str, Any]:
         """The few figures of a status line, for a fraction of what `usage` costs.
 
-        `{generated_at, today: <totals>, coverage, burn_rate, windows[{key, name, provider, account_key, source, utilization,
-        prediction, started_at, resets_at, reset_in_ms}], sessions{id: {account_key, client, model, calls, total_tokens, cost_usd,
-        spent_usd, api_value_usd, cache_hit_pct, unpriced, updated_at}}}`: the newest sessions; the rest as in `usage`.
+        `{generated_at, today: <totals>, coverage, burn_rate, windows[{key, name, provider,
+        account_key, source, utilization, prediction, started_at, resets_at, reset_in_ms}],
+        sessions{id: {account_key, client, model, calls, total_tokens, cost_usd, spent_usd,
+        api_value_usd, cache_hit_pct, unpriced, updated_at}}}`: the newest sessions; the rest as in
+        `usage`.
         """
         return status_json(self._state, now, min(sessions, MAX_ROWS))
 
     def series(self, minutes: int, now: float, account: str | None = None) -> dict[str, Any]:
         """What `/api/series` answers, over the last `minutes`, at most the retained days.
 
-        `{generated_at, from, step_minutes, points, models: {"provider/model": {tokens[], cost_usd[]}}, cumulative{step_minutes,
-        today[], yesterday[]}}`. Amounts are sums over a step; `cumulative` is the day's cost in USD at the end of each step.
+        `{generated_at, from, step_minutes, points, models: {"provider/model": {tokens[],
+        cost_usd[]}}, cumulative{step_minutes, today[], yesterday[]}}`. Amounts are sums over a
+        step; `cumulative` is the day's cost in USD at the end of each step.
         """
         return series_json(self._state, minutes, now, account)
 
     def sessions(
-        self, now: float, *, limit: int = 50, rank: Literal["cost", "updated_at"] = "updated_at", account: str | None = None
+        self,
+        now: float,
+        *,
+        limit: int = 50,
+        rank: Literal["cost", "updated_at"] = "updated_at",
+        account: str | None = None,
     ) -> list[dict[str, Any]]:
         """Rows of the sessions table, the first by `rank`.
 
-        `{session_id, label, account_key, client, project, model, <totals>, today, window, window_share_pct, started_at,
-        updated_at, source}`; `today` and `window` are `{calls, total_tokens, cost_usd}`, `window_share_pct` is the session's
-        share of what the 5-hour window has seen.
+        `{session_id, label, account_key, client, project, model, <totals>, today, window,
+        window_share_pct, started_at, updated_at, source}`; `today` and `window` are `{calls,
+        total_tokens, cost_usd}`, `window_share_pct` is the session's share of what the 5-hour
+        window has seen.
         """
         self._state.advance(now)
         scope = Scope.of(account)
         return sessions_json(
-            self._state, scope, now, primary_window(self._state, scope, now), rank=rank, limit=min(limit, MAX_ROWS)
+            self._state,
+            scope,
+            now,
+            primary_window(self._state, scope, now),
+            rank=rank,
+            limit=min(limit, MAX_ROWS),
         )
 
-    def session(self, session_id: str, now: float, account: str | None = None) -> dict[str, Any] | None:
+    def session(
+        self, session_id: str, now: float, account: str | None = None
+    ) -> dict[str, Any] | None:
         """What `/api/sessions/{id}` answers; None for a session that is not known.
 
-        The fields of its row, but for `calls`, which are its newest records, oldest of them first; `totals: <totals>`; `agents`.
+        The fields of its row, but for `calls`, which are its newest records, oldest of them first;
+        `totals: <totals>`; `agents`.
 
-        A node is `{agent, type, updated_at, own: <totals>, total: <totals>, by_class, by_model, children[]}`; the one root is the
-        main agent, `agent: null`. `calls_complete` is false where older calls stand only in the journal.
+        A node is `{agent, type, updated_at, own: <totals>, total: <totals>, by_class, by_model,
+        children[]}`; the one root is the main agent, `agent: null`. `calls_complete` is false where
+        older calls stand only in the journal.
         """
         self._state.advance(now)
         scope = Scope.of(account)
@@ -171,9 +204,12 @@ class Tracker:
         newest = [
             call
             for call in self._state.newest_calls()
-            if call.attribution.session == session_id and call.attribution.account == session.account
+            if call.attribution.session == session_id
+            and call.attribution.account == session.account
         ]
-        row = session_json(self._state, session, now, primary_window(self._state, scope, now), scope)
+        row = session_json(
+            self._state, session, now, primary_window(self._state, scope, now), scope
+        )
         counted = sum(call.attribution.request_class != "warmup" for call in newest)
         return {
             **row,
@@ -183,16 +219,23 @@ class Tracker:
             "calls_complete": counted == row["calls"] and len(newest) <= MAX_ROWS,
         }
 
-    def calls(self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None) -> list[dict[str, Any]]:
-        """The newest records, newest first; `before`: a `request_id`, only what is older; `filters`: record field to value.
+    def calls(
+        self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        """The newest records, newest first; `before`: a `request_id`, only what is older;
+        `filters`: record field to value.
 
-        Filters may name `request_id`, `provider`, `model` (served or asked for), `outcome`, `coverage`, `billing` and the fields
-        of attribution. An unknown `before` gives nothing.
+        Filters may name `request_id`, `provider`, `model` (served or asked for), `outcome`,
+        `coverage`, `billing` and the fields of attribution. An unknown `before` gives nothing.
         """
         newest = self._state.newest_calls()
         if before is not None:
             newest = _after(newest, before)
-        matching = (call for call in newest if all(_matches(call, name, value) for name, value in (filters or {}).items()))
+        matching = (
+            call
+            for call in newest
+            if all(_matches(call, name, value) for name, value in (filters or {}).items())
+        )
         return [to_record(call) for call in islice(matching, max(0, min(limit, MAX_ROWS)))]
 
     @property
@@ -205,7 +248,9 @@ class Tracker:
         self._state.advance(now)
         scope = Scope()
         windows = self._state.windows.live(now, None, every=True)
-        return burn_rate(self._state, scope, now), [window_json(self._state, window, now) for window in windows]
+        return burn_rate(self._state, scope, now), [
+            window_json(self._state, window, now) for window in windows
+        ]
 
 
 def _after(calls: Iterator[Call], request_id: str) -> Iterator[Call]:
@@ -216,7 +261,9 @@ def _after(calls: Iterator[Call], request_id: str) -> Iterator[Call]:
 
 
 _CALL_FILTERS = frozenset({"request_id", "provider", "api", "outcome", "coverage", "billing"})
-_ATTRIBUTION_FILTERS = frozenset({"client", "session", "agent", "request_class", "project", "account"})
+_ATTRIBUTION_FILTERS = frozenset(
+    {"client", "session", "agent", "request_class", "project", "account"}
+)
 
 
 def _matches(call: Call, name: str, value: str) -> bool:

@@ -1,7 +1,7 @@
 """The live view as JSON: what `/api/usage` answers, assembled from the state without walking calls.
 
-Amounts are integers within and floats of USD here. What the wire did not say is null. Every part of it can be asked for one
-account or over all of them.
+Amounts are integers within and floats of USD here. What the wire did not say is null. Every part of
+it can be asked for one account or over all of them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,22 @@ from .session_json import sessions_json
 from .state import State, horizon_of
 from .timeline import day_start, first_minute_within
 from .totals import UNKNOWN, Totals, to_json, usd
-from .window_json import WARNING_PCT, estimate_json, primary_json, times_json, window_json, window_order
+from .window_json import (
+    WARNING_PCT,
+    estimate_json,
+    primary_json,
+    times_json,
+    window_json,
+    window_order,
+)
 from .windows import CREDIT_KEYS
 
 TOP_SESSIONS = 20
 
 
-def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str | None, *, restoring: bool) -> dict[str, Any]:
+def usage_json(
+    state: State, limits: ConfiguredLimits, now: float, account: str | None, *, restoring: bool
+) -> dict[str, Any]:
     """What `/api/usage` answers; its shape is told at `Tracker.usage`."""
     state.advance(now)
     scope = Scope.of(account)
@@ -34,7 +43,10 @@ def usage_json(state: State, limits: ConfiguredLimits, now: float, account: str 
     in_window = Totals() if window_minute is None else total_since(state, scope, window_minute)
     live = sorted(state.windows.live(now, scope.account, every=scope.every), key=window_order)
     windows = [window for window in live if window.key not in CREDIT_KEYS]
-    forecasts = [*_configured_forecasts(limits, in_window, burn, primary.span, now), *(of_window(each, now) for each in windows)]
+    forecasts = [
+        *_configured_forecasts(limits, in_window, burn, primary.span, now),
+        *(of_window(each, now) for each in windows),
+    ]
     windows_json = [window_json(state, window, now) for window in windows]
     if not any(window.source == "provider_native" for window in windows) and primary.native is None:
         windows_json += estimate_json(primary, in_window, now)
@@ -82,7 +94,10 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
         "burn_rate": burn_rate(state, scope, now).to_json(),
         "windows": [
             {
-                **{name: getattr(window, name) for name in ("key", "name", "provider", "source", "utilization")},
+                **{
+                    name: getattr(window, name)
+                    for name in ("key", "name", "provider", "source", "utilization")
+                },
                 "account_key": window.account,
                 "prediction": of_window(window, now).to_json(),
                 **times_json(window.started_at, window.resets_at, now),
@@ -90,9 +105,13 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
             for window in live
             if window.key not in CREDIT_KEYS
         ],
-        # A session that went on under another account stands there for each: the newest has the last word.
+        # A session that went on under another account stands there for each: the newest has the
+        # last word.
         "sessions": {
-            row["session_id"]: {name: value for name, value in row.items() if name in _STATUS_OF_SESSION} for row in reversed(rows)
+            row["session_id"]: {
+                name: value for name, value in row.items() if name in _STATUS_OF_SESSION
+            }
+            for row in reversed(rows)
         },
     }
 
@@ -127,14 +146,22 @@ def _current_json(limits: ConfiguredLimits, totals: Totals) -> dict[str, Any]:
         "unpriced": full["unpriced"],
         "uncounted": full["uncounted"],
     }
-    current |= _limit_json("output_token_limit", "output_token_limit_pct", totals.output_tokens, limits.output_tokens)
-    current |= _limit_json("total_token_limit", "total_token_limit_pct", totals.total_tokens, limits.total_tokens)
+    current |= _limit_json(
+        "output_token_limit", "output_token_limit_pct", totals.output_tokens, limits.output_tokens
+    )
+    current |= _limit_json(
+        "total_token_limit", "total_token_limit_pct", totals.total_tokens, limits.total_tokens
+    )
     current |= _limit_json("message_limit", "message_pct", totals.calls, limits.messages)
     cost = _limit_json("cost_limit", "cost_pct", usd(totals.cost), limits.cost_usd)
     current |= {"cost_limit_usd": cost.pop("cost_limit"), **cost}
     if limits.tokens or not limits.output_tokens:
-        return current | _limit_json("token_limit", "token_pct", totals.total_tokens, limits.tokens or limits.total_tokens)
-    return current | _limit_json("token_limit", "token_pct", totals.output_tokens, limits.output_tokens)
+        return current | _limit_json(
+            "token_limit", "token_pct", totals.total_tokens, limits.tokens or limits.total_tokens
+        )
+    return current | _limit_json(
+        "token_limit", "token_pct", totals.output_tokens, limits.output_tokens
+    )
 
 
 def _limit_json(name: str, percent_name: str, used: float, limit: float | None) -> dict[str, Any]:
@@ -181,7 +208,9 @@ def _accounts_json(state: State, now: float) -> list[dict[str, Any]]:
         {
             "account_key": account,
             "select": account or UNKNOWN,
-            "providers": sorted({key.provider for key, _ in state.models.items(account, every=False)}),
+            "providers": sorted(
+                {key.provider for key, _ in state.models.items(account, every=False)}
+            ),
             "today": to_json(total_since(state, Scope(account, every=False), today)),
             "updated_at": rfc3339(updated_at),
         }
@@ -190,7 +219,10 @@ def _accounts_json(state: State, now: float) -> list[dict[str, Any]]:
 
 
 def _problems(
-    today: Mapping[str, Any], coverage: Mapping[str, int], windows: Iterable[Mapping[str, Any]], current: Mapping[str, Any]
+    today: Mapping[str, Any],
+    coverage: Mapping[str, int],
+    windows: Iterable[Mapping[str, Any]],
+    current: Mapping[str, Any],
 ) -> list[dict[str, Any]]:
     """What needs a person: `{kind, subject, count, pct}`."""
     problems = [
@@ -204,7 +236,12 @@ def _problems(
         if coverage.get(bucket)
     ]
     problems += [
-        {"kind": "window", "subject": window["name"] or window["key"], "count": None, "pct": window["utilization"]}
+        {
+            "kind": "window",
+            "subject": window["name"] or window["key"],
+            "count": None,
+            "pct": window["utilization"],
+        }
         for window in windows
         if window["warning"]
     ]
@@ -227,7 +264,12 @@ def _problems(
 def _paid_extra(beyond_plan: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Credit beyond a plan that pays for calls now: what was the plan's has become a bill."""
     return [
-        {"kind": "extra_usage", "subject": credit["provider"], "count": None, "pct": credit["utilization"]}
+        {
+            "kind": "extra_usage",
+            "subject": credit["provider"],
+            "count": None,
+            "pct": credit["utilization"],
+        }
         for credit in beyond_plan
         if credit["status"] == IN_USE
     ]

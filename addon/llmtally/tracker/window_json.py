@@ -51,7 +51,17 @@ def seen_json(seen: Totals) -> dict[str, Any]:
     return {
         "tokens_in": seen.context_tokens,
         "tokens_out": seen.output_tokens,
-        **{name: totals[name] for name in ("calls", "total_tokens", "cost_usd", "spent_usd", "api_value_usd", "unpriced")},
+        **{
+            name: totals[name]
+            for name in (
+                "calls",
+                "total_tokens",
+                "cost_usd",
+                "spent_usd",
+                "api_value_usd",
+                "unpriced",
+            )
+        },
     }
 
 
@@ -90,7 +100,15 @@ def estimate_json(primary: Primary, seen: Totals, now: float) -> list[dict[str, 
     """The assumed window in the shape of a provider's."""
     if primary.started_at is None:
         return []
-    unknown = ("name", "utilization", "status", "limit", "remaining", "projected_utilization", "read_at")
+    unknown = (
+        "name",
+        "utilization",
+        "status",
+        "limit",
+        "remaining",
+        "projected_utilization",
+        "read_at",
+    )
     times = times_json(primary.started_at, primary.resets_at, now)
     return [
         {

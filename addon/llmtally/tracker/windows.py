@@ -1,8 +1,10 @@
-"""Limit windows: how full each is by its provider's word, when it resets, and whether it is still the same window.
+"""Limit windows: how full each is by its provider's word, when it resets, and whether it is still
+the same window.
 
-A window is known by provider, account and key, and classic rate limits also by model, as each model has a pool of its own. A reset
-time that moves by a minute or more is a new window; less is jitter. What the wire said before a reset must not come back through
-a long stream that began before it, so readings are ordered by when their request was sent.
+A window is known by provider, account and key, and classic rate limits also by model, as each model
+has a pool of its own. A reset time that moves by a minute or more is a new window; less is jitter.
+What the wire said before a reset must not come back through a long stream that began before it, so
+readings are ordered by when their request was sent.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ WINDOWS_CAP = 256
 """Windows remembered. An account has a handful, classic rate limits four for each model."""
 
 JITTER_SECONDS = 60.0
-"""A reset time that differs by less is the same one: providers compute it from the time of the request."""
+"""A reset time that differs by less is the same one: providers compute it from the time of the
+request."""
 
 STALE_SECONDS = 24 * 3600.0
-"""A window that says neither when it ends nor how long it is, is shown for a day after it was last heard of."""
+"""A window that says neither when it ends nor how long it is, is shown for a day after it was last
+heard of."""
 
 READING_SECONDS = 10
 """Readings closer together than that are one: utilization moves in whole percents."""
@@ -31,7 +35,8 @@ HISTORY_SECONDS = 3600
 """How far back the slope of the utilization looks."""
 
 CREDIT_KEYS = frozenset({"overage", "credits"})
-"""Money beside the windows: extra usage and prepaid credit. No window, and nothing that runs out by the clock."""
+"""Money beside the windows: extra usage and prepaid credit. No window, and nothing that runs out by
+the clock."""
 
 PAUSE_KEY = "retry_after"
 """A bare request to wait. Not a quota: overload is answered with it too."""
@@ -99,7 +104,9 @@ class Window:
     @property
     def is_exhausted(self) -> bool:
         """Whether the limit has been reached."""
-        return (self.utilization is not None and self.utilization >= 100) or self.status == "rejected"
+        return (
+            self.utilization is not None and self.utilization >= 100
+        ) or self.status == "rejected"
 
     def is_live(self, now: float) -> bool:
         """Whether it has not ended yet."""
@@ -123,16 +130,27 @@ class Window:
 
     def recent_readings(self, now: float) -> list[tuple[float, float]]:
         """The last hour's readings, oldest first."""
-        return sorted(reading for reading in self.readings.values() if reading[0] > now - HISTORY_SECONDS)
+        return sorted(
+            reading for reading in self.readings.values() if reading[0] > now - HISTORY_SECONDS
+        )
 
     def is_same(self, resets_at: float | None) -> bool:
         """Whether a reading with this reset time speaks of this run of the window."""
-        return resets_at is None or self.resets_at is None or abs(resets_at - self.resets_at) < JITTER_SECONDS
+        return (
+            resets_at is None
+            or self.resets_at is None
+            or abs(resets_at - self.resets_at) < JITTER_SECONDS
+        )
 
     def read(self, reading: LimitReading, at: float) -> None:
-        """Take in a newer reading; what it leaves out stays. The first reset time stays too, so that jitter moves nothing."""
+        """Take in a newer reading; what it leaves out stays. The first reset time stays too, so
+        that jitter moves nothing."""
         self.read_at = at
-        self.source, self.status, self.representative = reading.source, reading.status, reading.representative
+        self.source, self.status, self.representative = (
+            reading.source,
+            reading.status,
+            reading.representative,
+        )
         if reading.utilization is not None:
             self.utilization = reading.utilization
         if reading.limit is not None:
@@ -156,7 +174,9 @@ class Window:
         if len(self.readings) > 2 * HISTORY_SECONDS // READING_SECONDS:
             newest = max(self.readings)
             self.readings = {
-                each: pair for each, pair in self.readings.items() if each > newest - HISTORY_SECONDS // READING_SECONDS
+                each: pair
+                for each, pair in self.readings.items()
+                if each > newest - HISTORY_SECONDS // READING_SECONDS
             }
 
 
@@ -185,7 +205,8 @@ class Windows:
         model: str | None = None,
         quiet: bool = False,
     ) -> None:
-        """Take in what one answer said. `at`: when its request was sent; `model`: whose rate limits; `quiet`: no events."""
+        """Take in what one answer said. `at`: when its request was sent; `model`: whose rate
+        limits; `quiet`: no events."""
         for reading in readings:
             name = None
             if reading.source == "provider_api_rate_limit":
@@ -207,7 +228,9 @@ class Windows:
             if not quiet and reading.source == "provider_native":
                 self._on_reset(_reset(window, reading))
         provider, account, name_of_key, name = key
-        window = Window(provider, account, name_of_key, name or reading.name, reading.source, at, at)
+        window = Window(
+            provider, account, name_of_key, name or reading.name, reading.source, at, at
+        )
         window.read(reading, at)
         self._windows[key] = window
         self._windows.move_to_end(key)
@@ -216,7 +239,11 @@ class Windows:
 
     def live(self, now: float, account: str | None, *, every: bool) -> Iterator[Window]:
         """The windows of an account, or all, that have not ended."""
-        return (window for window in self._windows.values() if (every or window.account == account) and window.is_live(now))
+        return (
+            window
+            for window in self._windows.values()
+            if (every or window.account == account) and window.is_live(now)
+        )
 
     def retire(self, account: str | None) -> None:
         """Drop the windows of an account."""
@@ -227,4 +254,12 @@ class Windows:
 def _reset(old: Window, new: LimitReading) -> Reset:
     assert old.resets_at is not None
     assert new.resets_at is not None  # else they would be the same window
-    return Reset(old.provider, old.account, old.key, old.resets_at, new.resets_at, old.utilization, new.utilization)
+    return Reset(
+        old.provider,
+        old.account,
+        old.key,
+        old.resets_at,
+        new.resets_at,
+        old.utilization,
+        new.utilization,
+    )

@@ -1,8 +1,8 @@
 """Who may ask: the token and its cookie, and what browsers say about where a request comes from.
 
-Any page in a browser can send requests to 127.0.0.1, and DNS rebinding lets it read the answers as if they were its own. So the
-token alone is not relied on: the `Host` must be ours, and so must the page that asks.
-https://fetch.spec.whatwg.org/#origin-header https://www.w3.org/TR/fetch-metadata/
+Any page in a browser can send requests to 127.0.0.1, and DNS rebinding lets it read the answers as
+if they were its own. So the token alone is not relied on: the `Host` must be ours, and so must the
+page that asks. https://fetch.spec.whatwg.org/#origin-header https://www.w3.org/TR/fetch-metadata/
 """
 
 from __future__ import annotations
@@ -36,18 +36,21 @@ WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not
 
 
 def load_token(directory: Path, configured: str | None) -> str:
-    """The configured token, or the one that is kept in the directory; made at the first start. Raises ValueError and OSError."""
+    """The configured token, or the one that is kept in the directory; made at the first start.
+    Raises ValueError and OSError."""
     if configured:
         if not is_token(configured):
             raise ValueError(
-                f"a token has {TOKEN_LENGTH_MIN} to {TOKEN_LENGTH_MAX} letters, digits or `-._~`; leave it empty and one is made"
+                f"a token has {TOKEN_LENGTH_MIN} to {TOKEN_LENGTH_MAX} letters, digits or "
+                "`-._~`; leave it empty and one is made"
             )
         return configured
     return kept_token(directory) or _make_token(directory / TOKEN_FILE)
 
 
 def kept_token(directory: Path) -> str | None:
-    """The token that an earlier start has made; None where there is none that could be trusted. Raises OSError."""
+    """The token that an earlier start has made; None where there is none that could be trusted.
+    Raises OSError."""
     path = directory / TOKEN_FILE
     try:
         kept = path.read_text("ascii").strip() if is_private(path) else ""
@@ -62,7 +65,8 @@ def login_url(page: str, token: str) -> str:
 
 
 def is_token(text: str) -> bool:
-    """Whether it is long enough, and made of RFC 3986's unreserved characters, which need no quoting in a URL or a header."""
+    """Whether it is long enough, and made of RFC 3986's unreserved characters, which need no
+    quoting in a URL or a header."""
     return TOKEN_LENGTH_MIN <= len(text) <= TOKEN_LENGTH_MAX and all(
         char.isascii() and (char.isalnum() or char in "-._~") for char in text
     )
@@ -71,7 +75,11 @@ def is_token(text: str) -> bool:
 def is_private(path: Path) -> bool:
     """Whether nobody but its owner can have read or written the file."""
     info = path.stat(follow_symlinks=False)
-    return stat.S_ISREG(info.st_mode) and not info.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and info.st_uid == os.geteuid()
+    return (
+        stat.S_ISREG(info.st_mode)
+        and not info.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+        and info.st_uid == os.geteuid()
+    )
 
 
 def _make_token(path: Path) -> str:
@@ -83,7 +91,8 @@ def _make_token(path: Path) -> str:
 
 
 def cookies(header: str) -> dict[str, str]:
-    """Name to value. `http.cookies` stops at the first cookie it finds odd, and other servers on this host may set such."""
+    """Name to value. `http.cookies` stops at the first cookie it finds odd, and other servers on
+    this host may set such."""
     pairs = (part.strip().partition("=") for part in header.split(";"))
     return {name: value for name, _, value in pairs}
 
@@ -101,10 +110,15 @@ def split_host(authority: str) -> tuple[str, int | None] | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether connecting to this host leads to this machine, in any spelling of the address that a resolver takes (`127.1`)."""
+    """Whether connecting to this host leads to this machine, in any spelling of the address that a
+    resolver takes (`127.1`)."""
     name = host.lower().rstrip(".")
     try:
-        return name == "localhost" or name.endswith(".localhost") or socket.inet_aton(name)[0] in (0, 127)
+        return (
+            name == "localhost"
+            or name.endswith(".localhost")
+            or socket.inet_aton(name)[0] in (0, 127)
+        )
     except (OSError, ValueError):
         pass
     try:
@@ -121,8 +135,9 @@ class Access:
     def __init__(self, token: str, host: str, port: int) -> None:
         self.port = port
         self.host = host.lower()
-        # Browsers send a host's cookies to all its ports: the name keeps two proxies on one host apart, and the value, which is no
-        # token, is worth nothing to other servers that get to see it.
+        # Browsers send a host's cookies to all its ports: the name keeps two proxies on one host
+        # apart, and the value, which is no token, is worth nothing to other servers that get to see
+        # it.
         self.cookie_name = f"llmtally_{port}"
         self._token = token.encode()
         self._cookie = hmac.new(self._token, self.cookie_name.encode(), "sha256").hexdigest()
@@ -134,7 +149,8 @@ class Access:
         return hmac.compare_digest(offered.encode(), self._token)
 
     def is_logged_in(self, headers: Mapping[str, str]) -> bool:
-        """Whether the request brings the cookie, or the token as `Authorization: Bearer` (RFC 6750)."""
+        """Whether the request brings the cookie, or the token as `Authorization: Bearer` (RFC
+        6750)."""
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self.is_token(credentials.strip())
@@ -144,33 +160,47 @@ class Access:
     @property
     def set_cookie(self) -> str:
         """The header that logs a browser in. Not `Secure`: there is no TLS on loopback."""
-        return f"{self.cookie_name}={self._cookie}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; SameSite=Strict"
+        return (
+            f"{self.cookie_name}={self._cookie}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; "
+            "SameSite=Strict"
+        )
 
     # Where it comes from
 
     def is_ours(self, authority: str) -> bool:
         """Whether `Host` names this server.
 
-        Any port will do, as with `ssh -L`: rebinding needs a name of the attacker's. For the same reason an address will do if we
-        listen on all of them.
+        Any port will do, as with `ssh -L`: rebinding needs a name of the attacker's. For the same
+        reason an address will do if we listen on all of them.
         """
         split = split_host(authority)
         if split is None:
             return False
         name = split[0]
-        return name in LOOPBACK_NAMES or name == self.host or (self.host in WILDCARDS and _is_address(name))
+        return (
+            name in LOOPBACK_NAMES
+            or name == self.host
+            or (self.host in WILDCARDS and _is_address(name))
+        )
 
     def is_own_page(self, headers: Mapping[str, str]) -> bool:
         """Whether no page asks, or one of this very server: the same host and port."""
         origin = headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() != headers.get("host", "").lower():
+        if (
+            origin is not None
+            and origin.partition("://")[2].lower() != headers.get("host", "").lower()
+        ):
             return False
         return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
 
     @staticmethod
     def is_navigation(headers: Mapping[str, str]) -> bool:
-        """Whether a person follows a link to us: what is shown then is out of reach for the page with the link."""
-        return headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document"
+        """Whether a person follows a link to us: what is shown then is out of reach for the page
+        with the link."""
+        return (
+            headers.get("sec-fetch-mode") == "navigate"
+            and headers.get("sec-fetch-dest") == "document"
+        )
 
 
 def _is_address(name: str) -> bool:

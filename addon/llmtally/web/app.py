@@ -3,7 +3,8 @@
 | path | answer |
 |---|---|
 | `/`, and each file of `static/` | the page |
-| `/api/usage?account=` | `Tracker.usage`, `version`, `journal{healthy, errors, lost, waiting, followed}`, `proxy{host, port, ca}` |
+| `/api/usage?account=` | `Tracker.usage`, `version`, `proxy{host, port, ca}` and
+  `journal{healthy, errors, lost, waiting, followed}` |
 | `/api/calls?limit=&before=` and `FILTERS` | `{calls: [records, newest first]}` |
 | `/api/calls/{request_id}` | `{call: record, cost: the fields of record.Cost, by today's prices}` |
 | `/api/sessions?limit=&rank=cost\\|updated_at&account=` | `{sessions: [rows]}` |
@@ -14,7 +15,8 @@
 | `/login?token=` | the cookie, and a redirect to the page; a form posts here too |
 | `/healthz` | `ok` |
 
-All but the last two want the token or the cookie, whether the path exists or not. An error is `{error: text}`.
+All but the last two want the token or the cookie, whether the path exists or not. An error is
+`{error: text}`.
 """
 
 from __future__ import annotations
@@ -61,7 +63,8 @@ FILTERS = (
     "project",
     "account",
 )
-"""Query parameters of `/api/calls` that pick records by a field; `account=unknown`: those without a credential, as everywhere."""
+"""Query parameters of `/api/calls` that pick records by a field; `account=unknown`: those without a
+credential, as everywhere."""
 
 RANKS: Mapping[str, Literal["cost", "updated_at"]] = {"cost": "cost", "updated_at": "updated_at"}
 
@@ -69,7 +72,10 @@ COMPRESS_BYTES = 4_096
 """JSON from this size on is compressed: a page of records becomes a tenth, in a millisecond."""
 
 SECURITY_HEADERS = (
-    ("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"),
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    ),
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
@@ -180,13 +186,18 @@ class App:
         """The answer to any request."""
         answer = self._admit(request) or self._dispatch(request)
         own = {name for name, _ in answer.headers}
-        return replace(answer, headers=(*answer.headers, *(pair for pair in SECURITY_HEADERS if pair[0] not in own)))
+        return replace(
+            answer,
+            headers=(*answer.headers, *(pair for pair in SECURITY_HEADERS if pair[0] not in own)),
+        )
 
     def _admit(self, request: Request) -> Answer | None:
         """A refusal, or None: the request may be answered."""
         access, headers = self._access, request.headers
         if not access.is_ours(headers.get("host", "")):
-            return error(403, "this name is not ours: open the address that was printed at the start")
+            return error(
+                403, "this name is not ours: open the address that was printed at the start"
+            )
         if not access.is_own_page(headers) and not self._is_navigation(request):
             return error(403, "other pages may not ask")
         route = self._route(request.path)
@@ -195,7 +206,11 @@ class App:
         return None
 
     def _is_navigation(self, request: Request) -> bool:
-        return request.method == "GET" and request.path in ("/", "/login") and self._access.is_navigation(request.headers)
+        return (
+            request.method == "GET"
+            and request.path in ("/", "/login")
+            and self._access.is_navigation(request.headers)
+        )
 
     def _route(self, path: str) -> Route | None:
         return self.routes.get(path) or self.families.get(path[: path.rfind("/") + 1])
@@ -205,7 +220,9 @@ class App:
         if route is None:
             return error(404, "no such path")
         if request.method not in route.methods:
-            return replace(error(405, "read-only"), headers=(*JSON, ("Allow", ", ".join(route.methods))))
+            return replace(
+                error(405, "read-only"), headers=(*JSON, ("Allow", ", ".join(route.methods)))
+            )
         try:
             return route.answer(request)
         except BadRequestError as problem:
@@ -214,7 +231,9 @@ class App:
     # The page
 
     def _login(self, request: Request) -> Answer:
-        given = request.query if request.method == "GET" else parameters(request.body.decode("latin-1"))
+        given = (
+            request.query if request.method == "GET" else parameters(request.body.decode("latin-1"))
+        )
         if "token" not in given:
             return _unauthorized(login.ASK)
         if not self._access.is_token(given["token"]):
@@ -226,7 +245,9 @@ class App:
     def _usage_json(self, now: float, account: str | None) -> bytes:
         usage, runtime = self._tracker.usage(now, account), self._runtime()
         if not runtime.journal_healthy or runtime.journal_lost:
-            usage["problems"].append({"kind": "journal", "subject": None, "count": runtime.journal_lost, "pct": None})
+            usage["problems"].append(
+                {"kind": "journal", "subject": None, "count": runtime.journal_lost, "pct": None}
+            )
         journal = {
             "healthy": runtime.journal_healthy,
             "errors": runtime.journal_errors,
@@ -247,7 +268,9 @@ class App:
         filters: dict[str, Any] = {name: query[name] for name in FILTERS if name in query}
         if filters.get("account") == UNKNOWN:
             filters["account"] = None
-        calls = self._tracker.calls(_number(query, "limit", CALLS_DEFAULT, CALLS_MAX), query.get("before"), filters)
+        calls = self._tracker.calls(
+            _number(query, "limit", CALLS_DEFAULT, CALLS_MAX), query.get("before"), filters
+        )
         return _json(request, to_json({"calls": calls}))
 
     def _call(self, request: Request) -> Answer:
@@ -263,21 +286,33 @@ class App:
         if rank is None:
             raise BadRequestError(f"rank is one of {', '.join(RANKS)}")
         limit = _number(query, "limit", SESSIONS_DEFAULT, CALLS_MAX)
-        rows = self._tracker.sessions(self._clock(), limit=limit, rank=rank, account=query.get("account"))
+        rows = self._tracker.sessions(
+            self._clock(), limit=limit, rank=rank, account=query.get("account")
+        )
         return _json(request, to_json({"sessions": rows}))
 
     def _session(self, request: Request) -> Answer:
-        session = self._tracker.session(request.last_segment, self._clock(), request.query.get("account"))
-        return error(404, "no such session") if session is None else _json(request, to_json(session))
+        session = self._tracker.session(
+            request.last_segment, self._clock(), request.query.get("account")
+        )
+        return (
+            error(404, "no such session") if session is None else _json(request, to_json(session))
+        )
 
     def _series(self, request: Request) -> Answer:
         query = request.query
         minutes = _number(query, "minutes", SERIES_DEFAULT, SERIES_MAX)
-        return _json(request, to_json(self._tracker.series(minutes, self._clock(), query.get("account"))))
+        return _json(
+            request, to_json(self._tracker.series(minutes, self._clock(), query.get("account")))
+        )
 
     def _metrics(self, _: Request) -> Answer:
         burn, windows = self._tracker.gauges(self._clock())
-        return Answer(200, (("Content-Type", MEDIA_TYPE),), render(self._tracker.counters, burn, windows, self._runtime()))
+        return Answer(
+            200,
+            (("Content-Type", MEDIA_TYPE),),
+            render(self._tracker.counters, burn, windows, self._runtime()),
+        )
 
 
 def _file(asset: Asset, request: Request) -> Answer:
@@ -305,7 +340,10 @@ def _health(_: Request) -> Answer:
 def _unauthorized(page: bytes | None) -> Answer:
     challenge = ("WWW-Authenticate", 'Bearer realm="llmtally"')
     if page is None:
-        return replace(error(401, "log in at /login, or send the token as `Authorization: Bearer`"), headers=(*JSON, challenge))
+        return replace(
+            error(401, "log in at /login, or send the token as `Authorization: Bearer`"),
+            headers=(*JSON, challenge),
+        )
     return Answer(401, (*login.HEADERS, challenge), page)
 
 
@@ -338,7 +376,8 @@ def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int
 
 
 def to_json(value: Any) -> bytes:
-    """JSON, whatever came off the wire: half a surrogate pair is replaced, and a sum beyond 64 bits loses exactness."""
+    """JSON, whatever came off the wire: half a surrogate pair is replaced, and a sum beyond 64 bits
+    loses exactness."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -1,4 +1,5 @@
-"""The page's files, read once and held in memory: only what was there at the start can be asked for, whatever the path says."""
+"""The page's files, read once and held in memory: only what was there at the start can be asked
+for, whatever the path says."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
 
 MEDIA_TYPES = {
-    # Said here, as `mimetypes` asks the machine's own lists, which may call JavaScript text/plain; then no module loads.
+    # Said here, as `mimetypes` asks the machine's own lists, which may call JavaScript text/plain;
+    # then no module loads.
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -38,11 +40,20 @@ class Asset:
         body = path.read_bytes()
         compressed = gzip.compress(body, mtime=0)
         etag = hashlib.sha256(body).hexdigest()[:16]
-        return cls(MEDIA_TYPES[path.suffix], body, compressed if len(compressed) < len(body) else None, etag)
+        return cls(
+            MEDIA_TYPES[path.suffix],
+            body,
+            compressed if len(compressed) < len(body) else None,
+            etag,
+        )
 
 
 def load_assets(directory: Path = STATIC) -> Mapping[str, Asset]:
     """Every file of a known type, by its path; the index is `/`."""
-    files = {path for path in directory.rglob("*") if path.suffix in MEDIA_TYPES and path.is_file()}
+    files = [
+        path
+        for path in sorted(directory.rglob("*"))
+        if path.suffix in MEDIA_TYPES and path.is_file()
+    ]
     names = {path: path.relative_to(directory).as_posix() for path in files}
     return {"/" if name == INDEX else f"/{name}": Asset.of(path) for path, name in names.items()}

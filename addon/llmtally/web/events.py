@@ -1,10 +1,13 @@
-"""What open pages are told as it happens, as server-sent events. https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""What open pages are told as it happens, as server-sent events.
+https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 - `record`: a call's record, as it stands in the journal.
-- `usage`: what `/api/usage` answers, when it has changed and at most once a second; in any case now and then.
+- `usage`: what `/api/usage` answers, when it has changed and at most once a second; in any case now
+  and then.
 - `reset`: events were missed; what is shown must be asked for anew.
 
-Pure: the timer and what writes are passed in. A reader that does not read costs its backlog, which is bounded, and no time.
+Pure: the timer and what writes are passed in. A reader that does not read costs its backlog, which
+is bounded, and no time.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ BACKLOG_CAP = 256 * 2**10
 """Bytes that wait for one reader: some hundred records, more than a page shows."""
 
 TICK_SECONDS = 0.25
-"""Between two looks at what is new: at once for a person, and one write for all that a busy proxy counts meanwhile."""
+"""Between two looks at what is new: at once for a person, and one write for all that a busy proxy
+counts meanwhile."""
 
 HEARTBEAT_SECONDS = 15.0
-"""A `usage` is due even if no call was: rates fall and windows run out by the clock. And a dead connection is found out."""
+"""A `usage` is due even if no call was: rates fall and windows run out by the clock. And a dead
+connection is found out."""
 
 STALL_SECONDS = 60.0
 """A reader that has taken nothing for so long while something waited is let go."""
@@ -48,9 +53,12 @@ RESET = event("reset", b"{}")
 
 
 class Reader:
-    """One open page. `write` sends bytes and calls `written` when they have gone; `close` ends the connection."""
+    """One open page. `write` sends bytes and calls `written` when they have gone; `close` ends the
+    connection."""
 
-    def __init__(self, write: Callable[[bytes, Callable[[], None]], None], close: Callable[[], None]) -> None:
+    def __init__(
+        self, write: Callable[[bytes, Callable[[], None]], None], close: Callable[[], None]
+    ) -> None:
         self.close = close
         self.usage: bytes | None = None
         """The newest that waits; an older one is of no interest."""
@@ -84,7 +92,9 @@ class Reader:
 class Hub:
     """All open pages."""
 
-    def __init__(self, snapshots: Snapshots, later: Callable[[float, Callable[[], None]], Any]) -> None:
+    def __init__(
+        self, snapshots: Snapshots, later: Callable[[float, Callable[[], None]], Any]
+    ) -> None:
         """`later` calls a function after some seconds."""
         self.readers: set[Reader] = set()
         self._snapshots = snapshots

@@ -1,6 +1,8 @@
-"""The page of a journal that others write: read back, then followed as it grows. Nothing is written to its directory.
+"""The page of a journal that others write: read back, then followed as it grows. Nothing is written
+to its directory.
 
-One reader does both, so that no call is missed or counted twice where one ends and the other begins.
+One reader does both, so that no call is missed or counted twice where one ends and the other
+begins.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from .metrics import Runtime
 HOST = "127.0.0.1"
 
 TOKEN_BYTES = 24
-"""192 random bits: nobody guesses them. Each page has a token of its own, as others can see the command line of a browser."""
+"""192 random bits: nobody guesses them. Each page has a token of its own, as others can see the
+command line of a browser."""
 
 BATCH = 100
 """Calls that are taken in before the page has its turn: some milliseconds."""
@@ -35,8 +38,16 @@ POLL_SECONDS = 0.2
 class JournalPage:
     """Serves the page on this machine alone. Wants a running loop."""
 
-    def __init__(self, directory: Path, *, port: int, explain: Callable[[Call], Cost], on_trouble: Callable[[str], None]) -> None:
-        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why there is no page."""
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int,
+        explain: Callable[[Call], Cost],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why
+        there is no page."""
         self.follower = Follower(directory, since=Tracker.restore_since(time.time()))
         self._tracker = Tracker()
         self._web = WebServer(

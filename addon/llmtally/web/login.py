@@ -1,4 +1,5 @@
-"""The one page that is shown to strangers. It asks for the token and brings all it needs with it."""
+"""The one page that is shown to strangers. It asks for the token and brings all it needs with
+it."""
 
 from __future__ import annotations
 
@@ -34,8 +35,9 @@ def _page(notice: str) -> bytes:
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Log in</button>
 </form>
-<p>Open the address that was printed at the start: it has the token. A proxy's token is also in the file <code>web-token</code> of
-<code>usage_dir</code>. Already logged in? <a href="/">Go to the page.</a></p>
+<p>Open the address that was printed at the start: it has the token. A proxy's token is also in the
+file <code>web-token</code> of <code>usage_dir</code>. Already logged in?
+<a href="/">Go to the page.</a></p>
 </main>
 </body>
 </html>
@@ -49,8 +51,12 @@ HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
     (
         "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+        (
+            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'; "
+            "base-uri 'none'; form-action 'self'"
+        ),
     ),
-    # With no-referrer, browsers send the form with `Origin: null`, which does not tell our page from others.
+    # With no-referrer, browsers send the form with `Origin: null`, which does not tell our page
+    # from others.
     ("Referrer-Policy", "same-origin"),
 )

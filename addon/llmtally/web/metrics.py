@@ -4,8 +4,9 @@
     # TYPE llmtally_output_tokens_total counter
     llmtally_output_tokens_total{provider="anthropic",model="claude-opus-5-5",billing="api"} 1234
 
-https://prometheus.io/docs/instrumenting/exposition_formats/ Counters count since the process began. Labels are few: the tracker
-bounds the pairs of provider and model, and sessions, clients and projects are none.
+https://prometheus.io/docs/instrumenting/exposition_formats/ Counters count since the process began.
+Labels are few: the tracker bounds the pairs of provider and model, and sessions, clients and
+projects are none.
 """
 
 from __future__ import annotations
@@ -54,18 +55,44 @@ Labels = Mapping[str, str | None]
 Samples = Iterable[tuple[Labels, float]]
 
 _TOKENS: tuple[tuple[str, str, Callable[[Totals], int]], ...] = (
-    ("input_tokens", "Input tokens neither served from nor written to a cache.", lambda totals: totals.input_tokens),
-    ("cache_read_tokens", "Input tokens served from a cache.", lambda totals: totals.cache_read_tokens),
-    ("cache_write_tokens", "Input tokens written to a cache.", lambda totals: totals.cache_write_tokens),
-    ("output_tokens", "All output tokens, reasoning included.", lambda totals: totals.output_tokens),
-    ("reasoning_tokens", "The output tokens that are reasoning.", lambda totals: totals.reasoning_tokens),
-    ("unpriced_calls", "Calls whose tokens are known and whose price is not.", lambda totals: totals.unpriced),
+    (
+        "input_tokens",
+        "Input tokens neither served from nor written to a cache.",
+        lambda totals: totals.input_tokens,
+    ),
+    (
+        "cache_read_tokens",
+        "Input tokens served from a cache.",
+        lambda totals: totals.cache_read_tokens,
+    ),
+    (
+        "cache_write_tokens",
+        "Input tokens written to a cache.",
+        lambda totals: totals.cache_write_tokens,
+    ),
+    (
+        "output_tokens",
+        "All output tokens, reasoning included.",
+        lambda totals: totals.output_tokens,
+    ),
+    (
+        "reasoning_tokens",
+        "The output tokens that are reasoning.",
+        lambda totals: totals.reasoning_tokens,
+    ),
+    (
+        "unpriced_calls",
+        "Calls whose tokens are known and whose price is not.",
+        lambda totals: totals.unpriced,
+    ),
     ("uncounted_calls", "Calls whose tokens are unknown.", lambda totals: totals.uncounted),
 )
 """One metric each, as the buckets are disjoint: their sum is the total."""
 
 
-def render(counters: Counters, burn: BurnRate, windows: Iterable[Mapping[str, Any]], runtime: Runtime) -> bytes:
+def render(
+    counters: Counters, burn: BurnRate, windows: Iterable[Mapping[str, Any]], runtime: Runtime
+) -> bytes:
     """All metrics. `windows` as in `/api/usage`."""
     families = (
         *_build(runtime),
@@ -85,9 +112,19 @@ def _build(runtime: Runtime) -> Iterator[str]:
 
 def _calls(counters: Counters) -> Iterator[str]:
     by_model = [(labels._asdict(), totals) for labels, totals in counters.by_model.items()]
-    yield _family("calls_total", "counter", "Calls by outcome.", ((labels._asdict(), n) for labels, n in counters.calls.items()))
+    yield _family(
+        "calls_total",
+        "counter",
+        "Calls by outcome.",
+        ((labels._asdict(), n) for labels, n in counters.calls.items()),
+    )
     for name, text, value in _TOKENS:
-        yield _family(f"{name}_total", "counter", text, ((labels, value(totals)) for labels, totals in by_model))
+        yield _family(
+            f"{name}_total",
+            "counter",
+            text,
+            ((labels, value(totals)) for labels, totals in by_model),
+        )
     yield _family(
         "cost_usd_total",
         "counter",
@@ -103,8 +140,12 @@ def _calls(counters: Counters) -> Iterator[str]:
 
 
 def _histograms(counters: Counters) -> Iterator[str]:
-    yield _histogram("time_to_first_token_seconds", "From the request's end to the first content.", counters.ttft)
-    yield _histogram("call_duration_seconds", "From the request's end to the response's.", counters.duration)
+    yield _histogram(
+        "time_to_first_token_seconds", "From the request's end to the first content.", counters.ttft
+    )
+    yield _histogram(
+        "call_duration_seconds", "From the request's end to the response's.", counters.duration
+    )
 
 
 def _windows(windows: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -126,7 +167,12 @@ def _windows(windows: list[Mapping[str, Any]]) -> Iterator[str]:
         "How full a limit window is; 1 is its limit.",
         samples("utilization", lambda pct: pct / 100),
     )
-    yield _family("limit_reset_timestamp_seconds", "gauge", "When a limit window starts anew.", samples("resets_at", epoch))
+    yield _family(
+        "limit_reset_timestamp_seconds",
+        "gauge",
+        "When a limit window starts anew.",
+        samples("resets_at", epoch),
+    )
 
 
 def _burn(burn: BurnRate) -> Iterator[str]:
@@ -136,7 +182,12 @@ def _burn(burn: BurnRate) -> Iterator[str]:
         ("cost_usd", "US dollars, billed or not,", burn.cost_usd),
     )
     for name, what, value in rates:
-        yield _family(f"burn_{name}_per_minute", "gauge", f"{what} per minute over the last hour.", [({}, value)])
+        yield _family(
+            f"burn_{name}_per_minute",
+            "gauge",
+            f"{what} per minute over the last hour.",
+            [({}, value)],
+        )
 
 
 def _runtime(runtime: Runtime) -> Iterator[str]:
@@ -146,9 +197,24 @@ def _runtime(runtime: Runtime) -> Iterator[str]:
         "Events of streams and frames of sockets that providers sent.",
         [({}, runtime.stream_events)],
     )
-    yield _family("journal_errors_total", "counter", "Failed attempts to write to the journal.", [({}, runtime.journal_errors)])
-    yield _family("journal_lost_records_total", "counter", "Records that were never written.", [({}, runtime.journal_lost)])
-    yield _family("journal_waiting_records", "gauge", "Records that are not written yet.", [({}, runtime.journal_waiting)])
+    yield _family(
+        "journal_errors_total",
+        "counter",
+        "Failed attempts to write to the journal.",
+        [({}, runtime.journal_errors)],
+    )
+    yield _family(
+        "journal_lost_records_total",
+        "counter",
+        "Records that were never written.",
+        [({}, runtime.journal_lost)],
+    )
+    yield _family(
+        "journal_waiting_records",
+        "gauge",
+        "Records that are not written yet.",
+        [({}, runtime.journal_waiting)],
+    )
 
 
 def _family(name: str, kind: Literal["counter", "gauge"], text: str, samples: Samples) -> str:
@@ -168,7 +234,9 @@ def _histogram(name: str, text: str, by_provider: Mapping[str, Histogram]) -> st
         _head(name, "histogram", text)
         + _lines(f"{name}_bucket", buckets)
         + _lines(f"{name}_sum", ((labels, histogram.total) for labels, histogram in by_labels))
-        + _lines(f"{name}_count", ((labels, sum(histogram.counts)) for labels, histogram in by_labels))
+        + _lines(
+            f"{name}_count", ((labels, sum(histogram.counts)) for labels, histogram in by_labels)
+        )
     )
 
 
@@ -177,7 +245,8 @@ def _head(name: str, kind: str, text: str) -> str:
 
 
 def _lines(name: str, samples: Samples, *, adds_up: bool = True) -> str:
-    """The samples. No two may have the same labels, so those of names that came out alike are added up."""
+    """The samples. No two may have the same labels, so those of names that came out alike are added
+    up."""
     merged: dict[str, float] = {}
     for labels, value in samples:
         key = _labels(labels)
@@ -191,8 +260,11 @@ def _labels(labels: Labels) -> str:
 
 
 def _escaped(value: str) -> str:
-    """A label's value. What a terminal would obey, line ends among it, becomes a replacement character."""
-    plain = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value[:LABEL_CAP])
+    """A label's value. What a terminal would obey, line ends among it, becomes a replacement
+    character."""
+    plain = "".join(
+        char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in value[:LABEL_CAP]
+    )
     return plain.replace("\\", r"\\").replace('"', r"\"")
 
 

@@ -1,6 +1,8 @@
-"""The page on the network: tornado's HTTP server on mitmproxy's loop, which carries the traffic too. The only import of tornado.
+"""The page on the network: tornado's HTTP server on mitmproxy's loop, which carries the traffic
+too. The only import of tornado.
 
-tornado parses requests and limits their size; `app` answers them. Nothing here waits. https://www.tornadoweb.org/en/stable/httpserver.html
+tornado parses requests and limits their size; `app` answers them. Nothing here waits.
+https://www.tornadoweb.org/en/stable/httpserver.html
 """
 
 from __future__ import annotations
@@ -15,7 +17,13 @@ from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPConnection, HTTPHeaders, HTTPMessageDelegate, RequestStartLine, ResponseStartLine
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
 from tornado.iostream import IOStream
 
 from ..record import Call, Cost
@@ -42,7 +50,8 @@ BACKLOG = 128
 
 BODY_SECONDS = 10.0
 IDLE_SECONDS = 75.0
-"""A connection without a whole request head is closed after this; browsers keep theirs for about that long."""
+"""A connection without a whole request head is closed after this; browsers keep theirs for about
+that long."""
 
 MAX_CONNECTIONS = 512
 """Twice the open pages that are taken. File descriptors are the traffic's, too."""
@@ -63,7 +72,8 @@ class WebServer:
         explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why there is no page."""
+        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why
+        there is no page."""
         self._tracker = tracker
         self._host = host
         self._port = port
@@ -75,7 +85,8 @@ class WebServer:
         self._server: _Server | None = None
 
     def start(self) -> bool:
-        """Listen; False if the address cannot be had, which has been told then. Wants a running loop."""
+        """Listen; False if the address cannot be had, which has been told then. Wants a running
+        loop."""
         listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
         try:
             # A restart must not wait for connections of the last run to time out.
@@ -90,7 +101,14 @@ class WebServer:
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
         access = Access(self._token, self._host, self._port)
-        app = App(self._tracker, access, load_assets(), clock=self._clock, runtime=self._runtime, explain=self._explain)
+        app = App(
+            self._tracker,
+            access,
+            load_assets(),
+            clock=self._clock,
+            runtime=self._runtime,
+            explain=self._explain,
+        )
         self._server = _Server(
             lambda _: None,
             max_header_size=MAX_HEADER_BYTES,
@@ -140,20 +158,25 @@ class WebServer:
             self._server.hub.publish(to_json(record))
 
     def changed(self) -> None:
-        """Have `/api/usage` told anew without a new record: limits were read, the journal is read back, a view was reset."""
+        """Have `/api/usage` told anew without a new record: limits were read, the journal is read
+        back, a view was reset."""
         if self._server is not None:
             self._server.app.snapshots.changed()
 
     def is_reached_by(self, address: tuple[str, int]) -> bool:
-        """Whether a connection to this address would lead here. The proxy must not make it: to us, its clients would be local."""
+        """Whether a connection to this address would lead here. The proxy must not make it: to us,
+        its clients would be local."""
         host, port = address[:2]
         if self._server is None or port != self._port:
             return False
         return is_loopback(host) or host in WILDCARDS or host.lower() == self._host.lower()
 
     def proxy_connected(self, local: tuple[str, int], remote: tuple[str, int]) -> None:
-        """The proxy has made a connection between these addresses. If it leads here, by a name only the resolver knows, end it."""
-        if self._server is not None and (self.is_reached_by(remote) or (remote[1] == self._port and remote[0] == local[0])):
+        """The proxy has made a connection between these addresses. If it leads here, by a name only
+        the resolver knows, end it."""
+        if self._server is not None and (
+            self.is_reached_by(remote) or (remote[1] == self._port and remote[0] == local[0])
+        ):
             self._server.refuse(local)
 
 
@@ -162,7 +185,8 @@ def _authority(host: str, port: int) -> str:
 
 
 def _plain(address: tuple[Any, ...]) -> tuple[str, int]:
-    """Host and port; a socket that takes both IPv6 and IPv4 has its own way of writing the latter."""
+    """Host and port; a socket that takes both IPv6 and IPv4 has its own way of writing the
+    latter."""
     return address[0].removeprefix("::ffff:"), address[1]
 
 
@@ -200,7 +224,11 @@ class _Server(HTTPServer):
         if not streams:
             self._refused.append(client)
 
-    def start_request(self, server_conn: object, request_conn: HTTPConnection) -> HTTPMessageDelegate:  # noqa: ARG002  # tornado's
+    def start_request(
+        self,
+        server_conn: object,  # noqa: ARG002  tornado's signature
+        request_conn: HTTPConnection,
+    ) -> HTTPMessageDelegate:
         """A request begins."""
         assert isinstance(request_conn, HTTP1Connection)
         return _Exchange(self.app, self.hub, request_conn)
@@ -212,7 +240,8 @@ class _Server(HTTPServer):
         super().on_close(server_conn)
 
     def close_connections(self) -> None:
-        """End all connections at once. tornado's `close_all_connections` has to be awaited, and mitmproxy's `done` can't be."""
+        """End all connections at once. tornado's `close_all_connections` has to be awaited, and
+        mitmproxy's `done` can't be."""
         for stream in list(self._streams):
             stream.close()
 
@@ -226,7 +255,9 @@ class _Exchange(HTTPMessageDelegate):
         self._connection = connection
         self._body = bytearray()
 
-    def headers_received(self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders) -> None:
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> None:
         """The head is here."""
         assert isinstance(start_line, RequestStartLine)
         self._start_line = start_line
@@ -238,7 +269,9 @@ class _Exchange(HTTPMessageDelegate):
 
     def finish(self) -> None:
         """The request is here: answer it."""
-        request = Request(self._start_line.method, self._start_line.path, self._headers, bytes(self._body))
+        request = Request(
+            self._start_line.method, self._start_line.path, self._headers, bytes(self._body)
+        )
         try:
             answer = self._app.answer(request)
         except Exception:
@@ -267,7 +300,9 @@ class _Exchange(HTTPMessageDelegate):
         def write(chunk: bytes, written: Callable[[], None]) -> None:
             if head:
                 answer = head.pop()
-                future = connection.write_headers(_status_line(answer), HTTPHeaders(dict(answer.headers)), chunk)
+                future = connection.write_headers(
+                    _status_line(answer), HTTPHeaders(dict(answer.headers)), chunk
+                )
             else:
                 future = connection.write(chunk)
             future.add_done_callback(lambda _: written())

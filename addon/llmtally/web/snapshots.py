@@ -24,7 +24,9 @@ class Snapshot:
 class Snapshots:
     """The newest answer for each account, and for all together."""
 
-    def __init__(self, make: Callable[[float, str | None], bytes], clock: Callable[[], float]) -> None:
+    def __init__(
+        self, make: Callable[[float, str | None], bytes], clock: Callable[[], float]
+    ) -> None:
         self.changes = 0
         """How many there were: one that has seen as many is up to date."""
         self._make = make

@@ -1,7 +1,8 @@
 """Cuts an endless byte stream into blocks at a separator, and picks out the blocks that matter.
 
-What the event stream and the line framings share. This is the hot path of a proxied stream: with `needles` set, blocks are
-found by searching for the needles over everything that was received, so that a block without one costs no Python at all.
+What the event stream and the line framings share. This is the hot path of a proxied stream: with
+`needles` set, blocks are found by searching for the needles over everything that was received, so
+that a block without one costs no Python at all.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from collections.abc import Iterable
 from .skim import Skim
 
 SAMPLE = 4 * 2**10
-"""Bytes of a feed in which skipped blocks are counted: counting costs as much as searching, and the count serves an estimate."""
+"""Bytes of a feed in which skipped blocks are counted: counting costs as much as searching, and the
+count serves an estimate."""
 
 LAST = 32 * 2**10
-"""Bytes at the end of a stream that are searched for endings, at least: a hundred messages, or a long one with all sources of an
-answer. Two or three follow an ending."""
+"""Bytes at the end of a stream that are searched for endings, at least: a hundred messages, or a
+long one with all sources of an answer. Two or three follow an ending."""
 
 
 class Blocks:
-    """Blocks of a stream that hold any of the needles (all of them, if there are none), in order, without their separator.
+    """Blocks of a stream that hold any of the needles (all of them, if there are none), in order,
+    without their separator.
 
-    No needle holds a part of the separator. What is skipped is counted with separators, over `SAMPLE` bytes of each feed exactly.
+    No needle holds a part of the separator. What is skipped is counted with separators, over
+    `SAMPLE` bytes of each feed exactly.
     """
 
     def __init__(self, separator: bytes, limit: int, skim: Skim) -> None:
@@ -62,7 +66,8 @@ class Blocks:
         return [rest]
 
     def _take_finished(self, data: bytes) -> bytes:
-        """All blocks that are whole now, separators included; what follows them is kept. No byte is searched twice."""
+        """All blocks that are whole now, separators included; what follows them is kept. No byte is
+        searched twice."""
         tail, width = self._tail, len(self._separator)
         if not tail:
             end = data.rfind(self._separator) + width
@@ -85,7 +90,8 @@ class Blocks:
         return b""
 
     def _hold(self, region: bytes) -> list[bytes]:
-        """Hold back whole blocks; the wanted ones of those that are followed by so many that they are not the last."""
+        """Hold back whole blocks; the wanted ones of those that are followed by so many that they
+        are not the last."""
         if region:
             self._held.append(region)
             self._held_bytes += len(region)
@@ -106,7 +112,9 @@ class Blocks:
         return self._select_older(held[:end]) + self._select(held[end:], self._skim.needles)
 
     def _select_older(self, region: bytes) -> list[bytes]:
-        return self._select(region, [needle for needle in self._skim.needles if needle not in self._skim.endings])
+        return self._select(
+            region, [needle for needle in self._skim.needles if needle not in self._skim.endings]
+        )
 
     def _drop(self, data: bytes) -> bytes:
         """Pass over the rest of a block that is too long; returns what follows it."""
@@ -149,7 +157,11 @@ class Blocks:
             end = region.find(separator, first)
             blocks.append(region[position if before < 0 else before + width : end])
             position = end + width
-            hits = [(at, needle) for hit, needle in hits if (at := hit if hit >= position else region.find(needle, position)) >= 0]
+            hits = [
+                (at, needle)
+                for hit, needle in hits
+                if (at := hit if hit >= position else region.find(needle, position)) >= 0
+            ]
         return blocks
 
     def _count_skipped(self, region: bytes, blocks: list[bytes]) -> None:
@@ -160,7 +172,11 @@ class Blocks:
         if sample > SAMPLE:  # a long block: what is shorter beside it matters little
             number, length = region.count(self._separator), size
         else:
-            lengths = [n for n in map(len, region[: sample - width].split(self._separator)) if n + width > envelope]
+            lengths = [
+                n
+                for n in map(len, region[: sample - width].split(self._separator))
+                if n + width > envelope
+            ]
             number, length = len(lengths), sum(lengths) + len(lengths) * width
         if sample < size:
             number, length = round(number * size / sample), round(length * size / sample)

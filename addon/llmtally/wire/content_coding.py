@@ -1,7 +1,9 @@
-"""Content codings (RFC 9110, section 8.4.1), undone as the bytes come: gzip, deflate, br, zstd and chains of them.
+"""Content codings (RFC 9110, section 8.4.1), undone as the bytes come: gzip, deflate, br, zstd and
+chains of them.
 
-Servers flush the coder after each event of a stream, so each piece decodes to whole events at once. Output is handed on in
-pieces: a few hundred bytes can decode to gigabytes (a "bomb"), which are neither held in memory nor followed to their end.
+Servers flush the coder after each event of a stream, so each piece decodes to whole events at once.
+Output is handed on in pieces: a few hundred bytes can decode to gigabytes (a "bomb"), which are
+neither held in memory nor followed to their end.
 """
 
 from __future__ import annotations
@@ -24,25 +26,34 @@ MAX_CODINGS = 4
 
 FREE_OUTPUT = 4 * 2**20
 MAX_RATIO = 200
-"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event streams reach about 130,
-gzip 1,030 and brotli a million: without a limit a few kilobytes of a bomb hold up the proxy for minutes."""
+"""A body may decode to `FREE_OUTPUT` bytes and beyond that to `MAX_RATIO` times its own size. Event
+streams reach about 130, gzip 1,030 and brotli a million: without a limit a few kilobytes of a bomb
+hold up the proxy for minutes."""
 
 ZSTD_WINDOW = 8 * 2**20
 """RFC 9659: the largest window of the zstd content coding."""
 
 ZLIB_SLICE = 16 * 2**10
-"""Compressed bytes handed to zlib at once: it copies what it has not used each time its output is cut."""
+"""Compressed bytes handed to zlib at once: it copies what it has not used each time its output is
+cut."""
 
 ZSTD_SLICE = 128
-"""Compressed bytes handed to zstd at once. It has no limit of output, but 4 bytes make at most one block of 128 KiB: 4 MiB."""
+"""Compressed bytes handed to zstd at once. It has no limit of output, but 4 bytes make at most one
+block of 128 KiB: 4 MiB."""
 
 BROTLI_SLICE = 16
-"""The same for brotli before 1.2: output then stays below 48 MiB, measured with the strongest bomb its coder makes."""
+"""The same for brotli before 1.2: output then stays below 48 MiB, measured with the strongest bomb
+its coder makes."""
 
 
 def content_decoder(encoding: str) -> ContentDecoder:
-    """The decoder for a `Content-Encoding` value. Raises WireError for codings that are unknown or too many."""
-    names = [name for part in encoding.lower().split(",") if (name := part.strip()) not in ("", "identity")]
+    """The decoder for a `Content-Encoding` value. Raises WireError for codings that are unknown or
+    too many."""
+    names = [
+        name
+        for part in encoding.lower().split(",")
+        if (name := part.strip()) not in ("", "identity")
+    ]
     if len(names) > MAX_CODINGS:
         raise WireError(f"{len(names)} content codings")
     unknown = [name for name in names if name not in _CODINGS]
@@ -52,7 +63,8 @@ def content_decoder(encoding: str) -> ContentDecoder:
 
 
 def decode_whole(encoding: str, body: bytes, *, cap: int) -> bytes:
-    """A whole body out of its codings. Raises WireError for what `content_decoder` and `decode` do, and beyond `cap` bytes."""
+    """A whole body out of its codings. Raises WireError for what `content_decoder` and `decode` do,
+    and beyond `cap` bytes."""
     decoded = bytearray()
     for piece in content_decoder(encoding).decode(body):
         decoded += piece
@@ -66,10 +78,11 @@ class _Coding(Protocol):
 
 
 class ContentDecoder:
-    """Undoes one coding or a chain: their limit, and the one place where the libraries' errors become ours.
+    """Undoes one coding or a chain: their limit, and the one place where the libraries' errors
+    become ours.
 
-    Every coding hands out all it has with each call, so nothing is left at the end of a body. One that was cut off is no damage:
-    what came of it stands.
+    Every coding hands out all it has with each call, so nothing is left at the end of a body. One
+    that was cut off is no damage: what came of it stands.
     """
 
     def __init__(self, codings: list[_Coding]) -> None:
@@ -78,7 +91,8 @@ class ContentDecoder:
         self._dead = False
 
     def decode(self, data: bytes) -> Iterator[bytes]:
-        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded; to be consumed whole before the next call.
+        """Decoded pieces, none longer than `MAX_PIECE` unless nothing was coded; to be consumed
+        whole before the next call.
 
         Raises WireError once where the data is damaged, and yields nothing from then on.
         """
@@ -113,7 +127,8 @@ def _slices(data: bytes, size: int) -> Iterator[bytes]:
 
 
 class _Gzip:
-    """Members one after the other (RFC 1952, section 2.2). What follows them and is none, padding mostly, is ignored."""
+    """Members one after the other (RFC 1952, section 2.2). What follows them and is none, padding
+    mostly, is ignored."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -133,15 +148,19 @@ class _Gzip:
 
 
 class _Deflate:
-    """The zlib format (RFC 1950), or the bare deflate stream (RFC 1951) that some servers send in its name."""
+    """The zlib format (RFC 1950), or the bare deflate stream (RFC 1951) that some servers send in
+    its name."""
 
     def __init__(self) -> None:
         self._stream: zlib._Decompress | None = None
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         if self._stream is None and data:
-            # The low half of zlib's first byte is 8. A bare stream would begin so only with bits set in its padding.
-            self._stream = zlib.decompressobj(zlib.MAX_WBITS if data[0] & 0x0F == 8 else -zlib.MAX_WBITS)
+            # The low half of zlib's first byte is 8. A bare stream would begin so only with bits
+            # set in its padding.
+            self._stream = zlib.decompressobj(
+                zlib.MAX_WBITS if data[0] & 0x0F == 8 else -zlib.MAX_WBITS
+            )
         if self._stream is not None:
             for piece in _slices(data, ZLIB_SLICE):
                 yield from _inflate(self._stream, piece)
@@ -157,7 +176,8 @@ def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
 
 
 class _Brotli:
-    """RFC 7932. One call does not give all that its input holds, so it is asked again until nothing comes."""
+    """RFC 7932. One call does not give all that its input holds, so it is asked again until nothing
+    comes."""
 
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()
@@ -173,7 +193,11 @@ class _Brotli:
     def _process(self, data: bytes) -> bytes:
         if self._stream.is_finished():
             return b""
-        output: bytes = self._stream.process(data, output_buffer_limit=MAX_PIECE) if self._limited else self._stream.process(data)
+        output: bytes = (
+            self._stream.process(data, output_buffer_limit=MAX_PIECE)
+            if self._limited
+            else self._stream.process(data)
+        )
         return output
 
 

@@ -1,10 +1,11 @@
 """AWS event streams, `application/vnd.amazon.eventstream`: how Bedrock streams.
 https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html
 
-    u32 total length | u32 headers length | u32 crc32 of these 8 bytes | headers | payload | u32 crc32 of all before
-    header: u8 length of name | name | u8 type | value
+    u32 total length | u32 headers length | u32 crc32 of these 8 bytes | headers | payload | u32
+    crc32 of all before header: u8 length of name | name | u8 type | value
 
-All numbers are big-endian. A message is delivered as AWS's own client shows it: the payload under the name of its event.
+All numbers are big-endian. A message is delivered as AWS's own client shows it: the payload under
+the name of its event.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _COUNTED = (6, _STRING)
 
 
 class EventStreamDecoder:
-    """Messages as `{"<event type>": <payload>}`, exceptions and errors as `{":exception": {"type", "message"}}`."""
+    """Messages as `{"<event type>": <payload>}`, exceptions and errors as `{":exception": {"type",
+    "message"}}`."""
 
     def __init__(self, skim: Skim | None = None) -> None:
         self.skim = skim or Skim()
@@ -42,7 +44,8 @@ class EventStreamDecoder:
         self._dead = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages that `data` completes. Raises WireError, once, where the stream is damaged and cannot be followed."""
+        """The messages that `data` completes. Raises WireError, once, where the stream is damaged
+        and cannot be followed."""
         if self._dead:
             return []
         self._raise_damage()
@@ -61,7 +64,8 @@ class EventStreamDecoder:
         return messages
 
     def flush(self) -> list[bytes]:
-        """Nothing: half a message has no checksum. Raises WireError for damage after the last message."""
+        """Nothing: half a message has no checksum. Raises WireError for damage after the last
+        message."""
         self._buffer.clear()
         self._raise_damage()
         return []
@@ -145,4 +149,6 @@ def _exception(headers: dict[str, str], payload: bytes) -> bytes:
             body = None
         message = body.get("message", body.get("Message")) if isinstance(body, dict) else None
     kind = headers.get(":exception-type") or headers.get(":error-code") or "error"
-    return orjson.dumps({":exception": {"type": kind, "message": message if isinstance(message, str) else ""}})
+    return orjson.dumps(
+        {":exception": {"type": kind, "message": message if isinstance(message, str) else ""}}
+    )

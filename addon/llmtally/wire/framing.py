@@ -1,6 +1,7 @@
 """Which framing a body has: by its media type, and where that says nothing, by its first bytes.
 
-A framing takes the decoded bytes of a body as they come and gives whole messages: JSON texts, or protobuf for gRPC.
+A framing takes the decoded bytes of a body as they come and gives whole messages: JSON texts, or
+protobuf for gRPC.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from .skim import Skim
 from .sse import SseDecoder
 
 MAX_FIRST_LINE = 2**20
-"""Bytes of a body that are held while it is open whether a second line follows, which would make it NDJSON. OpenAI gives results
-of a batch without a label; a line of them is a whole answer, 70 KB for an embedding."""
+"""Bytes of a body that are held while it is open whether a second line follows, which would make it
+NDJSON. OpenAI gives results of a batch without a label; a line of them is a whole answer, 70 KB for
+an embedding."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -31,7 +33,8 @@ _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 
 
 class Framing(Protocol):
-    """Cuts a body into messages. Raises WireError where the rest of the body cannot be cut any more; ignores it from then on."""
+    """Cuts a body into messages. Raises WireError where the rest of the body cannot be cut any
+    more; ignores it from then on."""
 
     skim: Skim
 
@@ -68,9 +71,11 @@ _STREAMING: frozenset[Transport] = frozenset({"sse", "ndjson", "eventstream", "g
 
 
 def choose(content_type: str, *, hint: Transport | None = None) -> tuple[Transport, Framing]:
-    """The framing for a `Content-Type` value, and its name: for a `Sniffing`, its `transport` may become another.
+    """The framing for a `Content-Type` value, and its name: for a `Sniffing`, its `transport` may
+    become another.
 
-    `hint` is what the route is known to send. It matters only for `json_array`, which no media type of its own tells from `json`.
+    `hint` is what the route is known to send. It matters only for `json_array`, which no media type
+    of its own tells from `json`.
     """
     transport = _transport(content_type)
     if transport == "json" and hint == "json_array":
@@ -82,14 +87,16 @@ def choose(content_type: str, *, hint: Transport | None = None) -> tuple[Transpo
 
 
 def is_streaming(content_type: str) -> bool:
-    """Whether a body of this type comes in pieces that a client waits for, so that it must not be held back."""
+    """Whether a body of this type comes in pieces that a client waits for, so that it must not be
+    held back."""
     return _transport(content_type) in _STREAMING
 
 
 @functools.lru_cache(maxsize=64)
 def _transport(content_type: str) -> Transport | None:
     media_type = content_type.partition(";")[0].strip().lower()
-    if media_type.startswith(("application/grpc", "application/connect+")):  # Connect's streams have gRPC's frames
+    # Connect's streams have gRPC's frames
+    if media_type.startswith(("application/grpc", "application/connect+")):
         return "grpc"
     if media_type.startswith(("audio/", "image/", "video/")):
         return "binary"
@@ -118,9 +125,11 @@ class Opaque:
 
 
 class Sniffing:
-    """A body whose label says nothing (`text/plain`) or may be wrong: decides by the first bytes that are not blank.
+    """A body whose label says nothing (`text/plain`) or may be wrong: decides by the first bytes
+    that are not blank.
 
-    Labelled `application/json` are also event streams and NDJSON, by servers that think of what is in them.
+    Labelled `application/json` are also event streams and NDJSON, by servers that think of what is
+    in them.
     """
 
     def __init__(self, label: Transport | None = None) -> None:
@@ -146,7 +155,9 @@ class Sniffing:
         """What can still be read at the end of the body."""
         messages: list[bytes] = []
         if self._framing is None and self._head:
-            messages = self._become(_sniff(self._head, self._label, ended=True) or self._label or "binary")
+            messages = self._become(
+                _sniff(self._head, self._label, ended=True) or self._label or "binary"
+            )
         return messages + self._framing.flush() if self._framing is not None else messages
 
     def _become(self, transport: Transport) -> list[bytes]:

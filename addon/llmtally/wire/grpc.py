@@ -1,10 +1,11 @@
-"""gRPC messages, `application/grpc`, and the protobuf in them. https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+"""gRPC messages, `application/grpc`, and the protobuf in them.
+https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
     u8 flags | u32 length, big-endian | message
 
-Flag 1 marks a compressed message (gzip is the one coding in use), flag 128 the trailers that gRPC-Web puts into the body,
-flag 2 those of Connect, whose streams have the same frames.
-Protobuf is read without a schema: https://protobuf.dev/programming-guides/encoding/
+Flag 1 marks a compressed message (gzip is the one coding in use), flag 128 the trailers that
+gRPC-Web puts into the body, flag 2 those of Connect, whose streams have the same frames. Protobuf
+is read without a schema: https://protobuf.dev/programming-guides/encoding/
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from .content_coding import content_decoder
 from .skim import Skim
 
 MAX_MESSAGE = 32 * 2**20
-"""Bytes of one message, decompressed: as much as one event of an event stream. gRPC's own default is 4 MiB."""
+"""Bytes of one message, decompressed: as much as one event of an event stream. gRPC's own default
+is 4 MiB."""
 
 _HEAD = 5
 _COMPRESSED, _TRAILERS = 0x01, 0x82
@@ -35,7 +37,8 @@ class GrpcDecoder:
         self._dead = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The messages that `data` completes. After a head that gRPC does not allow nothing more is found."""
+        """The messages that `data` completes. After a head that gRPC does not allow nothing more is
+        found."""
         if self._dead:
             return []
         self._buffer += data
@@ -87,7 +90,8 @@ def _decompress(message: bytes) -> bytes:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Field number and value of each field of a protobuf message: bytes for what has a length, otherwise the unsigned number.
+    """Field number and value of each field of a protobuf message: bytes for what has a length,
+    otherwise the unsigned number.
 
     Raises WireError where the message is damaged.
     """

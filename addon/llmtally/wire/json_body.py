@@ -4,8 +4,9 @@
     ,
     {"candidates": [...], "usageMetadata": {...}}]
 
-is how Gemini streams without `alt=sse`. Images and audio ride in JSON as base64 strings of many megabytes, embeddings as arrays of
-numbers; `load` empties these before it parses, because nothing that is read here is that long.
+is how Gemini streams without `alt=sse`. Images and audio ride in JSON as base64 strings of many
+megabytes, embeddings as arrays of numbers; `load` empties these before it parses, because nothing
+that is read here is that long.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from ..record import WireError
 from .skim import Skim
 
 MAX_BODY = 64 * 2**20
-"""Bytes of one document. Answers with ten generated images, as base64, are the largest: a few megabytes each."""
+"""Bytes of one document. Answers with ten generated images, as base64, are the largest: a few
+megabytes each."""
 
 MAX_ELEMENT = 32 * 2**20
 """Bytes of one element of a streamed array: as much as one event of an event stream."""
@@ -30,14 +32,17 @@ PRUNE_ABOVE = 64 * 2**10
 """Shorter texts are parsed as they are, which takes under 1 ms whatever they hold."""
 
 STRIDE = 2**10
-"""Long values are found by looking for a stretch of this length, at multiples of it, that has no quote. An array of numbers is
-always found if it is twice as long, and so is a string without quotes inside: embeddings and base64 have none, and are longer."""
+"""Long values are found by looking for a stretch of this length, at multiples of it, that has no
+quote. An array of numbers is always found if it is twice as long, and so is a string without quotes
+inside: embeddings and base64 have none, and are longer."""
 
 LONG_STRING = 32 * 2**10
-"""Bytes from which a string is emptied. Shorter ones cost little, and may say who asked, and how much text came."""
+"""Bytes from which a string is emptied. Shorter ones cost little, and may say who asked, and how
+much text came."""
 
 MAX_LENIENT = 2**20
-"""Bytes of a text that strict JSON does not allow and that is parsed all the same, slowly. Stream messages are far shorter."""
+"""Bytes of a text that strict JSON does not allow and that is parsed all the same, slowly. Stream
+messages are far shorter."""
 
 MAX_DIGITS = 20
 """Digits of a whole number that is read as one: those of 64 bits."""
@@ -51,7 +56,8 @@ _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _OPENING + _CLO
 
 
 def load(data: bytes) -> Any:
-    """The value of one JSON text; of a long one, long strings and arrays of numbers may be empty. Raises WireError."""
+    """The value of one JSON text; of a long one, long strings and arrays of numbers may be empty.
+    Raises WireError."""
     text = prune(data.strip(_BLANKS).removeprefix(_BOM))
     try:
         return orjson.loads(text)
@@ -62,12 +68,17 @@ def load(data: bytes) -> Any:
 
 
 def _load_leniently(text: bytes) -> Any:
-    """What servers send that strict JSON forbids: half a surrogate pair (an emoji cut between two deltas), NaN, raw control
-    characters, broken UTF-8. The second pass leaves only values that can be written as UTF-8 again. What is no finite number
-    stays the text it is, which is neither a count nor absent."""
+    """What servers send that strict JSON forbids: half a surrogate pair (an emoji cut between two
+    deltas), NaN, raw control characters, broken UTF-8. The second pass leaves only values that can
+    be written as UTF-8 again. What is no finite number stays the text it is, which is neither a
+    count nor absent."""
     try:
         value = json.loads(
-            text.decode("utf-8", "replace"), strict=False, parse_constant=str, parse_float=_finite, parse_int=_of_sane_length
+            text.decode("utf-8", "replace"),
+            strict=False,
+            parse_constant=str,
+            parse_float=_finite,
+            parse_int=_of_sane_length,
         )
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
@@ -83,10 +94,11 @@ def _of_sane_length(number: str) -> int | str:
 
 
 def prune(text: bytes) -> bytes:
-    """The same JSON with long strings and long arrays of numbers emptied, if `text` is longer than `PRUNE_ABOVE`.
+    """The same JSON with long strings and long arrays of numbers emptied, if `text` is longer than
+    `PRUNE_ABOVE`.
 
-    Takes milliseconds for megabytes of base64 or of embeddings: no byte is looked at in Python. Parsing those would take half a
-    second in which no other thread runs.
+    Takes milliseconds for megabytes of base64 or of embeddings: no byte is looked at in Python.
+    Parsing those would take half a second in which no other thread runs.
     """
     if len(text) <= PRUNE_ABOVE:
         return text
@@ -123,8 +135,8 @@ def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _long_arrays(text: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """The same for the innermost arrays between `begin` and `end`, where no string is. One that is long ends no earlier than a
-    stride after where the last one ended."""
+    """The same for the innermost arrays between `begin` and `end`, where no string is. One that is
+    long ends no earlier than a stride after where the last one ended."""
     at = begin
     while (closing := text.find(b"]", at + STRIDE, end)) >= 0:
         opening = text.rfind(b"[", at, closing) + 1
@@ -134,7 +146,8 @@ def _long_arrays(text: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]
 
 
 def _is_odd_number_of_quotes(text: bytes) -> bool:
-    """Whether strings are opened or closed an odd number of times in `text`, which does not begin within an escape."""
+    """Whether strings are opened or closed an odd number of times in `text`, which does not begin
+    within an escape."""
     quotes = text.count(_QUOTE)
     if b"\\" in text:
         quotes -= text.replace(b"\\\\", b"").count(b'\\"')
@@ -142,8 +155,13 @@ def _is_odd_number_of_quotes(text: bytes) -> bool:
 
 
 def _string_end(text: bytearray, at: int) -> int:
-    """Index of the quote that closes the string which goes on at `at`; -1 if it is not there yet."""
-    while (quote := text.find(_QUOTE, at)) > 0 and text[quote - 1] == _BACKSLASH and _backslashes_before(text, quote) % 2:
+    """Index of the quote that closes the string which goes on at `at`; -1 if it is not there
+    yet."""
+    while (
+        (quote := text.find(_QUOTE, at)) > 0
+        and text[quote - 1] == _BACKSLASH
+        and _backslashes_before(text, quote) % 2
+    ):
         at = quote + 1
     return quote
 
@@ -166,7 +184,8 @@ class JsonBody:
     def __init__(self, skim: Skim | None = None) -> None:
         self.skim = skim or Skim()
         self._body: bytes | bytearray = b""
-        """A body that comes whole, as most do, is never copied: for tens of megabytes that holds all other work for long."""
+        """A body that comes whole, as most do, is never copied: for tens of megabytes that holds
+        all other work for long."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Nothing yet."""
@@ -189,9 +208,11 @@ class JsonBody:
 
 
 class JsonArray:
-    """Elements of a top-level array, each as soon as it is whole. An object in place of the array counts as one element.
+    """Elements of a top-level array, each as soon as it is whole. An object in place of the array
+    counts as one element.
 
-    Elements are objects or arrays; numbers and strings are passed over, and so is an element that never ends.
+    Elements are objects or arrays; numbers and strings are passed over, and so is an element that
+    never ends.
     """
 
     def __init__(self, skim: Skim | None = None) -> None:
@@ -211,7 +232,11 @@ class JsonArray:
         """The elements that `data` completes."""
         self._buffer += data
         elements = list(self._scan())
-        if self._start is not None and len(self._buffer) - self._start > MAX_ELEMENT and not self._dropping:
+        if (
+            self._start is not None
+            and len(self._buffer) - self._start > MAX_ELEMENT
+            and not self._dropping
+        ):
             self.skim.faults += 1
             self._dropping = True
         self._forget()
@@ -277,7 +302,8 @@ class JsonArray:
         return bytes(self._buffer[start : at + 1])
 
     def _forget(self) -> None:
-        """Keep the open element; of anything else that was scanned, no more than a backslash that escapes the next byte."""
+        """Keep the open element; of anything else that was scanned, no more than a backslash that
+        escapes the next byte."""
         if self._start is None or self._dropping:
             escaping = self._in_string and _backslashes_before(self._buffer, len(self._buffer)) % 2
             self._buffer[:] = b"\\" if escaping else b""

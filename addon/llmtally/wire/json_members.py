@@ -1,7 +1,9 @@
-"""A JSON object of which little will be asked: its members are found at once, and each is parsed when it is asked for.
+"""A JSON object of which little will be asked: its members are found at once, and each is parsed
+when it is asked for.
 
-Agents send 50 to 500 kB with every request, nearly all of it messages and tools; what is read of them is the name of a model and a
-dozen small fields. Finding where the members begin and end takes a third of the time that parsing them takes.
+Agents send 50 to 500 kB with every request, nearly all of it messages and tools; what is read of
+them is the name of a model and a dozen small fields. Finding where the members begin and end takes
+a third of the time that parsing them takes.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ WORTHWHILE = 8 * 2**10
 """Bytes from which it is: shorter texts are parsed in 10 microseconds."""
 
 ON_DEMAND = 512 * 2**10
-"""Bytes up to which it is: a longer text is parsed by a thread, and no member of it later by the loop, which 1 ms would hold up."""
+"""Bytes up to which it is: a longer text is parsed by a thread, and no member of it later by the
+loop, which 1 ms would hold up."""
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -52,7 +55,8 @@ class Members(dict[str, Any]):
 
 
 def load(data: bytes) -> Any:
-    """The value of one JSON text as `json_body.load` gives it; an object of middling size by its members. Raises WireError."""
+    """The value of one JSON text as `json_body.load` gives it; an object of middling size by its
+    members. Raises WireError."""
     if WORTHWHILE <= len(data) <= ON_DEMAND:
         try:
             return Members(_decoder.decode(data))

@@ -1,9 +1,11 @@
-"""`multipart/form-data`, as far as a model name needs it (RFC 7578): the short text fields, none of the files."""
+"""`multipart/form-data`, as far as a model name needs it (RFC 7578): the short text fields, none of
+the files."""
 
 from __future__ import annotations
 
 MAX_FIELD = 1024
-"""Bytes of a text field that are read: model names and flags are shorter, prompts and files are not wanted."""
+"""Bytes of a text field that are read: model names and flags are shorter, prompts and files are not
+wanted."""
 
 MAX_PARTS = 64
 """Parts looked at: uploads of the APIs known have fewer than twenty."""
@@ -27,7 +29,11 @@ def text_fields(body: bytes, content_type: str) -> dict[str, str]:
             break
         value = body[head_end + 4 : min(end, head_end + 4 + MAX_FIELD + 1)].removesuffix(b"\r\n")
         head = body[start:head_end].decode("latin-1")
-        if len(value) <= MAX_FIELD and "filename" not in head.lower() and (name := _parameter(head, "name")):
+        if (
+            len(value) <= MAX_FIELD
+            and "filename" not in head.lower()
+            and (name := _parameter(head, "name"))
+        ):
             fields[name] = value.decode("utf-8", "replace")
         start = end
     return fields

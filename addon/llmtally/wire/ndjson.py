@@ -1,4 +1,5 @@
-"""One JSON text a line: `application/x-ndjson` (Ollama), JSONL (batch results). https://github.com/ndjson/ndjson-spec
+"""One JSON text a line: `application/x-ndjson` (Ollama), JSONL (batch results).
+https://github.com/ndjson/ndjson-spec
 
     {"message": {"content": "Hi"}, "done": false}
     {"done": true, "prompt_eval_count": 29, "eval_count": 3}
@@ -12,7 +13,8 @@ from .blocks import Blocks
 from .skim import Skim
 
 MAX_LINE = 32 * 2**20
-"""Bytes of one line. A line of batch results is a whole response, which may hold images as base64."""
+"""Bytes of one line. A line of batch results is a whole response, which may hold images as
+base64."""
 
 
 class NdjsonDecoder:

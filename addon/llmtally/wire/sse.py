@@ -1,12 +1,14 @@
-"""Event streams, `text/event-stream`. https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
+"""Event streams, `text/event-stream`.
+https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
     : a comment
     event: message_start
     data: {"type": "message_start", ...}
 
-A blank line dispatches the event; only its data buffer (the `data` lines joined by a newline) is of use here. Two deliberate
-departures from the standard, both because providers do it: an unfinished event at the end of the stream is delivered, and a
-block without `data` that begins like JSON is delivered as it stands (Gemini's errors in the middle of a stream).
+A blank line dispatches the event; only its data buffer (the `data` lines joined by a newline) is of
+use here. Two deliberate departures from the standard, both because providers do it: an unfinished
+event at the end of the stream is delivered, and a block without `data` that begins like JSON is
+delivered as it stands (Gemini's errors in the middle of a stream).
 """
 
 from __future__ import annotations
@@ -15,14 +17,16 @@ from .blocks import Blocks
 from .skim import Skim
 
 MAX_EVENT = 32 * 2**20
-"""Bytes of one event. Generated images ride in events as base64, and the usage follows at the end of the same event."""
+"""Bytes of one event. Generated images ride in events as base64, and the usage follows at the end
+of the same event."""
 
 _BOM = b"\xef\xbb\xbf"
 _SEPARATOR = b"\n\n"
 
 
 class SseDecoder:
-    """Data buffers of the dispatched events; with needles, of those whose raw text holds one of them."""
+    """Data buffers of the dispatched events; with needles, of those whose raw text holds one of
+    them."""
 
     def __init__(self, skim: Skim | None = None) -> None:
         self.skim = skim or Skim()

@@ -1,4 +1,5 @@
-"""Answers in providers' shapes, for handlers: event streams, NDJSON, AWS event streams, content codings."""
+"""Answers in providers' shapes, for handlers: event streams, NDJSON, AWS event streams, content
+codings."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ def json_answer(body: Any, status: int = 200) -> Answer:
 
 
 def sse(*events: Json | str) -> tuple[bytes, ...]:
-    """Events; one with a `type` is named by it, as Anthropic and OpenAI's Responses do. A string is the data as it is."""
+    """Events; one with a `type` is named by it, as Anthropic and OpenAI's Responses do. A string is
+    the data as it is."""
     return tuple(_event(event) for event in events)
 
 
@@ -51,19 +53,34 @@ def ndjson_answer(*lines: Json) -> Answer:
 
 def eventstream_answer(*messages: tuple[str, Json]) -> Answer:
     """An AWS event stream of `(event type, payload)`."""
-    return Answer(tuple(eventstream_message(kind, payload) for kind, payload in messages), EVENTSTREAM, chunked=True)
+    return Answer(
+        tuple(eventstream_message(kind, payload) for kind, payload in messages),
+        EVENTSTREAM,
+        chunked=True,
+    )
 
 
 def invoke_answer(*events: Json) -> Answer:
-    """Bedrock's `invoke-with-response-stream`: the model's own events as base64 in `chunk` messages."""
-    return eventstream_answer(*(("chunk", {"bytes": base64.b64encode(json.dumps(event).encode()).decode()}) for event in events))
+    """Bedrock's `invoke-with-response-stream`: the model's own events as base64 in `chunk`
+    messages."""
+    return eventstream_answer(
+        *(
+            ("chunk", {"bytes": base64.b64encode(json.dumps(event).encode()).decode()})
+            for event in events
+        )
+    )
 
 
 def eventstream_message(kind: str, payload: Json) -> bytes:
-    """One message. https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html#streaming-event-stream"""
+    """One message.
+    https://docs.aws.amazon.com/transcribe/latest/dg/streaming-setting-up.html#streaming-event-stream"""
     headers = b"".join(
         _eventstream_header(name, value)
-        for name, value in ((":event-type", kind), (":content-type", "application/json"), (":message-type", "event"))
+        for name, value in (
+            (":event-type", kind),
+            (":content-type", "application/json"),
+            (":message-type", "event"),
+        )
     )
     body = json.dumps(payload).encode()
     prelude = struct.pack(">II", 16 + len(headers) + len(body), len(headers))
@@ -72,7 +89,12 @@ def eventstream_message(kind: str, payload: Json) -> bytes:
 
 
 def _eventstream_header(name: str, value: str) -> bytes:
-    return struct.pack(">B", len(name)) + name.encode() + struct.pack(">BH", 7, len(value)) + value.encode()
+    return (
+        struct.pack(">B", len(name))
+        + name.encode()
+        + struct.pack(">BH", 7, len(value))
+        + value.encode()
+    )
 
 
 def flushed(coding: str, pieces: tuple[bytes, ...]) -> tuple[bytes, ...]:
@@ -109,9 +131,15 @@ CODERS: dict[str, Callable[[], Coder]] = {
 
 
 def anthropic_events(
-    message_id: str, model: str, usage: Json, output_tokens: int, texts: tuple[str, ...], **more: Any
+    message_id: str,
+    model: str,
+    usage: Json,
+    output_tokens: int,
+    texts: tuple[str, ...],
+    **more: Any,
 ) -> tuple[Json, ...]:
-    """A whole Anthropic stream that ends well; `usage` is what `message_start` says, with `more` beside it; the rest comes last."""
+    """A whole Anthropic stream that ends well; `usage` is what `message_start` says, with `more`
+    beside it; the rest comes last."""
     start: dict[str, Any] = {
         "id": message_id,
         "type": "message",
@@ -126,7 +154,14 @@ def anthropic_events(
     return (
         {"type": "message_start", "message": start},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-        *({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}} for text in texts),
+        *(
+            {
+                "type": "content_block_delta",
+                "index": 0,
+                "delta": {"type": "text_delta", "text": text},
+            }
+            for text in texts
+        ),
         {"type": "content_block_stop", "index": 0},
         {
             "type": "message_delta",
@@ -140,5 +175,8 @@ def anthropic_events(
 def gzipped(answer: Answer) -> Answer:
     """The whole body in gzip."""
     return Answer(
-        (gzip.compress(answer.body),), answer.content_type, answer.status, (*answer.headers, ("content-encoding", "gzip"))
+        (gzip.compress(answer.body),),
+        answer.content_type,
+        answer.status,
+        (*answer.headers, ("content-encoding", "gzip")),
     )

@@ -19,7 +19,11 @@ def broken(*arguments: Any, **options: Any) -> NoReturn:
 
 def methods() -> list[str]:
     """All but the constructor: if that failed, nothing else would ever be called."""
-    return [name for name, member in vars(Exchange).items() if callable(member) and not name.startswith("__")]
+    return [
+        name
+        for name, member in vars(Exchange).items()
+        if callable(member) and not name.startswith("__")
+    ]
 
 
 for method in [os.environ["BROKEN"]] if "BROKEN" in os.environ else methods():

@@ -46,7 +46,8 @@ class Authority:
         self.context_for = functools.cache(self._context_for)
 
     def server_context(self) -> ssl.SSLContext:
-        """A TLS context that shows each client a certificate for the name it asks for, and offers HTTP/2 and HTTP/1.1."""
+        """A TLS context that shows each client a certificate for the name it asks for, and offers
+        HTTP/2 and HTTP/1.1."""
         context = self.context_for("127.0.0.1")
 
         def choose(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
@@ -67,7 +68,9 @@ class Authority:
         path = self._directory / f"{host}.pem"
         path.write_bytes(
             key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.TraditionalOpenSSL,
+                serialization.NoEncryption(),
             )
             + certificate.public_bytes(serialization.Encoding.PEM)
         )
@@ -76,7 +79,9 @@ class Authority:
         context.set_alpn_protocols(["h2", "http/1.1"])
         return context
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey
+    ) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -85,8 +90,13 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(_BEGIN)
             .not_valid_after(_END)
-            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()),
+                critical=False,
+            )
         )
 
 

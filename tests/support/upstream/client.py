@@ -1,6 +1,8 @@
-"""Bare clients that show what arrives, when, byte for byte: HTTP/1.1 by the standard library, HTTP/2 by h2, WebSockets by wsproto.
+"""Bare clients that show what arrives, when, byte for byte: HTTP/1.1 by the standard library,
+HTTP/2 by h2, WebSockets by wsproto.
 
-SDKs hide exactly what the transparency tests are about: chunk boundaries, content codings and how a connection ends.
+SDKs hide exactly what the transparency tests are about: chunk boundaries, content codings and how a
+connection ends.
 """
 
 from __future__ import annotations
@@ -14,7 +16,14 @@ from typing import Self
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset, TrailersReceived
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+)
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, BytesMessage, TextMessage
 from wsproto.events import Event as WsEvent
@@ -27,7 +36,15 @@ from .proxy import Proxy
 READ_SIZE = 65536
 
 
-def post(proxy: Proxy, host: str, path: str, body: bytes = b"{}", *, tls: bool = True, method: str = "POST") -> tuple[int, bytes]:
+def post(
+    proxy: Proxy,
+    host: str,
+    path: str,
+    body: bytes = b"{}",
+    *,
+    tls: bool = True,
+    method: str = "POST",
+) -> tuple[int, bytes]:
     """One HTTP/1.1 request; its status and whole body, as it came over the wire."""
     with Http1Client(proxy, host, tls=tls) as client:
         response = client.request(method, path, body)
@@ -35,7 +52,8 @@ def post(proxy: Proxy, host: str, path: str, body: bytes = b"{}", *, tls: bool =
 
 
 class Http1Client:
-    """One HTTP/1.1 connection to a host through the proxy; for plain HTTP, the proxy is sent the whole URL."""
+    """One HTTP/1.1 connection to a host through the proxy; for plain HTTP, the proxy is sent the
+    whole URL."""
 
     def __init__(self, proxy: Proxy, host: str, *, tls: bool = True) -> None:
         self._prefix = "" if tls else f"http://{host}"
@@ -54,7 +72,9 @@ class Http1Client:
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> http.client.HTTPResponse:
         """Send a request and return once the response head is there; read on with `read1`."""
-        self._connection.request(method, self._prefix + path, body or None, {"host": self._host, **(headers or {})})
+        self._connection.request(
+            method, self._prefix + path, body or None, {"host": self._host, **(headers or {})}
+        )
         self._response = self._connection.getresponse()
         return self._response
 
@@ -104,11 +124,25 @@ class Http2Client:
         self.ended: dict[int, str] = {}
         """How each stream ended: `end` or `reset`."""
 
-    def request(self, path: str, body: bytes, headers: Iterable[tuple[str, str]] = (), *, method: str = "POST") -> int:
+    def request(
+        self,
+        path: str,
+        body: bytes,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        method: str = "POST",
+    ) -> int:
         """Send a request; return its stream's number."""
         number = self._connection.get_next_available_stream_id()
         self._connection.send_headers(
-            number, [(":method", method), (":scheme", "https"), (":authority", self._host), (":path", path), *headers]
+            number,
+            [
+                (":method", method),
+                (":scheme", "https"),
+                (":authority", self._host),
+                (":path", path),
+                *headers,
+            ],
         )
         self._connection.send_data(number, body, end_stream=True)
         self._flush()
@@ -156,7 +190,9 @@ class Http2Client:
         except (ConnectionError, ssl.SSLEOFError):
             data = b""
         if not data:
-            self.ended.update((number, "reset") for number in self.bodies if number not in self.ended)
+            self.ended.update(
+                (number, "reset") for number in self.bodies if number not in self.ended
+            )
             return
         for event in self._connection.receive_data(data):
             match event:
@@ -164,7 +200,9 @@ class Http2Client:
                     self.headers[number] = {str(name): str(value) for name, value in headers}
                 case TrailersReceived(stream_id=int(number), headers=list(headers)):
                     self.headers[number] |= {str(name): str(value) for name, value in headers}
-                case DataReceived(stream_id=int(number), data=bytes(piece), flow_controlled_length=int(length)):
+                case DataReceived(
+                    stream_id=int(number), data=bytes(piece), flow_controlled_length=int(length)
+                ):
                     self.bodies[number] += piece
                     self._connection.acknowledge_received_data(length, number)
                 case StreamEnded(stream_id=int(number)):
@@ -172,7 +210,9 @@ class Http2Client:
                 case StreamReset(stream_id=int(number)):
                     self.ended[number] = "reset"
                 case ConnectionTerminated():
-                    self.ended.update((number, "reset") for number in self.bodies if number not in self.ended)
+                    self.ended.update(
+                        (number, "reset") for number in self.bodies if number not in self.ended
+                    )
         self._flush()
 
     def _flush(self) -> None:
@@ -182,11 +222,15 @@ class Http2Client:
 class WebSocketClient:
     """One WebSocket to a host through the proxy, with permessage-deflate."""
 
-    def __init__(self, proxy: Proxy, host: str, path: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, proxy: Proxy, host: str, path: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         self._socket = _tunnel(proxy, host, "http/1.1")
         self._connection = WSConnection(ConnectionType.CLIENT)
         extra = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
-        self._send(WsRequest(host=host, target=path, extensions=[PerMessageDeflate()], extra_headers=extra))
+        self._send(
+            WsRequest(host=host, target=path, extensions=[PerMessageDeflate()], extra_headers=extra)
+        )
         self._events: list[WsEvent] = []
         accepted = self._next_event()
         assert isinstance(accepted, AcceptConnection), accepted

@@ -1,4 +1,5 @@
-"""What a test writes to play a provider: `async def handler(request, reply)`, on the fake upstream's own loop."""
+"""What a test writes to play a provider: `async def handler(request, reply)`, on the fake
+upstream's own loop."""
 
 from __future__ import annotations
 
@@ -11,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 DEADLINE = 60.0
-"""Seconds after which something that should have happened has not. Only a failing test ever waits this long."""
+"""Seconds after which something that should have happened has not. Only a failing test ever waits
+this long."""
 
 Headers = Iterable[tuple[str, str]]
 
 
 class Gate:
-    """A door between the test's thread and the upstream's loop: opened once, by either, and awaited by the other."""
+    """A door between the test's thread and the upstream's loop: opened once, by either, and awaited
+    by the other."""
 
     def __init__(self) -> None:
         self._opened: concurrent.futures.Future[None] = concurrent.futures.Future()
@@ -172,7 +175,9 @@ class Answer:
 
     def with_headers(self, **headers: str) -> Answer:
         """The same with more headers; `_` stands for `-`."""
-        return dataclasses.replace(self, headers=(*self.headers, *((k.replace("_", "-"), v) for k, v in headers.items())))
+        return dataclasses.replace(
+            self, headers=(*self.headers, *((k.replace("_", "-"), v) for k, v in headers.items()))
+        )
 
     async def __call__(self, request: Request, reply: Reply) -> None:
         """Send it."""

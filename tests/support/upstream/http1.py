@@ -28,7 +28,9 @@ class App(Protocol):
 def reset_connection(writer: asyncio.StreamWriter) -> None:
     """Close with RST instead of FIN."""
     # SO_LINGER with a time of zero discards and resets.
-    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.get_extra_info("socket").setsockopt(
+        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+    )
     writer.transport.abort()
 
 
@@ -59,7 +61,9 @@ class Http1Wire:
         await self._writer.drain()
 
 
-async def serve_http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, app: App, scheme: str) -> None:
+async def serve_http1(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, app: App, scheme: str
+) -> None:
     """Answer the requests of one connection, one after the other."""
     connection = h11.Connection(h11.SERVER)
     while (request := await _read_request(connection, reader, scheme)) is not None:
@@ -72,7 +76,9 @@ async def serve_http1(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         connection.start_next_cycle()
 
 
-async def _read_request(connection: h11.Connection, reader: asyncio.StreamReader, scheme: str) -> Request | None:
+async def _read_request(
+    connection: h11.Connection, reader: asyncio.StreamReader, scheme: str
+) -> Request | None:
     head: h11.Request | None = None
     body = bytearray()
     while True:
@@ -103,7 +109,13 @@ def _request(head: h11.Request, body: bytes, scheme: str) -> Request:
     )
 
 
-async def _answer(app: App, request: Request, reply: Reply, reader: asyncio.StreamReader, connection: h11.Connection) -> bool:
+async def _answer(
+    app: App,
+    request: Request,
+    reply: Reply,
+    reader: asyncio.StreamReader,
+    connection: h11.Connection,
+) -> bool:
     """Run the handler while watching for the client to leave; whether the connection can go on."""
     handling = asyncio.ensure_future(app.answer(request, reply))
     watching = asyncio.ensure_future(reader.read(READ_SIZE))

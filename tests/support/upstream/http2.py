@@ -33,7 +33,10 @@ class Http2Wire:
     async def send(self, data: bytes) -> None:
         connection = self._session.connection
         while True:
-            room = min(connection.local_flow_control_window(self._stream_id), connection.max_outbound_frame_size)
+            room = min(
+                connection.local_flow_control_window(self._stream_id),
+                connection.max_outbound_frame_size,
+            )
             if data and not room:
                 await self._session.window_opened()
                 continue
@@ -75,7 +78,9 @@ class Stream:
             scheme=pseudo[":scheme"],
             host=authority.rpartition(":")[0] or authority,
             path=pseudo[":path"],
-            headers=tuple((name, value) for name, value in self.headers if not name.startswith(":")),
+            headers=tuple(
+                (name, value) for name, value in self.headers if not name.startswith(":")
+            ),
             body=bytes(self.body),
             http_version="2",
         )
@@ -116,8 +121,12 @@ class Session:
         """Take one event of the connection."""
         match event:
             case RequestReceived(stream_id=int(number), headers=list(headers)):
-                self.streams[number] = Stream(tuple((str(name), str(value)) for name, value in headers))
-            case DataReceived(stream_id=int(number), data=bytes(data), flow_controlled_length=int(length)):
+                self.streams[number] = Stream(
+                    tuple((str(name), str(value)) for name, value in headers)
+                )
+            case DataReceived(
+                stream_id=int(number), data=bytes(data), flow_controlled_length=int(length)
+            ):
                 self.connection.acknowledge_received_data(length, number)
                 self.streams[number].body += data
             case StreamEnded(stream_id=int(number)):

@@ -1,8 +1,10 @@
-"""Another addon that a user may have loaded, before ours or after it; a test copies it to `before.py` or `after.py`.
+"""Another addon that a user may have loaded, before ours or after it; a test copies it to
+`before.py` or `after.py`.
 
-A request's header `x-before` or `x-after` says what it does with the response's stream: set it to `true` or `false`, or to a
-callable that turns the body into capitals (`capitals`). `x-kill` says when it kills the flow: in the hook `request` or
-`responseheaders`, or at the first chunk of the `stream`.
+A request's header `x-before` or `x-after` says what it does with the response's stream: set it to
+`true` or `false`, or to a callable that turns the body into capitals (`capitals`). `x-kill` says
+when it kills the flow: in the hook `request` or `responseheaders`, or at the first chunk of the
+`stream`.
 """
 
 import functools
@@ -19,7 +21,11 @@ def capitals(data: bytes) -> bytes:
     return data.upper()
 
 
-STREAMS: dict[str, bool | Callable[[bytes], bytes]] = {"true": True, "false": False, "capitals": capitals}
+STREAMS: dict[str, bool | Callable[[bytes], bytes]] = {
+    "true": True,
+    "false": False,
+    "capitals": capitals,
+}
 
 
 def request(flow: http.HTTPFlow) -> None:

@@ -22,13 +22,17 @@ ADDON = ROOT / "addon" / "usage.py"
 SCRIPTS = Path(__file__).parent
 REDIRECT = SCRIPTS / "redirect.py"
 MITMDUMP = os.environ.get("MITMDUMP", f"{sysconfig.get_path('scripts')}/mitmdump")
-"""This environment's, or the one named: today's SDKs want a newer h11 than mitmproxy 11.0.2 can be installed beside."""
+"""This environment's, or the one named: today's SDKs want a newer h11 than mitmproxy 11.0.2 can be
+installed beside."""
 
 FAULTS = ("Traceback", "Addon error", "has crashed", "Unhandled error")
 """What mitmproxy writes to its log when something of ours went wrong."""
 
-QUIRK = re.compile(r"Exception in callback StreamReaderProtocol\.connection_made.*?CancelledError\n", re.DOTALL)
-"""What asyncio of Python 3.11 says of each connection that is open when mitmdump ends, with or without the addon."""
+QUIRK = re.compile(
+    r"Exception in callback StreamReaderProtocol\.connection_made.*?CancelledError\n", re.DOTALL
+)
+"""What asyncio of Python 3.11 says of each connection that is open when mitmdump ends, with or
+without the addon."""
 
 POLL = 0.01
 """Seconds between two looks at a file that mitmdump writes."""
@@ -53,7 +57,8 @@ class Proxy:
         env: Mapping[str, str] | None = None,
         within: Sequence[str] = (),
     ) -> None:
-        """`within` is a command that starts mitmdump in a network of its own, where it may listen for other machines."""
+        """`within` is a command that starts mitmdump in a network of its own, where it may listen
+        for other machines."""
         elsewhere = directory / "elsewhere"  # nothing may depend on the working directory
         elsewhere.mkdir(parents=True)
         ready = directory / "ready"
@@ -69,7 +74,14 @@ class Proxy:
             **(options or {}),
         }
         scripts = [*before, *([addon] if addon else []), *after, REDIRECT]
-        command = [*within, MITMDUMP, "--listen-host", "0.0.0.0" if within else "127.0.0.1", "--listen-port", "0"]
+        command = [
+            *within,
+            MITMDUMP,
+            "--listen-host",
+            "0.0.0.0" if within else "127.0.0.1",
+            "--listen-port",
+            "0",
+        ]
         for name, value in settings.items():
             command += ["--set", f"{name}={value}"]
         for script in scripts:
@@ -88,7 +100,9 @@ class Proxy:
                     **(env or {}),
                 },
             )
-        self.port = int(self._wait_for(lambda: ready.read_text() if ready.exists() else None, "its port"))
+        self.port = int(
+            self._wait_for(lambda: ready.read_text() if ready.exists() else None, "its port")
+        )
 
     @property
     def url(self) -> str:
@@ -138,7 +152,11 @@ class Proxy:
             records = self.journal()[self._mark :]
             return records if len(records) >= expected else None
 
-        records = self._wait_for(enough, f"{expected} records") if expected else self.journal()[self._mark :]
+        records = (
+            self._wait_for(enough, f"{expected} records")
+            if expected
+            else self.journal()[self._mark :]
+        )
         assert len(records) == expected, records
         return records
 
@@ -183,12 +201,18 @@ class Proxy:
             if (found := look()) is not None:
                 return found
             raise AssertionError(f"mitmdump ended without {what}:\n{self.log}")
-        raise AssertionError(f"waited in vain for {what}; journal: {self.journal()[self._mark :]}\n{self.log}")
+        raise AssertionError(
+            f"waited in vain for {what}; journal: {self.journal()[self._mark :]}\n{self.log}"
+        )
 
 
 def _plain_environment() -> dict[str, str]:
     """This process's environment without what would lead mitmdump itself elsewhere."""
-    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower() and not name.startswith("SSL_")}
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if "proxy" not in name.lower() and not name.startswith("SSL_")
+    }
 
 
 StartProxy = Callable[..., Proxy]

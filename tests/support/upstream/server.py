@@ -1,6 +1,8 @@
-"""The fake upstream: one port on 127.0.0.1 that speaks TLS or plain HTTP, 1.1 or 2, as the first bytes of a client ask.
+"""The fake upstream: one port on 127.0.0.1 that speaks TLS or plain HTTP, 1.1 or 2, as the first
+bytes of a client ask.
 
-It runs on a loop and thread of its own, so a test (synchronous, in pytest's thread) can hold an answer back with a `Gate`.
+It runs on a loop and thread of its own, so a test (synchronous, in pytest's thread) can hold an
+answer back with a `Gate`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _TLS_HANDSHAKE = b"\x16"
 
 
 class Upstream:
-    """Answers by a route table `(host, path pattern) -> handler` that the test in progress has filled."""
+    """Answers by a route table `(host, path pattern) -> handler` that the test in progress has
+    filled."""
 
     def __init__(self, directory: Path, listener: socket.socket | None = None) -> None:
         """`listener` is for one in a network of its own."""
@@ -55,7 +58,8 @@ class Upstream:
         self._loop.close()
 
     def route(self, host: str, path: str, handler: Handler) -> None:
-        """Answer requests for `host` (`*`: for any) whose path and query match the regular expression `path` in full.
+        """Answer requests for `host` (`*`: for any) whose path and query match the regular
+        expression `path` in full.
 
         Later routes win.
         """
@@ -66,7 +70,8 @@ class Upstream:
         self._routes.insert(0, (host, re.compile(path), handler))
 
     def reset(self) -> None:
-        """Forget the routes and requests of the last test. Raises what went wrong in its handlers."""
+        """Forget the routes and requests of the last test. Raises what went wrong in its
+        handlers."""
         unrouted, faults = self.unrouted, self._faults
         self._routes, self.served, self.unrouted, self._faults = [], [], [], []
         assert not unrouted, f"requests without a route: {unrouted}"
@@ -150,7 +155,10 @@ class Upstream:
                 return  # the client gave up during the handshake
             writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
             try:
-                if encrypted and transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2":
+                if (
+                    encrypted
+                    and transport.get_extra_info("ssl_object").selected_alpn_protocol() == "h2"
+                ):
                     await serve_http2(reader, writer, self)
                 else:
                     await serve_http1(reader, writer, self, "https" if encrypted else "http")

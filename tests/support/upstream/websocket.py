@@ -1,4 +1,5 @@
-"""The fake upstream's WebSockets, by wsproto, with permessage-deflate where the client offers it."""
+"""The fake upstream's WebSockets, by wsproto, with permessage-deflate where the client offers
+it."""
 
 from __future__ import annotations
 
@@ -17,7 +18,9 @@ READ_SIZE = 65536
 class ServerSocket:
     """A `handler.Socket` on a connection whose handshake request has been read."""
 
-    def __init__(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._connection = WSConnection(ConnectionType.SERVER)
@@ -36,7 +39,9 @@ class ServerSocket:
             for event in self._connection.events():
                 match event:
                     case TextMessage() | BytesMessage():
-                        parts.append(event.data if isinstance(event.data, str) else bytes(event.data))
+                        parts.append(
+                            event.data if isinstance(event.data, str) else bytes(event.data)
+                        )
                         if event.message_finished:
                             return _joined(parts)
                     case Ping():
@@ -50,7 +55,9 @@ class ServerSocket:
             self._connection.receive_data(data)
 
     async def send(self, message: str | bytes) -> None:
-        await self._write(TextMessage(message) if isinstance(message, str) else BytesMessage(message))
+        await self._write(
+            TextMessage(message) if isinstance(message, str) else BytesMessage(message)
+        )
 
     async def close(self, code: int = 1000) -> None:
         await self._write(CloseConnection(code))

@@ -31,10 +31,18 @@ FLAGS = (
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium: playwright's own download is not needed. In the package only, as its loop gets in asyncio's way."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """Debian's Chromium: playwright's own download is not needed. In the package only, as its loop
+    gets in asyncio's way."""
+    found = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if found is None:
-        pytest.fail("Chromium is missing. Debian: apt-get install --no-install-recommends chromium; macOS: brew install chromium")
+        pytest.fail(
+            "Chromium is missing. Debian: apt-get install --no-install-recommends chromium; "
+            "macOS: brew install chromium"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found, args=list(FLAGS))
         yield browser
@@ -48,7 +56,9 @@ def site(start_proxy: StartProxy, upstream: Upstream) -> Traffic:
 
 
 @pytest.fixture(scope="package")
-def busy_proxy(shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traffic]:
+def busy_proxy(
+    shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Traffic]:
     """A mitmdump through which lively traffic has gone."""
     proxy = Proxy(shared_upstream, confdir, tmp_path_factory.mktemp("busy"), options=OPTIONS)
     traffic = Traffic(proxy, shared_upstream)
@@ -61,21 +71,28 @@ def busy_proxy(shared_upstream: Upstream, confdir: Path, tmp_path_factory: pytes
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Serves a tracker's page; `clock` as for `running`. To be asked for before `open_page`, so that windows are closed first."""
+    """Serves a tracker's page; `clock` as for `running`. To be asked for before `open_page`, so
+    that windows are closed first."""
     with ExitStack() as stack:
         yield lambda tracker, **options: MadeUp(stack.enter_context(running(tracker, **options)))
 
 
 @pytest.fixture
 def open_page(chromium: Browser) -> Iterator[OpenPage]:
-    """Opens a window, logged in by the address that mitmdump printed; options as for Playwright's contexts.
+    """Opens a window, logged in by the address that mitmdump printed; options as for Playwright's
+    contexts.
 
     `at` is what its clock says; the test may then move it on.
     """
     windows: list[Window] = []
 
     def open_(site: HasPage, *, at: datetime | None = None, **options: Any) -> Window:
-        settings = {"viewport": LAPTOP, "locale": "en-US", "timezone_id": "Europe/Berlin", **options}
+        settings = {
+            "viewport": LAPTOP,
+            "locale": "en-US",
+            "timezone_id": "Europe/Berlin",
+            **options,
+        }
         window = Window(chromium.new_context(**settings).new_page())
         windows.append(window)
         window.watch()

@@ -47,7 +47,11 @@ def shown(serve: Serve, *calls: Call) -> MadeUp:
 
 def part(page: Page, title: str) -> Any:
     """The rows of one of the sheet's tables."""
-    return page.locator(PART).filter(has=page.locator("thead th", has_text=re.compile(f"^{title}$"))).locator("tbody tr")
+    return (
+        page.locator(PART)
+        .filter(has=page.locator("thead th", has_text=re.compile(f"^{title}$")))
+        .locator("tbody tr")
+    )
 
 
 def open_breakdown(page: Page) -> None:
@@ -57,9 +61,12 @@ def open_breakdown(page: Page) -> None:
 
 
 def test_where_it_went_stands_beside_what_it_cost(serve: Serve, open_page: OpenPage) -> None:
-    """Today's figures name the project and the model that cost most, with their shares; what is not named is no answer."""
+    """Today's figures name the project and the model that cost most, with their shares; what is not
+    named is no answer."""
     opus = [call(number, project=None, model="opus", cost_usd=6.0) for number in range(2)]
-    page = open_page(shown(serve, *opus, call(3, project="/home/me/shop", model="haiku", cost_usd=3.0))).page
+    page = open_page(
+        shown(serve, *opus, call(3, project="/home/me/shop", model="haiku", cost_usd=3.0))
+    ).page
 
     expect(page.locator("a.where .lead")).to_have_count(2)
     expect(page.locator("a.where .lead").nth(0)).to_contain_text("shop 20%")
@@ -67,13 +74,20 @@ def test_where_it_went_stands_beside_what_it_cost(serve: Serve, open_page: OpenP
 
 
 def test_the_sheet_tells_what_the_proxy_told(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """Today and the week, each by model, project, client, kind of work and outcome, are the sums that the proxy keeps."""
+    """Today and the week, each by model, project, client, kind of work and outcome, are the sums
+    that the proxy keeps."""
     window = open_page(busy_proxy)
     page = window.page
     open_breakdown(page)
     window.shot("breakdown")
     usage = json.loads(page.evaluate("fetch('api/usage').then(answer => answer.text())"))
-    fields = {"Project": "project", "Model": "model", "Client": "client", "Kind of work": "class", "Outcome": "outcome"}
+    fields = {
+        "Project": "project",
+        "Model": "model",
+        "Client": "client",
+        "Kind of work": "class",
+        "Outcome": "outcome",
+    }
     for period, label in (("today", "Today"), ("week", "7 days")):
         page.locator("dialog .choice").get_by_text(label).click()
         expect(page.locator(f"dialog input[value={period}]")).to_be_checked()
@@ -85,7 +99,10 @@ def test_the_sheet_tells_what_the_proxy_told(busy_proxy: Traffic, open_page: Ope
         expect(model.locator("td").nth(1)).to_contain_text(str(sums["calls"]))
         exact = model.locator("td").nth(0).locator("[title]").first.get_attribute("title")
         assert exact == f"${sums['api_value_usd']:.10f}".rstrip("0")
-        shares = [row.locator(".share-head small [aria-hidden]").inner_text() for row in part(page, "Model").all()]
+        shares = [
+            row.locator(".share-head small [aria-hidden]").inner_text()
+            for row in part(page, "Model").all()
+        ]
         assert sum(float(share.rstrip("%")) for share in shares) == pytest.approx(100, abs=1.5)
     window.assert_accessible()
 
@@ -102,7 +119,8 @@ def test_the_sheet_tells_what_the_proxy_told(busy_proxy: Traffic, open_page: Ope
 def test_a_row_leads_to_its_calls(
     busy_proxy: Traffic, open_page: OpenPage, title: str, row: str, filtered: str, expected: int
 ) -> None:
-    """A row closes the sheet and leaves its calls, with the filter in focus; Clear brings all back, and Back the sheet."""
+    """A row closes the sheet and leaves its calls, with the filter in focus; Clear brings all back,
+    and Back the sheet."""
     page = open_page(busy_proxy).page
     page.get_by_label("client", exact=True).select_option("openai-python")
     open_breakdown(page)
@@ -119,8 +137,15 @@ def test_a_row_leads_to_its_calls(
 
 
 def test_a_project_leads_to_its_calls(serve: Serve, open_page: OpenPage) -> None:
-    """The project is a filter while it is set, and can be taken back by itself; calls that come in keep to it."""
-    made_up = shown(serve, *(call(number, project=f"/home/me/{name}") for number, name in enumerate(("shop", "shop", "api"))))
+    """The project is a filter while it is set, and can be taken back by itself; calls that come in
+    keep to it."""
+    made_up = shown(
+        serve,
+        *(
+            call(number, project=f"/home/me/{name}")
+            for number, name in enumerate(("shop", "shop", "api"))
+        ),
+    )
     page = open_page(made_up).page
     expect(page.get_by_label("project", exact=True)).to_have_count(0)
     open_breakdown(page)
@@ -136,7 +161,8 @@ def test_a_project_leads_to_its_calls(serve: Serve, open_page: OpenPage) -> None
 
 
 def test_what_is_unknown_stays_unknown(serve: Serve, open_page: OpenPage) -> None:
-    """Without a price there is no amount; where some have one, the sum is marked; nobody's calls lead nowhere."""
+    """Without a price there is no amount; where some have one, the sum is marked; nobody's calls
+    lead nowhere."""
     nothing = {"coverage": "unpriced", "cost_usd": None, "cost_source": None}
     calls = [
         call(1, project=None, model="mystery", **nothing),
@@ -149,7 +175,9 @@ def test_what_is_unknown_stays_unknown(serve: Serve, open_page: OpenPage) -> Non
     mystery = part(page, "Model").filter(has_text="mystery").locator("td").first
     assert "$" not in mystery.inner_text()
     expect(mystery).to_contain_text("unpriced")
-    expect(part(page, "Model").filter(has_text="known").locator("td").first).to_contain_text("~$1.00")
+    expect(part(page, "Model").filter(has_text="known").locator("td").first).to_contain_text(
+        "~$1.00"
+    )
     expect(page.locator("dialog .sum")).to_contain_text("2 calls not included")
     nobody = part(page, "Project").filter(has_text="not known")
     expect(nobody).to_have_count(1)
@@ -158,20 +186,32 @@ def test_what_is_unknown_stays_unknown(serve: Serve, open_page: OpenPage) -> Non
 
 def test_money_that_is_billed_stands_apart(serve: Serve, open_page: OpenPage) -> None:
     """A project that a subscription and a key paid for shows both amounts, and both in its bar."""
-    calls = [call(1, project="/p", cost_usd=1.0), call(2, project="/p", cost_usd=3.0, billing="subscription")]
+    calls = [
+        call(1, project="/p", cost_usd=1.0),
+        call(2, project="/p", cost_usd=3.0, billing="subscription"),
+    ]
     page = open_page(shown(serve, *calls)).page
     open_breakdown(page)
     row = part(page, "Project")
 
     expect(row.locator("td").first).to_contain_text("$1.00")
     expect(row.locator("td").first).to_contain_text("$3.00 API value")
-    widths = row.locator(".bucket").evaluate_all("all => all.map(each => each.getBoundingClientRect().width)")
+    widths = row.locator(".bucket").evaluate_all(
+        "all => all.map(each => each.getBoundingClientRect().width)"
+    )
     assert widths[1] == pytest.approx(3 * widths[0], rel=0.05)
 
 
 def test_the_sheet_follows(serve: Serve, open_page: OpenPage) -> None:
-    """What is open changes in place as calls end, and what has the focus keeps it; many names are a button away."""
-    made_up = shown(serve, *(call(number, project=f"/home/me/p{number}", cost_usd=10.0 - number) for number in range(SHOWN + 2)))
+    """What is open changes in place as calls end, and what has the focus keeps it; many names are a
+    button away."""
+    made_up = shown(
+        serve,
+        *(
+            call(number, project=f"/home/me/p{number}", cost_usd=10.0 - number)
+            for number in range(SHOWN + 2)
+        ),
+    )
     page = open_page(made_up).page
     open_breakdown(page)
     projects = part(page, "Project")
@@ -198,7 +238,10 @@ def test_on_a_phone(busy_proxy: Traffic, open_page: OpenPage, scheme: str) -> No
     window.shot(f"phone-breakdown-{scheme}")
 
     assert page.evaluate("document.querySelector('dialog').scrollWidth") <= PHONE["width"]
-    cut = f"[...document.querySelectorAll('{PART} td')].filter(cell => cell.scrollWidth > cell.clientWidth + 1).length"
+    cut = (
+        f"[...document.querySelectorAll('{PART} td')].filter(cell => cell.scrollWidth > "
+        "cell.clientWidth + 1).length"
+    )
     assert page.evaluate(cut) == 0
     name = part(page, "Model").filter(has_text=HAIKU).locator("a").bounding_box()
     assert name is not None

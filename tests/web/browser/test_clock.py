@@ -16,7 +16,8 @@ from web_server import made_up_calls
 
 ROWS = "#calls-body tbody tr"
 BACK = datetime(2026, 11, 1, 7, 30, tzinfo=UTC)
-"""Summer time has ended in New York an hour and a half ago: the hour from one to two was there twice."""
+"""Summer time has ended in New York an hour and a half ago: the hour from one to two was there
+twice."""
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ def span(minutes: int) -> str:
 
 
 def test_an_hour_that_is_there_twice(serve: Serve, open_page: OpenPage) -> None:
-    """Where clocks are set back the axes go on evenly, and say of each mark what the clock on the wall said."""
+    """Where clocks are set back the axes go on evenly, and say of each mark what the clock on the
+    wall said."""
     tracker = Tracker()
     now = BACK.timestamp()
     made_up = serve(tracker, clock=lambda: now)
@@ -91,7 +93,8 @@ def ticking(made_up: MadeUp, open_page: OpenPage) -> Iterator[Page]:
 
 
 def test_a_connection_that_falls_silent(ticking: Page) -> None:
-    """A connection that is open but says nothing is given up and made anew, as after a laptop's sleep."""
+    """A connection that is open but says nothing is given up and made anew, as after a laptop's
+    sleep."""
     asked: list[str] = []
     ticking.on("request", lambda request: asked.append(request.url))
     ticking.clock.fast_forward(45_000)

@@ -11,7 +11,8 @@ from llmtally.tracker import Tracker
 
 
 def test_it_shows_the_journal(serve: Serve, open_page: OpenPage) -> None:
-    """That it reads what proxies write is said; no address is named to lead a client to, as nobody listens there."""
+    """That it reads what proxies write is said; no address is named to lead a client to, as nobody
+    listens there."""
     made_up = serve(Tracker())
     made_up.site.runtime[0] = replace(made_up.site.runtime[0], journal_followed=True)
     window = open_page(made_up)

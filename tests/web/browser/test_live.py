@@ -28,7 +28,8 @@ FIVE_HOURS = 5 * 3_600
 
 
 def test_login(site: Traffic, open_page: OpenPage, chromium: Browser) -> None:
-    """The printed address opens the page and is gone from the address bar; without it, the page asks for the token."""
+    """The printed address opens the page and is gone from the address bar; without it, the page
+    asks for the token."""
     window = open_page(site)
     assert urlsplit(window.page.url).path == "/"
     assert "token" not in window.page.url
@@ -58,7 +59,8 @@ def test_nothing_has_passed_yet(site: Traffic, open_page: OpenPage) -> None:
 
 
 def test_a_call_appears_as_it_ends(site: Traffic, open_page: OpenPage) -> None:
-    """A call stands on top at once, and sums, limits and sessions follow, without a reload and without losing the focus."""
+    """A call stands on top at once, and sums, limits and sessions follow, without a reload and
+    without losing the focus."""
     site.openai()
     page = open_page(site).page
     rows = page.locator(ROWS)
@@ -90,7 +92,8 @@ def test_an_open_session_follows(site: Traffic, open_page: OpenPage) -> None:
 
 
 def test_what_needs_a_person_is_said(site: Traffic, open_page: OpenPage) -> None:
-    """A model without a price, a window above 80 % and a response that could not be read each raise a notice."""
+    """A model without a price, a window above 80 % and a response that could not be read each raise
+    a notice."""
     site.used_pct = 91.0
     site.claude()
     site.openai("model-nobody-has-priced")
@@ -114,7 +117,10 @@ def test_a_notice_is_said_once(serve: Serve, open_page: OpenPage) -> None:
     """A window that fills is spoken of when it gets serious, not with every call."""
     tracker = Tracker()
     made_up = serve(tracker)
-    site, call = made_up.site, next(call for call in made_up_calls(9, time.time(), 9) if call.limits)
+    site, call = (
+        made_up.site,
+        next(call for call in made_up_calls(9, time.time(), 9) if call.limits),
+    )
 
     def fill(percent: float) -> None:
         limit = call.limits[0]._replace(utilization=percent, resets_at=time.time() + 7_200)
@@ -134,7 +140,9 @@ def test_a_notice_is_said_once(serve: Serve, open_page: OpenPage) -> None:
     expect(announcer).to_have_text("5-hour window (anthropic) is used up")
 
 
-def test_a_stopped_proxy_is_shown_at_once(start_proxy: StartProxy, upstream: Upstream, open_page: OpenPage, tmp_path: Path) -> None:
+def test_a_stopped_proxy_is_shown_at_once(
+    start_proxy: StartProxy, upstream: Upstream, open_page: OpenPage, tmp_path: Path
+) -> None:
     """When the proxy is gone the page says so; when it is back, the page goes on by itself."""
     kept = {**OPTIONS, "usage_dir": str(tmp_path / "usage")}
     site = Traffic(start_proxy(options=kept), upstream)
@@ -157,7 +165,8 @@ def test_a_stopped_proxy_is_shown_at_once(start_proxy: StartProxy, upstream: Ups
 
 
 def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
-    """However many calls there are, the table holds 50; older ones are a page away, and new ones do not disturb it."""
+    """However many calls there are, the table holds 50; older ones are a page away, and new ones do
+    not disturb it."""
     for _ in range(ROWS_CAP + 5):
         site.openai()
     page = open_page(site).page
@@ -169,7 +178,9 @@ def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
     page.evaluate("window.kept = [...document.querySelectorAll('#calls-footer button')]")
     site.openai()
     expect(page.get_by_role("button", name="Newest (1 new)")).to_be_visible()
-    assert page.evaluate("window.kept.every(button => button.isConnected)"), "what is about to be clicked stays"
+    assert page.evaluate("window.kept.every(button => button.isConnected)"), (
+        "what is about to be clicked stays"
+    )
     expect(rows).to_have_count(5)
     page.get_by_role("button", name="Newest").click()
     expect(rows).to_have_count(ROWS_CAP)
@@ -179,12 +190,15 @@ def test_rows_are_bounded(site: Traffic, open_page: OpenPage) -> None:
 
 
 def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
-    """Markup, terminal escapes, direction marks and a megabyte in names and errors are shown as text, and break nothing."""
+    """Markup, terminal escapes, direction marks and a megabyte in names and errors are shown as
+    text, and break nothing."""
     markup = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
     escapes = "\x1b[31mred\x07\u202egnp.exe"
     for name in (markup, escapes, "m" * MEGABYTE):
         site.openai(name)
-        site.claude(name, headers={"x-claude-code-session-id": re.sub(r"[^\x20-\x7e]", "", name)[:2_000]})
+        site.claude(
+            name, headers={"x-claude-code-session-id": re.sub(r"[^\x20-\x7e]", "", name)[:2_000]}
+        )
         site.refusal(name, kind=name[:300], model=name)
     window = open_page(site)
     page = window.page
@@ -204,7 +218,9 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
 
     shown = page.locator("body").inner_text()
     assert "<img src=x" in shown
-    hints = page.evaluate("[...document.querySelectorAll('[title]')].map(element => element.title).join('')")
+    hints = page.evaluate(
+        "[...document.querySelectorAll('[title]')].map(element => element.title).join('')"
+    )
     assert not {"\x1b", "\x07", "\u202e"} & set(shown + hints)
     assert page.locator("img").count() == 1  # our own mark
     assert page.title() != "owned"
@@ -213,7 +229,8 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
 
 
 def test_whatever_a_peer_says_of_itself_is_text(serve: Serve, open_page: OpenPage) -> None:
-    """Sessions, projects, clients, agents, limits and errors with markup, escapes or direction marks do no harm anywhere."""
+    """Sessions, projects, clients, agents, limits and errors with markup, escapes or direction
+    marks do no harm anywhere."""
     hostile = "<b onclick=alert(1)>\x1b]0;owned\x07\u202e\u2066\u200bgnp.\u0000" + "w" * 5_000
     who = Attribution(
         client=hostile,
@@ -229,12 +246,25 @@ def test_whatever_a_peer_says_of_itself_is_text(serve: Serve, open_page: OpenPag
     tracker = Tracker()
     made_up = serve(tracker)
     for number, call in enumerate(made_up_calls(6, time.time(), 6)):
-        limit = LimitReading(hostile, "provider_native", name=hostile, utilization=90.0, status=hostile, resets_at=time.time() + 60)
+        limit = LimitReading(
+            hostile,
+            "provider_native",
+            name=hostile,
+            utilization=90.0,
+            status=hostile,
+            resets_at=time.time() + 60,
+        )
         error = ApiError(hostile, hostile)
         made_up.site.call(
-            tracker.add, call._replace(provider=hostile, model=hostile, error=error, limits=(limit,), attribution=who)
+            tracker.add,
+            call._replace(
+                provider=hostile, model=hostile, error=error, limits=(limit,), attribution=who
+            ),
         )
-        made_up.site.call(tracker.add, call._replace(request_id=f"{hostile}{number}", attribution=who._replace(account=None)))
+        made_up.site.call(
+            tracker.add,
+            call._replace(request_id=f"{hostile}{number}", attribution=who._replace(account=None)),
+        )
     window = open_page(made_up)
     page = window.page
     expect(page.locator(ROWS)).to_have_count(12)
@@ -247,13 +277,17 @@ def test_whatever_a_peer_says_of_itself_is_text(serve: Serve, open_page: OpenPag
 
     assert page.locator("b[onclick]").count() == 0
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440
-    told = "[...document.querySelectorAll('[title], [aria-label]')].map(each => each.title + each.ariaLabel).join('')"
+    told = (
+        "[...document.querySelectorAll('[title], [aria-label]')].map(each => each.title + "
+        "each.ariaLabel).join('')"
+    )
     shown = page.evaluate(f"document.body.textContent + {told}")
     assert not {"\x1b", "\x07", "\u202e", "\u2066", "\x00"} & set(shown)
 
 
 def test_still_reading_the_journal(serve: Serve, open_page: OpenPage) -> None:
-    """While the journal is read back the page says so, and a page without a call does not pass for an empty one."""
+    """While the journal is read back the page says so, and a page without a call does not pass for
+    an empty one."""
     tracker = Tracker()
     tracker.restoring = True
     made_up = serve(tracker)
@@ -286,16 +320,22 @@ def test_a_broken_journal_and_bypassing_clients(serve: Serve, open_page: OpenPag
     site.call(partial(tracker.count_coverage, "bypassed", at=time.time()))
     site.call(site.server.changed)
     expect(notices).to_contain_text("2 connections today")
-    assert page.evaluate("window.kept.length > 20 && window.kept.every(element => element.isConnected)")
+    assert page.evaluate(
+        "window.kept.length > 20 && window.kept.every(element => element.isConnected)"
+    )
 
 
 def test_limits_of_ones_own(serve: Serve, open_page: OpenPage) -> None:
-    """Configured limits stand among the windows; beyond four, the rest is a button away that stays pressed."""
-    tracker = Tracker(limits=ConfiguredLimits.parse(["cost_usd=1000", "messages=100", "output_tokens=1000000"]))
+    """Configured limits stand among the windows; beyond four, the rest is a button away that stays
+    pressed."""
+    tracker = Tracker(
+        limits=ConfiguredLimits.parse(["cost_usd=1000", "messages=100", "output_tokens=1000000"])
+    )
     made_up = serve(tracker)
     site = made_up.site
     now = time.time()
-    for call in made_up_calls(40, now, min(600, now % FIVE_HOURS)):  # none from before the window of the made-up provider began
+    # none from before the window of the made-up provider began
+    for call in made_up_calls(40, now, min(600, now % FIVE_HOURS)):
         site.call(tracker.add, call)
     page = open_page(made_up).page
     expect(page.locator(".window")).to_have_count(4)
@@ -333,7 +373,8 @@ def test_an_estimate_is_marked(serve: Serve, open_page: OpenPage) -> None:
 
 
 def test_another_model_than_asked_is_said(serve: Serve, open_page: OpenPage) -> None:
-    """A provider that served another model is named beside it; the same model under a longer name is none."""
+    """A provider that served another model is named beside it; the same model under a longer name
+    is none."""
     same = (
         ("gpt-4o-2024-08-06", "gpt-4o"),
         ("claude-sonnet-4-20250514", "claude-sonnet-4-0"),
@@ -366,12 +407,14 @@ def test_another_model_than_asked_is_said(serve: Serve, open_page: OpenPage) -> 
 
 
 def test_accounts(serve: Serve, open_page: OpenPage) -> None:
-    """With several accounts, one can be picked; everything then is of that one, and stays so as calls come in."""
+    """With several accounts, one can be picked; everything then is of that one, and stays so as
+    calls come in."""
     tracker = Tracker()
     made_up = serve(tracker)
     site = made_up.site
     now = time.time()
-    calls = made_up_calls(45, now, min(600.0, now % 86_400))  # all of them of today, also after midnight
+    # all of them of today, also after midnight
+    calls = made_up_calls(45, now, min(600.0, now % 86_400))
     for call in calls:
         site.call(tracker.add, call)
     named = [call for call in calls if call.attribution.account]

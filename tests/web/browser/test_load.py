@@ -24,7 +24,8 @@ SECONDS = 4
 ROWS = "#calls-body tbody tr"
 
 HALF_BUSY = 0.5
-"""Share of a core that the page's thread may take, on a machine that other tests run on as well; alone it is a tenth."""
+"""Share of a core that the page's thread may take, on a machine that other tests run on as well;
+alone it is a tenth."""
 
 GROWTH_BYTES = 1_500_000
 """What the engine may keep by the way, in caches of code and shapes."""
@@ -78,7 +79,9 @@ class Stream:
     def call(self, ended: float) -> Call:
         number = next(self._numbers)
         call = made_up_call(self._chance, ended, number)
-        return call._replace(attribution=call.attribution._replace(session=f"session-{number % SESSIONS}"))
+        return call._replace(
+            attribution=call.attribution._replace(session=f"session-{number % SESSIONS}")
+        )
 
 
 @pytest.fixture
@@ -125,11 +128,14 @@ def meter(page: Page) -> CDPSession:
 def measured(session: CDPSession) -> dict[str, float]:
     """All measurements, after a collection of garbage."""
     session.send("HeapProfiler.collectGarbage")
-    return {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
+    return {
+        each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]
+    }
 
 
 def test_calls_pour_in(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
-    """Twenty calls a second cost part of a core; a drawing takes one layout, two where a chart changes, and forces none."""
+    """Twenty calls a second cost part of a core; a drawing takes one layout, two where a chart
+    changes, and forces none."""
     page = open_page(busy).page
     expect(page.locator(ROWS)).to_have_count(50)
     session = meter(page)
@@ -146,18 +152,22 @@ def test_calls_pour_in(busy: MadeUp, stream: Stream, open_page: OpenPage) -> Non
 
 
 def test_a_part_of_the_page_a_frame(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
-    """Sums, charts and calls are drawn one after the other, so that no frame takes long; all of them are."""
+    """Sums, charts and calls are drawn one after the other, so that no frame takes long; all of
+    them are."""
     page = open_page(busy).page
     expect(page.locator(ROWS)).to_have_count(50)
     page.evaluate(WATCH_PARTS)
     with pouring(busy, stream):
-        expect(page.locator("body")).to_have_attribute("data-drawn", "calls-body chart-cost today-body")
+        expect(page.locator("body")).to_have_attribute(
+            "data-drawn", "calls-body chart-cost today-body"
+        )
 
     assert page.evaluate("Math.max(...window.drawn.map((parts) => parts.length))") == 1
 
 
 def test_hours_leave_nothing_behind(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
-    """After thousands of calls, and sessions opened and closed, the page holds as much as before."""
+    """After thousands of calls, and sessions opened and closed, the page holds as much as
+    before."""
     page = open_page(busy).page
     session = meter(page)
 
@@ -183,7 +193,8 @@ def test_hours_leave_nothing_behind(busy: MadeUp, stream: Stream, open_page: Ope
 
 
 def test_out_of_sight(busy: MadeUp, stream: Stream, open_page: OpenPage) -> None:
-    """In a tab that is not looked at nothing is drawn and nothing piles up; back in sight, it is up to date."""
+    """In a tab that is not looked at nothing is drawn and nothing piles up; back in sight, it is up
+    to date."""
     page = open_page(busy).page
     expect(page.locator(ROWS)).to_have_count(50)
     session = meter(page)

@@ -28,7 +28,14 @@ def agent(name: str, kind: str) -> Attribution:
     return MAIN._replace(agent=name, agent_type=kind, request_class="subagent")
 
 
-def turn(ended: float, read: int, written: int, cost: float, who: Attribution = MAIN, missed: str | None = None) -> Call:
+def turn(
+    ended: float,
+    read: int,
+    written: int,
+    cost: float,
+    who: Attribution = MAIN,
+    missed: str | None = None,
+) -> Call:
     """One call of the session; `missed`: why its cache was, as the provider says."""
     call = made_up_calls(1, ended, 1)[0]
     return call._replace(
@@ -42,7 +49,9 @@ def turn(ended: float, read: int, written: int, cost: float, who: Attribution = 
         error=None,
         model="claude-opus-5-5",
         request_model="claude-opus-5-5",
-        usage=Usage(input_tokens=10, cache_read_tokens=read, cache_write_tokens=written, output_tokens=300),
+        usage=Usage(
+            input_tokens=10, cache_read_tokens=read, cache_write_tokens=written, output_tokens=300
+        ),
         cost_usd=cost,
         cost_source="prices",
         billing="api",
@@ -53,7 +62,8 @@ def turn(ended: float, read: int, written: int, cost: float, who: Attribution = 
 
 
 def dear_session(now: float) -> Iterator[Call]:
-    """Four turns, of which the third finds no cache; two agents of a kind and one of another; a compaction, and a title."""
+    """Four turns, of which the third finds no cache; two agents of a kind and one of another; a
+    compaction, and a title."""
     start = now - 3_000
     yield turn(start, 0, 350, 0.001, MAIN._replace(request_class="auxiliary"))
     yield turn(start + 10, 0, 60_000, 0.40)
@@ -77,7 +87,8 @@ def dear(serve: Serve) -> MadeUp:
 
 
 def test_who_cost_how_much(dear: MadeUp, open_page: OpenPage) -> None:
-    """What the main agent did by class, and agents gathered by type, stand with their costs and shares, the dearest first."""
+    """What the main agent did by class, and agents gathered by type, stand with their costs and
+    shares, the dearest first."""
     window = open_page(dear)
     window.page.locator("#sessions-body tbody a").first.click()
     kinds = window.page.get_by_label("What kinds of work cost").locator("li")
@@ -91,13 +102,20 @@ def test_who_cost_how_much(dear: MadeUp, open_page: OpenPage) -> None:
         ("Plan", "$0.02"),
         ("auxiliary", "$0.0010"),
     ]
-    assert [text.strip() for text in kinds.locator("small").all_inner_texts()] == ["76%", "17%", "5.6%", "1.6%", "0.1%"]
+    assert [text.strip() for text in kinds.locator("small").all_inner_texts()] == [
+        "76%",
+        "17%",
+        "5.6%",
+        "1.6%",
+        "0.1%",
+    ]
     window.shot("dear-session")
     window.assert_accessible()
 
 
 def test_which_turn_was_dear_and_why(dear: MadeUp, open_page: OpenPage) -> None:
-    """The dearest turn is named; one that lost its cache is marked, with what was sent anew and the pause; a compaction is not."""
+    """The dearest turn is named; one that lost its cache is marked, with what was sent anew and the
+    pause; a compaction is not."""
     page = open_page(dear).page
     page.locator("#sessions-body tbody a").first.click()
     turns = page.locator("dialog section").filter(has_text="Turn by turn")
@@ -110,7 +128,10 @@ def test_which_turn_was_dear_and_why(dear: MadeUp, open_page: OpenPage) -> None:
     marked = page.locator("table.session-calls tbody tr").filter(has_text="cache lost")
     expect(marked).to_have_count(1)
     hint = marked.get_by_text("cache lost: tools changed").get_attribute("title")
-    assert hint == "62,000 tokens that were in the cache were sent anew, after a pause of 14m: tools changed"
+    assert (
+        hint == "62,000 tokens that were in the cache were sent anew, after a pause of 14m: tools "
+        "changed"
+    )
     assert page.locator("dialog path.slot-lost").get_attribute("d")
 
     turns.get_by_role("link").click()
@@ -118,7 +139,8 @@ def test_which_turn_was_dear_and_why(dear: MadeUp, open_page: OpenPage) -> None:
 
 
 def test_a_bar_opens_its_call_and_back_is_where_one_was(dear: MadeUp, open_page: OpenPage) -> None:
-    """A click on a bar opens that call; Back comes to the same place in the session, with what was unfolded there."""
+    """A click on a bar opens that call; Back comes to the same place in the session, with what was
+    unfolded there."""
     page = open_page(dear).page
     page.locator("#sessions-body tbody a").first.click()
     page.get_by_label("agent", exact=True).select_option(label="all agents")
@@ -142,7 +164,8 @@ def test_a_bar_opens_its_call_and_back_is_where_one_was(dear: MadeUp, open_page:
 
 
 def test_a_session_grows_under_the_pointer(dear: MadeUp, open_page: OpenPage) -> None:
-    """A call that ends while its session is open is added; what is pressed, chosen or unfolded meanwhile is left alone."""
+    """A call that ends while its session is open is added; what is pressed, chosen or unfolded
+    meanwhile is left alone."""
     page = open_page(dear).page
     page.locator("#sessions-body tbody a").first.click()
     rows = page.locator("table.session-calls tbody tr")
@@ -150,7 +173,10 @@ def test_a_session_grows_under_the_pointer(dear: MadeUp, open_page: OpenPage) ->
     select = page.get_by_label("agent", exact=True)
     select.select_option(label="Explore e1")
     select.focus()
-    page.evaluate("window.kept = [...document.querySelectorAll('.session-calls tr, dialog :is(select, option, button)')]")
+    page.evaluate(
+        "window.kept = [...document.querySelectorAll('.session-calls tr, dialog :is(select, "
+        "option, button)')]"
+    )
     dear.site.add(turn(time.time(), 71_000, 1_000, 0.08))
 
     expect(rows).to_have_count(10)
@@ -177,7 +203,8 @@ def test_many_agents_are_folded(serve: Serve, open_page: OpenPage) -> None:
 
 
 def test_the_session_at_work_is_in_sight(serve: Serve, open_page: OpenPage) -> None:
-    """`Latest` shows the newest sessions, whatever they cost; the choice is remembered, and new ones come on top."""
+    """`Latest` shows the newest sessions, whatever they cost; the choice is remembered, and new
+    ones come on top."""
     tracker = Tracker()
     made_up = serve(tracker)
     now = time.time()

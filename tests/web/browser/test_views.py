@@ -1,4 +1,5 @@
-"""What the page shows of traffic that has passed, and how it is read: by eye, by keyboard, by screen reader."""
+"""What the page shows of traffic that has passed, and how it is read: by eye, by keyboard, by
+screen reader."""
 
 from __future__ import annotations
 
@@ -23,9 +24,14 @@ def dollars(cell: Locator) -> float:
     return float(re.sub(r"[^0-9.]", "", text or ""))
 
 
-@pytest.mark.parametrize("viewport", [LAPTOP, SMALL_LAPTOP, LAPTOP_WITH_BARS], ids=["1440", "1280", "1366"])
-def test_all_is_in_sight_on_a_laptop(busy_proxy: Traffic, open_page: OpenPage, viewport: dict[str, int]) -> None:
-    """What today costs, the limits, the charts, the sessions and the calls stand on one screen without scrolling."""
+@pytest.mark.parametrize(
+    "viewport", [LAPTOP, SMALL_LAPTOP, LAPTOP_WITH_BARS], ids=["1440", "1280", "1366"]
+)
+def test_all_is_in_sight_on_a_laptop(
+    busy_proxy: Traffic, open_page: OpenPage, viewport: dict[str, int]
+) -> None:
+    """What today costs, the limits, the charts, the sessions and the calls stand on one screen
+    without scrolling."""
     window = open_page(busy_proxy, viewport=viewport)
     page = window.page
     expect(page.locator(ROWS)).to_have_count(17)
@@ -45,15 +51,23 @@ def test_all_is_in_sight_on_a_laptop(busy_proxy: Traffic, open_page: OpenPage, v
 
 @pytest.mark.parametrize("locale", ["en-US", "de-DE"])
 @pytest.mark.parametrize("width", [360, 600, 768, 1024, 1180, 1280, 1440, 1920])
-def test_no_number_is_cut(busy_proxy: Traffic, open_page: OpenPage, width: int, locale: str) -> None:
-    """At any width, where numbers are long, tables and axes stay within their frames; times and costs are whole."""
+def test_no_number_is_cut(
+    busy_proxy: Traffic, open_page: OpenPage, width: int, locale: str
+) -> None:
+    """At any width, where numbers are long, tables and axes stay within their frames; times and
+    costs are whole."""
     page = open_page(busy_proxy, viewport={"width": width, "height": 900}, locale=locale).page
     expect(page.locator(ROWS)).to_have_count(17)
     expect(page.locator(".chart svg")).to_have_count(3)
 
     assert page.evaluate("document.documentElement.scrollWidth") == width
     for table in ("#calls-body", "#sessions-body"):
-        assert page.evaluate(f"(at => at.scrollWidth - at.clientWidth)(document.querySelector('{table}'))") == 0, table
+        assert (
+            page.evaluate(
+                f"(at => at.scrollWidth - at.clientWidth)(document.querySelector('{table}'))"
+            )
+            == 0
+        ), table
     whole = "td.n, #calls-body tbody th, .window p, .window-reset"
     cut = f"""[...document.querySelectorAll('{whole}')].filter(cell => cell.scrollWidth > cell.clientWidth + 1)
         .map(cell => cell.textContent)"""
@@ -64,15 +78,19 @@ def test_no_number_is_cut(busy_proxy: Traffic, open_page: OpenPage, width: int, 
 
 
 def test_a_subscription_is_never_called_spent(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """Money is split into what is billed and what a subscription's calls are worth, as a total and by call."""
+    """Money is split into what is billed and what a subscription's calls are worth, as a total and
+    by call."""
     page = open_page(busy_proxy).page
     usage = json.loads(page.evaluate("fetch('api/usage').then(answer => answer.text())"))["today"]
     figures = {
-        figure.locator("dt").inner_text(): figure.locator(".amount > span").first for figure in page.locator(".figure").all()
+        figure.locator("dt").inner_text(): figure.locator(".amount > span").first
+        for figure in page.locator(".figure").all()
     }
 
     assert figures["Spent"].get_attribute("title") == f"${usage['spent_usd']:.10f}".rstrip("0")
-    assert figures["API value"].get_attribute("title") == f"${usage['api_value_usd']:.10f}".rstrip("0")
+    assert figures["API value"].get_attribute("title") == f"${usage['api_value_usd']:.10f}".rstrip(
+        "0"
+    )
     assert usage["api_value_usd"] > usage["spent_usd"] > 0
     assert page.locator(ROWS).filter(has_text=OPUS).filter(has_text="API value").count() == 6
     assert page.locator(ROWS).filter(has_text=GPT).filter(has_text="API value").count() == 0
@@ -92,7 +110,8 @@ def test_limits_tell_where_they_come_from(busy_proxy: Traffic, open_page: OpenPa
 
 
 def test_filters(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """Model, client, session and outcome each leave the calls that match, and Clear brings all back."""
+    """Model, client, session and outcome each leave the calls that match, and Clear brings all
+    back."""
     page = open_page(busy_proxy).page
     rows = page.locator(ROWS)
     for name, choice, expected in (
@@ -137,7 +156,8 @@ def test_a_call_opens_to_how_its_cost_adds_up(busy_proxy: Traffic, open_page: Op
 
 
 def test_a_session_opens_to_its_agents_and_turns(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """A session shows its agents with their cost, and its calls in order with the growth of the context."""
+    """A session shows its agents with their cost, and its calls in order with the growth of the
+    context."""
     window = open_page(busy_proxy)
     page = window.page
     page.locator("#sessions-body tbody a").first.click()
@@ -200,7 +220,8 @@ def test_charts_as_tables(busy_proxy: Traffic, open_page: OpenPage) -> None:
 
 
 def test_exact_values(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """A rounded number tells the exact one on hover and to screen readers; what is unknown is not 0."""
+    """A rounded number tells the exact one on hover and to screen readers; what is unknown is not
+    0."""
     page = open_page(busy_proxy).page
     call = page.locator(ROWS).filter(has_text=OPUS).filter(has_text="API value").first
     read = call.locator("td [title='66,812']")
@@ -246,7 +267,9 @@ def test_reduced_motion(busy_proxy: Traffic, open_page: OpenPage) -> None:
     """Who wants no motion gets none."""
     page = open_page(busy_proxy, reduced_motion="reduce").page
 
-    assert page.evaluate("getComputedStyle(document.querySelector('main')).transitionDuration") == "0s"
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('main')).transitionDuration") == "0s"
+    )
 
 
 def test_first_paint_is_small(busy_proxy: Traffic, open_page: OpenPage) -> None:
@@ -262,10 +285,15 @@ def test_first_paint_is_small(busy_proxy: Traffic, open_page: OpenPage) -> None:
 
 
 def test_times_and_money_are_the_viewers(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """Numbers, currency and times are written as the viewer's locale does; words stay the page's."""
+    """Numbers, currency and times are written as the viewer's locale does; words stay the
+    page's."""
     page = open_page(busy_proxy, locale="de-DE").page
 
-    assert re.fullmatch(r"\d+,\d+\s\$", page.locator(".figure .amount [aria-hidden]").first.inner_text())
+    assert re.fullmatch(
+        r"\d+,\d+\s\$", page.locator(".figure .amount [aria-hidden]").first.inner_text()
+    )
     assert re.fullmatch(r"\d\d:\d\d:\d\d", page.locator(f"{ROWS} time").first.inner_text())
     assert re.fullmatch(r"now|\d+[smh] ago", page.locator("#sessions-body time").first.inner_text())
-    assert re.fullmatch(r"resets in 1h \d+m", page.locator(".window-reset > span").first.inner_text())
+    assert re.fullmatch(
+        r"resets in 1h \d+m", page.locator(".window-reset > span").first.inner_text()
+    )

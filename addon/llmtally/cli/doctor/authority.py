@@ -27,17 +27,33 @@ def _authority(setting: Setting) -> Finding:
     anew = f"rm -f {shlex.quote(str(setting.confdir))}/mitmproxy-ca* && {make}"
     if not path.exists() and not key.exists():
         return Finding(
-            "authority", "note", f"There is no certificate authority in {setting.confdir} yet. The first start makes it.", make
+            "authority",
+            "note",
+            f"There is no certificate authority in {setting.confdir} yet. The first start "
+            "makes it.",
+            make,
         )
     theirs, ours = certificates(path), certificates(key)
     if not theirs or not ours:
         broken = path if not theirs else key
-        return Finding("authority", "broken", f"{broken} holds no certificate: no client can trust the proxy.", anew)
+        return Finding(
+            "authority",
+            "broken",
+            f"{broken} holds no certificate: no client can trust the proxy.",
+            anew,
+        )
     if theirs != ours:
-        return Finding("authority", "broken", f"{path} is not the certificate in {key}: clients trust one that is not used.", anew)
+        return Finding(
+            "authority",
+            "broken",
+            f"{path} is not the certificate in {key}: clients trust one that is not used.",
+            anew,
+        )
     ends = _ends(path)
     if ends < setting.now:
-        return Finding("authority", "broken", f"The authority's certificate in {path} has expired.", anew)
+        return Finding(
+            "authority", "broken", f"The authority's certificate in {path} has expired.", anew
+        )
     return Finding("authority", "ok", f"{path}, valid for {(ends - setting.now) / DAY:.0f} days.")
 
 
@@ -46,7 +62,11 @@ def certificates(path: Path) -> set[bytes]:
     found = set()
     for block in read_pem(path).decode("ascii", "replace").split(ssl.PEM_HEADER)[1:]:
         try:
-            found.add(ssl.PEM_cert_to_DER_cert(f"{ssl.PEM_HEADER}{block.partition(ssl.PEM_FOOTER)[0]}{ssl.PEM_FOOTER}"))
+            found.add(
+                ssl.PEM_cert_to_DER_cert(
+                    f"{ssl.PEM_HEADER}{block.partition(ssl.PEM_FOOTER)[0]}{ssl.PEM_FOOTER}"
+                )
+            )
         except ValueError:
             continue
     return {der for der in found if _is_certificate(der)}
@@ -63,4 +83,6 @@ def _is_certificate(der: bytes) -> bool:
 def _ends(path: Path) -> float:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=b"".join(certificates(path)))
-    return max(float(ssl.cert_time_to_seconds(str(each["notAfter"]))) for each in context.get_ca_certs())
+    return max(
+        float(ssl.cert_time_to_seconds(str(each["notAfter"]))) for each in context.get_ca_certs()
+    )

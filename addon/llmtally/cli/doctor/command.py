@@ -24,8 +24,9 @@ Examples:
   llmtally doctor --json
   llmtally run -- llmtally doctor    what a client of `llmtally run` is given
 
-It looks at Python, mitmproxy and Node, the journal, mitmproxy's certificate authority, running proxies, this shell's environment
-and what was counted today, and sends a call through a proxy to a provider it plays itself. Nothing leaves this machine.
+It looks at Python, mitmproxy and Node, the journal, mitmproxy's certificate authority, running
+proxies, this shell's environment and what was counted today, and sends a call through a proxy to a
+provider it plays itself. Nothing leaves this machine.
 
 \b
   ok      as it should be
@@ -44,7 +45,12 @@ MARK_COLUMNS = 8
 
 @click.command(epilog=EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--probe/--no-probe", default=True, show_default=True, help="Start a proxy and send a call through it.")
+@click.option(
+    "--probe/--no-probe",
+    default=True,
+    show_default=True,
+    help="Start a proxy and send a call through it.",
+)
 @click.option(
     "--confdir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -55,7 +61,8 @@ MARK_COLUMNS = 8
 @click.option(
     "--dir",
     "directory",
-    type=click.Path(path_type=Path, readable=False),  # what is wrong with it is a finding here, and no mistake in the command
+    # what is wrong with it is a finding here, and no mistake in the command
+    type=click.Path(path_type=Path, readable=False),
     envvar="LLMTALLY_DIR",
     default=Path("~/.llmtally"),
     show_default=True,
@@ -63,7 +70,9 @@ MARK_COLUMNS = 8
     help="Where the journal is (the option usage_dir of the addon).",
 )
 @click.pass_context
-def command(context: click.Context, as_json: bool, probe: bool, confdir: Path, directory: Path) -> None:
+def command(
+    context: click.Context, as_json: bool, probe: bool, confdir: Path, directory: Path
+) -> None:
     """Find out why nothing is counted."""
     from dataclasses import asdict
 
@@ -72,7 +81,9 @@ def command(context: click.Context, as_json: bool, probe: bool, confdir: Path, d
     from .examination import examine
     from .finding import Setting
 
-    setting = Setting(directory.expanduser(), confdir.expanduser(), os.environ, time.time(), find_addon())
+    setting = Setting(
+        directory.expanduser(), confdir.expanduser(), os.environ, time.time(), find_addon()
+    )
     screen = tables.console()
     found: list[Finding] = []
     for finding in examine(setting, probe=probe):

@@ -24,7 +24,9 @@ def examine(setting: Setting) -> Iterator[Finding]:
         coverage = str(record.get("coverage"))
         calls[coverage] += 1
         if coverage == "unpriced":
-            unpriced[f"{record.get('provider')}/{record.get('model') or record.get('request_model')}"] += 1
+            unpriced[
+                f"{record.get('provider')}/{record.get('model') or record.get('request_model')}"
+            ] += 1
     yield _unparsed(calls["unparsed"])
     yield _unpriced(unpriced)
 
@@ -33,9 +35,11 @@ def _bypassed(setting: Setting) -> Finding:
     if not (count := _refused_today(setting)):
         return Finding("bypassed", "ok", "No client has refused a connection today.")
     text = (
-        "A connection to an LLM host was refused today: its client does not trust mitmproxy's authority."
+        "A connection to an LLM host was refused today: its client does not trust "
+        "mitmproxy's authority."
         if count == 1
-        else f"{count:,} connections to LLM hosts were refused today: their clients do not trust mitmproxy's authority."
+        else f"{count:,} connections to LLM hosts were refused today: their clients do not trust "
+        "mitmproxy's authority."
     )
     return Finding("bypassed", "broken", text, "llmtally run -- CLIENT")
 
@@ -56,8 +60,16 @@ def _unparsed(count: int) -> Finding:
     if not count:
         return Finding("unparsed", "ok", "Every answer of today could be read.")
     answers = "An answer of today" if count == 1 else f"{count:,} answers of today"
-    text = f"{answers} could not be read: a format has changed, or llmtally has a bug. Tokens are missing in what is counted."
-    return Finding("unparsed", "broken", text, "llmtally sql \"select host, path, error from calls where coverage = 'unparsed'\"")
+    text = (
+        f"{answers} could not be read: a format has changed, or llmtally has a bug. Tokens are "
+        "missing in what is counted."
+    )
+    return Finding(
+        "unparsed",
+        "broken",
+        text,
+        "llmtally sql \"select host, path, error from calls where coverage = 'unparsed'\"",
+    )
 
 
 def _unpriced(models: Counter[str]) -> Finding:
@@ -65,9 +77,17 @@ def _unpriced(models: Counter[str]) -> Finding:
         return Finding("unpriced", "ok", "Every call of today has a price.")
     commonest = models.most_common(NAMES_SHOWN)
     named = ", ".join(printable(name) for name, _ in commonest)
-    calls = "A call of today has" if models.total() == 1 else f"{models.total():,} calls of today have"
-    text = f"{calls} no price: {named}. Give one in a file, and start the proxy where the variable names it."
+    calls = (
+        "A call of today has" if models.total() == 1 else f"{models.total():,} calls of today have"
+    )
+    text = (
+        f"{calls} no price: {named}. Give one in a file, and start the proxy where the variable "
+        "names it."
+    )
     prices = json.dumps({commonest[0][0]: {"input": 1.0, "output": 2.0}})
     # Quoted: whoever answers a call can name its model as he likes.
-    cure = f"echo {shlex.quote(prices)} > llmtally-prices.json && export RUNTIME_USAGE_PRICING_FILE=$PWD/llmtally-prices.json"
+    cure = (
+        f"echo {shlex.quote(prices)} > llmtally-prices.json && export "
+        "RUNTIME_USAGE_PRICING_FILE=$PWD/llmtally-prices.json"
+    )
     return Finding("unpriced", "note", text, cure)

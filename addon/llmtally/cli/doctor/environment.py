@@ -39,16 +39,27 @@ def examine(setting: Setting) -> Iterator[Finding]:
     yield from _missing_files(setting)
     yield from _base_urls(setting)
     if (url := _proxy(setting)) is None:
-        text = "This shell leads no client through a proxy. Start clients with `llmtally run`, or as the README says."
+        text = (
+            "This shell leads no client through a proxy. Start clients with `llmtally run`, or "
+            "as the README says."
+        )
         yield Finding("environment", "note", text, "llmtally run -- CLIENT")
         return
     yield from _cases(setting)
     yield from _no_proxy(setting)
     if url.hostname is None or url.port is None:
-        yield Finding("environment", "broken", "HTTPS_PROXY is no URL with a port: clients fail or go past it.", UNSET)
+        yield Finding(
+            "environment",
+            "broken",
+            "HTTPS_PROXY is no URL with a port: clients fail or go past it.",
+            UNSET,
+        )
         return
     host = "127.0.0.1" if url.hostname == "localhost" else url.hostname
-    ours = next((each for each in presence.running(setting.directory) if each.regular == (host, url.port)), None)
+    ours = next(
+        (each for each in presence.running(setting.directory) if each.regular == (host, url.port)),
+        None,
+    )
     yield _leads_to(host, url.port, ours)
     if ours is not None:
         yield from _trust(setting, ours)
@@ -68,38 +79,61 @@ def _proxy(setting: Setting) -> SplitResult | None:
 
 def _cases(setting: Setting) -> Iterator[Finding]:
     values = {name: setting.environment.get(name) for name in PROXY}
-    if values["HTTPS_PROXY"] and values["https_proxy"] and values["HTTPS_PROXY"] != values["https_proxy"]:
+    if (
+        values["HTTPS_PROXY"]
+        and values["https_proxy"]
+        and values["HTTPS_PROXY"] != values["https_proxy"]
+    ):
         text = "HTTPS_PROXY and https_proxy differ: some programs read the one, some the other."
         yield Finding("environment", "broken", text, 'export https_proxy="$HTTPS_PROXY"')
 
 
 def _no_proxy(setting: Setting) -> Iterator[Finding]:
     for name in ("NO_PROXY", "no_proxy"):
-        entries = [entry.strip() for entry in setting.environment.get(name, "").split(",") if entry.strip()]
+        entries = [
+            entry.strip() for entry in setting.environment.get(name, "").split(",") if entry.strip()
+        ]
         excluding = [entry for entry in entries if _excludes(entry)]
         if excluding:
             kept = ",".join([entry for entry in entries if entry not in excluding] or LOOPBACK)
-            text = f"{name} has {', '.join(excluding)}: calls to such hosts go past the proxy and are not counted."
+            text = (
+                f"{name} has {', '.join(excluding)}: calls to such hosts go past the proxy and "
+                "are not counted."
+            )
             yield Finding("no_proxy", "broken", text, f"export {name}={shlex.quote(kept)}")
 
 
 def _excludes(entry: str) -> bool:
-    """Whether a provider's host is among what an entry excludes. https://everything.curl.dev/usingcurl/proxies/env.html"""
+    """Whether a provider's host is among what an entry excludes.
+    https://everything.curl.dev/usingcurl/proxies/env.html"""
     suffix = entry.lstrip("*").lstrip(".")
-    return entry == "*" or any(host == suffix or host.endswith(f".{suffix}") for row in PROVIDERS for host in row.hosts)
+    return entry == "*" or any(
+        host == suffix or host.endswith(f".{suffix}") for row in PROVIDERS for host in row.hosts
+    )
 
 
 def _leads_to(host: str, port: int, ours: Presence | None) -> Finding:
     if ours is not None:
-        return Finding("environment", "ok", f"HTTPS_PROXY leads to the proxy of process {ours.pid}.")
+        return Finding(
+            "environment", "ok", f"HTTPS_PROXY leads to the proxy of process {ours.pid}."
+        )
     if not presence.accepts(host, port):
         return Finding(
-            "environment", "broken", f"HTTPS_PROXY leads to {host}:{port}, where nobody listens: every client fails.", UNSET
+            "environment",
+            "broken",
+            f"HTTPS_PROXY leads to {host}:{port}, where nobody listens: every client fails.",
+            UNSET,
         )
     if host in LOOPBACK:
-        text = f"HTTPS_PROXY leads to {host}:{port}, where no proxy of llmtally's on this directory is: nothing is counted here."
+        text = (
+            f"HTTPS_PROXY leads to {host}:{port}, where no proxy of llmtally's on this directory "
+            "is: nothing is counted here."
+        )
         return Finding("environment", "broken", text, UNSET)
-    text = f"HTTPS_PROXY leads to {host}:{port}, another machine. `llmtally run` goes on using it, behind its own proxy."
+    text = (
+        f"HTTPS_PROXY leads to {host}:{port}, another machine. `llmtally run` goes on using it, "
+        "behind its own proxy."
+    )
     return Finding("environment", "note", text, "llmtally run -- CLIENT")
 
 
@@ -137,14 +171,17 @@ def _missing_files(setting: Setting) -> Iterator[Finding]:
         path = setting.environment.get(name)
         if path and not certificates(Path(path)):
             text = (
-                f"{name} names {path}, which holds no certificate: {(REPLACING | ADDING)[name]} can't trust anybody, or ignore it."
+                f"{name} names {path}, which holds no certificate: {(REPLACING | ADDING)[name]} "
+                "can't trust anybody, or ignore it."
             )
             yield Finding("trust", "broken", text, f"unset {name}")
 
 
 def _base_urls(setting: Setting) -> Iterator[Finding]:
     directory = Directory()
-    listening = {port for each in presence.running(setting.directory) for _, _, port in each.listens}
+    listening = {
+        port for each in presence.running(setting.directory) for _, _, port in each.listens
+    }
     for name in BASE_URLS:
         if not (url := setting.environment.get(name)):
             continue
@@ -156,12 +193,31 @@ def _base_urls(setting: Setting) -> Iterator[Finding]:
             continue
         if host in LOOPBACK and port not in listening:
             if port is not None and presence.accepts("127.0.0.1", port):
-                text = f"{name} leads to {host}:{port}, a server on this machine: no proxy is between."
-                yield Finding("base_url", "note", text, f'mitmdump --mode reverse:http://{host}:{port} -s "$(llmtally addon-path)"')
+                text = (
+                    f"{name} leads to {host}:{port}, a server on this machine: no proxy is between."
+                )
+                yield Finding(
+                    "base_url",
+                    "note",
+                    text,
+                    f'mitmdump --mode reverse:http://{host}:{port} -s "$(llmtally addon-path)"',
+                )
             else:
-                yield Finding("base_url", "broken", f"{name} leads to {host}:{port}, where nobody listens.", f"unset {name}")
+                yield Finding(
+                    "base_url",
+                    "broken",
+                    f"{name} leads to {host}:{port}, where nobody listens.",
+                    f"unset {name}",
+                )
         elif host not in LOOPBACK and directory.provider(host) is None:
-            text = f"{name} leads to {host}, which llmtally does not know: `llmtally run` does not open its TLS."
+            text = (
+                f"{name} leads to {host}, which llmtally does not know: `llmtally run` does not "
+                "open its TLS."
+            )
             yield Finding(
-                "base_url", "note", text, f"llmtally run --mitmdump-arg=--set --mitmdump-arg=usage_hosts={host}=FORMAT -- CLIENT"
+                "base_url",
+                "note",
+                text,
+                f"llmtally run --mitmdump-arg=--set --mitmdump-arg=usage_hosts={host}=FORMAT "
+                "-- CLIENT",
             )

@@ -1,4 +1,5 @@
-"""The journal: its directory can be used, its lines can be read, its times are not of the future."""
+"""The journal: its directory can be used, its lines can be read, its times are not of the
+future."""
 
 from __future__ import annotations
 
@@ -35,34 +36,65 @@ def _directory(directory: Path) -> Finding:
         above = next(parent for parent in directory.parents if parent.exists())
         if above.is_dir() and os.access(above, os.W_OK):
             return Finding("directory", "ok", f"{directory} will be made by the first start.")
-        return Finding("directory", "broken", f"{directory} cannot be made in {above}.", 'export LLMTALLY_DIR="$HOME/.llmtally"')
+        return Finding(
+            "directory",
+            "broken",
+            f"{directory} cannot be made in {above}.",
+            'export LLMTALLY_DIR="$HOME/.llmtally"',
+        )
     if not directory.is_dir():
         return Finding(
-            "directory", "broken", f"{directory} is no directory, so no record can be kept.", f"mv {quoted} {quoted}.old"
+            "directory",
+            "broken",
+            f"{directory} is no directory, so no record can be kept.",
+            f"mv {quoted} {quoted}.old",
         )
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
         return Finding(
-            "directory", "broken", f"{directory} can't be written, so no record is kept.", f'sudo chown -R "$USER" {quoted}'
+            "directory",
+            "broken",
+            f"{directory} can't be written, so no record is kept.",
+            f'sudo chown -R "$USER" {quoted}',
         )
     if stat.S_IMODE(directory.stat().st_mode) & 0o077:
-        return Finding("directory", "note", f"{directory} can be read by others on this machine.", f"chmod 700 {quoted}")
+        return Finding(
+            "directory",
+            "note",
+            f"{directory} can be read by others on this machine.",
+            f"chmod 700 {quoted}",
+        )
     return Finding("directory", "ok", f"{directory} is writable.")
 
 
 def _lines(setting: Setting) -> Iterator[Finding]:
     damage = DamageReport()
     since = journal.utc_day(setting.now) - LOOKED_AT
-    newest = max((call.ended for call in journal.read(setting.directory, since=since, damage=damage)), default=None)
+    newest = max(
+        (call.ended for call in journal.read(setting.directory, since=since, damage=damage)),
+        default=None,
+    )
     if damage.count:
-        lines = "A line cannot be read" if damage.count == 1 else f"{damage.count:,} lines cannot be read, the first"
+        lines = (
+            "A line cannot be read"
+            if damage.count == 1
+            else f"{damage.count:,} lines cannot be read, the first"
+        )
         yield Finding("lines", "broken", f"{lines}: {damage.first[0]}.", _without(damage))
     elif newest is None:
-        yield Finding("lines", "note", f"No call was recorded in the last {LOOKED_AT.days} days.", "llmtally run -- CLIENT")
+        yield Finding(
+            "lines",
+            "note",
+            f"No call was recorded in the last {LOOKED_AT.days} days.",
+            "llmtally run -- CLIENT",
+        )
     else:
         yield Finding("lines", "ok", f"All lines of the last {LOOKED_AT.days} days can be read.")
     if newest is not None and newest > setting.now + CLOCK_SECONDS:
         hours = (newest - setting.now) / 3600
-        text = f"The newest record is {hours:.1f} h in the future: this machine's clock has been set back."
+        text = (
+            f"The newest record is {hours:.1f} h in the future: this machine's clock has been "
+            "set back."
+        )
         yield Finding("clock", "broken", text, "sudo timedatectl set-ntp true")
     else:
         yield Finding("clock", "ok", "No record is of the future.")
@@ -74,7 +106,8 @@ def _without(damage: DamageReport) -> str:
     for each in damage.first:
         lines[each.path].append(each.line)
     return " && ".join(
-        f"sed -i.damaged {shlex.quote(';'.join(f'{line}d' for line in numbers))} {shlex.quote(str(path))}"
+        f"sed -i.damaged {shlex.quote(';'.join(f'{line}d' for line in numbers))} "
+        f"{shlex.quote(str(path))}"
         if all(numbers)
         else f"chmod u+r {shlex.quote(str(path))}"
         for path, numbers in lines.items()

@@ -1,7 +1,8 @@
-"""A live probe: a call through a proxy as `llmtally run` starts it, with the user's certificates and config, to a fake provider.
+"""A live probe: a call through a proxy as `llmtally run` starts it, with the user's certificates
+and config, to a fake provider.
 
-The proxy is a reverse one, so that a client that trusts the authority alone can ask for `api.anthropic.com` and nothing leaves
-this machine. Its journal is a temporary one.
+The proxy is a reverse one, so that a client that trusts the authority alone can ask for
+`api.anthropic.com` and nothing leaves this machine. Its journal is a temporary one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,14 @@ from .finding import Finding, Setting
 
 HOST = "api.anthropic.com"
 USAGE = {"input_tokens": 11, "output_tokens": 7}
-MESSAGE = {"id": "msg_doctor", "type": "message", "role": "assistant", "model": "claude-opus-4-8", "content": [], "usage": USAGE}
+MESSAGE = {
+    "id": "msg_doctor",
+    "type": "message",
+    "role": "assistant",
+    "model": "claude-opus-4-8",
+    "content": [],
+    "usage": USAGE,
+}
 
 SECONDS = 10.0
 """The whole takes one or two."""
@@ -57,23 +65,43 @@ def examine(setting: Setting) -> Iterator[Finding]:
 
 
 def _probe(setting: Setting) -> Finding:
-    options = {"usage_web": "false", "flow_detail": "0", "termlog_verbosity": "warn", "usage_quiet": "true"}
+    options = {
+        "usage_web": "false",
+        "flow_detail": "0",
+        "termlog_verbosity": "warn",
+        "usage_quiet": "true",
+    }
     with tempfile.TemporaryDirectory(prefix="llmtally-doctor-") as temporary, _provider() as port:
         directory = Path(temporary)
         arguments = ["--mode", f"reverse:http://127.0.0.1:{port}"]
         try:
-            proxy = OwnProxy(directory, setting.addon, confdir=setting.confdir, options=options, arguments=arguments)
+            proxy = OwnProxy(
+                directory,
+                setting.addon,
+                confdir=setting.confdir,
+                options=options,
+                arguments=arguments,
+            )
         except (ProxyError, OSError) as error:
-            return Finding("probe", "broken", f"The proxy does not start. {error}", _without_config(setting))
+            return Finding(
+                "probe", "broken", f"The proxy does not start. {error}", _without_config(setting)
+            )
         try:
             _call(proxy.presence.listens[0][2], setting.confdir / AUTHORITY)
             counted = _counted(directory)
         except (OSError, ValueError) as error:
-            return Finding("probe", "broken", f"A call through the proxy fails: {error}", _anew(setting))
+            return Finding(
+                "probe", "broken", f"A call through the proxy fails: {error}", _anew(setting)
+            )
         finally:
             proxy.stop()
     if counted != [USAGE]:
-        return Finding("probe", "broken", f"A call with {USAGE} was recorded as {counted}.", _without_config(setting))
+        return Finding(
+            "probe",
+            "broken",
+            f"A call with {USAGE} was recorded as {counted}.",
+            _without_config(setting),
+        )
     return Finding("probe", "ok", "A call through a proxy, over TLS, was counted exactly.")
 
 
@@ -87,10 +115,14 @@ def _provider() -> Iterator[int]:
 
 
 def _call(port: int, authority: Path) -> None:
-    """As a client does it that trusts the authority and nobody else. Raises OSError or ValueError."""
+    """As a client does it that trusts the authority and nobody else. Raises OSError or
+    ValueError."""
     context = ssl.create_default_context(cafile=authority)
     body = json.dumps({"model": MESSAGE["model"]}).encode()
-    head = f"POST /v1/messages HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    head = (
+        f"POST /v1/messages HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: {len(body)}\r\n"
+        "connection: close\r\n\r\n"
+    )
     with (
         socket.create_connection(("127.0.0.1", port), SECONDS) as connection,
         context.wrap_socket(connection, server_hostname=HOST) as tls,
@@ -109,13 +141,17 @@ def _counted(directory: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     while not found and time.monotonic() < deadline:
         time.sleep(0.05)
-        found = [{name: record.get(name) for name in USAGE} for record in journal.read_records(directory)]
+        found = [
+            {name: record.get(name) for name in USAGE} for record in journal.read_records(directory)
+        ]
     return found
 
 
 def _without_config(setting: Setting) -> str | None:
     config = setting.confdir / CONFIG
-    return f"mv {shlex.quote(str(config))} {shlex.quote(str(config))}.off" if config.exists() else None
+    return (
+        f"mv {shlex.quote(str(config))} {shlex.quote(str(config))}.off" if config.exists() else None
+    )
 
 
 def _anew(setting: Setting) -> str:

@@ -32,10 +32,17 @@ def _mitmproxy() -> Finding:
     except metadata.PackageNotFoundError:
         return Finding("mitmproxy", "broken", "mitmproxy is not installed beside llmtally.", cure)
     except ProxyError:
-        return Finding("mitmproxy", "broken", "There is no program mitmdump.", f"{cure} --force-reinstall")
+        return Finding(
+            "mitmproxy", "broken", "There is no program mitmdump.", f"{cure} --force-reinstall"
+        )
     if _numbers(version) < OLDEST_MITMPROXY:
         oldest = ".".join(map(str, OLDEST_MITMPROXY))
-        return Finding("mitmproxy", "broken", f"mitmproxy {version} is older than {oldest}, the oldest that works.", cure)
+        return Finding(
+            "mitmproxy",
+            "broken",
+            f"mitmproxy {version} is older than {oldest}, the oldest that works.",
+            cure,
+        )
     return Finding("mitmproxy", "ok", f"mitmproxy {version}, {program}.")
 
 
@@ -45,13 +52,25 @@ def _node(setting: Setting) -> Iterator[Finding]:
     if (version := node.version(program)) is None:
         yield Finding("node", "note", f"{program} does not say its version.")
     elif not node.follows_proxies(version):
-        text = f"Node {version}: its own fetch goes past every proxy before {node.SINCE}. Agents have a way of their own."
+        text = (
+            f"Node {version}: its own fetch goes past every proxy before {node.SINCE}. Agents "
+            "have a way of their own."
+        )
         yield Finding("node", "note", text, "llmtally run --base-urls -- node SCRIPT")
-    elif setting.environment.get("HTTPS_PROXY") and setting.environment.get("NODE_USE_ENV_PROXY") != "1":
-        text = f"Node {version}: its own fetch does not look at this shell's HTTPS_PROXY unless it is told to."
+    elif (
+        setting.environment.get("HTTPS_PROXY")
+        and setting.environment.get("NODE_USE_ENV_PROXY") != "1"
+    ):
+        text = (
+            f"Node {version}: its own fetch does not look at this shell's HTTPS_PROXY unless it "
+            "is told to."
+        )
         yield Finding("node", "note", text, "export NODE_USE_ENV_PROXY=1")
     else:
-        text = f"Node {version}: its own fetch follows HTTPS_PROXY with NODE_USE_ENV_PROXY=1, which `llmtally run` sets."
+        text = (
+            f"Node {version}: its own fetch follows HTTPS_PROXY with NODE_USE_ENV_PROXY=1, which "
+            "`llmtally run` sets."
+        )
         yield Finding("node", "ok", text)
 
 

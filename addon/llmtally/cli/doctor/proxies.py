@@ -27,10 +27,17 @@ def examine(setting: Setting) -> Iterator[Finding]:
             running += 1
             yield Finding("proxy", "ok", _describe(each))
         elif each.is_alive:
-            yield Finding("proxy", "broken", f"The proxy of process {each.pid} does not answer.", f"kill {each.pid}")
+            yield Finding(
+                "proxy",
+                "broken",
+                f"The proxy of process {each.pid} does not answer.",
+                f"kill {each.pid}",
+            )
         else:
             file = setting.directory / presence.FOLDER / f"{each.pid}.json"
-            text = f"The proxy of process {each.pid} was killed; calls in flight then are not counted."
+            text = (
+                f"The proxy of process {each.pid} was killed; calls in flight then are not counted."
+            )
             yield Finding("proxy", "note", text, f"rm {shlex.quote(str(file))}")
     if not running:
         yield _usual_port()
@@ -38,13 +45,19 @@ def examine(setting: Setting) -> Iterator[Finding]:
 
 def _usual_port() -> Finding:
     if not presence.accepts("127.0.0.1", USUAL_PORT):
-        return Finding("port", "ok", f"No proxy is running; port {USUAL_PORT} is free for one. `llmtally run` takes any that is.")
+        return Finding(
+            "port",
+            "ok",
+            f"No proxy is running; port {USUAL_PORT} is free for one. `llmtally run` takes "
+            "any that is.",
+        )
     process = _holder(USUAL_PORT)
     whose = f"{process.name} (process {process.pid})" if process else "another program"
     return Finding(
         "port",
         "note",
-        f"No proxy is running, and port {USUAL_PORT} is taken by {whose}. `llmtally run` takes any that is free.",
+        f"No proxy is running, and port {USUAL_PORT} is taken by {whose}. `llmtally run` "
+        "takes any that is free.",
         f'mitmdump --listen-port {USUAL_PORT + 1} -s "$(llmtally addon-path)"',
     )
 
@@ -62,4 +75,7 @@ def _holder(port: int) -> ClientProcess | None:
 def _describe(proxy: Presence) -> str:
     where = ", ".join(f"{mode} on {host or '*'}:{port}" for mode, host, port in proxy.listens)
     page = f", its page at {proxy.page}" if proxy.page else ""
-    return f"A proxy is running: {where} (process {proxy.pid}, llmtally {proxy.version}, opens {proxy.intercept} TLS){page}."
+    return (
+        f"A proxy is running: {where} (process {proxy.pid}, llmtally {proxy.version}, opens "
+        f"{proxy.intercept} TLS){page}."
+    )

@@ -10,8 +10,8 @@ from .sums import Price, sums_as_json, sums_of
 
 
 def as_json(comparison: Comparison, price: Price) -> dict[str, Any]:
-    """`{calls, equal, different, wire_only, log_only, agreement_pct, sums{}, clients{}}` in numbers, then every call that is not
-    equal. What a logged call cost is an approximation."""
+    """`{calls, equal, different, wire_only, log_only, agreement_pct, sums{}, clients{}}` in
+    numbers, then every call that is not equal. What a logged call cost is an approximation."""
     return {
         **_counts(comparison, price),
         "clients": {client: _counts(comparison.of(client), price) for client in CLIENTS},
@@ -23,7 +23,9 @@ def as_json(comparison: Comparison, price: Price) -> dict[str, Any]:
                 "request_id": pair.wire.request_id,
                 "joined_by": pair.joined_by,
                 "estimated": pair.wire.estimated,
-                "fields": {each.field: {"wire": each.wire, "log": each.log} for each in pair.differences},
+                "fields": {
+                    each.field: {"wire": each.wire, "log": each.log} for each in pair.differences
+                },
             }
             for pair in comparison.different
         ],

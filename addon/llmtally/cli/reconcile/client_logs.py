@@ -1,11 +1,13 @@
 """What clients wrote of their own calls: the other side of `reconcile`.
 
-Claude Code writes a line for each block of an answer, `{"type": "assistant", "message": {"id", "model", "usage"}}`: the
-response's id and the usage as known by then. Codex writes a `token_usage_record` for each response, `{"thread_id", "response_id",
-"usage"}`; before 0.155 only `token_count` events, `{"info": {"total_token_usage", "last_token_usage"}}`: cumulative for the
-thread, without an id, and again whenever its screen is refreshed. Both copy histories: Claude Code when a session is resumed,
-Codex when a thread is forked or starts an agent.
-https://github.com/ccusage/ccusage/tree/main/rust/crates/ccusage/src/adapter and its issues 866, 1288, 1349
+Claude Code writes a line for each block of an answer, `{"type": "assistant", "message": {"id",
+"model", "usage"}}`: the response's id and the usage as known by then. Codex writes a
+`token_usage_record` for each response, `{"thread_id", "response_id", "usage"}`; before 0.155 only
+`token_count` events, `{"info": {"total_token_usage", "last_token_usage"}}`: cumulative for the
+thread, without an id, and again whenever its screen is refreshed. Both copy histories: Claude Code
+when a session is resumed, Codex when a thread is forked or starts an agent.
+https://github.com/ccusage/ccusage/tree/main/rust/crates/ccusage/src/adapter and its issues 866,
+1288, 1349
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ from ...formats.format import count, mapping, text
 from ...record import TOKEN_FIELDS, Reading, Usage, epoch
 
 LINE_CAP = 64 * 2**20
-"""Bytes of a line that is read. Lines hold whole conversations and pasted images; longer ones are skipped."""
+"""Bytes of a line that is read. Lines hold whole conversations and pasted images; longer ones are
+skipped."""
 
 REPLAY_SECONDS = 1.0
 """A fork's file opens with its ancestors' history, written at once. No model answers that soon."""
@@ -56,7 +59,8 @@ def codex_directories() -> list[Path]:
 
 
 def read_claude(directories: Iterable[Path]) -> Iterator[Logged]:
-    """Claude Code's responses under `projects/`, each once with its largest counts: later lines know more."""
+    """Claude Code's responses under `projects/`, each once with its largest counts: later lines
+    know more."""
     found: dict[str, Logged] = {}
     for path in _files(directories, ("projects",)):
         for line in _lines(path, (b'"usage"',)):
@@ -64,15 +68,23 @@ def read_claude(directories: Iterable[Path]) -> Iterator[Logged]:
             if logged is not None and logged.response_id is not None:
                 before = found.get(logged.response_id)
                 found[logged.response_id] = (
-                    logged if before is None else before._replace(usage=_largest(before.usage, logged.usage))
+                    logged
+                    if before is None
+                    else before._replace(usage=_largest(before.usage, logged.usage))
                 )
     yield from (logged for logged in found.values() if logged.usage.total_tokens)
 
 
 def _claude_line(line: Mapping[str, Any]) -> Logged | None:
-    """What one line says of a response; the client's own words, such as an error it shows, are none."""
+    """What one line says of a response; the client's own words, such as an error it shows, are
+    none."""
     message, at = mapping(line.get("message")), _time(line.get("timestamp"))
-    if line.get("type") != "assistant" or line.get("isApiErrorMessage") or message.get("model") == "<synthetic>" or at is None:
+    if (
+        line.get("type") != "assistant"
+        or line.get("isApiErrorMessage")
+        or message.get("model") == "<synthetic>"
+        or at is None
+    ):
         return None
     said = read_message({**message, "type": "message"}, Reading())
     if said.usage is None or said.response_id is None:
@@ -88,7 +100,11 @@ def _claude_line(line: Mapping[str, Any]) -> Logged | None:
 
 
 def _largest(left: Usage, right: Usage) -> Usage:
-    known = {name: max(getattr(left, name) or 0, n) for name in TOKEN_FIELDS if (n := getattr(right, name)) is not None}
+    known = {
+        name: max(getattr(left, name) or 0, n)
+        for name in TOKEN_FIELDS
+        if (n := getattr(right, name)) is not None
+    }
     return left._replace(**known)
 
 
@@ -130,7 +146,11 @@ class _Thread:
 
     def take(self, line: Mapping[str, Any]) -> None:
         """Read one line."""
-        kind, payload, at = line.get("type"), mapping(line.get("payload")), _time(line.get("timestamp"))
+        kind, payload, at = (
+            line.get("type"),
+            mapping(line.get("payload")),
+            _time(line.get("timestamp")),
+        )
         if kind == "session_meta":
             self._begin(payload, at)
         elif (number := count(line.get("ordinal"))) is not None and number < self._copied:
@@ -149,44 +169,69 @@ class _Thread:
             self.name, self.created = name, at or 0.0
             base = count(mapping(meta.get("history_base")).get("end_ordinal_exclusive"))
             self._copied = count(meta.get("subagent_history_start_ordinal")) or base or 0
-        self.ancestors |= {other for other in (name, text(meta.get("forked_from_id"))) if other is not None and other != self.name}
+        self.ancestors |= {
+            other
+            for other in (name, text(meta.get("forked_from_id")))
+            if other is not None and other != self.name
+        }
 
     def _record(self, record: Mapping[str, Any], at: float) -> None:
         """A response, by its id. A fork repeats its ancestors' records, under their names."""
         self._recorded = True
         usage = _codex_usage(record.get("usage"))
-        if usage is not None and usage.total_tokens and text(record.get("thread_id")) in (None, self.name):
+        if (
+            usage is not None
+            and usage.total_tokens
+            and text(record.get("thread_id")) in (None, self.name)
+        ):
             response_id = text(record.get("response_id"))
-            self.events.append(_Event(None, Logged("codex", at, usage, self._model, response_id, self.name)))
+            self.events.append(
+                _Event(None, Logged("codex", at, usage, self._model, response_id, self.name))
+            )
 
     def _counts(self, info: Mapping[str, Any], at: float, response_id: str | None) -> None:
-        total, last = _codex_usage(info.get("total_token_usage")), _codex_usage(info.get("last_token_usage"))
+        total, last = (
+            _codex_usage(info.get("total_token_usage")),
+            _codex_usage(info.get("last_token_usage")),
+        )
         if total is not None and total == self._total:
             return  # repeated for the screen
         usage = last or _difference(total, self._total)
         self._total = total or self._total
         if usage is not None and usage.total_tokens:
-            self.events.append(_Event(total, Logged("codex", at, usage, self._model, response_id, self.name)))
+            self.events.append(
+                _Event(total, Logged("codex", at, usage, self._model, response_id, self.name))
+            )
 
 
 def _codex_thread(path: Path) -> _Thread:
     thread = _Thread(path.stem)
-    for line in _lines(path, (b'"session_meta"', b'"turn_context"', b'"token_usage_record"', b'"token_count"')):
+    for line in _lines(
+        path, (b'"session_meta"', b'"turn_context"', b'"token_usage_record"', b'"token_count"')
+    ):
         thread.take(line)
     return thread
 
 
 def _own_events(thread: _Thread, threads: Mapping[str, _Thread]) -> Iterator[Logged]:
     """Without what a fork repeats of its ancestors."""
-    inherited = {event.total for name in thread.ancestors if name in threads for event in threads[name].events}
+    inherited = {
+        event.total
+        for name in thread.ancestors
+        if name in threads
+        for event in threads[name].events
+    }
     replayed_until = (thread.created or 0.0) + REPLAY_SECONDS if thread.ancestors else 0.0
     for event in thread.events:
-        if event.logged.at > replayed_until and (event.total is None or event.total not in inherited):
+        if event.logged.at > replayed_until and (
+            event.total is None or event.total not in inherited
+        ):
             yield event.logged
 
 
 def _codex_usage(value: object) -> Usage | None:
-    """Codex's `input_tokens` hold the cached ones; which of them were written to a cache only newer versions say."""
+    """Codex's `input_tokens` hold the cached ones; which of them were written to a cache only newer
+    versions say."""
     counts = mapping(value)
     whole, read = count(counts.get("input_tokens")), count(counts.get("cached_input_tokens"))
     written = count(counts.get("cache_write_input_tokens"))
@@ -205,12 +250,21 @@ def _difference(total: Usage | None, before: Usage | None) -> Usage | None:
     if total is None or before is None:
         return total
     return Usage(
-        **{name: max(0, n - (getattr(before, name) or 0)) for name in TOKEN_FIELDS if (n := getattr(total, name)) is not None}
+        **{
+            name: max(0, n - (getattr(before, name) or 0))
+            for name in TOKEN_FIELDS
+            if (n := getattr(total, name)) is not None
+        }
     )
 
 
 def _files(directories: Iterable[Path], folders: tuple[str, ...]) -> list[Path]:
-    return sorted(path for directory in directories for folder in folders for path in (directory / folder).rglob("*.jsonl"))
+    return sorted(
+        path
+        for directory in directories
+        for folder in folders
+        for path in (directory / folder).rglob("*.jsonl")
+    )
 
 
 def _lines(path: Path, marks: tuple[bytes, ...]) -> Iterator[Mapping[str, Any]]:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..options import NOTHING, Command, chosen, journal_option, note_damage, nothing, prices_option, time_options
+from ..options import (
+    NOTHING,
+    Command,
+    chosen,
+    journal_option,
+    note_damage,
+    nothing,
+    prices_option,
+    time_options,
+)
 
 if TYPE_CHECKING:
     from ...journal import DamageReport
@@ -26,33 +35,51 @@ Examples:
   llmtally reconcile --json | jq .agreement_pct
   llmtally reconcile --json | jq .sums.ratios.output_tokens
 
-"Ratio" is what was on the wire for each token, or dollar, of the log. Money is at the API's prices, whoever pays; what is reckoned
-from a log is an approximation, marked ~. ≥ stands before a sum in which calls of models without a price are missing.
+"Ratio" is what was on the wire for each token, or dollar, of the log. Money is at the API's prices,
+whoever pays; what is reckoned from a log is an approximation, marked ~. ≥ stands before a sum in
+which calls of models without a price are missing.
 
-"Wire only": the client left the call out of its log, as it does with title calls and probes. "Log only": the call went past the
-proxy. Codex logged no ids before 0.155: such calls are joined by thread, counts and time. Calls that used no tokens are left out.
-Where the journal is empty, what the logs come to is said alone.
+"Wire only": the client left the call out of its log, as it does with title calls and probes. "Log
+only": the call went past the proxy. Codex logged no ids before 0.155: such calls are joined by
+thread, counts and time. Calls that used no tokens are left out. Where the journal is empty, what
+the logs come to is said alone.
 
-Exit codes: 0 both sides agree, 1 they differ or there is nothing to compare, 2 a mistake in the command.
+Exit codes: 0 both sides agree, 1 they differ or there is nothing to compare, 2 a mistake in the
+command.
 """
 
 
 def _directories(option: str, text: str) -> Callable[[Command], Command]:
     return click.option(
-        option, multiple=True, type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIRECTORY", help=text
+        option,
+        multiple=True,
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIRECTORY",
+        help=text,
     )
 
 
 @click.command(epilog=EXAMPLES)
 @time_options
 @click.option("--client", type=click.Choice(["claude-code", "codex"]), help="Only this client.")
-@_directories("--claude-dir", "Holds Claude Code's projects/. By default CLAUDE_CONFIG_DIR, or ~/.claude and ~/.config/claude.")
+@_directories(
+    "--claude-dir",
+    "Holds Claude Code's projects/. By default CLAUDE_CONFIG_DIR, or ~/.claude and "
+    "~/.config/claude.",
+)
 @_directories("--codex-dir", "Holds Codex's sessions/. By default CODEX_HOME, or ~/.codex.")
 @click.option(
-    "--limit", type=click.IntRange(0), default=20, metavar="N", show_default=True, help="Single calls shown in each table."
+    "--limit",
+    type=click.IntRange(0),
+    default=20,
+    metavar="N",
+    show_default=True,
+    help="Single calls shown in each table.",
 )
 @prices_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every call that is not equal.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON, with every call that is not equal."
+)
 @journal_option
 def command(
     client: str | None,
@@ -78,7 +105,9 @@ def command(
     damage = DamageReport()
     wires = list(_wires(directory, asked.since, damage))
     note_damage(damage)
-    since = min((wire.at for wire in wires), default=-math.inf) if asked.since is None else asked.since
+    since = (
+        min((wire.at for wire in wires), default=-math.inf) if asked.since is None else asked.since
+    )
     near = [logged for logged in _log(claude_dir, codex_dir) if logged.at >= since - MARGIN_SECONDS]
     comparison = compare(wires, near).between(since, asked.until or math.inf)
     if client is not None:
@@ -154,8 +183,16 @@ def _print_log(log: list[Logged], price: Price) -> None:
 
 def _nothing_on_wire(comparison: Comparison, directory: Path) -> str:
     """What the figures are then, and how to get the wire's."""
-    client = "claude" if any(comparison.of("claude-code").log_only) or not comparison.calls else "codex"
-    cure = f"To see what is on the wire, run the client through llmtally, and ask again: llmtally run -- {client}"
+    client = (
+        "claude" if any(comparison.of("claude-code").log_only) or not comparison.calls else "codex"
+    )
+    cure = (
+        "To see what is on the wire, run the client through llmtally, and ask again: llmtally "
+        f"run -- {client}"
+    )
     if not comparison.calls:
         return f"No calls in {directory}, and none in the logs of Claude Code or Codex. {cure}"
-    return f"No calls in {directory} to compare: these are the logs' own figures, which leave calls out and may be too low. {cure}"
+    return (
+        f"No calls in {directory} to compare: these are the logs' own figures, which leave calls "
+        f"out and may be too low. {cure}"
+    )

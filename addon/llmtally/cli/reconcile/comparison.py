@@ -13,7 +13,8 @@ CLIENTS = ("claude-code", "codex")
 """The clients whose logs are read, by their name in records."""
 
 MARGIN_SECONDS = 3600.0
-"""Read beyond the time asked for, so that a call at its edge is seen on both sides: none takes longer."""
+"""Read beyond the time asked for, so that a call at its edge is seen on both sides: none takes
+longer."""
 
 FIELDS = (
     "input_tokens",
@@ -77,18 +78,25 @@ class Comparison:
 
     @property
     def agreement_pct(self) -> float | None:
-        """The share on which both sides say the same; None where nothing was on the wire that the log could agree with."""
+        """The share on which both sides say the same; None where nothing was on the wire that the
+        log could agree with."""
         return 100 * len(self.equal) / self.calls if self.calls > len(self.log_only) else None
 
     def of(self, client: str) -> Comparison:
         """The part of one client."""
-        return self._where(lambda logged: logged.client == client, lambda wire: wire.client == client)
+        return self._where(
+            lambda logged: logged.client == client, lambda wire: wire.client == client
+        )
 
     def between(self, since: float, until: float) -> Comparison:
         """The part of a time, by the clock of either side."""
-        return self._where(lambda logged: since <= logged.at < until, lambda wire: since <= wire.at < until)
+        return self._where(
+            lambda logged: since <= logged.at < until, lambda wire: since <= wire.at < until
+        )
 
-    def _where(self, of_log: Callable[[Logged], bool], of_wire: Callable[[Wire], bool]) -> Comparison:
+    def _where(
+        self, of_log: Callable[[Logged], bool], of_wire: Callable[[Wire], bool]
+    ) -> Comparison:
         return Comparison(
             [pair for pair in self.equal if of_log(pair.logged)],
             [pair for pair in self.different if of_log(pair.logged)],
@@ -98,7 +106,8 @@ class Comparison:
 
 
 def on_wire(call: Call) -> Wire | None:
-    """What is compared of a call; None for one that spent nothing: clients log what was answered."""
+    """What is compared of a call; None for one that spent nothing: clients log what was
+    answered."""
     if not call.usage.total_tokens or call.attribution.request_class == "warmup":
         return None
     who = call.attribution
@@ -117,10 +126,18 @@ def on_wire(call: Call) -> Wire | None:
 
 
 def comparable(wire: Wire, logged: Logged) -> Usage:
-    """What was on the wire in the buckets that the log has: an older Codex counts what is written to a cache as input."""
+    """What was on the wire in the buckets that the log has: an older Codex counts what is written
+    to a cache as input."""
     usage = wire.usage
-    if logged.client == "codex" and logged.usage.cache_write_tokens is None and usage.cache_write_tokens:
-        return usage._replace(input_tokens=(usage.input_tokens or 0) + usage.cache_write_tokens, cache_write_tokens=None)
+    if (
+        logged.client == "codex"
+        and logged.usage.cache_write_tokens is None
+        and usage.cache_write_tokens
+    ):
+        return usage._replace(
+            input_tokens=(usage.input_tokens or 0) + usage.cache_write_tokens,
+            cache_write_tokens=None,
+        )
     return usage
 
 

@@ -10,20 +10,26 @@ from .client_logs import Logged
 from .comparison import CLIENTS, Comparison, Pair, Wire, differences
 
 NEAR_SECONDS = 60.0
-"""Calls of one thread with different counts are still the same if both sides have them this close in time."""
+"""Calls of one thread with different counts are still the same if both sides have them this close
+in time."""
 
 
 def compare(wires: Iterable[Wire], log: Iterable[Logged]) -> Comparison:
-    """Join the two sides. Of calls that are not logged, only those of clients with a log are told."""
+    """Join the two sides. Of calls that are not logged, only those of clients with a log are
+    told."""
     done = Comparison()
     left = _joined_by_id(wires, log, done)
     left = _joined_by_thread(*left, done)
-    done.wire_only = sorted((wire for wire in left[0] if wire.client in CLIENTS), key=lambda wire: wire.at)
+    done.wire_only = sorted(
+        (wire for wire in left[0] if wire.client in CLIENTS), key=lambda wire: wire.at
+    )
     done.log_only = sorted(left[1], key=lambda logged: logged.at)
     return done
 
 
-def _joined_by_id(wires: Iterable[Wire], log: Iterable[Logged], done: Comparison) -> tuple[list[Wire], list[Logged]]:
+def _joined_by_id(
+    wires: Iterable[Wire], log: Iterable[Logged], done: Comparison
+) -> tuple[list[Wire], list[Logged]]:
     """Returns what is left over."""
     unlogged: dict[str | None, list[Wire]] = defaultdict(list)
     for wire in wires:  # small servers give an id more than once
@@ -38,7 +44,9 @@ def _joined_by_id(wires: Iterable[Wire], log: Iterable[Logged], done: Comparison
     return [wire for left in unlogged.values() for wire in left], unmatched
 
 
-def _joined_by_thread(wires: list[Wire], log: list[Logged], done: Comparison) -> tuple[list[Wire], list[Logged]]:
+def _joined_by_thread(
+    wires: list[Wire], log: list[Logged], done: Comparison
+) -> tuple[list[Wire], list[Logged]]:
     """Join what has no id on one side, thread by thread. Returns what is left over."""
     by_thread: dict[str | None, list[Wire]] = defaultdict(list)
     for wire in sorted(wires, key=lambda wire: wire.at):
@@ -50,7 +58,14 @@ def _joined_by_thread(wires: list[Wire], log: list[Logged], done: Comparison) ->
         unmatched: list[Logged] = []
         for logged in left:
             candidates = [] if logged.response_id is not None else by_thread[logged.thread]
-            same = next((wire for wire in candidates if wire.request_id not in taken and is_same(wire, logged)), None)
+            same = next(
+                (
+                    wire
+                    for wire in candidates
+                    if wire.request_id not in taken and is_same(wire, logged)
+                ),
+                None,
+            )
             if same is None:
                 unmatched.append(logged)
             else:
@@ -68,6 +83,8 @@ def _same_time(wire: Wire, logged: Logged) -> bool:
     return abs(wire.at - logged.at) <= NEAR_SECONDS
 
 
-def _settle(wire: Wire, logged: Logged, joined_by: Literal["response_id", "thread"], done: Comparison) -> None:
+def _settle(
+    wire: Wire, logged: Logged, joined_by: Literal["response_id", "thread"], done: Comparison
+) -> None:
     found = tuple(differences(wire, logged))
     (done.different if found else done.equal).append(Pair(wire, logged, joined_by, found))

@@ -26,7 +26,11 @@ def summary(comparison: Comparison) -> Sheet:
         Column("agreement_pct", "Agreement", "percent"),
     ]
     parts = [(client, comparison.of(client)) for client in CLIENTS]
-    return Sheet(columns, [_row(client, part) for client, part in parts if part.calls], _row("Total", comparison))
+    return Sheet(
+        columns,
+        [_row(client, part) for client, part in parts if part.calls],
+        _row("Total", comparison),
+    )
 
 
 def _row(name: str, part: Comparison) -> list[Any]:
@@ -42,7 +46,8 @@ def _row(name: str, part: Comparison) -> list[Any]:
 
 
 def sums(found: Sums) -> Sheet:
-    """What the wire says beside what the log says of the same calls, and what those of one side come to."""
+    """What the wire says beside what the log says of the same calls, and what those of one side
+    come to."""
     columns = [
         Column("tokens", "Tokens", "fixed"),
         Column("wire", "Wire", "number"),
@@ -77,7 +82,10 @@ def by_themselves(log: Iterable[Logged], price: Price) -> Sheet:
     columns = [
         Column("client", "Client", "fixed"),
         Column("calls", "Calls", "count"),
-        *(Column(name, name.removesuffix("_tokens").replace("_", " ").capitalize(), "count") for name in names),
+        *(
+            Column(name, name.removesuffix("_tokens").replace("_", " ").capitalize(), "count")
+            for name in names
+        ),
         Column("cost_usd", "API prices", "number"),
     ]
     logs: dict[str, list[Logged]] = defaultdict(list)
@@ -85,7 +93,12 @@ def by_themselves(log: Iterable[Logged], price: Price) -> Sheet:
         logs[logged.client].append(logged)
     parts = {client: sum_of_log(each, price) for client, each in sorted(logs.items())}
     rows = [
-        (client, part.calls, *(getattr(part.usage, name) for name in names), _dollars(part, mark="~"))
+        (
+            client,
+            part.calls,
+            *(getattr(part.usage, name) for name in names),
+            _dollars(part, mark="~"),
+        )
         for client, part in parts.items()
     ]
     return Sheet(columns, rows, title="What the logs say by themselves")
@@ -100,11 +113,16 @@ def _dollars(part: Sum, mark: str = "") -> str | None:
     """At least so much, where it is not known of all."""
     if not part.calls:
         return ""
-    return None if part.cost_usd is None else f"{'≥' if part.uncosted else ''}{mark}{dollars(part.cost_usd)}"
+    return (
+        None
+        if part.cost_usd is None
+        else f"{'≥' if part.uncosted else ''}{mark}{dollars(part.cost_usd)}"
+    )
 
 
 def _times(wire: float | None, log: float | None) -> str:
-    """How many times the log's the wire's is; nothing where they are the same, or one is not known."""
+    """How many times the log's the wire's is; nothing where they are the same, or one is not
+    known."""
     times = ratio(wire, log)
     return "" if times is None or wire == log else f"x{times:,.{1 if times >= 10 else 2}f}"
 
@@ -182,10 +200,19 @@ def bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Sheet:
         Column("tokens", "Tokens", "count"),
     ]
     rows = [
-        (_time(each.at, zone), each.client, each.thread, each.response_id, each.model, each.usage.total_tokens)
+        (
+            _time(each.at, zone),
+            each.client,
+            each.thread,
+            each.response_id,
+            each.model,
+            each.usage.total_tokens,
+        )
         for each in log_only[:limit]
     ]
-    return Sheet(columns, rows, title=_title("Log only: past the proxy", len(log_only), limit, "call"))
+    return Sheet(
+        columns, rows, title=_title("Log only: past the proxy", len(log_only), limit, "call")
+    )
 
 
 def _title(text: str, count: int, limit: int, thing: str) -> str:

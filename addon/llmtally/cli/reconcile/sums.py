@@ -11,7 +11,13 @@ from ...record import NO_USAGE, Call, Usage
 from .client_logs import Logged
 from .comparison import Comparison, comparable
 
-BUCKETS = ("input_tokens", "cache_write_tokens", "cache_read_tokens", "output_tokens", "total_tokens")
+BUCKETS = (
+    "input_tokens",
+    "cache_write_tokens",
+    "cache_read_tokens",
+    "output_tokens",
+    "total_tokens",
+)
 """The disjoint ones, and all of them together."""
 
 Price = Callable[[Logged], float | None]
@@ -71,8 +77,8 @@ def ratio(wire: float | None, log: float | None) -> float | None:
 
 
 def price_of(pricer: Pricer) -> Price:
-    """Prices of what a client logged, as if its provider's API had been paid for it. The log tells neither tier nor region nor who
-    was asked, so it is an approximation in any case."""
+    """Prices of what a client logged, as if its provider's API had been paid for it. The log tells
+    neither tier nor region nor who was asked, so it is an approximation in any case."""
 
     def price(logged: Logged) -> float | None:
         return pricer.price(_as_call(logged)).cost_usd
@@ -117,7 +123,8 @@ def sum_as_json(found: Sum) -> dict[str, Any]:
 
 
 def sums_as_json(found: Sums) -> dict[str, Any]:
-    """`{wire{}, log{}, wire_only{}, log_only{}, ratios{}}`: a ratio is the wire's count by the log's, or null."""
+    """`{wire{}, log{}, wire_only{}, log_only{}, ratios{}}`: a ratio is the wire's count by the
+    log's, or null."""
     wire, log = sum_as_json(found.wire), sum_as_json(found.log)
     ratios = {name: ratio(wire[name], log[name]) for name in (*BUCKETS, "cost_usd")}
     return {**{side: sum_as_json(part) for side, part in found._asdict().items()}, "ratios": ratios}

@@ -1,8 +1,10 @@
-"""Base URLs: the way to the proxy for clients that follow no proxy, or trust no authority but their own.
+"""Base URLs: the way to the proxy for clients that follow no proxy, or trust no authority but their
+own.
 
-Each variable that SDKs read gets a reverse proxy on loopback, before the provider it named or else the SDK's own. A preload in
-NODE_OPTIONS could make an old Node follow proxies, too, but it is code of ours in every Node that a client starts, and one that may
-not read the file (a sandbox) does not start at all. A base URL is a setting.
+Each variable that SDKs read gets a reverse proxy on loopback, before the provider it named or else
+the SDK's own. A preload in NODE_OPTIONS could make an old Node follow proxies, too, but it is code
+of ours in every Node that a client starts, and one that may not read the file (a sandbox) does not
+start at all. A base URL is a setting.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class BaseUrls(NamedTuple):
 def base_urls(before: Mapping[str, str]) -> BaseUrls:
     """Modes on free ports, and the variables that lead there. Raises ProxyError."""
     if upstream_mode(before):
-        raise ProxyError("--base-urls cannot lead through another proxy, and HTTPS_PROXY names one.")
+        raise ProxyError(
+            "--base-urls cannot lead through another proxy, and HTTPS_PROXY names one."
+        )
     arguments, environment = ["--mode", "regular"], {}
     for (name, default), port in zip(DEFAULTS.items(), _free_ports(len(DEFAULTS)), strict=True):
         url = before.get(name) or default
@@ -53,7 +57,10 @@ def base_urls(before: Mapping[str, str]) -> BaseUrls:
 
 
 def _free_ports(count: int) -> list[int]:
-    """mitmproxy takes port 0 for one mode alone. Nobody else is given them in the second until it listens."""
+    """mitmproxy takes port 0 for one mode alone. Nobody else is given them in the second until it
+    listens."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        sockets = [
+            stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)
+        ]
         return [each.getsockname()[1] for each in sockets]

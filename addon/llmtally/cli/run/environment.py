@@ -1,7 +1,7 @@
 """The environment that leads a client through the proxy and lets it trust the proxy's authority.
 
-Nobody agrees on the variables, so all are set: each line below names who reads it. Those a user has set are respected: their files
-are taken over into ours, their NO_PROXY is kept.
+Nobody agrees on the variables, so all are set: each line below names who reads it. Those a user has
+set are respected: their files are taken over into ours, their NO_PROXY is kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,10 @@ from ...attribution.run_tag import Run, user_info
 from .trust import machine_roots, with_authority
 
 REPLACING = {
-    "SSL_CERT_FILE": "OpenSSL, Python SDKs (httpx), Codex CLI, Claude Code, opencode, Go, Ruby, native-tls and rustls in Rust",
+    "SSL_CERT_FILE": (
+        "OpenSSL, Python SDKs (httpx), Codex CLI, Claude Code, opencode, Go, Ruby, native-tls "
+        "and rustls in Rust"
+    ),
     "REQUESTS_CA_BUNDLE": "Python's requests, boto3",
     "CODEX_CA_CERTIFICATE": "Codex CLI",
     "AWS_CA_BUNDLE": "boto3 and the AWS CLI",
@@ -36,7 +39,8 @@ ADDING = {
 """These name roots beside a program's own."""
 
 PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
-"""curl reads `http_proxy` in lower case only. https://everything.curl.dev/usingcurl/proxies/env.html"""
+"""curl reads `http_proxy` in lower case only.
+https://everything.curl.dev/usingcurl/proxies/env.html"""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 """Never through a proxy: agents talk to servers of their own."""
@@ -62,8 +66,16 @@ def client_environment(before: Mapping[str, str], route: Route, run: Run) -> dic
         trusted = Path(before[name]) if before.get(name) else roots if name in REPLACING else None
         added[name] = str(with_authority(trusted, route.authority, route.directory))
     no_proxy = covering_loopback(before.get("NO_PROXY") or before.get("no_proxy") or "")
-    # Node reads proxy variables from 22.21 on, if it is told to. https://nodejs.org/api/cli.html#node_use_env_proxy1
-    return {**before, **added, "NO_PROXY": no_proxy, "no_proxy": no_proxy, "NODE_USE_ENV_PROXY": "1", "LLMTALLY_RUN": run.name}
+    # Node reads proxy variables from 22.21 on, if it is told to.
+    # https://nodejs.org/api/cli.html#node_use_env_proxy1
+    return {
+        **before,
+        **added,
+        "NO_PROXY": no_proxy,
+        "no_proxy": no_proxy,
+        "NODE_USE_ENV_PROXY": "1",
+        "LLMTALLY_RUN": run.name,
+    }
 
 
 def covering_loopback(no_proxy: str) -> str:

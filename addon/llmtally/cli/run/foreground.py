@@ -1,8 +1,9 @@
-"""Runs a program in our place: it has the terminal, its signals are its own, and its exit code becomes ours.
+"""Runs a program in our place: it has the terminal, its signals are its own, and its exit code
+becomes ours.
 
-It stays in our process group, which is the terminal's foreground: Ctrl-C, Ctrl-Z, Ctrl-\\ and a new window size reach it from the
-kernel, and the shell stops and continues us both. Signals sent to us alone are handed on.
-https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap11.html
+It stays in our process group, which is the terminal's foreground: Ctrl-C, Ctrl-Z, Ctrl-\\ and a new
+window size reach it from the kernel, and the shell stops and continues us both. Signals sent to us
+alone are handed on. https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap11.html
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from types import FrameType
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
-"""As shells have it. https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02"""
+"""As shells have it.
+https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02"""
 
 SIGNALLED = 128
 """Added to the number of the signal that ended a program."""
@@ -26,7 +28,14 @@ SIGNALLED = 128
 CONTINUED_SECONDS = 0.1
 """After which a client that was continued together with us is running again."""
 
-HANDED_ON = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGCONT, signal.SIGWINCH)
+HANDED_ON = (
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGCONT,
+    signal.SIGWINCH,
+)
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 """The terminal sends these to the program itself; where there is none, they are handed on, too."""
 
@@ -82,7 +91,8 @@ def _wait(client: subprocess.Popen[bytes]) -> int:
         time.sleep(CONTINUED_SECONDS)
         known, status = os.waitpid(client.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
         if not known:
-            # It has stopped itself: stop with it, so that the shell takes over; `fg` continues both.
+            # It has stopped itself: stop with it, so that the shell takes over; `fg` continues
+            # both.
             os.kill(os.getpid(), signal.SIGSTOP)
         if not known or os.WIFCONTINUED(status):
             status = os.waitpid(client.pid, os.WUNTRACED)[1]
@@ -91,7 +101,8 @@ def _wait(client: subprocess.Popen[bytes]) -> int:
 
 
 def _has_terminal() -> bool:
-    """Whether our process group is the foreground of a terminal, which then signals the program itself."""
+    """Whether our process group is the foreground of a terminal, which then signals the program
+    itself."""
     try:
         with open("/dev/tty", "rb", buffering=0) as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -100,7 +111,8 @@ def _has_terminal() -> bool:
 
 
 def _take_terminal_back() -> None:
-    """A shell that was killed leaves the terminal to a group that is gone; writing to it would stop us."""
+    """A shell that was killed leaves the terminal to a group that is gone; writing to it would stop
+    us."""
     try:
         if not sys.stderr.isatty() or os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp():
             return

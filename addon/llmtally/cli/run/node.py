@@ -1,7 +1,8 @@
-"""Node, and whether its own `fetch` follows proxy variables: the SDKs of OpenAI, Anthropic, Google and Vercel use it.
+"""Node, and whether its own `fetch` follows proxy variables: the SDKs of OpenAI, Anthropic, Google
+and Vercel use it.
 
-With `NODE_USE_ENV_PROXY=1` it does from 22.21 and 24.0 on; before, it goes past every proxy, and agents bring a way of their own.
-https://nodejs.org/api/cli.html#node_use_env_proxy1
+With `NODE_USE_ENV_PROXY=1` it does from 22.21 and 24.0 on; before, it goes past every proxy, and
+agents bring a way of their own. https://nodejs.org/api/cli.html#node_use_env_proxy1
 """
 
 from __future__ import annotations
@@ -26,13 +27,22 @@ def going_past(command: Sequence[str], environment: Mapping[str, str]) -> str | 
     found = version(node) if (node := node_of(command, environment)) is not None else None
     if found is None or follows_proxies(found):
         return None
-    return f"Node {found} goes past every proxy: use {SINCE} or newer, or `llmtally run --base-urls -- ...`."
+    return (
+        f"Node {found} goes past every proxy: use {SINCE} or newer, or `llmtally run --base-urls "
+        "-- ...`."
+    )
 
 
 def version(program: str) -> str | None:
     """What `node --version` says; None where it says nothing."""
     try:
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True)  # noqa: S603
+        done = subprocess.run(  # noqa: S603  the program that was asked for
+            [program, "--version"],
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_SECONDS,
+            check=True,
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip().removeprefix("v") or None
@@ -45,7 +55,8 @@ def follows_proxies(version: str) -> bool:
 
 
 def node_of(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The Node that runs a command: the program itself, or what its first line names; None for other programs."""
+    """The Node that runs a command: the program itself, or what its first line names; None for
+    other programs."""
     path = environment.get("PATH")
     if (program := shutil.which(command[0], path=path)) is None:
         return None

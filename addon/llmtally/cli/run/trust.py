@@ -1,7 +1,8 @@
 """Files of certificates for clients: whatever they trusted before, and the proxy's authority.
 
-The variables that name such files mostly replace the machine's own roots, and the connections that are passed on unopened need
-those. So each file is a copy of what the client would have used, with ours added at the end.
+The variables that name such files mostly replace the machine's own roots, and the connections that
+are passed on unopened need those. So each file is a copy of what the client would have used, with
+ours added at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import certifi
 from ...system.atomic_write import write_whole
 
 AUTHORITY = "mitmproxy-ca-cert.pem"
-"""mitmproxy's certificate, in its confdir. https://docs.mitmproxy.org/stable/concepts/certificates/"""
+"""mitmproxy's certificate, in its confdir.
+https://docs.mitmproxy.org/stable/concepts/certificates/"""
 
 FOLDER = "certificates"
 
@@ -41,11 +43,15 @@ def machine_roots() -> Path:
 
 
 def with_authority(base: Path | None, authority: Path, directory: Path) -> Path:
-    """A file with the certificates of `base` (if it can be read) and the authority's. Raises OSError.
+    """A file with the certificates of `base` (if it can be read) and the authority's. Raises
+    OSError.
 
-    It is named by its content: the same ones again make no second file, and one that a client still reads is never rewritten.
+    It is named by its content: the same ones again make no second file, and one that a client still
+    reads is never rewritten.
     """
-    pem = read_pem(base).rstrip() + b"\n" + authority.read_bytes() if base else authority.read_bytes()
+    pem = (
+        read_pem(base).rstrip() + b"\n" + authority.read_bytes() if base else authority.read_bytes()
+    )
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(pem).hexdigest()[:16]}.pem"
