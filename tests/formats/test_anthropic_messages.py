@@ -334,7 +334,7 @@ def test_hostile_tools_stay_few() -> None:
         ("end_turn", False),
         ("tool_use", False),
         ("pause_turn", False),
-        *((reason, True) for reason in STOPPED_EARLY),
+        *((reason, True) for reason in sorted(STOPPED_EARLY)),
     ],
 )
 def test_early_stops(reason: str, early: bool) -> None:

@@ -61,7 +61,11 @@ def test_a_bill_that_agrees_is_exact() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "early"),
-    [("COMPLETE", False), ("TOOL_CALL", False), *((reason, True) for reason in STOPPED_EARLY)],
+    [
+        ("COMPLETE", False),
+        ("TOOL_CALL", False),
+        *((reason, True) for reason in sorted(STOPPED_EARLY)),
+    ],
 )
 def test_early_stops(reason: str, early: bool) -> None:
     """Length, errors and the user's own cancelling are early."""

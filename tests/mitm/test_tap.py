@@ -42,7 +42,7 @@ def make(reader: Reader, later: list[Callable[[], None]] | None = None, **option
     queue = [] if later is None else later
     options = {"chained": None, **options}
     return Tap(
-        reader,
+        reader,  # type: ignore[arg-type]
         clock=lambda: next(clock),
         later=queue.append,
         settle=lambda calls: None,
