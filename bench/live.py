@@ -21,7 +21,7 @@ import orjson
 
 from llmtally.record import Attribution, Call, LimitReading, Usage, rfc3339
 from llmtally.schema import to_line
-from llmtally.tally.sink import Live
+from llmtally.tally.sink import Sink
 from llmtally.tracker import Tracker
 
 from .calls import claude_code_call
@@ -105,7 +105,7 @@ def run(plan: Plan) -> Section:
         ("longest hold of the loop meanwhile", hold, "ms"),
     ]
     goals = [Goal(f"restart with {RESTORED:,} records", restored, 3.0, "s")]
-    return Section("Live view", ("what", "measured", "unit"), table, goals)
+    return Section("Sink view", ("what", "measured", "unit"), table, goals)
 
 
 def _add_times(repeats: int) -> float:
@@ -157,7 +157,7 @@ def measure_restart() -> str:
 
 
 async def _restart(directory: Path) -> str:
-    live = Live(directory, clock=lambda: NOW, alert=print)
+    live = Sink(directory, clock=lambda: NOW, alert=print)
     held, began = 0.0, time.perf_counter()
     restored = live.restore(lambda _: None)
     while not restored.done():

@@ -22,7 +22,7 @@ from llmtally.attribution import Attributor
 from llmtally.exchange import Exchange, Memory, RequestHead
 from llmtally.mitm.tap import Tap
 from llmtally.pricing import Pricer
-from llmtally.providers import Directory
+from llmtally.providers import RouteTable
 from llmtally.schema import to_line
 from llmtally.text.call_line import one_line
 
@@ -144,7 +144,7 @@ class _Tapped:
     """A tap on the answer to a short request."""
 
     def __init__(self, stream: traffic.Stream) -> None:
-        route = Directory().route("POST", stream.host, stream.path)
+        route = RouteTable().route("POST", stream.host, stream.path)
         assert route is not None
         head = RequestHead(
             "flow", "POST", stream.host, stream.path, {"x-api-key": "sk"}, time.time()

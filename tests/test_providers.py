@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtally import formats
-from llmtally.providers import PROVIDERS, Directory, Method, custom, is_local
+from llmtally.providers import PROVIDERS, Method, RouteTable, custom, is_local
 
 ROUTES: list[tuple[Method, str, str, str | None, str | None, str | None]] = [
     # method, host, path, provider, format, model in the path
@@ -147,7 +147,7 @@ def test_route(
     method: Method, host: str, path: str, provider: str | None, fmt: str | None, model: str | None
 ) -> None:
     """A request leads to its provider's row and format, or nowhere."""
-    route = Directory().route(method, host, path)
+    route = RouteTable().route(method, host, path)
 
     found = (
         (route.provider.name, route.format.name, route.model)
@@ -169,7 +169,7 @@ def test_names_and_hosts_are_unique() -> None:
 def test_unknown_hosts_need_confirmation() -> None:
     """On a host without a row the path alone proves nothing."""
     unknown, known = (
-        Directory().route("POST", host, "/v1/chat/completions")
+        RouteTable().route("POST", host, "/v1/chat/completions")
         for host in ("x.example.com", "api.openai.com")
     )
 
@@ -181,7 +181,7 @@ def test_unknown_hosts_need_confirmation() -> None:
 def test_custom_host() -> None:
     """A row a user added comes first: its well-known paths as usual, every other POST in the format
     named."""
-    directory = Directory([custom("llm.example.com", "openai_chat")])
+    directory = RouteTable([custom("llm.example.com", "openai_chat")])
 
     usual = directory.route("POST", "llm.example.com", "/v1/messages")
     other = directory.route("POST", "llm.example.com", "/ask")
@@ -224,4 +224,4 @@ def test_is_local(host: str, local: bool) -> None:
 )
 def test_never_raises(method: Method, host: str, path: str) -> None:
     """Hosts and paths come from the client, whoever that is."""
-    Directory().route(method, host, path)
+    RouteTable().route(method, host, path)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtally.redact import (
-    LOOKED_AT,
+    MAX_INSPECTED,
     REQUEST_LOOKED_AT,
     holds_known_key,
     looks_like_key,
@@ -94,7 +94,7 @@ def test_what_identifies_an_error_stays(message: str) -> None:
 
 def test_half_a_key_at_the_end_of_what_is_looked_at_goes() -> None:
     """A message is never cut within a word before it is redacted."""
-    message = "x " * (LOOKED_AT // 2 - 3) + "a1b2c3d4e5f6a7b8c9d0e1f2"
+    message = "x " * (MAX_INSPECTED // 2 - 3) + "a1b2c3d4e5f6a7b8c9d0e1f2"
 
     assert redact(message).replace("x", "").strip() == ""
 

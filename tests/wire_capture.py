@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from llmtally.attribution import Attributor
 from llmtally.exchange import Ending, Exchange, Memory, RequestHead
-from llmtally.providers import Directory, Method
+from llmtally.providers import Method, RouteTable
 from llmtally.record import Call
 from llmtally.schema import to_record
 
@@ -158,7 +158,7 @@ def open_exchange(
 ) -> Exchange:
     """The exchange of a capture, up to and including its response head; `seen_at`: at another host
     than its own."""
-    route = Directory().route(capture.method, capture.host, capture.path)
+    route = RouteTable().route(capture.method, capture.host, capture.path)
     assert route is not None, f"no row of the provider table takes {capture.method} {capture.url}"
     head = RequestHead(
         id="flow",

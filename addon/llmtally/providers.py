@@ -509,7 +509,7 @@ PRICE_IDS: Mapping[str, str] = {row.name: row.price_id for row in PROVIDERS if r
 """Provider name to its id in genai-prices."""
 
 
-class Directory:
+class RouteTable:
     """Finds the route of a request; holds the rows users added."""
 
     def __init__(self, extra: Iterable[Provider] = ()) -> None:

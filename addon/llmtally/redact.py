@@ -13,10 +13,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-GONE = "[…]"
+REDACTED = "[…]"
 """Stands where something was taken out."""
 
-LOOKED_AT = 2048
+MAX_INSPECTED = 2048
 """Characters of a message that are looked at: ten times what is kept, so that what is kept was
 redacted with what follows it."""
 
@@ -79,24 +79,26 @@ _CLOSING = "'\"`\u201d\u2019\xbb"
 
 def redact(message: str) -> str:
     """One line that says what went wrong, without credentials and without the prompt."""
-    seen = message[:LOOKED_AT]
-    if len(message) > LOOKED_AT:  # half a key does not look like one
+    seen = message[:MAX_INSPECTED]
+    if len(message) > MAX_INSPECTED:  # half a key does not look like one
         seen = seen.rpartition(" ")[0]
     line = " ".join(
         "".join(character if character.isprintable() else " " for character in seen).split()
     )
     if echo := _ECHO.search(line):
-        line = line[: echo.end()] + GONE
+        line = line[: echo.end()] + REDACTED
     line = _QUOTATION.sub(_shorten, line)
-    line = _QUERY.sub(rf"\1?{GONE}", _USER_IN_URL.sub(f"://{GONE}@", line))
-    return _RUN.sub(lambda run: GONE if _is_mixed(run[0]) else run[0], _KNOWN_KEY.sub(GONE, line))
+    line = _QUERY.sub(rf"\1?{REDACTED}", _USER_IN_URL.sub(f"://{REDACTED}@", line))
+    return _RUN.sub(
+        lambda run: REDACTED if _is_mixed(run[0]) else run[0], _KNOWN_KEY.sub(REDACTED, line)
+    )
 
 
 def without_echo(message: str, request: Any, secret: str) -> str:
     """A redacted message without the credential of the request it answers, and without phrases of
     that request's JSON body."""
     if len(secret) >= SECRET_LENGTH:
-        message = message.replace(secret, GONE)
+        message = message.replace(secret, REDACTED)
         cut = next(
             (
                 n
@@ -105,7 +107,7 @@ def without_echo(message: str, request: Any, secret: str) -> str:
             ),
             0,
         )
-        message = message[: len(message) - cut] + GONE if cut else message
+        message = message[: len(message) - cut] + REDACTED if cut else message
     if len(message) < SHORT_ECHO_LENGTH:
         return message
     said = " ".join(_texts(request).split())
@@ -113,7 +115,7 @@ def without_echo(message: str, request: Any, secret: str) -> str:
     for start, end in _echoes(
         message, said, SHORT_ECHO_LENGTH if len(said) < SHORT_REQUEST else ECHO_LENGTH
     ):
-        kept += [message[copied:start], GONE]
+        kept += [message[copied:start], REDACTED]
         copied = end
     return "".join([*kept, message[copied:]])
 
@@ -154,7 +156,7 @@ def _echoes(message: str, request: str, least: int) -> Iterator[tuple[int, int]]
 
 def without_known_keys(text: str) -> str:
     """Without what begins as keys of a known kind do."""
-    return _KNOWN_KEY.sub(GONE, text)
+    return _KNOWN_KEY.sub(REDACTED, text)
 
 
 def holds_known_key(text: str) -> bool:
@@ -173,16 +175,16 @@ def _shorten(quotation: re.Match[str]) -> str:
     quoted = quotation[0]
     if len(quoted) <= QUOTE_LENGTH + 2 or " " not in quoted:
         return quoted
-    return quoted[0] + GONE + (quoted[-1] if quoted[-1] in _CLOSING else "")
+    return quoted[0] + REDACTED + (quoted[-1] if quoted[-1] in _CLOSING else "")
 
 
 def _is_mixed(run: str) -> bool:
     """Whether part of a long run is no chain of words and numbers, as names of models are, but
     letters and digits as they fall."""
-    return any(_is_as_it_falls(part) for part in run.split(".") if len(part) >= KEY_LENGTH)
+    return any(_looks_random(part) for part in run.split(".") if len(part) >= KEY_LENGTH)
 
 
-def _is_as_it_falls(part: str) -> bool:
+def _looks_random(part: str) -> bool:
     if part.isalpha() or part.isdigit():
         return False
     return not all(_WORD.fullmatch(word) for word in re.split(r"[-_+/=]", part))

@@ -500,7 +500,9 @@ def test_a_proxy_that_was_killed(patient: Patient, a_free_port: int) -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as process:
         _announce(patient, process, a_free_port)
         file = patient.directory / "proxies" / f"{process.pid}.json"
-        file.write_text(json.dumps({**json.loads(file.read_bytes()), "birth": "another boot 1234"}))
+        file.write_text(
+            json.dumps({**json.loads(file.read_bytes()), "start_time": "another boot 1234"})
+        )
 
         finding = patient.examined()[1]["proxy"][0]
 
@@ -522,7 +524,7 @@ def test_a_proxy_that_does_not_answer(patient: Patient, a_free_port: int) -> Non
 
 
 def _announce(patient: Patient, process: subprocess.Popen[bytes], port: int) -> None:
-    presence.announce(
+    presence.write(
         patient.directory,
         Presence(
             pid=process.pid,

@@ -24,7 +24,7 @@ from llmtally.attribution import run_tag
 from llmtally.attribution.run_tag import Run, Runs, with_run
 from llmtally.cli.run import command as run_command
 from llmtally.cli.run import foreground
-from llmtally.cli.run.environment import Route, client_environment, covering_loopback
+from llmtally.cli.run.environment import ProxyTarget, client_environment, covering_loopback
 from llmtally.cli.run.proxy import ProxyError, upstream_mode
 from llmtally.cli.run_summary import calls_of
 from llmtally.record import TEXT_CAP, Attribution, Call, Usage
@@ -603,12 +603,12 @@ def test_the_file_of_a_killed_proxy_misleads_nobody(
 
 
 @pytest.fixture
-def route(tmp_path: Path) -> Route:
+def route(tmp_path: Path) -> ProxyTarget:
     (tmp_path / "ca.pem").write_text("OURS\n")
-    return Route("127.0.0.1", 8080, tmp_path / "ca.pem", tmp_path / "usage")
+    return ProxyTarget("127.0.0.1", 8080, tmp_path / "ca.pem", tmp_path / "usage")
 
 
-def test_what_the_user_trusts_stays_trusted(route: Route, tmp_path: Path) -> None:
+def test_what_the_user_trusts_stays_trusted(route: ProxyTarget, tmp_path: Path) -> None:
     """A file that a variable names is taken over; without one, a variable that replaces the roots
     gets the machine's."""
     (tmp_path / "company.pem").write_text("COMPANY")
@@ -640,7 +640,7 @@ def test_the_machines_roots_are_in_the_file(runner: Runner) -> None:
     assert int(runner.run(sys.executable, "-c", script).stdout) > roots > 50
 
 
-def test_files_are_made_once(route: Route) -> None:
+def test_files_are_made_once(route: ProxyTarget) -> None:
     """The same certificates again need no second file; nobody else may write them."""
     for _ in range(2):
         client_environment({}, route, Run("r", "/"))

@@ -16,7 +16,7 @@ from llmtally.attribution import Attributor
 from llmtally.exchange import Memory
 from llmtally.pricing import Pricer
 from llmtally.record import Call
-from llmtally.tally.sink import Live
+from llmtally.tally.sink import Sink
 from llmtally.text.call_line import one_line
 from llmtally.web.metrics import Runtime, render
 from wire_capture import START, Capture, run
@@ -107,7 +107,7 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
 
     async def feed() -> bytes:
         now = START + 1_001
-        live = Live(directory, clock=lambda: now, alert=logging.getLogger(__name__).warning)
+        live = Sink(directory, clock=lambda: now, alert=logging.getLogger(__name__).warning)
         live.keep_status(lambda work: work())
         pricer = Pricer()
         for call in calls:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from llmtally.attribution import Attributor
 from llmtally.exchange import Ending, Exchange, Memory, RequestHead
 from llmtally.exchange.lanes import MAX_LANES
-from llmtally.exchange.memory import SEEN_IDS, Sight
-from llmtally.providers import PROVIDERS, Directory, Method, Route
+from llmtally.exchange.memory import SEEN_IDS, Sighting
+from llmtally.providers import PROVIDERS, Method, Route, RouteTable
 from llmtally.record import Call
 
 ALL_ROUTES = [
@@ -61,7 +61,7 @@ def exchange(
     credential: str = "Bearer sk-ant-api03-x",
     began: float = 100.0,
 ) -> Exchange:
-    route = Directory().route(method, host, path)
+    route = RouteTable().route(method, host, path)
     assert route is not None
     opened = Exchange(
         route,
@@ -222,7 +222,7 @@ class TestEndings:
 
     def test_no_response(self) -> None:
         """A connection lost before the response head is a call too."""
-        route = Directory().route("POST", "api.anthropic.com", "/v1/messages")
+        route = RouteTable().route("POST", "api.anthropic.com", "/v1/messages")
         assert route is not None
         lost = Exchange(
             route,
@@ -310,7 +310,7 @@ class TestEndings:
             exchange(content_type="application/json", request={"model": "m"}) for _ in range(2)
         )
 
-        ahead.read_ahead(body, 101.0)
+        ahead.parse_now(body, 101.0)
         plain.feed(body, 101.0)
 
         assert ahead.end("complete", 102.0) == plain.end("complete", 102.0)
@@ -320,7 +320,7 @@ class TestEndings:
         may still wait."""
         opened = exchange(request={"model": "m"})
         opened.feed(sse(START, DELTA), 101.0)
-        opened.read_ahead(None, 101.5)
+        opened.parse_now(None, 101.5)
         opened.feed(sse(END, STOP), 102.0)
 
         call = one(opened.end("complete", 102.0))
@@ -388,17 +388,17 @@ class TestRepeats:
     @pytest.mark.parametrize(
         ("again", "repeated"),
         [
-            (Sight("POST", "a.example", 20, 100.0, 110.0), False),
-            (Sight("POST", "a.example", 20, 104.0, 114.0), False),
-            (Sight("POST", "b.example", 20, 99.0, 110.5), True),
-            (Sight("POST", "b.example", 20, 110.0, 111.0), True),
-            (Sight("POST", "b.example", 20, 110.5, 111.0), False),
-            (Sight("POST", "b.example", 20, 90.0, 99.5), False),
-            (Sight("POST", "b.example", 30, 99.0, 110.5), False),
-            (Sight("GET", "a.example", 30, 500.0, 501.0), True),
-            (Sight("GET", "b.example", 30, 500.0, 501.0), True),
-            (Sight("SOCKET", "a.example", 20, 100.0, 110.0), True),
-            (Sight("SOCKET", "a.example", 30, 100.0, 110.0), False),
+            (Sighting("POST", "a.example", 20, 100.0, 110.0), False),
+            (Sighting("POST", "a.example", 20, 104.0, 114.0), False),
+            (Sighting("POST", "b.example", 20, 99.0, 110.5), True),
+            (Sighting("POST", "b.example", 20, 110.0, 111.0), True),
+            (Sighting("POST", "b.example", 20, 110.5, 111.0), False),
+            (Sighting("POST", "b.example", 20, 90.0, 99.5), False),
+            (Sighting("POST", "b.example", 30, 99.0, 110.5), False),
+            (Sighting("GET", "a.example", 30, 500.0, 501.0), True),
+            (Sighting("GET", "b.example", 30, 500.0, 501.0), True),
+            (Sighting("SOCKET", "a.example", 20, 100.0, 110.0), True),
+            (Sighting("SOCKET", "a.example", 30, 100.0, 110.0), False),
         ],
         ids=[
             *(
@@ -418,20 +418,24 @@ class TestRepeats:
             ),
         ],
     )
-    def test_what_repeats(self, again: Sight, repeated: bool) -> None:
+    def test_what_repeats(self, again: Sighting, repeated: bool) -> None:
         """An id alone proves nothing: small servers draw theirs from a few hundred, or have but
         one."""
         shared = memory()
-        assert not shared.counted_before("chatcmpl-1", Sight("POST", "a.example", 20, 100.0, 110.0))
+        assert not shared.counted_before(
+            "chatcmpl-1", Sighting("POST", "a.example", 20, 100.0, 110.0)
+        )
 
         assert shared.counted_before("chatcmpl-1", again) is repeated
 
     def test_a_poll_may_see_the_end_before_the_request_does(self) -> None:
         """A stream that still runs when a poll shows its whole answer ends as a repeat."""
         shared = memory()
-        assert not shared.counted_before("resp_1", Sight("GET", "api.openai.com", 20, 104.0, 104.5))
+        assert not shared.counted_before(
+            "resp_1", Sighting("GET", "api.openai.com", 20, 104.0, 104.5)
+        )
 
-        assert shared.counted_before("resp_1", Sight("POST", "api.openai.com", 20, 100.0, 105.0))
+        assert shared.counted_before("resp_1", Sighting("POST", "api.openai.com", 20, 100.0, 105.0))
 
     @pytest.mark.parametrize("host", ["10.0.0.1", "10.0.0.2"])
     @pytest.mark.parametrize(("method", "repeated"), [("GET", True), ("POST", False)])
@@ -442,12 +446,13 @@ class TestRepeats:
         later.recall(self.ask(memory(), "10.0.0.1", 100.0, 102.0))
 
         assert (
-            later.counted_before("chatcmpl-A1", Sight(method, host, 13, 500.0, 501.0)) is repeated
+            later.counted_before("chatcmpl-A1", Sighting(method, host, 13, 500.0, 501.0))
+            is repeated
         )
 
     def test_memory_of_ids_is_bounded(self) -> None:
         """The oldest ids are forgotten."""
-        shared, poll = memory(), Sight("GET", "h", 1, 100.0, 101.0)
+        shared, poll = memory(), Sighting("GET", "h", 1, 100.0, 101.0)
         for number in range(SEEN_IDS + 1):
             shared.counted_before(str(number), poll)
 

@@ -21,21 +21,21 @@ from rich.console import Console
 from calls import NOON, a_call, write
 from llmtally.cli import main as cli
 from llmtally.cli.tail_table import Rows
-from llmtally.journal.follower import Follower
+from llmtally.journal.follower import JournalFollower
 from llmtally.record import ApiError, Attribution, Call, Usage
 from llmtally.schema import to_line
 
 DAY = 86400.0
 
 
-def seen(follower: Follower) -> list[str]:
+def seen(follower: JournalFollower) -> list[str]:
     return [call.request_id for _, call in follower.poll()]
 
 
 def test_each_call_is_seen_once(tmp_path: Path) -> None:
     """First what is there, then what comes."""
     write(tmp_path, [a_call(request_id="a"), a_call(request_id="b")])
-    follower = Follower(tmp_path)
+    follower = JournalFollower(tmp_path)
 
     assert seen(follower) == ["a", "b"]
     assert seen(follower) == []
@@ -47,7 +47,7 @@ def test_the_next_day_is_followed(tmp_path: Path) -> None:
     """A new file is read from its beginning; yesterday's may still get what ended just before
     midnight."""
     write(tmp_path, [a_call(NOON - DAY, request_id="a"), a_call(request_id="b")])
-    follower = Follower(tmp_path)
+    follower = JournalFollower(tmp_path)
     assert seen(follower) == ["a", "b"]
 
     write(tmp_path, [a_call(NOON + DAY, request_id="d"), a_call(request_id="c")])
@@ -61,13 +61,13 @@ def test_old_files_are_left_alone(tmp_path: Path) -> None:
         [a_call(NOON - days * DAY, request_id=f"{days} days ago") for days in (30, 2, 1, 0)],
     )
 
-    assert seen(Follower(tmp_path)) == ["1 days ago", "0 days ago"]
+    assert seen(JournalFollower(tmp_path)) == ["1 days ago", "0 days ago"]
 
 
 def test_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
     """Half a line is none yet."""
     path = write(tmp_path, [a_call(request_id="a")]) / "usage-2026-11-20.jsonl"
-    follower = Follower(tmp_path)
+    follower = JournalFollower(tmp_path)
     assert seen(follower) == ["a"]
     line = to_line(a_call(request_id="b"))
     with path.open("ab", buffering=0) as file:
@@ -83,7 +83,7 @@ def test_a_damaged_line_is_counted(tmp_path: Path) -> None:
     """The calls around it are seen."""
     path = write(tmp_path, [a_call(request_id="a")]) / "usage-2026-11-20.jsonl"
     path.write_bytes(b"garbage\n\n" + path.read_bytes() + b"{}\n")
-    follower = Follower(tmp_path)
+    follower = JournalFollower(tmp_path)
 
     assert (seen(follower), follower.damaged) == (["a"], 2)
 
@@ -98,7 +98,7 @@ def test_a_file_that_begins_anew_is_read_anew(
     path = (
         write(tmp_path, [a_call(request_id="a"), a_call(request_id="b")]) / "usage-2026-11-20.jsonl"
     )
-    follower = Follower(tmp_path)
+    follower = JournalFollower(tmp_path)
     assert seen(follower) == ["a", "b"]
     replace(path)
     assert seen(follower) == []
@@ -109,7 +109,7 @@ def test_a_file_that_begins_anew_is_read_anew(
 
 def test_the_journal_may_come_later(tmp_path: Path) -> None:
     """Whoever starts `tail` before the proxy sees the first call."""
-    follower = Follower(tmp_path / "journal")
+    follower = JournalFollower(tmp_path / "journal")
     assert seen(follower) == []
 
     write(tmp_path / "journal", [a_call(request_id="a")])
@@ -130,7 +130,7 @@ def test_a_file_that_may_not_be_read_is_told_of(
         return opened(path, *arguments)
 
     monkeypatch.setattr(Path, "open", refusing)
-    follower = Follower(tmp_path)
+    follower = JournalFollower(tmp_path)
 
     assert seen(follower) == ["seen"]
     assert follower.unreadable == {hidden: "Permission denied"}

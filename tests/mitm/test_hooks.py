@@ -22,7 +22,7 @@ from llmtally.exchange import Exchange
 from llmtally.journal import account_key
 from llmtally.mitm import UsageAddon, commands, recorder
 from llmtally.mitm.commands import Commands
-from llmtally.mitm.flow_observer import HEAVY, HEAVY_CODED, Follower
+from llmtally.mitm.flow_observer import HEAVY, HEAVY_CODED, FlowObserver
 from llmtally.mitm.flows import ending_of, host_of, lower_headers
 from llmtally.pricing import pricer
 from llmtally.pricing.overrides import Overrides, read_file
@@ -495,7 +495,7 @@ def test_a_large_body_waits_for_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be read sooner than it is known who asked."""
-    was_read, then = threading.Event(), Follower._read_ahead
+    was_read, then = threading.Event(), FlowObserver._on_parsed
 
     def find_all(peers: Mapping[str, object]) -> dict[str, ClientProcess]:
         was_read.wait(10)
@@ -506,7 +506,7 @@ def test_a_large_body_waits_for_its_process(
         was_read.set()
 
     monkeypatch.setattr(client_process, "find_all", find_all)
-    monkeypatch.setattr(Follower, "_read_ahead", note)
+    monkeypatch.setattr(FlowObserver, "_on_parsed", note)
 
     async def test() -> None:
         async with running(tmp_path) as (addon, _):

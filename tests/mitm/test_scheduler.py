@@ -10,7 +10,7 @@ from concurrent.futures import Future
 import pytest
 
 from llmtally.mitm import scheduler as module
-from llmtally.mitm.scheduler import FINISH, SLICE, Later
+from llmtally.mitm.scheduler import FINISH, SLICE, Scheduler
 
 
 def test_soon() -> None:
@@ -18,10 +18,10 @@ def test_soon() -> None:
     done: list[int] = []
 
     async def test() -> None:
-        later, over = Later(), asyncio.Event()
+        later, over = Scheduler(), asyncio.Event()
         for number in range(3):
-            later.soon(lambda number=number: done.append(number))  # type: ignore[misc]
-        later.soon(over.set)
+            later.defer(lambda number=number: done.append(number))  # type: ignore[misc]
+        later.defer(over.set)
         assert done == []
         await asyncio.wait_for(over.wait(), 10)
         later.finish()
@@ -42,7 +42,7 @@ def test_slices() -> None:
         turns.append("work")
 
     async def test() -> None:
-        later, over = Later(), asyncio.Event()
+        later, over = Scheduler(), asyncio.Event()
 
         def traffic() -> None:
             turns.append("traffic")
@@ -52,8 +52,8 @@ def test_slices() -> None:
                 over.set()
 
         for _ in range(3):
-            later.soon(long)
-        later.soon(lambda: None)
+            later.defer(long)
+        later.defer(lambda: None)
         asyncio.get_running_loop().call_soon(traffic)
         await asyncio.wait_for(over.wait(), 10)
         later.finish()
@@ -72,11 +72,11 @@ def test_in_a_thread() -> None:
         seen.append(f"{what} in {threading.current_thread().name}")
 
     async def test() -> None:
-        later, over, other = Later(), asyncio.Event(), Future[None]()
+        later, over, other = Scheduler(), asyncio.Event(), Future[None]()
         later.in_thread(lambda: note("work"), lambda _: note("then"))
-        later.after(other, lambda: seen.append("first"), within=60)
-        later.after(other, over.set, within=60)
-        later.on_disk(other.set_result, None)
+        later.when_done(other, lambda: seen.append("first"), within=60)
+        later.when_done(other, over.set, within=60)
+        later.io(other.set_result, None)
         await asyncio.wait_for(over.wait(), 10)
         later.finish()
 
@@ -93,7 +93,7 @@ def test_what_the_thread_raises_is_told() -> None:
         raise RuntimeError("bug")
 
     async def test() -> None:
-        later, over = Later(), asyncio.Event()
+        later, over = Scheduler(), asyncio.Event()
         later.in_thread(lambda: None, told.append)
         later.in_thread(broken, told.append)
         later.in_thread(lambda: None, lambda _: over.set())
@@ -112,8 +112,8 @@ def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         raise RuntimeError("bug")
 
     async def test() -> None:
-        later = Later()
-        later.on_disk(broken)
+        later = Scheduler()
+        later.io(broken)
         later.finish()
 
     asyncio.run(test())
@@ -126,9 +126,9 @@ def test_what_never_comes_is_not_waited_for() -> None:
     done: list[str] = []
 
     async def test() -> None:
-        later, over, never = Later(), asyncio.Event(), Future[None]()
-        later.after(never, lambda: done.append("settled"), within=0.01)
-        later.after(never, over.set, within=60)
+        later, over, never = Scheduler(), asyncio.Event(), Future[None]()
+        later.when_done(never, lambda: done.append("settled"), within=0.01)
+        later.when_done(never, over.set, within=60)
         await asyncio.wait_for(over.wait(), 10)
         never.set_result(None)
         later.finish()
@@ -145,12 +145,12 @@ def test_what_takes_long_holds_up_nothing() -> None:
     answer = threading.Event()
 
     async def test() -> None:
-        later, over, looked_up = Later(), asyncio.Event(), Future[None]()
-        later.apart(answer.wait, 60)
+        later, over, looked_up = Scheduler(), asyncio.Event(), Future[None]()
+        later.detached(answer.wait, 60)
         read = asyncio.Event()
         later.in_thread(lambda: done.append("read"), lambda _: read.set())
-        later.after(looked_up, over.set, within=60)
-        later.on_disk(looked_up.set_result, None)
+        later.when_done(looked_up, over.set, within=60)
+        later.io(looked_up.set_result, None)
         await asyncio.wait_for(asyncio.gather(read.wait(), over.wait()), 10)
         later.finish()
 
@@ -167,12 +167,12 @@ def test_the_end_does_what_is_left() -> None:
     done: list[str] = []
 
     async def test() -> None:
-        later = Later()
-        later.soon(lambda: done.append("soon"))
+        later = Scheduler()
+        later.defer(lambda: done.append("soon"))
         later.in_thread(
-            lambda: done.append("heavy"), lambda _: later.soon(lambda: done.append("follow-up"))
+            lambda: done.append("heavy"), lambda _: later.defer(lambda: done.append("follow-up"))
         )
-        later.after(Future[None](), lambda: done.append("never answered"), within=60)
+        later.when_done(Future[None](), lambda: done.append("never answered"), within=60)
         begun = time.perf_counter()
         later.finish()
         assert time.perf_counter() - begun < FINISH
@@ -187,10 +187,10 @@ def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> 
     done: list[str] = []
 
     async def test() -> None:
-        later = Later()
+        later = Scheduler()
         later.in_thread(
             lambda: None,
-            lambda _: later.after(Future[None](), lambda: done.append("settled"), within=60),
+            lambda _: later.when_done(Future[None](), lambda: done.append("settled"), within=60),
         )
         later.finish()
 
@@ -207,8 +207,8 @@ def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(
     disk = threading.Event()
 
     async def test() -> None:
-        later = Later()
-        later.on_disk(disk.wait, 60)
+        later = Scheduler()
+        later.io(disk.wait, 60)
         later.finish()
 
     asyncio.run(test())
@@ -231,7 +231,7 @@ def test_the_end_reads_itself_what_the_thread_has_not_begun(
         read.wait(60)
 
     async def test() -> None:
-        later = Later()
+        later = Scheduler()
         later.in_thread(endless, lambda _: settled.append("still being read"))
         later.in_thread(
             lambda: settled.append("read by the thread"), lambda _: settled.append("not begun")

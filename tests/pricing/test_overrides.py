@@ -285,7 +285,7 @@ def test_a_file_that_was_read_ahead_is_not_read_again(
     is left to be read."""
     pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
     price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 1001}}))
-    pricer.read_ahead()
+    pricer.load_prices()
     assert pricer.outdated
     assert priced(pricer).cost_usd == pytest.approx(0.010)
 
@@ -301,7 +301,7 @@ def test_a_change_after_it_was_read_ahead_is_seen(price_file: Path) -> None:
     """What was read is as old as its reading."""
     pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
     price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 101}}))
-    pricer.read_ahead()
+    pricer.load_prices()
     price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 1001}}))
 
     pricer.reload_if_changed()

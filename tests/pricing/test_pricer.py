@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtally.pricing import Pricer, overlay
-from llmtally.pricing.pricer import SHEETS_CAP
+from llmtally.pricing.pricer import CARDS_CAP
 from llmtally.providers import PRICE_IDS
 from llmtally.record import COUNT_CAP, TOKEN_FIELDS, Call, Cost, Part, Usage
 from pricing_calls import (
@@ -438,10 +438,10 @@ def test_memory_is_bounded() -> None:
     """A million model names leave no more sheets than the cap, and none in the library's own
     caches."""
     pricer = Pricer()
-    for n in range(SHEETS_CAP + 100):
+    for n in range(CARDS_CAP + 100):
         pricer.price(make_call("openai", f"gpt-hostile-{n}"))
 
-    assert len(pricer._sheets) <= SHEETS_CAP
+    assert len(pricer._cards) <= CARDS_CAP
 
 
 def test_importing_and_pricing_touches_no_network_and_no_thread() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmtally.pricing.vendors import sold_only_by
+from llmtally.pricing.vendors import proprietary_vendor
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from llmtally.pricing.vendors import sold_only_by
 )
 def test_closed_models(model: str, sold: tuple[str, str]) -> None:
     """What only its vendor sells is known by its name, whatever a gateway puts before it."""
-    assert sold_only_by(model) == sold
+    assert proprietary_vendor(model) == sold
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_closed_models(model: str, sold: tuple[str, str]) -> None:
 def test_models_people_run(model: str) -> None:
     """Public weights, models tuned to resemble a closed one, and what llama.cpp's server calls any
     model, cost nothing at home."""
-    assert sold_only_by(model) is None
+    assert proprietary_vendor(model) is None

@@ -42,7 +42,7 @@ def a_proxy(pid: int, port: int) -> Presence:
 
 def test_a_proxy_that_runs(tmp_path: Path, port: int) -> None:
     """It lives, it answers, and it is joined."""
-    presence.announce(tmp_path, a_proxy(os.getpid(), port))
+    presence.write(tmp_path, a_proxy(os.getpid(), port))
 
     [found] = presence.running(tmp_path)
 
@@ -50,18 +50,18 @@ def test_a_proxy_that_runs(tmp_path: Path, port: int) -> None:
     assert proxy.to_join(tmp_path, {}) == found
 
 
-@pytest.mark.parametrize("birth", [None, "another boot 1234"])
+@pytest.mark.parametrize("start_time", [None, "another boot 1234"])
 def test_its_number_and_port_belong_to_others_by_now(
-    tmp_path: Path, port: int, birth: str | None
+    tmp_path: Path, port: int, start_time: str | None
 ) -> None:
     """A process of the same number that began at another time is another one, though somebody
     accepts connections at the port."""
     with a_process() as pid:
-        presence.announce(tmp_path, a_proxy(pid, port))
+        presence.write(tmp_path, a_proxy(pid, port))
         file = tmp_path / presence.FOLDER / f"{pid}.json"
-        file.write_text(json.dumps({**json.loads(file.read_bytes()), "birth": birth}))
+        file.write_text(json.dumps({**json.loads(file.read_bytes()), "start_time": start_time}))
 
-        [found] = presence.announced(tmp_path)
+        [found] = presence.read_all(tmp_path)
 
         assert (found.is_alive, found.answers) == (False, False)
         assert proxy.to_join(tmp_path, {}) is None
@@ -72,16 +72,16 @@ def test_when_a_process_began(proc: Path) -> None:
     """It is the same at every look, another one for another process, and nothing once the process
     has ended."""
     with a_process() as pid:
-        first = presence.birth_of(pid, proc=proc)
+        first = presence.process_start_time(pid, proc=proc)
         assert first
-        assert presence.birth_of(pid, proc=proc) == first
-        assert presence.birth_of(1, proc=proc) != first
+        assert presence.process_start_time(pid, proc=proc) == first
+        assert presence.process_start_time(1, proc=proc) != first
 
-    assert presence.birth_of(pid, proc=proc) is None
+    assert presence.process_start_time(pid, proc=proc) is None
 
 
 def test_nothing_tells_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without /proc and ps it is not known."""
     monkeypatch.setenv("PATH", str(NOWHERE))
 
-    assert presence.birth_of(os.getpid(), proc=NOWHERE) is None
+    assert presence.process_start_time(os.getpid(), proc=NOWHERE) is None

@@ -17,7 +17,7 @@ import calls
 from llmtally.journal import Journal
 from llmtally.pricing import Pricer
 from llmtally.record import Call, LimitReading, Usage
-from llmtally.tally.sink import Live
+from llmtally.tally.sink import Sink
 
 NOW = 1_790_000_000.0
 TOKEN = "a-token-for-the-tests-0123456789"
@@ -39,7 +39,7 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-def calls_of(live: Live) -> int:
+def calls_of(live: Sink) -> int:
     count: int = live.tracker.usage(NOW)["today"]["calls"]
     return count
 
@@ -51,7 +51,7 @@ def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
     told: list[str | None] = []
 
     async def test() -> None:
-        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         await live.restore(lambda call: told.append(call.response_id))
         assert calls_of(live) == 207
         assert len(set(told)) == 207
@@ -66,7 +66,7 @@ def test_calls_of_this_run_are_not_read_back(tmp_path: Path) -> None:
     write(tmp_path, [a_call(1), a_call(2, ended=NOW + 1)])
 
     async def test() -> None:
-        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         live.add(a_call(2, ended=NOW + 1))
         await live.restore(lambda call: None)
         assert calls_of(live) == 2
@@ -83,7 +83,7 @@ def test_a_torn_line_is_skipped_and_said(tmp_path: Path) -> None:
     alerts: list[str] = []
 
     async def test() -> None:
-        live = Live(tmp_path, clock=lambda: NOW, alert=alerts.append)
+        live = Sink(tmp_path, clock=lambda: NOW, alert=alerts.append)
         await live.restore(lambda call: None)
         assert calls_of(live) == 1
         live.close()
@@ -98,7 +98,7 @@ def test_what_is_no_call_is_not_journaled(tmp_path: Path) -> None:
     """Duplicates and pending responses count for coverage only."""
 
     async def test() -> None:
-        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         live.add(a_call(1)._replace(coverage="duplicate"))
         live.add(a_call(2)._replace(coverage="no_usage", pending=True))
         live.count("bypassed")
@@ -115,7 +115,7 @@ def test_the_page(tmp_path: Path) -> None:
     """The page serves what came in, quota answers too, and its port is free again after it."""
 
     async def test() -> None:
-        live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         url = live.serve(host="127.0.0.1", port=0, token=TOKEN, explain=Pricer().price)
         assert url is not None
         live.reached_at, live.ca = ("127.0.0.1", 8080), "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"
@@ -158,7 +158,7 @@ def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
-            live = Live(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+            live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
             assert (
                 live.serve(
                     host="127.0.0.1",

@@ -15,7 +15,7 @@ from llmtally.text.tables import as_csv
 
 @pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t=", "\r=", "\n="])
 def test_no_formula(tmp_path: Path, begins: str) -> None:
-    """A name that begins like a formula is quoted; one that has such a character within is left as
+    """A name that begins like a formula is escaped; one that has such a character within is left as
     it is."""
     name = f"{begins}1+1"
     target = tmp_path / "calls.csv"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmtally.text.figures import dollars, humanised, lasted
+from llmtally.text.figures import format_count, format_duration, format_usd
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from llmtally.text.figures import dollars, humanised, lasted
 )
 def test_dollars(amount: float, text: str) -> None:
     """Small calls are not rounded to nothing."""
-    assert dollars(amount) == text
+    assert format_usd(amount) == text
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_dollars(amount: float, text: str) -> None:
 )
 def test_humanised(number: int | None, text: str) -> None:
     """Numbers of any size in a few columns, and a thousand of a unit is one of the next."""
-    assert humanised(number) == text
+    assert format_count(number) == text
 
 
 @pytest.mark.parametrize(
@@ -58,4 +58,4 @@ def test_humanised(number: int | None, text: str) -> None:
 )
 def test_lasted(milliseconds: float, text: str) -> None:
     """Nobody divides seconds in their head."""
-    assert lasted(milliseconds) == text
+    assert format_duration(milliseconds) == text

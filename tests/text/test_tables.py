@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from llmtally.text.tables import AtLeast, Cell, Column, Sheet, as_csv, as_markdown, shortened, show
+from llmtally.text.tables import AtLeast, Cell, Column, Table, as_csv, as_markdown, shortened, show
 
 COLUMNS = [
     Column("model", "Model"),
@@ -21,7 +21,7 @@ COLUMNS = [
     Column("hit", "Hit", "percent", dispensable=2),
     Column("spent", "Spent", "money"),
 ]
-SHEET = Sheet(
+SHEET = Table(
     COLUMNS,
     [
         ["anthropic/claude-opus-4-8-20260601", 1234567, 12345678901, 94.72, 1234.5],
@@ -31,9 +31,9 @@ SHEET = Sheet(
 )
 
 
-def drawn(sheet: Sheet, width: int) -> str:
+def drawn(table: Table, width: int) -> str:
     screen = Console(width=width, file=io.StringIO(), highlight=False)
-    show(sheet, screen)
+    show(table, screen)
     return str(screen.file.getvalue())  # type: ignore[attr-defined]
 
 
@@ -108,10 +108,10 @@ def test_the_beginning_of_an_id_is_enough() -> None:
         Column("project", "Project", "path"),
         Column("calls", "Calls", "count"),
     ]
-    sheet = Sheet(columns, [["0b1c2d3e-91af-4c0d", "/home/me/work/backend-service", 1]])
+    table = Table(columns, [["0b1c2d3e-91af-4c0d", "/home/me/work/backend-service", 1]])
 
-    assert drawn(sheet, 43).splitlines()[-1] == "0b1c2d3e…  …/me/work/backend-service      1"
-    assert "0b1c2d3e-91af-4c0d" in drawn(sheet, 80)
+    assert drawn(table, 43).splitlines()[-1] == "0b1c2d3e…  …/me/work/backend-service      1"
+    assert "0b1c2d3e-91af-4c0d" in drawn(table, 80)
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_shortened(text: str, width: int, kind: Literal["text", "path"], short: 
 def test_what_fits_in_no_way_is_printed_row_by_row() -> None:
     """`select *` has fifty columns; nothing of them is lost."""
     columns = [Column(f"column_{number}", f"column_{number}") for number in range(20)]
-    sheet = Sheet(
+    table = Table(
         columns, [[f"value {number}" for number in range(20)], [None] * 19 + ["\x1b" + "v" * 200]]
     )
-    lines = drawn(sheet, 80).splitlines()
+    lines = drawn(table, 80).splitlines()
 
     assert lines[:2] == ["column_0   value 0", "column_1   value 1"]
     assert lines[19:22] == ["column_19  value 19", "", "column_0   -"]
@@ -149,7 +149,7 @@ def test_what_fits_in_no_way_is_printed_row_by_row() -> None:
 def test_binary_fractions_are_not_shown() -> None:
     """A sum of a user's own has the digits that mean something."""
     assert drawn(
-        Sheet([Column("sum", "sum", "number")], [[42.454041000000025], [3], [1e-9], [True]]), 80
+        Table([Column("sum", "sum", "number")], [[42.454041000000025], [3], [1e-9], [True]]), 80
     ).split()[2:] == [
         "42.454041",
         "3",
@@ -162,15 +162,15 @@ def test_binary_fractions_are_not_shown() -> None:
 def test_a_name_cannot_break_out(name: str) -> None:
     """Nothing off the wire moves the cursor, colours, marks up, or adds a row or a column, in any
     form."""
-    sheet = Sheet(COLUMNS[:2], [[name, 1]])
-    markdown = as_markdown(sheet)
+    table = Table(COLUMNS[:2], [[name, 1]])
+    markdown = as_markdown(table)
 
-    assert len(drawn(sheet, 80).splitlines()) == 3
-    assert not set(drawn(sheet, 80)) & {"\x1b", "\r", "\x9b", "\u202e"}
+    assert len(drawn(table, 80).splitlines()) == 3
+    assert not set(drawn(table, 80)) & {"\x1b", "\r", "\x9b", "\u202e"}
     assert len(markdown.splitlines()) == 3
     assert markdown.replace("\\\\", "").replace("\\|", "").count("|") == 9
     [[said, calls]] = list(
-        csv.reader(io.StringIO(as_csv(["model", "calls"], sheet.rows), newline=""))
+        csv.reader(io.StringIO(as_csv(["model", "calls"], table.rows), newline=""))
     )[1:]
     assert calls == "1"
     assert said in (name, f"'{name}") or (not name.isprintable() and said.isprintable())
@@ -183,7 +183,7 @@ def test_small_money_is_told() -> None:
     money = [*COLUMNS[4:], Column("value", "API value", "money")]
 
     def amounts(*row: Cell) -> list[str]:
-        return drawn(Sheet(money, [row]), 80).split()[4:]
+        return drawn(Table(money, [row]), 80).split()[4:]
 
     assert amounts(0.0034, 1.0) == ["$0.0034", "$1.0000"]
     assert amounts(0.0134, 10.0) == ["$0.01", "$10.00"]
@@ -195,9 +195,9 @@ def test_small_money_is_told() -> None:
 
 def test_markdown_and_csv() -> None:
     """A document gets the table as it is read, a spreadsheet the figures as they are."""
-    sheet = Sheet(COLUMNS, [["a_b|c", 1234, None, 50.0, 0.5]], ["Total", 1234, None, 50.0, 0.5])
+    table = Table(COLUMNS, [["a_b|c", 1234, None, 50.0, 0.5]], ["Total", 1234, None, 50.0, 0.5])
 
-    assert as_markdown(sheet).splitlines() == [
+    assert as_markdown(table).splitlines() == [
         "| Model | Calls | Cache read | Hit | Spent |",
         "| --- | --: | --: | --: | --: |",
         "| a\\_b\\|c | 1,234 | - | 50.0% | $0.5000 |",

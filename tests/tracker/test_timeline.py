@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from llmtally.record import epoch, rfc3339
 from llmtally.tracker.ledger import OTHER, Ledger
-from llmtally.tracker.sessions import Steps
+from llmtally.tracker.sessions import Buckets
 from llmtally.tracker.state import as_journaled
-from llmtally.tracker.timeline import Level, Timeline, first_minute_within, nearest_minute
+from llmtally.tracker.timeline import Resolution, Timeline, first_minute_within, nearest_minute
 from llmtally.tracker.totals import ZERO, Totals, minus, plus, summed
 
-LEVELS = (Level(1, 8), Level(4, 6), Level(16, 20))
+LEVELS = (Resolution(1, 8), Resolution(4, 6), Resolution(16, 20))
 MINUTES = st.integers(0, 200)
 SPENT = st.lists(st.tuples(MINUTES, st.integers(1, 10**15)), max_size=60)
 
@@ -89,7 +89,7 @@ def test_folding_adds(left: list[tuple[int, int]], right: list[tuple[int, int]])
 @given(SPENT, MINUTES)
 def test_steps_are_the_same_in_small(spent: list[tuple[int, int]], step: int) -> None:
     """What sessions use adds up in the same way."""
-    steps = Steps()
+    steps = Buckets()
     for at, amount in spent:
         steps.add(at, row(amount))
 

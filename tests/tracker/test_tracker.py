@@ -585,7 +585,7 @@ def test_series_by_model_and_today_against_yesterday() -> None:
 
 @pytest.mark.parametrize("minutes", [-5, 0, 1, 60, 1440, 1441, 7 * 1440, 10**9])
 def test_a_series_is_never_longer_than_a_chart_is_wide(minutes: int) -> None:
-    """Steps grow with the span, and no spend is lost at the ends."""
+    """Buckets grow with the span, and no spend is lost at the ends."""
     tracker = tracked(*(a_call(NOON - n * HOUR) for n in range(5)))
     series = tracker.series(minutes, NOON)
 

@@ -227,7 +227,7 @@ def a_proxy(directory: Path, page: str | None) -> Iterator[None]:
     """What a proxy says of itself while it runs."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         listens = (("regular", "127.0.0.1", server.getsockname()[1]),)
-        presence.announce(
+        presence.write(
             directory, Presence(os.getpid(), __version__, listens, "/", "llm", page=page)
         )
         yield

@@ -15,7 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from ..journal import DamageReport
-    from ..journal.follower import Follower
+    from ..journal.follower import JournalFollower
     from ..report.filters import Filter
     from ..text.local_time import Zone
 
@@ -187,7 +187,7 @@ def note_damage(damage: DamageReport) -> None:
             note(f"  and {more:,} more")
 
 
-def note_skipped(follower: Follower) -> None:
+def note_skipped(follower: JournalFollower) -> None:
     """Say how much of a journal that is followed was skipped."""
     if follower.damaged:
         note(f"{follower.damaged:,} damaged lines were skipped; `llmtally report` names them.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..report import Report, Row
     from ..report.filters import Filter
     from ..text.local_time import Zone
-    from ..text.tables import Column, Kind, Sheet
+    from ..text.tables import Column, Kind, Table
 
 NAMES = (
     "daily",
@@ -124,11 +124,11 @@ def _print(report: Report, form: str | None, zone: Zone, asked: Filter) -> None:
         rows = [row.values() for row in as_json(report, zone, asked)["rows"]]
         click.echo(tables.as_csv(_field_names(report), [list(row) for row in rows]), nl=False)
     elif report.rows:
-        sheet = _sheet(report, zone)
+        table = _table(report, zone)
         if form == "markdown":
-            click.echo(tables.as_markdown(sheet))
+            click.echo(tables.as_markdown(table))
         else:
-            tables.show(sheet, tables.console())
+            tables.show(table, tables.console())
 
 
 def _field_names(report: Report) -> list[str]:
@@ -140,8 +140,8 @@ def _field_names(report: Report) -> list[str]:
     return [*grouping.keys, *grouping.details, *to_json(ZERO), "first_call", "last_call"]
 
 
-def _sheet(report: Report, zone: Zone) -> Sheet:
-    from ..text.tables import Sheet
+def _table(report: Report, zone: Zone) -> Table:
+    from ..text.tables import Table
     from . import totals_columns
 
     names = _names(report)
@@ -151,7 +151,7 @@ def _sheet(report: Report, zone: Zone) -> Sheet:
         for row in report.rows
     ]
     total = ["Total", *[""] * (len(names) - 1), *totals_columns.cells(report.totals, figures)]
-    return Sheet([*names, *figures], rows, total)
+    return Table([*names, *figures], rows, total)
 
 
 def _names(report: Report) -> list[Column]:

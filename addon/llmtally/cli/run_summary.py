@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import journal
 from ..record import Call
 from ..text.call_line import cost, output
-from ..text.figures import dollars, humanised, lasted
+from ..text.figures import format_count, format_duration, format_usd
 from ..text.safe_text import printable
 from ..tracker.totals import ZERO, Totals, of_call, plus, summed, usd
 
@@ -89,7 +89,9 @@ def _ranked(named: Iterable[tuple[str, Call]], most: int) -> list[tuple[str, Tot
 def in_a_line(totals: Totals) -> str:
     """Money, calls, tokens, and what is out of order."""
     parts = [_money(totals), f"{totals.calls:,} call{'s' if totals.calls != 1 else ''}"]
-    parts.append(f"in {humanised(totals.context_tokens)}, out {humanised(totals.output_tokens)}")
+    parts.append(
+        f"in {format_count(totals.context_tokens)}, out {format_count(totals.output_tokens)}"
+    )
     if totals.cache_hit_pct is not None:
         parts.append(f"{totals.cache_hit_pct:.0f}% cached")
     parts += [
@@ -108,9 +110,11 @@ def most_expensive(calls: Sequence[Call]) -> str | None:
     parts = [
         cost(call),
         _name(call),
-        f"in {humanised(of_call(call).context_tokens)}, out {output(call)}",
+        f"in {format_count(of_call(call).context_tokens)}, out {output(call)}",
     ]
-    return " | ".join([*parts, *([] if call.duration_ms is None else [lasted(call.duration_ms)])])
+    return " | ".join(
+        [*parts, *([] if call.duration_ms is None else [format_duration(call.duration_ms)])]
+    )
 
 
 def _name(call: Call) -> str:
@@ -119,7 +123,7 @@ def _name(call: Call) -> str:
 
 def _money(totals: Totals) -> str:
     amounts = [(totals.spent, ""), (totals.api_value, " API value")]
-    known = " + ".join(f"{dollars(usd(amount))}{label}" for amount, label in amounts if amount)
+    known = " + ".join(f"{format_usd(usd(amount))}{label}" for amount, label in amounts if amount)
     if totals.uncosted:
         return f"at least {known}" if known else "cost unknown"
     return known or "$0"

@@ -75,11 +75,11 @@ def _print(answer: Answer, form: str | None) -> None:
     columns = [
         tables.Column(name, name, _kind(answer, at)) for at, name in enumerate(answer.columns)
     ]
-    sheet = tables.Sheet(columns, answer.rows)
+    table = tables.Table(columns, answer.rows)
     if form == "markdown":
-        click.echo(tables.as_markdown(sheet))
+        click.echo(tables.as_markdown(table))
     elif answer.rows:
-        tables.show(sheet, tables.console())
+        tables.show(table, tables.console())
 
 
 def _kind(answer: Answer, at: int) -> Kind:

@@ -15,7 +15,7 @@ import click
 from .options import chosen, filter_options, journal_option, note, note_skipped, nothing
 
 if TYPE_CHECKING:
-    from ..journal.follower import Follower
+    from ..journal.follower import JournalFollower
     from ..record import Call
     from ..report.filters import Filter
     from ..text.local_time import Zone
@@ -57,11 +57,11 @@ Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mis
 @journal_option
 def command(count: int, follow: bool, as_json: bool, directory: Path, **filters: Any) -> None:
     """Print calls as they happen."""
-    from ..journal.follower import Follower
+    from ..journal.follower import JournalFollower
 
     asked, zone = chosen(**filters)
     printer = _printer(zone, as_json=as_json)
-    follower = Follower(directory)
+    follower = JournalFollower(directory)
     with suppress(KeyboardInterrupt):  # the way to end it
         last = deque(_matching(follower, asked), maxlen=count)
         for line, call in last:
@@ -77,7 +77,7 @@ def command(count: int, follow: bool, as_json: bool, directory: Path, **filters:
                 printer(line, call)
 
 
-def _matching(follower: Follower, asked: Filter) -> Iterator[tuple[bytes, Call]]:
+def _matching(follower: JournalFollower, asked: Filter) -> Iterator[tuple[bytes, Call]]:
     return ((line, call) for line, call in follower.poll() if asked.accepts(call))
 
 

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ..record import Call
 from ..text.call_line import cost, outcome, output
-from ..text.figures import humanised, lasted
+from ..text.figures import format_count, format_duration
 from ..text.local_time import Zone, localised
 from ..text.safe_text import visible
 from ..text.tables import GAP, NAME_STYLE, Kind, shortened
@@ -76,7 +76,7 @@ MODEL = _Column("Model", 20, _model, "text")
 
 ALWAYS = (
     MODEL,
-    _Column("Input", 6, _of_answered(lambda call: humanised(_context(call)))),
+    _Column("Input", 6, _of_answered(lambda call: format_count(_context(call)))),
     _Column("Cached", 6, _of_answered(_cached)),
     _Column("Output", 6, _of_answered(output)),
     _Column("Cost", 10, _of_answered(cost)),
@@ -84,7 +84,11 @@ ALWAYS = (
 """After the time. With it and with remarks they fill 80 columns."""
 
 FURTHER = (
-    _Column("Took", 7, lambda call: "-" if call.duration_ms is None else lasted(call.duration_ms)),
+    _Column(
+        "Took",
+        7,
+        lambda call: "-" if call.duration_ms is None else format_duration(call.duration_ms),
+    ),
     _Column("Client", 12, lambda call: call.attribution.client or "-", "text"),
     _Column("Session", 9, lambda call: call.attribution.session or "-", "text"),
     _Column("Project", 20, lambda call: call.attribution.project or "-", "path"),

@@ -182,7 +182,7 @@ class Exchange:
         self._turn(value, len(data), at, calls, from_client=from_client)
         return calls
 
-    def read_ahead(self, body: bytes | None, at: float) -> None:
+    def parse_now(self, body: bytes | None, at: float) -> None:
         """Read the request, and a whole body if there is one, before `end` is called.
 
         Touches nothing shared, so any thread may do it. None: the body was fed, or is going to be;

@@ -19,7 +19,7 @@ BACKGROUND = 4_096
 """Background responses remembered until a poll shows their end."""
 
 
-class Sight(NamedTuple):
+class Sighting(NamedTuple):
     """One passing of a response."""
 
     method: Method
@@ -29,7 +29,7 @@ class Sight(NamedTuple):
     ended: float
     """Epoch seconds, like `started`."""
 
-    def repeats(self, other: Sight) -> bool:
+    def repeats(self, other: Sighting) -> bool:
         """Whether two sights under one id are of the same response.
 
         The id alone proves nothing: Ollama draws it from 999, KoboldCpp has but one. What GET shows
@@ -50,11 +50,11 @@ class Memory:
 
     def __init__(self, attributor: Attributor) -> None:
         self.attributor = attributor
-        self._seen: OrderedDict[str, Sight] = OrderedDict()
+        self._seen: OrderedDict[str, Sighting] = OrderedDict()
         """The last sight of each response id."""
         self._background: OrderedDict[str, tuple[Lane, Attribution]] = OrderedDict()
 
-    def counted_before(self, response_id: str, sight: Sight) -> bool:
+    def counted_before(self, response_id: str, sight: Sighting) -> bool:
         """Whether this response has been counted; remembers it."""
         known = self._seen.get(response_id)
         self._seen[response_id] = sight
@@ -67,7 +67,7 @@ class Memory:
         """Remember a call of an earlier run, so that polls and downloads of its response do not
         count it again."""
         if call.response_id is not None and call.usage:
-            sight = Sight("POST", call.host, call.usage.total_tokens, call.started, call.ended)
+            sight = Sighting("POST", call.host, call.usage.total_tokens, call.started, call.ended)
             self.counted_before(call.response_id, sight)
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..attribution import RequestView
 from ..attribution.credentials import read_credential
 from ..limits import paid_beyond_plan
-from ..pricing.vendors import sold_only_by
+from ..pricing.vendors import proprietary_vendor
 from ..providers import Route
 from ..record import (
     ERROR_MESSAGE_CAP,
@@ -25,7 +25,7 @@ from ..record import (
     Usage,
 )
 from ..redact import without_echo, without_known_keys
-from .memory import Memory, Sight
+from .memory import Memory, Sighting
 from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
 
 BYTES_PER_TOKEN = 4
@@ -118,7 +118,7 @@ class Settlement:
         if reading.usage is None or verdict.pending:
             return False
         self._memory.attributor.answered(reading.response_id, attribution.session)
-        sight = Sight(
+        sight = Sighting(
             self._request.method, self._request.host, reading.usage.total_tokens, lane.started, at
         )
         return self._memory.counted_before(reading.response_id, sight)
@@ -204,7 +204,7 @@ class Settlement:
         """Who is paid where the credential does not say so: a server of one's own that resells a
         vendor's model is not free."""
         billing = self._route.provider.billing
-        return "api" if billing == "local" and model and sold_only_by(model) else billing
+        return "api" if billing == "local" and model and proprietary_vendor(model) else billing
 
     def _view(self, lane: Lane) -> RequestView:
         request = self._request

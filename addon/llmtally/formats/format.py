@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from ..record import COUNT_CAP, ERROR_MESSAGE_CAP, TEXT_CAP, ApiError, Reading
-from ..redact import GONE, redact
+from ..redact import REDACTED, redact
 
 ERROR_TYPE_CAP = 64
 """Characters of an error's type: a word, the longest known has 45."""
@@ -227,7 +227,7 @@ def described_error(kind: Any, message: Any = None) -> ApiError:
     if not isinstance(kind, str | int) or isinstance(kind, bool):
         kind = "error"
     name = redact(str(kind))
-    if not name or GONE in name:
+    if not name or REDACTED in name:
         name = "error"
     said = redact(message)[:ERROR_MESSAGE_CAP] if isinstance(message, str) else ""
     return ApiError(_NOT_IN_A_TYPE.sub("_", name)[:ERROR_TYPE_CAP].strip(), said)

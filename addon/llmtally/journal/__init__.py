@@ -15,9 +15,9 @@ from .reading import (
     Damage,
     DamageReport,
     read,
-    read_ahead,
     read_file,
     read_records,
+    warm_page_cache,
 )
 from .writer import Journal
 
@@ -31,7 +31,7 @@ __all__ = [
     "days",
     "make_directory",
     "read",
-    "read_ahead",
+    "warm_page_cache",
     "read_file",
     "read_records",
     "utc_day",

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from ..schema import FIELDS
-from ..text.csv import quoted
+from ..text.csv import escape_formula
 from . import read_records
 
 CSV = ".csv"
@@ -48,11 +48,11 @@ def _write_array(file: BinaryIO, records: Iterator[dict[str, Any]]) -> int:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values as JSON; text that a spreadsheet would take for a formula is quoted away."""
+    """Nested values as JSON; text that a spreadsheet would take for a formula is escaped."""
     return {name: _cell(value) for name, value in record.items()}
 
 
 def _cell(value: Any) -> Any:
     if isinstance(value, dict | list):
         return orjson.dumps(value).decode()
-    return quoted(value) if isinstance(value, str) else value
+    return escape_formula(value) if isinstance(value, str) else value

@@ -21,7 +21,7 @@ class _Place:
     offset: int = 0
 
 
-class Follower:
+class JournalFollower:
     """Gives the journal's calls in the order they were written, from a day on, or from the newest
     two days.
 

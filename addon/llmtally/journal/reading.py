@@ -18,8 +18,8 @@ from .directory import days
 LINE_CAP = 2**20
 """Bytes of a line that is read. A record with every field at its cap is far shorter."""
 
-READ_AHEAD = 2**20
-"""Bytes that `read_ahead` reads at a time: few calls, little memory."""
+READ_SIZE = 2**20
+"""Bytes that `warm_page_cache` reads at a time: few calls, little memory."""
 
 DAMAGE_KEPT = 20
 """Damaged lines that are described, enough to find the cause. The others are only counted."""
@@ -83,11 +83,11 @@ def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
         yield call
 
 
-def read_ahead(path: Path) -> None:
+def warm_page_cache(path: Path) -> None:
     """Have the kernel read a file now, in this thread, so that one who reads it next does not wait
     for the disk."""
     with suppress(OSError), path.open("rb", buffering=0) as file:
-        buffer = bytearray(READ_AHEAD)
+        buffer = bytearray(READ_SIZE)
         while file.readinto(buffer):
             pass
 
@@ -119,7 +119,7 @@ def _numbered_lines(path: Path, damage: DamageReport) -> Iterator[tuple[int, byt
     """The lines of a file that are not empty, counted from 1; one over the cap is cut off there."""
     number = 0
     try:
-        with path.open("rb", buffering=READ_AHEAD) as file:
+        with path.open("rb", buffering=READ_SIZE) as file:
             while line := file.readline(LINE_CAP):
                 number += 1
                 if not line.isspace():

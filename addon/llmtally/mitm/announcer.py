@@ -14,7 +14,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from .. import __version__
 from ..system import presence
 from ..system.presence import OWNER, Presence
-from ..tally.sink import Live
+from ..tally.sink import Sink
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ time."""
 class Announcer:
     """Keeps the file true."""
 
-    def __init__(self, live: Callable[[], Live | None]) -> None:
+    def __init__(self, live: Callable[[], Sink | None]) -> None:
         self._live = live
         self._said: tuple[Path, Presence] | None = None
         self._next: asyncio.TimerHandle | None = None
@@ -61,7 +61,7 @@ class Announcer:
     def _announce(self, directory: Path, now: Presence) -> None:
         self._said = directory, now
         try:
-            presence.announce(directory, now)
+            presence.write(directory, now)
         except OSError as error:
             logger.warning(
                 "llmtally: other programs can't be told of this proxy: %s can't be written (%s).",
@@ -71,7 +71,7 @@ class Announcer:
 
     def _withdraw(self) -> None:
         if self._said is not None:
-            presence.withdraw(self._said[0], os.getpid())
+            presence.remove(self._said[0], os.getpid())
             self._said = None
 
     def _presence(self) -> Presence:

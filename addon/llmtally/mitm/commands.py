@@ -12,7 +12,7 @@ from mitmproxy import command, exceptions, types
 from mitmproxy.log import ALERT
 
 from ..journal.export import CSV, JSON, export
-from ..tally.sink import Live
+from ..tally.sink import Sink
 from ..text.call_line import summary
 
 logger = logging.getLogger(__name__)
@@ -22,13 +22,13 @@ class Commands:
     """What a person can ask the addon from within mitmproxy."""
 
     def __init__(
-        self, live: Callable[[], Live | None], in_thread: Callable[[Callable[[], None]], object]
+        self, live: Callable[[], Sink | None], in_thread: Callable[[Callable[[], None]], object]
     ) -> None:
         """`live` gives what is open at the moment; `in_thread` runs what would hold the loop."""
         self._live = live
         self._in_thread = in_thread
 
-    def _open(self) -> Live:
+    def _open(self) -> Sink:
         if (live := self._live()) is None:
             raise exceptions.CommandError("llmtally is not running.")
         return live

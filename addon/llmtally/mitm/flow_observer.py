@@ -23,7 +23,7 @@ from mitmproxy.websocket import WebSocketMessage
 
 from ..exchange import Ending, Exchange
 from ..formats.format import described_error
-from ..providers import Directory
+from ..providers import RouteTable
 from ..system.client_process import Processes
 from ..wire.framing import is_streaming
 from .flows import ending_of, head_of, lower_headers, method_of
@@ -31,7 +31,7 @@ from .guard import Guard
 from .options import Switches
 from .quotas import Quotas
 from .recorder import Recorder
-from .scheduler import Later
+from .scheduler import Scheduler
 from .tap import RequestTap, Tap
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ _handed_over: dict[str, Followed] = {}
 this module stays loaded."""
 
 
-class Follower:
+class FlowObserver:
     """The hooks of flows."""
 
     def __init__(
@@ -78,16 +78,16 @@ class Follower:
         quotas: Quotas,
         processes: Processes,
         guard: Guard,
-        later: Later,
+        scheduler: Scheduler,
     ) -> None:
-        self.directory = Directory()
+        self.routes = RouteTable()
         """Who answers LLM calls."""
         self._switches = switches
         self._recorder = recorder
         self._quotas = quotas
         self._processes = processes
         self._guard = guard
-        self._later = later
+        self._scheduler = scheduler
         self._followed: dict[str, Followed] = {}
 
     def cut_short(self) -> None:
@@ -129,7 +129,7 @@ class Follower:
         if method is None or memory is None:
             return
         head = head_of(flow, method)
-        route = self.directory.route(method, head.host, head.path)
+        route = self.routes.route(method, head.host, head.path)
         if route is None:
             self._quotas.asks(flow, head)
             return
@@ -200,7 +200,7 @@ class Follower:
             followed.exchange,
             chained=before if callable(before) else None,
             clock=time.time,
-            later=self._later.soon,
+            later=self._scheduler.defer,
             settle=functools.partial(self._recorder.record, flow),
             keep=self._switches.keep_bodies,
         )
@@ -242,8 +242,8 @@ class Follower:
             self._guarded, followed, self._settle, followed, ending, at, body
         )
         if sent + len(body or b"") > (HEAVY_CODED if followed.exchange.coded else HEAVY):
-            read = functools.partial(followed.exchange.read_ahead, body, at)
-            self._later.in_thread(read, functools.partial(self._read_ahead, followed, settle))
+            read = functools.partial(followed.exchange.parse_now, body, at)
+            self._scheduler.in_thread(read, functools.partial(self._on_parsed, followed, settle))
         elif self._switches.saves_flows:
             settle()  # `-w` writes the flow when this hook is over, and the comment with it
         else:
@@ -252,11 +252,11 @@ class Follower:
     def _once_known_who(self, flow: http.HTTPFlow, settle: Callable[[], None]) -> None:
         """Settle, but not before the process is known that asked, if that is being looked up."""
         if (looking := self._processes.pending(flow.client_conn.id)) is not None:
-            self._later.after(looking, settle, within=LOOK_UP)
+            self._scheduler.when_done(looking, settle, within=LOOK_UP)
         else:
-            self._later.soon(settle)
+            self._scheduler.defer(settle)
 
-    def _read_ahead(
+    def _on_parsed(
         self, followed: Followed, settle: Callable[[], None], error: BaseException | None
     ) -> None:
         """The thread is done with a body. Of one that it has only half read nothing is believed."""
@@ -296,7 +296,7 @@ class Follower:
         messages = flow.websocket.messages
         self._recorder.watch_prices()  # a socket may be older than its prices
         if messages and not messages[-1].injected and not messages[-1].dropped:
-            self._later.soon(
+            self._scheduler.defer(
                 functools.partial(
                     self._guarded, followed, self._frame, followed, messages[-1], time.time()
                 )
@@ -318,7 +318,7 @@ class Follower:
             ending: Ending = (
                 "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
             )
-            self._later.soon(
+            self._scheduler.defer(
                 functools.partial(
                     self._guarded, followed, self._settle, followed, ending, time.time(), None
                 )

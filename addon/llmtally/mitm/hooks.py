@@ -21,19 +21,19 @@ from ..attribution import Attributor
 from ..attribution.run_tag import OWN_RUN, Runs, parse
 from ..exchange import Memory
 from ..journal import account_key
-from ..providers import Directory
+from ..providers import RouteTable
 from ..system.client_process import Processes
-from ..tally.sink import Live
+from ..tally.sink import Sink
 from ..text.call_line import totals_line
 from . import options
 from .announcer import Announcer
 from .commands import Commands
-from .flow_observer import Follower
+from .flow_observer import FlowObserver
 from .guard import Guard
 from .quotas import Quotas
 from .recorder import Recorder
 from .runs import RunHooks
-from .scheduler import Later
+from .scheduler import Scheduler
 from .tunnels import Tunnels
 
 logger = logging.getLogger(__name__)
@@ -47,11 +47,11 @@ class UsageAddon:
     def __init__(self) -> None:
         runs = Runs(parse(os.environ.get(OWN_RUN, "")))
         self._switches = options.Switches()
-        self._later = Later()
+        self._scheduler = Scheduler()
         self._processes = Processes(
-            self._later.on_disk, lambda delay, work: self._loop.call_later(delay, work)
+            self._scheduler.io, lambda delay, work: self._loop.call_later(delay, work)
         )
-        self._recorder = Recorder(self._switches, runs, self._processes, self._later)
+        self._recorder = Recorder(self._switches, runs, self._processes, self._scheduler)
         self.coverage = self._recorder.coverage
         """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened
         as `bypassed`."""
@@ -60,35 +60,33 @@ class UsageAddon:
             self._switches,
             self._recorder,
             guard,
-            self._later,
+            self._scheduler,
             lambda work: self._loop.call_soon_threadsafe(work),
         )
-        self._follower = Follower(
-            self._switches, self._recorder, quotas, self._processes, guard, self._later
+        self._observer = FlowObserver(
+            self._switches, self._recorder, quotas, self._processes, guard, self._scheduler
         )
         self._token = ""
         self._configured = False
         self._running = False
-        self.commands = Commands(lambda: self._live, self._later.apart)
+        self.commands = Commands(lambda: self._live, self._scheduler.detached)
         self._announcer = Announcer(lambda: self._live)
         self._runs = RunHooks(runs)
-        tunnels = Tunnels(
-            lambda host: self._follower.directory.provider(host), self._recorder.count
-        )
+        tunnels = Tunnels(lambda host: self._observer.routes.provider(host), self._recorder.count)
         # Hooks of one addon, not addons of their own: mitmproxy asks each addon at each of a
         # request's eight events, which would cost 20 us a request.
         self.http_connect = self._runs.http_connect
         self.tls_clienthello = tunnels.tls_clienthello
         self.tls_failed_client = tunnels.tls_failed_client
-        self.responseheaders = self._follower.responseheaders
-        self.update = self._follower.update
-        self.response = self._follower.response
-        self.error = self._follower.error
-        self.websocket_message = self._follower.websocket_message
-        self.websocket_end = self._follower.websocket_end
+        self.responseheaders = self._observer.responseheaders
+        self.update = self._observer.update
+        self.response = self._observer.response
+        self.error = self._observer.error
+        self.websocket_message = self._observer.websocket_message
+        self.websocket_end = self._observer.websocket_end
 
     @property
-    def _live(self) -> Live | None:
+    def _live(self) -> Sink | None:
         return self._recorder.live
 
     def load(self, loader: Loader) -> None:
@@ -119,7 +117,7 @@ class UsageAddon:
         self._configured = True
         self._switches.read()
         if "usage_hosts" in updated:
-            self._follower.directory = Directory(options.custom_rows())
+            self._observer.routes = RouteTable(options.custom_rows())
         if "usage_intercept" in updated:
             options.check_intercept()
         if "usage_prices" in updated and (
@@ -142,7 +140,7 @@ class UsageAddon:
     def _open(self, directory: Path) -> None:
         try:
             key = account_key(directory)
-            live = Live(directory, clock=time.time, alert=_alert)
+            live = Sink(directory, clock=time.time, alert=_alert)
         except OSError as error:
             raise options.unusable(directory, error) from None
         if self._live is not None:
@@ -155,7 +153,7 @@ class UsageAddon:
         """Open the page, read the journal back, say where records go, and name options nobody
         knows."""
         self._running = True
-        self._follower.take_over()
+        self._observer.take_over()
         # What is loaded by now stays: no full collection need look at it again, which takes 90 ms
         # in which no stream moves.
         gc.collect()
@@ -173,7 +171,7 @@ class UsageAddon:
         assert live is not None
         assert memory is not None
         live.restore(lambda call: memory.recall(call))
-        live.keep_status(self._later.on_disk)
+        live.keep_status(self._scheduler.io)
 
     def _serve(self) -> None:
         live = self._live
@@ -192,7 +190,7 @@ class UsageAddon:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """A request begins."""
-        self._follower.requestheaders(flow)
+        self._observer.requestheaders(flow)
         self._runs.requestheaders(flow)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
@@ -214,10 +212,10 @@ class UsageAddon:
         """Settle what is in flight and close the journal. On a script reload, what is in flight
         goes on to the next instance."""
         if ctx.master.should_exit.is_set():
-            self._follower.cut_short()
+            self._observer.cut_short()
         else:
-            self._follower.hand_over()
-        self._later.finish()
+            self._observer.hand_over()
+        self._scheduler.finish()
         if self._live is not None:
             if self.coverage:
                 _alert(

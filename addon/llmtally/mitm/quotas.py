@@ -18,7 +18,7 @@ from .flows import lower_headers
 from .guard import Guard
 from .options import Switches
 from .recorder import Recorder
-from .scheduler import Later
+from .scheduler import Scheduler
 
 
 class Quotas:
@@ -29,18 +29,18 @@ class Quotas:
         switches: Switches,
         recorder: Recorder,
         guard: Guard,
-        later: Later,
+        scheduler: Scheduler,
         on_loop: Callable[[Callable[[], object]], object],
     ) -> None:
         """`on_loop` takes work from any thread to mitmproxy's loop."""
         self._switches = switches
         self._recorder = recorder
         self._guard = guard
-        self._later = later
+        self._scheduler = scheduler
         self._on_loop = on_loop
         self._asked: dict[str, str] = {}
         """Flows that ask, and their host."""
-        self._poll = quota_endpoints.QuotaPoll(later.apart, self._polled)
+        self._poll = quota_endpoints.QuotaPoll(scheduler.detached, self._polled)
 
     def asks(self, flow: http.HTTPFlow, head: RequestHead) -> None:
         """A request that is no LLM call has begun."""
@@ -60,7 +60,7 @@ class Quotas:
         """Take note of a response, if it answers such a question."""
         if (host := self._asked.pop(flow.id, None)) is None or flow.response is None:
             return False
-        self._later.soon(
+        self._scheduler.defer(
             functools.partial(self._guard, self._read_answer, flow, flow.response, host)
         )
         return True

@@ -18,10 +18,10 @@ from ..exchange import Memory
 from ..pricing import Pricer
 from ..record import Call, Cost
 from ..system.client_process import Processes, with_process
-from ..tally.sink import Live
+from ..tally.sink import Sink
 from ..text.call_line import one_line
 from .options import Switches
-from .scheduler import Later
+from .scheduler import Scheduler
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +34,10 @@ COMMENT_MARK = "llmtally: "
 class Recorder:
     """Takes calls in."""
 
-    def __init__(self, switches: Switches, runs: Runs, processes: Processes, later: Later) -> None:
-        self.live: Live | None = None
+    def __init__(
+        self, switches: Switches, runs: Runs, processes: Processes, scheduler: Scheduler
+    ) -> None:
+        self.live: Sink | None = None
         """Where they go, once a directory is open."""
         self.memory: Memory | None = None
         """What calls must know of each other."""
@@ -45,7 +47,7 @@ class Recorder:
         self._switches = switches
         self._runs = runs
         self._processes = processes
-        self._later = later
+        self._scheduler = scheduler
         self._pricer = Pricer()
         self._prices_checked = 0.0
         self._lines: list[str] = []
@@ -63,7 +65,7 @@ class Recorder:
         if now - self._prices_checked > PRICES_INTERVAL:
             self._prices_checked = now
             if self._pricer.outdated:
-                self._later.in_thread(self._pricer.read_ahead, self._use_prices)
+                self._scheduler.in_thread(self._pricer.load_prices, self._use_prices)
 
     def _use_prices(self, error: BaseException | None) -> None:
         if error is not None:
@@ -105,7 +107,7 @@ class Recorder:
         if not self._switches.quiet:
             self._lines.append(line)
             if len(self._lines) == 1:
-                self._later.soon(self._print_lines)
+                self._scheduler.defer(self._print_lines)
         _comment(flow, line)
 
     def _print_lines(self) -> None:

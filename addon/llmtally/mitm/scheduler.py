@@ -32,7 +32,7 @@ largest that is read, 64 MiB, of nothing but small objects takes as long; a real
 milliseconds."""
 
 
-class Later:
+class Scheduler:
     """A queue of work on the running loop. What is queued must not raise."""
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Later:
         self._reading: set[Future[Any]] = set()
         """Those of them that are bodies."""
 
-    def soon(self, work: Callable[[], object]) -> None:
+    def defer(self, work: Callable[[], object]) -> None:
         """Do something once the bytes at hand have gone on."""
         self._work.append(work)
         if not self._scheduled:
@@ -67,18 +67,18 @@ class Later:
         self._reading.add(future)
         self._await(future, then)
 
-    def after(self, future: Future[Any], then: Callable[[], object], *, within: float) -> None:
+    def when_done(self, future: Future[Any], then: Callable[[], object], *, within: float) -> None:
         """Do something on the loop once a future of some thread is done, or after so many seconds
         without it."""
         if self._await(future, lambda _: then()):
             asyncio.get_running_loop().call_later(within, self._follow_up, future)
 
-    def on_disk(self, work: Callable[..., object], *args: Any) -> None:
+    def io(self, work: Callable[..., object], *args: Any) -> None:
         """Do something short with files or in `/proc`, in a thread and in turn."""
         self._disk.submit(work, *args).add_done_callback(_log_failure)
 
     @staticmethod
-    def apart(work: Callable[..., object], *args: Any) -> None:
+    def detached(work: Callable[..., object], *args: Any) -> None:
         """Do something that may take long, in a thread of its own; the end does not wait for it."""
         threading.Thread(target=work, args=args, name="llmtally-apart", daemon=True).start()
 

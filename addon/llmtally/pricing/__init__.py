@@ -13,7 +13,7 @@ The first that knows a price wins, and the record says which:
 6. the litellm entries of the user's price file, also `override`
 7. none: unpriced, which is said everywhere and never counted as 0
 
-`terms` says what the price depends on, `catalogue` looks it up, `overlay` and `overrides` correct
+`context` says what the price depends on, `catalogue` looks it up, `overlay` and `overrides` correct
 it, `rates` does the sums, `pricer` puts them in this order. Money is floats and is rounded nowhere:
 sums of products of counts below 2**53 and rates with few digits are exact to about 1e-15 of
 themselves, and a cent has to be right only after adding up millions of calls.

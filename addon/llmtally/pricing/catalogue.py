@@ -68,7 +68,7 @@ class Listing:
     """What the data says about one model."""
 
     bands: tuple[tuple[int, Rates], ...]
-    """As in `Sheet`."""
+    """As in `RateCard`."""
     origin: str
     """The provider whose list it is: another one where the asked one lists no such model and
     resells."""

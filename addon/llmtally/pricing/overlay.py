@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
 
 from .catalogue import Catalogue, Listing
-from .rates import Rates, Sheet
-from .terms import Terms
+from .context import PricingContext
+from .rates import RateCard, Rates
 
 UNDATED = date.min
 """Nobody says when it began: it holds for as long as the model or endpoint has been known."""
@@ -62,14 +62,14 @@ class Tier:
 class Surcharge:
     """A factor on the token rates for where the call was processed."""
 
-    applies: Callable[[Terms], bool]
+    applies: Callable[[PricingContext], bool]
     factor: float
     since: date
     proof: str
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class DisputedPrice:
     """Prices on which the sources disagree; `rate`: only where that one is used."""
 
     price_id: str
@@ -170,11 +170,11 @@ TIERS = (
 )
 
 
-def _us_inference(terms: Terms) -> bool:
+def _us_inference(context: PricingContext) -> bool:
     return (
-        terms.inference_geo == "us"
-        and terms.price_id in ("anthropic", "azure")
-        and (terms.claude or (0, 0)) >= (4, 6)
+        context.inference_geo == "us"
+        and context.price_id in ("anthropic", "azure")
+        and (context.claude or (0, 0)) >= (4, 6)
     )
 
 
@@ -182,16 +182,16 @@ _RESIDENCY_FAMILIES = ("gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")
 """Those released on 2026-03-05 and later."""
 
 
-def _openai_residency(terms: Terms) -> bool:
-    return terms.host.endswith(".api.openai.com") and terms.ref.startswith(_RESIDENCY_FAMILIES)
+def _openai_residency(context: PricingContext) -> bool:
+    return context.host.endswith(".api.openai.com") and context.ref.startswith(_RESIDENCY_FAMILIES)
 
 
-def _vertex_region(terms: Terms) -> bool:
-    if terms.provider != "gcp_vertex" or not _is_regional(terms.host):
+def _vertex_region(context: PricingContext) -> bool:
+    if context.provider != "gcp_vertex" or not _is_regional(context.host):
         return False
-    if terms.claude is not None:
-        return terms.claude >= (4, 5)
-    return terms.ref.startswith("gemini-3.1-flash-lite") or (terms.gemini or (0, 0)) >= (3, 5)
+    if context.claude is not None:
+        return context.claude >= (4, 5)
+    return context.ref.startswith("gemini-3.1-flash-lite") or (context.gemini or (0, 0)) >= (3, 5)
 
 
 def _is_regional(host: str) -> bool:
@@ -200,18 +200,20 @@ def _is_regional(host: str) -> bool:
     return "-aiplatform." in host or host.endswith(".rep.googleapis.com")
 
 
-def _managed_region(terms: Terms) -> bool:
-    regional = "/locations/" in terms.path and "/locations/global/" not in terms.path
-    return terms.provider == "google_anthropic" and regional and (terms.claude or (0, 0)) >= (4, 5)
+def _managed_region(context: PricingContext) -> bool:
+    regional = "/locations/" in context.path and "/locations/global/" not in context.path
+    return (
+        context.provider == "google_anthropic" and regional and (context.claude or (0, 0)) >= (4, 5)
+    )
 
 
-def _together_region(terms: Terms) -> bool:
-    return terms.host in ("us-api.together.ai", "ca-api.together.ai")
+def _together_region(context: PricingContext) -> bool:
+    return context.host in ("us-api.together.ai", "ca-api.together.ai")
 
 
-def is_govcloud(terms: Terms) -> bool:
+def is_govcloud(context: PricingContext) -> bool:
     """Whether a Bedrock call went to AWS GovCloud: by its inference profile, or by its host."""
-    return terms.price_id == "aws" and ("us-gov." in terms.ref or ".us-gov-" in terms.host)
+    return context.price_id == "aws" and ("us-gov." in context.ref or ".us-gov-" in context.host)
 
 
 SURCHARGES = (
@@ -250,31 +252,35 @@ SURCHARGES = (
 )
 
 DOUBTS = (
-    Doubt(
+    DisputedPrice(
         "aws",
         "anthropic.claude-*",
         "In-Region Claude: the data adds 10 %, litellm and pi-ai have the global rate.",
     ),
     *(
-        Doubt("aws", f"*{area}.amazon.nova*", "Nova outside the US is dearer; by how much differs.")
+        DisputedPrice(
+            "aws", f"*{area}.amazon.nova*", "Nova outside the US is dearer; by how much differs."
+        )
         for area in ("eu", "apac", "jp", "ca")
     ),
-    Doubt("openai", "gpt-5.6-cyber", "Whether its long prompts cost more is not published."),
-    Doubt("together", "meta-llama/llama-3.3-70b*", "0.88 or 1.04."),
-    Doubt(
+    DisputedPrice(
+        "openai", "gpt-5.6-cyber", "Whether its long prompts cost more is not published."
+    ),
+    DisputedPrice("together", "meta-llama/llama-3.3-70b*", "0.88 or 1.04."),
+    DisputedPrice(
         "openai",
         "gpt-4.1*",
         "10 or 25 USD a thousand, by the version of the tool.",
         rate="web_search",
     ),
-    Doubt("openai", "gpt-4o*", "As gpt-4.1.", rate="web_search"),
-    Doubt(
+    DisputedPrice("openai", "gpt-4o*", "As gpt-4.1.", rate="web_search"),
+    DisputedPrice(
         "google",
         "*",
         "A number of searches a day is free, and whether queries or prompts count changed.",
         rate="web_search",
     ),
-    Doubt(
+    DisputedPrice(
         "*",
         "*",
         "Only the highest of several prices by search depth is in the data.",
@@ -290,110 +296,118 @@ _OWN_LISTS = frozenset({"openai", "anthropic"})
 """Whose prices Azure keeps."""
 
 
-def price_listed(terms: Terms, catalogue: Catalogue) -> Sheet | None:
-    """The sheet from the price data, corrected; None where the data has no price for these
-    terms."""
-    if terms.price_id is None or not terms.ref:
+def price_listed(context: PricingContext, catalogue: Catalogue) -> RateCard | None:
+    """The card from the price data, corrected; None where the data has no price for these
+    context."""
+    if context.price_id is None or not context.ref:
         return None
-    alias = _alias(terms)
-    listing = _find(terms, alias.to if alias else terms.ref, catalogue)
+    alias = _alias(context)
+    listing = _find(context, alias.to if alias else context.ref, catalogue)
     if listing is None:
         return None
-    sheet = Sheet(
-        "overlay" if alias else "prices", listing.bands, approximate=_is_approximate(terms, listing)
+    card = RateCard(
+        "overlay" if alias else "prices",
+        listing.bands,
+        approximate=_is_approximate(context, listing),
     )
     for row in ROWS:
         if (
-            row.price_id == terms.price_id
-            and fnmatchcase(terms.ref, row.refs)
-            and _holds(row.since, terms)
+            row.price_id == context.price_id
+            and fnmatchcase(context.ref, row.refs)
+            and _holds(row.since, context)
         ):
-            sheet = _laid_over(sheet, row)
-    tiered = _with_tier(sheet, terms, listing)
-    return _with_surcharges(tiered, terms) if tiered else None
+            card = _laid_over(card, row)
+    tiered = _with_tier(card, context, listing)
+    return _with_surcharges(tiered, context) if tiered else None
 
 
-def _alias(terms: Terms) -> Alias | None:
+def _alias(context: PricingContext) -> Alias | None:
     return next(
         (
             a
             for a in ALIASES
-            if a.price_id == terms.price_id and a.ref == terms.ref and _holds(a.since, terms)
+            if a.price_id == context.price_id and a.ref == context.ref and _holds(a.since, context)
         ),
         None,
     )
 
 
-def _find(terms: Terms, ref: str, catalogue: Catalogue) -> Listing | None:
-    context = dict([terms.context]) if terms.context else {}
-    for name in _spellings(terms, ref):
-        listing = catalogue.find(terms.price_id or "", name, context, _price_time(terms))
+def _find(context: PricingContext, ref: str, catalogue: Catalogue) -> Listing | None:
+    surcharge_context = dict([context.context]) if context.context else {}
+    for name in _spellings(context, ref):
+        listing = catalogue.find(
+            context.price_id or "", name, surcharge_context, _price_time(context)
+        )
         if listing is not None:
             return listing
     return None
 
 
-def _spellings(terms: Terms, ref: str) -> tuple[str, ...]:
+def _spellings(context: PricingContext, ref: str) -> tuple[str, ...]:
     """GovCloud's 20 % are on Claude's global price, not on the regional one that the data has for
     every other prefix."""
-    if is_govcloud(terms) and terms.claude:
+    if is_govcloud(context) and context.claude:
         return "global." + ref[ref.find("anthropic.") :], ref
     return (ref,)
 
 
-def _price_time(terms: Terms) -> datetime:
+def _price_time(context: PricingContext) -> datetime:
     """DeepSeek has no peak hours on Saturday and Sunday, and the data knows times of day but no
     weekdays."""
-    if terms.price_id == "deepseek" and terms.when >= _WEEKDAY_PEAKS and terms.when.weekday() >= 5:
-        return terms.when.replace(hour=_OFF_PEAK_HOUR)
-    return terms.when
+    if (
+        context.price_id == "deepseek"
+        and context.when >= _WEEKDAY_PEAKS
+        and context.when.weekday() >= 5
+    ):
+        return context.when.replace(hour=_OFF_PEAK_HOUR)
+    return context.when
 
 
-def _is_approximate(terms: Terms, listing: Listing) -> bool:
-    resold = terms.resold or (
-        terms.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS)
+def _is_approximate(context: PricingContext, listing: Listing) -> bool:
+    resold = context.resold or (
+        context.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS)
     )
-    tier_of_another = bool(terms.context) and listing.origin != terms.price_id
-    return terms.vague or resold or tier_of_another or listing.backdated or not listing.named
+    tier_of_another = bool(context.context) and listing.origin != context.price_id
+    return context.vague or resold or tier_of_another or listing.backdated or not listing.named
 
 
-def _laid_over(sheet: Sheet, row: Row) -> Sheet:
-    patched = sheet.map(lambda rates: {**rates, **row.rates})
+def _laid_over(card: RateCard, row: Row) -> RateCard:
+    patched = card.map(lambda rates: {**rates, **row.rates})
     return dataclasses.replace(
-        patched, source="overlay", approximate=sheet.approximate or row.approximate
+        patched, source="overlay", approximate=card.approximate or row.approximate
     )
 
 
-def _with_tier(sheet: Sheet, terms: Terms, listing: Listing) -> Sheet | None:
-    """The sheet for the tier of the call; None where nobody published a price for it."""
-    if terms.context is None or listing.context_known or listing.origin != terms.price_id:
-        return sheet
+def _with_tier(card: RateCard, context: PricingContext, listing: Listing) -> RateCard | None:
+    """The card for the tier of the call; None where nobody published a price for it."""
+    if context.context is None or listing.context_known or listing.origin != context.price_id:
+        return card
     for tier in TIERS:
         known = (
-            tier.price_id == terms.price_id
-            and tier.context == terms.context
-            and _holds(tier.since, terms)
+            tier.price_id == context.price_id
+            and tier.context == context.context
+            and _holds(tier.since, context)
         )
-        if known and any(fnmatchcase(terms.ref, refs) for refs in tier.refs):
-            return dataclasses.replace(sheet.scaled(tier.factor), source="overlay")
+        if known and any(fnmatchcase(context.ref, refs) for refs in tier.refs):
+            return dataclasses.replace(card.scaled(tier.factor), source="overlay")
     return None
 
 
-def _with_surcharges(sheet: Sheet, terms: Terms) -> Sheet:
+def _with_surcharges(card: RateCard, context: PricingContext) -> RateCard:
     for surcharge in SURCHARGES:
-        if surcharge.applies(terms) and _holds(surcharge.since, terms):
-            sheet = sheet.scaled(surcharge.factor)
+        if surcharge.applies(context) and _holds(surcharge.since, context):
+            card = card.scaled(surcharge.factor)
     doubts = [
         d
         for d in DOUBTS
-        if fnmatchcase(terms.price_id or "", d.price_id) and fnmatchcase(terms.ref, d.refs)
+        if fnmatchcase(context.price_id or "", d.price_id) and fnmatchcase(context.ref, d.refs)
     ]
     return dataclasses.replace(
-        sheet,
-        approximate=sheet.approximate or any(doubt.rate is None for doubt in doubts),
-        guessed=sheet.guessed | {doubt.rate for doubt in doubts if doubt.rate is not None},
+        card,
+        approximate=card.approximate or any(doubt.rate is None for doubt in doubts),
+        guessed=card.guessed | {doubt.rate for doubt in doubts if doubt.rate is not None},
     )
 
 
-def _holds(since: date, terms: Terms) -> bool:
-    return terms.when.date() >= since
+def _holds(since: date, context: PricingContext) -> bool:
+    return context.when.date() >= since

@@ -21,8 +21,8 @@ from typing import Any
 
 import orjson
 
-from .rates import BASE, Rates, Sheet
-from .terms import Terms, normalise, undated
+from .context import PricingContext, normalise, undated
+from .rates import BASE, RateCard, Rates
 
 FILE_CAP = 32 * 2**20
 """Bytes of a price file that are read: litellm's has about 2 MB."""
@@ -86,25 +86,25 @@ class Override:
     tiers: tuple[tuple[int, Rates], ...] = ()
     """`(threshold, rates)` for calls with more input than the threshold."""
 
-    def over(self, listed: Sheet | None, terms: Terms) -> Sheet:
+    def over(self, listed: RateCard | None, context: PricingContext) -> RateCard:
         """The override, with what it leaves open from the price data."""
-        known = listed or Sheet("override", ((BASE, {}),))
+        known = listed or RateCard("override", ((BASE, {}),))
         thresholds = {threshold for threshold, _ in (*known.bands, *self.tiers)}
         bands = tuple(
             (threshold, self._rates(known, threshold))
             for threshold in sorted(thresholds, reverse=True)
         )
         inherited = frozenset(bands[-1][1]) - self.rates.keys()
-        return Sheet(
+        return RateCard(
             "override",
             bands,
             # The user's rates are for ordinary calls; whether they also hold for this kind is not
             # known.
-            approximate=terms.context is not None or terms.vague,
+            approximate=context.context is not None or context.vague,
             guessed=inherited if known.approximate else known.guessed & inherited,
         )
 
-    def _rates(self, known: Sheet, threshold: int) -> Rates:
+    def _rates(self, known: RateCard, threshold: int) -> Rates:
         _, inherited = known.band(threshold + 1)
         tier = next(
             (rates for start, rates in sorted(self.tiers, reverse=True) if threshold >= start), {}
@@ -121,21 +121,21 @@ class Overrides:
     litellm: Mapping[str, Override] = field(default_factory=dict)
     """By litellm's `provider/model`, normalised."""
 
-    def find(self, terms: Terms) -> Override | None:
+    def find(self, context: PricingContext) -> Override | None:
         """The user's word on a model: by its full name, then without the date of the snapshot, then
         the provider's default."""
-        providers = dict.fromkeys((terms.provider, terms.price_id or terms.provider))
-        for ref in (terms.name, terms.ref, undated(terms.ref), "*"):
+        providers = dict.fromkeys((context.provider, context.price_id or context.provider))
+        for ref in (context.name, context.ref, undated(context.ref), "*"):
             for provider in providers:
                 if ref and (found := self.own.get(f"{provider}/{ref}")) is not None:
                     return found
         return None
 
-    def find_litellm(self, terms: Terms) -> Sheet | None:
+    def find_litellm(self, context: PricingContext) -> RateCard | None:
         """What litellm's file says of a model nobody else has a price for."""
-        for name in _LITELLM_NAMES.get(terms.provider, (terms.provider,)):
-            if terms.ref and (found := self.litellm.get(f"{name}/{terms.ref}")) is not None:
-                return found.over(None, terms)
+        for name in _LITELLM_NAMES.get(context.provider, (context.provider,)):
+            if context.ref and (found := self.litellm.get(f"{name}/{context.ref}")) is not None:
+                return found.over(None, context)
         return None
 
 

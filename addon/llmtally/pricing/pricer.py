@@ -9,17 +9,17 @@ from typing import NamedTuple
 from ..providers import PRICE_IDS
 from ..record import Call, Cost, Usage
 from .catalogue import Catalogue
+from .context import PricingContext, billed_model, read_terms
 from .overlay import price_listed
 from .overrides import Overrides, PriceFileError, read_file
-from .rates import BASE, FREE, Sheet, charge
-from .terms import Terms, billed_model, read_terms
+from .rates import BASE, FREE, RateCard, charge
 
-SHEETS_CAP = 4096
-"""Sheets kept: some models under some terms for half an hour each. Beyond it all are made anew, at
-30 microseconds each."""
+CARDS_CAP = 4096
+"""Rate cards kept: some models in some context for half an hour each. Beyond it all are made again,
+at 30 microseconds each."""
 
 SLOT_SECONDS = 1800
-"""Every boundary in the price data (dates, peak hours) falls on a half hour, so a sheet holds until
+"""Every boundary in the price data (dates, peak hours) falls on a half hour, so a card holds until
 the next one."""
 
 _ABORTED = frozenset({"client_aborted", "upstream_aborted"})
@@ -34,7 +34,7 @@ class Pricer:
     ) -> None:
         self._price_ids = price_ids
         self._catalogue = Catalogue()
-        self._sheets: dict[tuple[object, ...], Sheet | None] = {}
+        self._cards: dict[tuple[object, ...], RateCard | None] = {}
         self._path = override_path
         self._stamp: tuple[int, ...] | None = None
         self._ahead: _PriceFile | None = None
@@ -47,7 +47,7 @@ class Pricer:
         """Whether the user's price file changed since it was read."""
         return self._path is not None and _stamp(self._path) != self._stamp
 
-    def read_ahead(self) -> None:
+    def load_prices(self) -> None:
         """Read the user's price file for the next `reload_if_changed`, in any thread while others
         price: litellm's takes 20 ms."""
         if self._path is not None:
@@ -78,13 +78,13 @@ class Pricer:
             return self._price_parts(call)
         if not call.usage:
             return Cost()
-        sheet = self._sheet(call, billed_model(call))
-        billed = charge(call.usage, sheet) if sheet else None
-        if sheet is None or billed is None:
+        card = self._card(call, billed_model(call))
+        billed = charge(call.usage, card) if card else None
+        if card is None or billed is None:
             return Cost()
         return Cost(
             billed.cost_usd,
-            sheet.source,
+            card.source,
             billed.approximate or _incomplete(call),
             rates=billed.rates,
         )
@@ -92,11 +92,10 @@ class Pricer:
     def _price_parts(self, call: Call) -> Cost:
         """Each part at its own model's price. If one has none, so has the call: a sum that leaves
         something out is no cost."""
-        sheets = [self._sheet(call, _part_model(call, index)) for index in range(len(call.parts))]
+        cards = [self._card(call, _part_model(call, index)) for index in range(len(call.parts))]
         usages = _part_usages(call)
         bills = [
-            charge(usage, sheet) if sheet else None
-            for usage, sheet in zip(usages, sheets, strict=True)
+            charge(usage, card) if card else None for usage, card in zip(usages, cards, strict=True)
         ]
         parts = tuple(bill.cost_usd if bill else None for bill in bills)
         known = [bill for bill in bills if bill is not None]
@@ -104,14 +103,14 @@ class Pricer:
             return Cost(parts=parts)
         return Cost(
             sum(bill.cost_usd for bill in known),
-            max((sheet.source for sheet in sheets if sheet), key=_RANKS.index),
+            max((card.source for card in cards if card), key=_RANKS.index),
             # A part is the sum of several turns of one model, of which perhaps none was long enough
             # for a dearer band.
             any(bill.approximate or bill.threshold > BASE for bill in known) or _incomplete(call),
             parts=parts,
         )
 
-    def _sheet(self, call: Call, model: str | None) -> Sheet | None:
+    def _card(self, call: Call, model: str | None) -> RateCard | None:
         try:
             slot = int(call.timestamp // SLOT_SECONDS)
         except (ValueError, OverflowError):
@@ -130,29 +129,29 @@ class Pricer:
             slot,
         )
         try:
-            return self._sheets[key]
+            return self._cards[key]
         except KeyError:
-            if len(self._sheets) >= SHEETS_CAP:
-                self._sheets.clear()
-            sheet = self._sheets[key] = self._resolve(call, model)
-            return sheet
+            if len(self._cards) >= CARDS_CAP:
+                self._cards.clear()
+            card = self._cards[key] = self._resolve(call, model)
+            return card
 
-    def _resolve(self, call: Call, model: str | None) -> Sheet | None:
-        """The first sheet that knows the terms of the call, completed."""
+    def _resolve(self, call: Call, model: str | None) -> RateCard | None:
+        """The first card that knows the context of the call, completed."""
         try:
-            terms = read_terms(call, model, self._price_ids.get(call.provider))
+            context = read_terms(call, model, self._price_ids.get(call.provider))
         except (ValueError, OverflowError, OSError):  # a time that no calendar has
             return None
-        listed = None if terms.local else price_listed(terms, self._catalogue)
-        sheet = self._choose(terms, listed)
-        return sheet.completed(claude=terms.claude is not None) if sheet else None
+        listed = None if context.local else price_listed(context, self._catalogue)
+        card = self._choose(context, listed)
+        return card.completed(claude=context.claude is not None) if card else None
 
-    def _choose(self, terms: Terms, listed: Sheet | None) -> Sheet | None:
-        if (override := self._overrides.find(terms)) is not None:
-            return override.over(listed, terms)
-        if terms.local:
+    def _choose(self, context: PricingContext, listed: RateCard | None) -> RateCard | None:
+        if (override := self._overrides.find(context)) is not None:
+            return override.over(listed, context)
+        if context.local:
             return FREE
-        return listed or self._overrides.find_litellm(terms)
+        return listed or self._overrides.find_litellm(context)
 
     def _load(self) -> str | None:
         if self._path is None:
@@ -162,7 +161,7 @@ class Pricer:
         if isinstance(file.prices, PriceFileError):
             return f"Price file {self._path} {file.prices}. The prices in force stay."
         self._overrides = file.prices
-        self._sheets.clear()
+        self._cards.clear()
         return None
 
 

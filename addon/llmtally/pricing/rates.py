@@ -26,7 +26,7 @@ BASE = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class RateCard:
     """The rates that hold for one model under given terms."""
 
     source: Source
@@ -45,14 +45,14 @@ class Sheet:
                 return band
         return self.bands[-1]
 
-    def map(self, change: Callable[[Rates], Rates]) -> Sheet:
-        """The sheet with the rates of every band changed."""
+    def map(self, change: Callable[[Rates], Rates]) -> RateCard:
+        """The card with the rates of every band changed."""
         return dataclasses.replace(
             self, bands=tuple((threshold, change(rates)) for threshold, rates in self.bands)
         )
 
-    def scaled(self, factor: float) -> Sheet:
-        """The sheet with its token rates multiplied; calls of server tools cost the same
+    def scaled(self, factor: float) -> RateCard:
+        """The card with its token rates multiplied; calls of server tools cost the same
         everywhere.
 
         Published rates have few digits: twelve decimals keep all of them, and 5.5 from becoming
@@ -64,8 +64,8 @@ class Sheet:
             }
         )
 
-    def completed(self, *, claude: bool) -> Sheet:
-        """The sheet with rates for the buckets that have none, as far as one follows from
+    def completed(self, *, claude: bool) -> RateCard:
+        """The card with rates for the buckets that have none, as far as one follows from
         another."""
         guessed = set(self.guessed)
         for _, rates in self.bands:
@@ -79,7 +79,7 @@ class Sheet:
         )
 
 
-FREE = Sheet("local", ((BASE, {"input_tokens": 0.0, "output_tokens": 0.0}),))
+FREE = RateCard("local", ((BASE, {"input_tokens": 0.0, "output_tokens": 0.0}),))
 
 
 def is_token_rate(name: str) -> bool:
@@ -104,7 +104,7 @@ def _complete(rates: Rates, *, claude: bool) -> Rates:
 
 
 class Charge(NamedTuple):
-    """What one usage costs on one sheet."""
+    """What one usage costs on one card."""
 
     cost_usd: float
     rates: Rates
@@ -114,13 +114,13 @@ class Charge(NamedTuple):
     """Of the band that was applied."""
 
 
-def charge(usage: Usage, sheet: Sheet) -> Charge | None:
+def charge(usage: Usage, card: RateCard) -> Charge | None:
     """Price the tokens and the server tools; None where tokens were used that have no rate at
     all."""
     total = (
         (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
     )
-    threshold, rates = sheet.band(total)
+    threshold, rates = card.band(total)
     tokens, approximate = split(usage, rates)
     applied: dict[str, float] = {}
     cost = 0.0
@@ -135,7 +135,7 @@ def charge(usage: Usage, sheet: Sheet) -> Charge | None:
     if "request" in rates:
         applied["request"] = rates["request"]
         cost += rates["request"] / PER_CALL
-    if usage.server_tools and sheet.source != "local":
+    if usage.server_tools and card.source != "local":
         tools_cost, complete = _charge_tools(usage.server_tools, rates, applied)
         if not (complete or applied):
             return None
@@ -143,7 +143,7 @@ def charge(usage: Usage, sheet: Sheet) -> Charge | None:
         # The turns between the tool calls are reported as one sum, of which perhaps none was long
         # enough for this band.
         approximate = approximate or not complete or threshold > BASE
-    approximate = approximate or sheet.approximate or not sheet.guessed.isdisjoint(applied)
+    approximate = approximate or card.approximate or not card.guessed.isdisjoint(applied)
     return Charge(cost, applied, approximate, threshold)
 
 

@@ -38,7 +38,7 @@ _OPEN = (
 """Names that look like a vendor's and are of weights that anybody can run."""
 
 
-def sold_only_by(model: str) -> tuple[str, str] | None:
+def proprietary_vendor(model: str) -> tuple[str, str] | None:
     """Price id of the vendor that alone sells a model, and the vendor's name for it; None: its
     weights are public, or nobody knows it.
 

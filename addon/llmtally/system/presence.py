@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from .atomic_write import write_whole
+from .atomic_write import atomic_write
 
 FOLDER = "proxies"
 
@@ -52,8 +52,8 @@ class Presence:
     """The run whose own it is: it ends with it, so nobody else joins."""
     page: str | None = None
     """Where its page is."""
-    birth: str | None = None
-    """When its process began, see `birth_of`; `announce` fills it in."""
+    start_time: str | None = None
+    """When its process began, see `process_start_time`; `write` fills it in."""
 
     @property
     def regular(self) -> tuple[str, int] | None:
@@ -66,7 +66,7 @@ class Presence:
     @property
     def is_alive(self) -> bool:
         """Whether its process is there, and no other one under its number."""
-        return self.birth is not None and birth_of(self.pid) == self.birth
+        return self.start_time is not None and process_start_time(self.pid) == self.start_time
 
     @property
     def answers(self) -> bool:
@@ -76,20 +76,20 @@ class Presence:
         )
 
 
-def announce(directory: Path, presence: Presence) -> None:
+def write(directory: Path, presence: Presence) -> None:
     """Say that a proxy runs, or what has changed about it. Raises OSError."""
     folder = directory / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    born = replace(presence, birth=birth_of(presence.pid))
-    write_whole(folder / f"{presence.pid}.json", json.dumps(asdict(born)).encode())
+    born = replace(presence, start_time=process_start_time(presence.pid))
+    atomic_write(folder / f"{presence.pid}.json", json.dumps(asdict(born)).encode())
 
 
-def withdraw(directory: Path, pid: int) -> None:
+def remove(directory: Path, pid: int) -> None:
     """The proxy has ended."""
     (directory / FOLDER / f"{pid}.json").unlink(missing_ok=True)
 
 
-def announced(directory: Path) -> list[Presence]:
+def read_all(directory: Path) -> list[Presence]:
     """What the files say, the newest first."""
     found = []
     for path in (directory / FOLDER).glob("*.json"):
@@ -103,10 +103,10 @@ def announced(directory: Path) -> list[Presence]:
 
 def running(directory: Path) -> list[Presence]:
     """The proxies that are alive, the newest first."""
-    return [presence for presence in announced(directory) if presence.answers]
+    return [presence for presence in read_all(directory) if presence.answers]
 
 
-def birth_of(pid: int, *, proc: Path = PROC) -> str | None:
+def process_start_time(pid: int, *, proc: Path = PROC) -> str | None:
     """When a process began, the same text at every look; None where there is no such process, or
     nothing tells.
 

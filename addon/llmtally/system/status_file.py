@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from .atomic_write import write_whole
+from .atomic_write import atomic_write
 
 NAME = "status.json"
 
@@ -68,6 +68,6 @@ class StatusFile:
 
     def _put(self, content: bytes) -> None:
         try:
-            write_whole(self._path, content)
+            atomic_write(self._path, content)
         except OSError:
             return  # the journal says that the disk is in trouble; the file's age says the rest

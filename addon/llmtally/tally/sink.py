@@ -1,6 +1,6 @@
 """What every call feeds: the journal, the live state, the page. And what is read back at start.
 
-One `Live` belongs to one directory. Its methods are for mitmproxy's loop; the journal is read back
+One `Sink` belongs to one directory. Its methods are for mitmproxy's loop; the journal is read back
 on it, too, a millisecond at a time, so that the first requests after a start do not wait for last
 week's. (A thread would be no faster: it takes the interpreter from the loop all the same, and
 handing over costs a quarter of the whole.)
@@ -37,7 +37,7 @@ WITHOUT_PAGE = (
 )
 
 
-class Live:
+class Sink:
     """The journal of a directory, the state that its calls add up to, and the page that shows
     it."""
 
@@ -194,7 +194,7 @@ class Live:
 
     async def _read_files(self, restored: Callable[[Call], None], damage: DamageReport) -> None:
         for _, path in journal.days(self.directory, since=Tracker.restore_since(self._opened)):
-            await asyncio.to_thread(journal.read_ahead, path)
+            await asyncio.to_thread(journal.warm_page_cache, path)
             calls = journal.read_file(path, damage)
             while batch := list(islice(calls, BATCH)):
                 for call in filter(None, batch):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import Call
-from .figures import dollars, humanised, lasted
+from .figures import format_count, format_duration, format_usd
 from .safe_text import printable
 
 
@@ -16,7 +16,7 @@ def one_line(call: Call) -> str:
     if call.coverage != "error":  # which used nothing
         parts += [*_tokens(call), money(call)]
     if call.duration_ms is not None:
-        parts.append(lasted(call.duration_ms))
+        parts.append(format_duration(call.duration_ms))
     parts += outcome(call)
     who = call.attribution
     named = [
@@ -33,9 +33,9 @@ def _tokens(call: Call) -> list[str]:
     if usage.total_tokens is None:
         return ["tokens unknown"]
     cached = ((usage.cache_read_tokens, "read"), (usage.cache_write_tokens, "written"))
-    cache = " ".join(f"{humanised(count)} {what}" for count, what in cached if count)
+    cache = " ".join(f"{format_count(count)} {what}" for count, what in cached if count)
     return [
-        f"in {humanised(usage.input_tokens)}",
+        f"in {format_count(usage.input_tokens)}",
         *([f"cache {cache}"] if cache else []),
         f"out {output(call)}",
     ]
@@ -43,7 +43,7 @@ def _tokens(call: Call) -> list[str]:
 
 def output(call: Call) -> str:
     """Tokens of output, marked where they are an estimate."""
-    return f"{'~' if call.estimated else ''}{humanised(call.usage.output_tokens)}"
+    return f"{'~' if call.estimated else ''}{format_count(call.usage.output_tokens)}"
 
 
 def outcome(call: Call) -> list[str]:
@@ -59,8 +59,8 @@ def summary(usage: Mapping[str, Any]) -> str:
     lines = [f"today {totals_line(usage['today'])}"]
     if burn is not None:
         lines.append(
-            f"a minute: {humanised(round(burn['tokens_per_minute']))} tokens, "
-            f"{dollars(burn['cost_usd_per_minute'])}"
+            f"a minute: {format_count(round(burn['tokens_per_minute']))} tokens, "
+            f"{format_usd(burn['cost_usd_per_minute'])}"
         )
     for window in usage["windows"]:
         full = "?" if window["utilization"] is None else f"{window['utilization']:.0f}%"
@@ -78,12 +78,12 @@ def summary(usage: Mapping[str, Any]) -> str:
 
 def totals_line(totals: Mapping[str, Any]) -> str:
     """Totals, as the tracker gives them, in half a line."""
-    amount = f"{dollars(totals['spent_usd'])} spent"
+    amount = f"{format_usd(totals['spent_usd'])} spent"
     if totals["api_value_usd"]:
-        amount += f", {dollars(totals['api_value_usd'])} API value of subscriptions"
+        amount += f", {format_usd(totals['api_value_usd'])} API value of subscriptions"
     unpriced = f" ({totals['unpriced']} unpriced)" if totals["unpriced"] else ""
     calls = f"{totals['calls']:,} call{'s' if totals['calls'] != 1 else ''}"
-    return f"{amount}, {humanised(totals['total_tokens'])} tokens in {calls}{unpriced}"
+    return f"{amount}, {format_count(totals['total_tokens'])} tokens in {calls}{unpriced}"
 
 
 def money(call: Call) -> str:
@@ -96,4 +96,4 @@ def cost(call: Call) -> str:
     """The amount alone, marked where it is an estimate."""
     if call.cost_usd is None:
         return "unpriced" if call.coverage == "unpriced" else "no price"
-    return f"{'~' if call.cost_approximate or call.estimated else ''}{dollars(call.cost_usd)}"
+    return f"{'~' if call.cost_approximate or call.estimated else ''}{format_usd(call.cost_usd)}"

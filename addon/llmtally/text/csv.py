@@ -10,7 +10,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """What formulas begin with, and what is dropped before one."""
 
 
-def quoted(text: str) -> str:
+def escape_formula(text: str) -> str:
     """The text with an apostrophe before it, which spreadsheets take for "this is text", where it
     would be a formula."""
     return f"'{text}" if text.startswith(FORMULA) else text

@@ -8,7 +8,7 @@ LAST_OF_UNIT = 999.95
 """What is more would be shown as 1000.0; it is 1.0 of the next unit."""
 
 
-def dollars(amount: float) -> str:
+def format_usd(amount: float) -> str:
     """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a
     cent."""
     if amount >= 1 or amount == 0:
@@ -18,7 +18,7 @@ def dollars(amount: float) -> str:
     return f"${amount:.4f}" if amount >= 0.01 else f"${float(f'{amount:.2g}'):.8f}".rstrip("0")
 
 
-def humanised(number: int | None) -> str:
+def format_count(number: int | None) -> str:
     """`950`, `12.3k`, `4.6M`; unknown is `?`."""
     if number is None:
         return "?"
@@ -30,7 +30,7 @@ def humanised(number: int | None) -> str:
     return f"{size:.1f}{UNITS[unit]}"
 
 
-def lasted(milliseconds: float) -> str:
+def format_duration(milliseconds: float) -> str:
     """`4.2s`, `2m 46s`, `1h 03m`."""
     seconds = milliseconds / 1000
     if seconds < 59.95:

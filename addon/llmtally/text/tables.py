@@ -17,11 +17,11 @@ from typing import Any, Literal
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
-from .csv import quoted
-from .figures import humanised
+from .csv import escape_formula
+from .figures import format_count
 from .safe_text import visible
 
 PIPE_WIDTH = 10_000
@@ -72,7 +72,7 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Sheet:
+class Table:
     """A table."""
 
     columns: Sequence[Column]
@@ -87,46 +87,46 @@ def console(*, stderr: bool = False) -> Console:
     return Console(width=None if stream.isatty() else PIPE_WIDTH, highlight=False, stderr=stderr)
 
 
-def show(sheet: Sheet, screen: Console) -> None:
+def show(table: Table, screen: Console) -> None:
     """Print it as exactly as the width allows.
 
     Counts are in full, then rounded; then the columns go that can be done without; then names are
     cut short. What fits in no way is printed row by row, one line a cell.
     """
-    for floor, rounded, level in _attempts(sheet):
-        kept = [at for at, column in enumerate(sheet.columns) if column.dispensable <= level]
-        columns = [sheet.columns[at] for at in kept]
-        grid = _grid(sheet, kept, rounded=rounded)
+    for floor, rounded, level in _attempts(table):
+        kept = [at for at, column in enumerate(table.columns) if column.dispensable <= level]
+        columns = [table.columns[at] for at in kept]
+        grid = _grid(table, kept, rounded=rounded)
         widths = _fitted(grid, columns, floor, screen.width)
         if widths is not None:
-            screen.print(_table(sheet, columns, grid, widths))
+            screen.print(_table(table, columns, grid, widths))
             return
-    _print_rows(sheet, screen)
+    _print_rows(table, screen)
 
 
-def _attempts(sheet: Sheet) -> Iterator[tuple[int, bool, int]]:
+def _attempts(table: Table) -> Iterator[tuple[int, bool, int]]:
     """`(what names keep, whether counts are rounded, the most dispensable column that stays)`, the
     best first."""
-    levels = sorted({column.dispensable for column in sheet.columns}, reverse=True)
+    levels = sorted({column.dispensable for column in table.columns}, reverse=True)
     yield COMFORT, False, levels[0]
     for floor in (COMFORT, TEXT_MIN):
         for level in levels:
             yield floor, True, level
 
 
-def _grid(sheet: Sheet, kept: Iterable[int], *, rounded: bool) -> list[list[str]]:
+def _grid(table: Table, kept: Iterable[int], *, rounded: bool) -> list[list[str]]:
     """Column by column: title, cells, total."""
-    rows = sheet.rows if sheet.total is None else [*sheet.rows, sheet.total]
+    rows = table.rows if table.total is None else [*table.rows, table.total]
     amounts = [
-        row[at] for at, column in enumerate(sheet.columns) if column.kind == "money" for row in rows
+        row[at] for at, column in enumerate(table.columns) if column.kind == "money" for row in rows
     ]
     # The same for all money: two columns of one table are compared with each other.
     decimals = 2 if any(amount is not None and amount >= CENTS_FROM for amount in amounts) else 4
     return [
         [
-            sheet.columns[at].title,
+            table.columns[at].title,
             *(
-                _text(row[at], sheet.columns[at], rounded=rounded, decimals=decimals)
+                _text(row[at], table.columns[at], rounded=rounded, decimals=decimals)
                 for row in rows
             ),
         ]
@@ -154,21 +154,23 @@ def _fitted(
     return widths
 
 
-def _table(sheet: Sheet, columns: list[Column], grid: list[list[str]], widths: list[int]) -> Table:
-    table = Table(
+def _table(
+    table: Table, columns: list[Column], grid: list[list[str]], widths: list[int]
+) -> RichTable:
+    drawn = RichTable(
         box=box.SIMPLE,
         show_edge=False,
         pad_edge=False,
         padding=(0, GAP - 1, 0, 0),
-        show_footer=sheet.total is not None,
+        show_footer=table.total is not None,
     )
-    table.title, table.title_justify, table.title_style = sheet.title, "left", "bold"
+    drawn.title, drawn.title_justify, drawn.title_style = table.title, "left", "bold"
     cut = [
         [shortened(text, width, column.kind) for text in texts]
         for texts, width, column in zip(grid, widths, columns, strict=True)
     ]
     for at, column in enumerate(columns):
-        table.add_column(
+        drawn.add_column(
             Text(cut[at][0], style="bold"),
             footer=Text(cut[at][-1], style="bold"),
             justify="right" if column.kind in _NUMBERS else "left",
@@ -176,9 +178,9 @@ def _table(sheet: Sheet, columns: list[Column], grid: list[list[str]], widths: l
             width=widths[at],
             style=NAME_STYLE if at == 0 else "",
         )
-    for row in range(len(sheet.rows)):
-        table.add_row(*(Text(texts[row + 1]) for texts in cut))
-    return table
+    for row in range(len(table.rows)):
+        drawn.add_row(*(Text(texts[row + 1]) for texts in cut))
+    return drawn
 
 
 def shortened(text: str, width: int, kind: Kind = "text") -> str:
@@ -191,11 +193,11 @@ def shortened(text: str, width: int, kind: Kind = "text") -> str:
     return f"…{kept}" if kind == "path" else f"{kept}…"
 
 
-def _print_rows(sheet: Sheet, screen: Console) -> None:
+def _print_rows(table: Table, screen: Console) -> None:
     """Below each other, nothing cut."""
-    if sheet.title:
-        screen.print(Text(sheet.title, style="bold"))
-    titles, *rows = zip(*_grid(sheet, range(len(sheet.columns)), rounded=False), strict=True)
+    if table.title:
+        screen.print(Text(table.title, style="bold"))
+    titles, *rows = zip(*_grid(table, range(len(table.columns)), rounded=False), strict=True)
     width = max(map(cell_len, titles))
     for number, row in enumerate(rows):
         if number:
@@ -212,7 +214,7 @@ def _text(cell: Cell, column: Column, *, rounded: bool, decimals: int) -> str:
         return "-"
     match column.kind:
         case "count":
-            return humanised(cell) if rounded else f"{cell:,}"
+            return format_count(cell) if rounded else f"{cell:,}"
         case "percent":
             return f"{cell:.1f}%"
         case "money":
@@ -229,16 +231,16 @@ def _money(amount: float, decimals: int) -> str:
     return f"${amount:,.{decimals}f}" if amount == 0 or amount >= least / 2 else f"<${least}"
 
 
-def as_markdown(sheet: Sheet) -> str:
+def as_markdown(table: Table) -> str:
     """A table for a document, with a total row in bold."""
     grid = [
         [_escaped(text) for text in texts]
-        for texts in _grid(sheet, range(len(sheet.columns)), rounded=False)
+        for texts in _grid(table, range(len(table.columns)), rounded=False)
     ]
     titles, *rows = zip(*grid, strict=True)
-    if sheet.total is not None:
+    if table.total is not None:
         rows[-1] = tuple(text and f"**{text}**" for text in rows[-1])
-    rule = ("--:" if column.kind in _NUMBERS else "---" for column in sheet.columns)
+    rule = ("--:" if column.kind in _NUMBERS else "---" for column in table.columns)
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (titles, rule, *rows))
 
 
@@ -255,6 +257,7 @@ def as_csv(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(
-        [quoted(visible(cell)) if isinstance(cell, str) else cell for cell in row] for row in rows
+        [escape_formula(visible(cell)) if isinstance(cell, str) else cell for cell in row]
+        for row in rows
     )
     return buffer.getvalue()

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
-from .timeline import Level, Timeline
+from .timeline import Resolution, Timeline
 from .totals import Totals
 
 OTHER = "other"
@@ -19,7 +19,7 @@ K = TypeVar("K", bound=tuple[str | None, ...])
 class Ledger(Generic[K]):
     """What was spent by name. A key begins with its account."""
 
-    def __init__(self, cap: int, levels: tuple[Level, ...], other: Callable[[K], K]) -> None:
+    def __init__(self, cap: int, levels: tuple[Resolution, ...], other: Callable[[K], K]) -> None:
         self._cap = cap
         self._levels = levels
         self._other = other

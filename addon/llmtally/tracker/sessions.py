@@ -38,7 +38,7 @@ SessionKey = tuple[str | None, str]
 """Account and session id."""
 
 
-class Steps:
+class Buckets:
     """What each step added, for sums that are many, small and seldom asked for: they are made by
     walking it."""
 
@@ -74,13 +74,13 @@ class Steps:
         for old in [each for each in self._rows if each < step]:
             del self._rows[old]
 
-    def fold(self, other: Steps) -> None:
+    def fold(self, other: Buckets) -> None:
         """Add all of another one."""
         for step, row in other.items():
             self.add(step, row)
 
     def items(self) -> Iterable[tuple[int, Totals]]:
-        """Steps and what they added."""
+        """Buckets and what they added."""
         return self._rows.items()
 
 
@@ -108,11 +108,11 @@ class Session:
 
     account: str | None
     id: str
-    slots: Steps = field(default_factory=Steps)
+    slots: Buckets = field(default_factory=Buckets)
     """By ten minutes, for at least the last six hours."""
     cost: int = 0
     """Picodollars of all that is retained: what sessions are ranked by."""
-    leaves: dict[Leaf, Steps] = field(default_factory=dict)
+    leaves: dict[Leaf, Buckets] = field(default_factory=dict)
     """By day."""
     agents: dict[str | None, Agent] = field(default_factory=dict)
     client: str | None = None
@@ -154,7 +154,7 @@ class Session:
         if days is None:
             if len(self.leaves) >= LEAVES_CAP:
                 leaf = Leaf(OTHER, None, OTHER)
-            days = self.leaves.setdefault(leaf, Steps())
+            days = self.leaves.setdefault(leaf, Buckets())
         days.add(minute // MINUTES_PER_DAY, row)
         agent = self.agents.get(leaf.agent)
         if agent is None:
@@ -199,7 +199,7 @@ class Sessions:
     def __init__(self, cap: int = SESSIONS_CAP) -> None:
         self._cap = cap
         self._sessions: OrderedDict[SessionKey, Session] = OrderedDict()
-        self._others: dict[str | None, Steps] = {}
+        self._others: dict[str | None, Buckets] = {}
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -262,9 +262,9 @@ class Sessions:
         for key in [key for key in self._sessions if key[0] == account]:
             self._fold(self._sessions.pop(key), OTHER)
         if (rest := self._others.pop(account, None)) is not None:
-            self._others.setdefault(OTHER, Steps()).fold(rest)
+            self._others.setdefault(OTHER, Buckets()).fold(rest)
 
     def _fold(self, session: Session, account: str | None) -> None:
-        others = self._others.setdefault(account, Steps())
+        others = self._others.setdefault(account, Buckets())
         for days in session.leaves.values():
             others.fold(days)

@@ -18,7 +18,7 @@ from ..record import Call, LimitReading, milliseconds
 from .counters import Counters
 from .ledger import OTHER, Ledger
 from .sessions import SESSIONS_CAP, Sessions
-from .timeline import MINUTE, MINUTES_PER_DAY, NEVER, Level, day_start, minute_of
+from .timeline import MINUTE, MINUTES_PER_DAY, NEVER, Resolution, day_start, minute_of
 from .totals import Totals, by_model, cut, of_call
 from .windows import WINDOWS_CAP, Reset, Windows
 
@@ -43,10 +43,13 @@ ESTIMATE_SECONDS = 5 * 3600.0
 
 ESTIMATE_MINUTES = int(ESTIMATE_SECONDS) // MINUTE
 
-MODEL_LEVELS = (Level(1, 26 * 60), Level(10, 8 * 144))
+MODEL_LEVELS = (Resolution(1, 26 * 60), Resolution(10, 8 * 144))
 """Minutes for a day's chart; ten minutes for the week."""
 
-FACET_LEVELS = (Level(1, ESTIMATE_MINUTES + 1), Level(MINUTES_PER_DAY, RETENTION_DAYS + 1))
+FACET_LEVELS = (
+    Resolution(1, ESTIMATE_MINUTES + 1),
+    Resolution(MINUTES_PER_DAY, RETENTION_DAYS + 1),
+)
 
 
 class ModelKey(NamedTuple):

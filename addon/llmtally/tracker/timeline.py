@@ -1,6 +1,6 @@
 """Totals over time: what was spent since any moment, in any of several resolutions.
 
-A `Curve` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a row of
+A `RunningSums` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a row of
 curves, fine ones for the recent past and coarse ones for the week: a step that grows too old for
 one moves down into the next. Adding costs constant time; the running sums that answer questions are
 made when first asked and kept. Time is counted in whole minutes since the epoch, and the minute a
@@ -48,7 +48,7 @@ SLACK = 4
 millisecond."""
 
 
-class Curve:
+class RunningSums:
     """What each step added, oldest first. The step `floor` and those before it are not kept
     here."""
 
@@ -118,14 +118,14 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class Resolution:
     """One resolution of a timeline. Each step holds a whole number of the steps of the level
     above."""
 
     minutes: int
     """Length of a step."""
     keep: int
-    """Steps kept here; older ones move down to the next level, and from the last one out."""
+    """Buckets kept here; older ones move down to the next level, and from the last one out."""
 
 
 class Timeline:
@@ -134,9 +134,9 @@ class Timeline:
 
     __slots__ = ("curves", "levels")
 
-    def __init__(self, levels: tuple[Level, ...]) -> None:
+    def __init__(self, levels: tuple[Resolution, ...]) -> None:
         self.levels = levels
-        self.curves = tuple([Curve() for _ in levels])
+        self.curves = tuple([RunningSums() for _ in levels])
 
     def add(self, minute: int, row: Totals, depth: int = 0) -> None:
         """Add what happened in a minute; from which level down is only for what comes from

@@ -17,7 +17,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ..system.atomic_write import write_whole
+from ..system.atomic_write import atomic_write
 
 TOKEN_FILE = "web-token"  # noqa: S105  # the name of a file
 TOKEN_BYTES = 24
@@ -86,7 +86,7 @@ def _make_token(path: Path) -> str:
     """Make a token and put it in its file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    write_whole(path, f"{token}\n".encode())
+    atomic_write(path, f"{token}\n".encode())
     return token
 
 

@@ -138,7 +138,7 @@ class BadRequestError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Handler:
     """What answers a path."""
 
     answer: Callable[[Request], Answer]
@@ -165,20 +165,20 @@ class App:
         self._runtime = runtime
         self._explain = explain
         self.snapshots = Snapshots(self._usage_json, clock)
-        self.routes: dict[str, Route] = {
-            **{path: Route(partial(_file, asset)) for path, asset in assets.items()},
-            "/api/usage": Route(self._usage),
-            "/api/calls": Route(self._calls),
-            "/api/sessions": Route(self._sessions),
-            "/api/series": Route(self._series),
-            "/api/events": Route(_events),
-            "/metrics": Route(self._metrics),
-            "/login": Route(self._login, methods=("GET", "POST"), is_public=True),
-            "/healthz": Route(_health, is_public=True),
+        self.routes: dict[str, Handler] = {
+            **{path: Handler(partial(_file, asset)) for path, asset in assets.items()},
+            "/api/usage": Handler(self._usage),
+            "/api/calls": Handler(self._calls),
+            "/api/sessions": Handler(self._sessions),
+            "/api/series": Handler(self._series),
+            "/api/events": Handler(_events),
+            "/metrics": Handler(self._metrics),
+            "/login": Handler(self._login, methods=("GET", "POST"), is_public=True),
+            "/healthz": Handler(_health, is_public=True),
         }
-        self.families: dict[str, Route] = {
-            "/api/calls/": Route(self._call),
-            "/api/sessions/": Route(self._session),
+        self.families: dict[str, Handler] = {
+            "/api/calls/": Handler(self._call),
+            "/api/sessions/": Handler(self._session),
         }
         """Routes for whatever follows the last slash."""
 
@@ -212,7 +212,7 @@ class App:
             and self._access.is_navigation(request.headers)
         )
 
-    def _route(self, path: str) -> Route | None:
+    def _route(self, path: str) -> Handler | None:
         return self.routes.get(path) or self.families.get(path[: path.rfind("/") + 1])
 
     def _dispatch(self, request: Request) -> Answer:

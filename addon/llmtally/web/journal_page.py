@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from .. import __version__
-from ..journal.follower import Follower
+from ..journal.follower import JournalFollower
 from ..record import Call, Cost
 from ..schema import to_record
 from ..tracker import Tracker
@@ -48,7 +48,7 @@ class JournalPage:
     ) -> None:
         """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why
         there is no page."""
-        self.follower = Follower(directory, since=Tracker.restore_since(time.time()))
+        self.follower = JournalFollower(directory, since=Tracker.restore_since(time.time()))
         self._tracker = Tracker()
         self._web = WebServer(
             self._tracker,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from ...providers import PROVIDERS, Directory
+from ...providers import PROVIDERS, RouteTable
 from ...system import presence
 from ...system.presence import Presence
 from ..run.environment import ADDING, LOOPBACK, PROXY, REPLACING
@@ -178,7 +178,7 @@ def _missing_files(setting: Setting) -> Iterator[Finding]:
 
 
 def _base_urls(setting: Setting) -> Iterator[Finding]:
-    directory = Directory()
+    directory = RouteTable()
     listening = {
         port for each in presence.running(setting.directory) for _, _, port in each.listens
     }

@@ -15,7 +15,7 @@ from ... import journal
 from ...journal import DamageReport
 from .finding import Finding, Setting
 
-LOOKED_AT = timedelta(days=2)
+MAX_INSPECTED = timedelta(days=2)
 """Of the journal: what is wrong now was written lately, and doctor should not take minutes."""
 
 CLOCK_SECONDS = 60.0
@@ -68,7 +68,7 @@ def _directory(directory: Path) -> Finding:
 
 def _lines(setting: Setting) -> Iterator[Finding]:
     damage = DamageReport()
-    since = journal.utc_day(setting.now) - LOOKED_AT
+    since = journal.utc_day(setting.now) - MAX_INSPECTED
     newest = max(
         (call.ended for call in journal.read(setting.directory, since=since, damage=damage)),
         default=None,
@@ -84,11 +84,13 @@ def _lines(setting: Setting) -> Iterator[Finding]:
         yield Finding(
             "lines",
             "note",
-            f"No call was recorded in the last {LOOKED_AT.days} days.",
+            f"No call was recorded in the last {MAX_INSPECTED.days} days.",
             "llmtally run -- CLIENT",
         )
     else:
-        yield Finding("lines", "ok", f"All lines of the last {LOOKED_AT.days} days can be read.")
+        yield Finding(
+            "lines", "ok", f"All lines of the last {MAX_INSPECTED.days} days can be read."
+        )
     if newest is not None and newest > setting.now + CLOCK_SECONDS:
         hours = (newest - setting.now) / 3600
         text = (

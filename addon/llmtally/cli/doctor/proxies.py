@@ -22,7 +22,7 @@ ACCEPT_SECONDS = 0.1
 def examine(setting: Setting) -> Iterator[Finding]:
     """Those that say they run have to answer."""
     running = 0
-    for each in presence.announced(setting.directory):
+    for each in presence.read_all(setting.directory):
         if each.answers:
             running += 1
             yield Finding("proxy", "ok", _describe(each))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ...journal import DamageReport
     from ...text.local_time import Zone
     from .client_logs import Logged
-    from .comparison import Comparison, Wire
+    from .comparison import Comparison, JournalCall
     from .sums import Price
 
 EXAMPLES = """
@@ -144,7 +144,7 @@ def _log(claude_dir: tuple[Path, ...], codex_dir: tuple[Path, ...]) -> Iterator[
     yield from client_logs.read_codex(codex_dir or client_logs.codex_directories())
 
 
-def _wires(directory: Path, since: float | None, damage: DamageReport) -> Iterator[Wire]:
+def _wires(directory: Path, since: float | None, damage: DamageReport) -> Iterator[JournalCall]:
     from ... import journal
     from .comparison import MARGIN_SECONDS, on_wire
 

@@ -27,7 +27,7 @@ FIELDS = (
 """What is compared, where the log has a word for it; and the model."""
 
 
-class Wire(NamedTuple):
+class JournalCall(NamedTuple):
     """What is compared of a call in the journal."""
 
     client: str | None
@@ -54,7 +54,7 @@ class Difference(NamedTuple):
 class Pair(NamedTuple):
     """One call that both sides know."""
 
-    wire: Wire
+    wire: JournalCall
     logged: Logged
     joined_by: Literal["response_id", "thread"]
     differences: tuple[Difference, ...]
@@ -66,7 +66,7 @@ class Comparison:
 
     equal: list[Pair] = field(default_factory=list)
     different: list[Pair] = field(default_factory=list)
-    wire_only: list[Wire] = field(default_factory=list)
+    wire_only: list[JournalCall] = field(default_factory=list)
     """The client did not log them."""
     log_only: list[Logged] = field(default_factory=list)
     """They went past the proxy."""
@@ -95,7 +95,7 @@ class Comparison:
         )
 
     def _where(
-        self, of_log: Callable[[Logged], bool], of_wire: Callable[[Wire], bool]
+        self, of_log: Callable[[Logged], bool], of_wire: Callable[[JournalCall], bool]
     ) -> Comparison:
         return Comparison(
             [pair for pair in self.equal if of_log(pair.logged)],
@@ -105,13 +105,13 @@ class Comparison:
         )
 
 
-def on_wire(call: Call) -> Wire | None:
+def on_wire(call: Call) -> JournalCall | None:
     """What is compared of a call; None for one that spent nothing: clients log what was
     answered."""
     if not call.usage.total_tokens or call.attribution.request_class == "warmup":
         return None
     who = call.attribution
-    return Wire(
+    return JournalCall(
         client=who.client,
         at=call.ended,
         usage=call.usage,
@@ -125,7 +125,7 @@ def on_wire(call: Call) -> Wire | None:
     )
 
 
-def comparable(wire: Wire, logged: Logged) -> Usage:
+def comparable(wire: JournalCall, logged: Logged) -> Usage:
     """What was on the wire in the buckets that the log has: an older Codex counts what is written
     to a cache as input."""
     usage = wire.usage
@@ -141,7 +141,7 @@ def comparable(wire: Wire, logged: Logged) -> Usage:
     return usage
 
 
-def differences(wire: Wire, logged: Logged) -> Iterator[Difference]:
+def differences(wire: JournalCall, logged: Logged) -> Iterator[Difference]:
     """An unknown count differs from one that is not 0, if the log can say it at all."""
     ours, theirs = comparable(wire, logged), logged.usage
     for name in FIELDS:

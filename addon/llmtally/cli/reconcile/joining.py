@@ -7,14 +7,14 @@ from collections.abc import Iterable
 from typing import Literal
 
 from .client_logs import Logged
-from .comparison import CLIENTS, Comparison, Pair, Wire, differences
+from .comparison import CLIENTS, Comparison, JournalCall, Pair, differences
 
 NEAR_SECONDS = 60.0
 """Calls of one thread with different counts are still the same if both sides have them this close
 in time."""
 
 
-def compare(wires: Iterable[Wire], log: Iterable[Logged]) -> Comparison:
+def compare(wires: Iterable[JournalCall], log: Iterable[Logged]) -> Comparison:
     """Join the two sides. Of calls that are not logged, only those of clients with a log are
     told."""
     done = Comparison()
@@ -28,10 +28,10 @@ def compare(wires: Iterable[Wire], log: Iterable[Logged]) -> Comparison:
 
 
 def _joined_by_id(
-    wires: Iterable[Wire], log: Iterable[Logged], done: Comparison
-) -> tuple[list[Wire], list[Logged]]:
+    wires: Iterable[JournalCall], log: Iterable[Logged], done: Comparison
+) -> tuple[list[JournalCall], list[Logged]]:
     """Returns what is left over."""
-    unlogged: dict[str | None, list[Wire]] = defaultdict(list)
+    unlogged: dict[str | None, list[JournalCall]] = defaultdict(list)
     for wire in wires:  # small servers give an id more than once
         unlogged[wire.response_id or wire.request_id].append(wire)
     unmatched = []
@@ -45,10 +45,10 @@ def _joined_by_id(
 
 
 def _joined_by_thread(
-    wires: list[Wire], log: list[Logged], done: Comparison
-) -> tuple[list[Wire], list[Logged]]:
+    wires: list[JournalCall], log: list[Logged], done: Comparison
+) -> tuple[list[JournalCall], list[Logged]]:
     """Join what has no id on one side, thread by thread. Returns what is left over."""
-    by_thread: dict[str | None, list[Wire]] = defaultdict(list)
+    by_thread: dict[str | None, list[JournalCall]] = defaultdict(list)
     for wire in sorted(wires, key=lambda wire: wire.at):
         for thread in dict.fromkeys(wire.threads):
             by_thread[thread].append(wire)
@@ -75,16 +75,16 @@ def _joined_by_thread(
     return [wire for wire in wires if wire.request_id not in taken], left
 
 
-def _same_counts(wire: Wire, logged: Logged) -> bool:
+def _same_counts(wire: JournalCall, logged: Logged) -> bool:
     return not any(difference.field != "model" for difference in differences(wire, logged))
 
 
-def _same_time(wire: Wire, logged: Logged) -> bool:
+def _same_time(wire: JournalCall, logged: Logged) -> bool:
     return abs(wire.at - logged.at) <= NEAR_SECONDS
 
 
 def _settle(
-    wire: Wire, logged: Logged, joined_by: Literal["response_id", "thread"], done: Comparison
+    wire: JournalCall, logged: Logged, joined_by: Literal["response_id", "thread"], done: Comparison
 ) -> None:
     found = tuple(differences(wire, logged))
     (done.different if found else done.equal).append(Pair(wire, logged, joined_by, found))

@@ -6,15 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from ...text.figures import dollars, humanised
+from ...text.figures import format_count, format_usd
 from ...text.local_time import Zone, localised
-from ...text.tables import AtLeast, Column, Sheet
+from ...text.tables import AtLeast, Column, Table
 from .client_logs import Logged
-from .comparison import CLIENTS, Comparison, Wire
+from .comparison import CLIENTS, Comparison, JournalCall
 from .sums import BUCKETS, Price, Sum, Sums, ratio, sum_of_log
 
 
-def summary(comparison: Comparison) -> Sheet:
+def summary(comparison: Comparison) -> Table:
     """How many calls agree, by client."""
     columns = [
         Column("client", "Client", "fixed"),
@@ -26,7 +26,7 @@ def summary(comparison: Comparison) -> Sheet:
         Column("agreement_pct", "Agreement", "percent"),
     ]
     parts = [(client, comparison.of(client)) for client in CLIENTS]
-    return Sheet(
+    return Table(
         columns,
         [_row(client, part) for client, part in parts if part.calls],
         _row("Total", comparison),
@@ -45,7 +45,7 @@ def _row(name: str, part: Comparison) -> list[Any]:
     ]
 
 
-def sums(found: Sums) -> Sheet:
+def sums(found: Sums) -> Table:
     """What the wire says beside what the log says of the same calls, and what those of one side
     come to."""
     columns = [
@@ -73,10 +73,10 @@ def sums(found: Sums) -> Sheet:
         _dollars(found.wire_only),
         _dollars(found.log_only, mark="~"),
     )
-    return Sheet(columns, [*rows, money], title="Calls that both sides know, and those of one side")
+    return Table(columns, [*rows, money], title="Calls that both sides know, and those of one side")
 
 
-def by_themselves(log: Iterable[Logged], price: Price) -> Sheet:
+def by_themselves(log: Iterable[Logged], price: Price) -> Table:
     """What the logs say where there is nothing to hold them against."""
     names = [name for name in BUCKETS if name != "total_tokens"]
     columns = [
@@ -101,12 +101,12 @@ def by_themselves(log: Iterable[Logged], price: Price) -> Sheet:
         )
         for client, part in parts.items()
     ]
-    return Sheet(columns, rows, title="What the logs say by themselves")
+    return Table(columns, rows, title="What the logs say by themselves")
 
 
 def _tokens(part: Sum, name: str) -> str:
     """Rounded; nothing where there are no calls."""
-    return humanised(getattr(part.usage, name)) if part.calls else ""
+    return format_count(getattr(part.usage, name)) if part.calls else ""
 
 
 def _dollars(part: Sum, mark: str = "") -> str | None:
@@ -116,7 +116,7 @@ def _dollars(part: Sum, mark: str = "") -> str | None:
     return (
         None
         if part.cost_usd is None
-        else f"{'≥' if part.uncosted else ''}{mark}{dollars(part.cost_usd)}"
+        else f"{'≥' if part.uncosted else ''}{mark}{format_usd(part.cost_usd)}"
     )
 
 
@@ -127,7 +127,7 @@ def _times(wire: float | None, log: float | None) -> str:
     return "" if times is None or wire == log else f"x{times:,.{1 if times >= 10 else 2}f}"
 
 
-def differences(comparison: Comparison, zone: Zone, limit: int) -> Sheet:
+def differences(comparison: Comparison, zone: Zone, limit: int) -> Table:
     """One row a field, what is off the most first."""
     columns = [
         Column("at", "Time", "fixed", dispensable=1),
@@ -151,7 +151,7 @@ def differences(comparison: Comparison, zone: Zone, limit: int) -> Sheet:
     ]
     rows.sort(key=lambda row: -abs(row[-1] or 0))
     shown = [(*row[:-1], None if row[-1] is None else f"{row[-1]:+,}") for row in rows[:limit]]
-    return Sheet(columns, shown, title=_title("Different", len(rows), limit, "field"))
+    return Table(columns, shown, title=_title("Different", len(rows), limit, "field"))
 
 
 def _value(value: int | str | None) -> str | None:
@@ -162,7 +162,7 @@ def _off(wire: int | str | None, log: int | str | None) -> int | None:
     return log - wire if isinstance(wire, int) and isinstance(log, int) else None
 
 
-def unlogged(comparison: Comparison) -> Sheet:
+def unlogged(comparison: Comparison) -> Table:
     """What clients leave out, by what kind of call it is."""
     columns = [
         Column("client", "Client", "fixed"),
@@ -171,17 +171,17 @@ def unlogged(comparison: Comparison) -> Sheet:
         Column("tokens", "Tokens", "count"),
         Column("cost_usd", "API prices", "money"),
     ]
-    kinds: dict[tuple[str, str], list[Wire]] = defaultdict(list)
+    kinds: dict[tuple[str, str], list[JournalCall]] = defaultdict(list)
     for wire in comparison.wire_only:
         kinds[wire.client or "unknown", wire.request_class or "unknown"].append(wire)
     rows = [
         (*kind, len(wires), sum(wire.usage.total_tokens or 0 for wire in wires), _cost(wires))
         for kind, wires in sorted(kinds.items())
     ]
-    return Sheet(columns, rows, title="Wire only: not in the client's log")
+    return Table(columns, rows, title="Wire only: not in the client's log")
 
 
-def _cost(wires: list[Wire]) -> float | None:
+def _cost(wires: list[JournalCall]) -> float | None:
     """What the calls cost together; at least so much, where it is not known of all."""
     known = [wire.cost_usd for wire in wires if wire.cost_usd is not None]
     if not known:
@@ -189,7 +189,7 @@ def _cost(wires: list[Wire]) -> float | None:
     return sum(known) if len(known) == len(wires) else AtLeast(sum(known))
 
 
-def bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Sheet:
+def bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Table:
     """What the proxy has not seen."""
     columns = [
         Column("at", "Time", "fixed"),
@@ -210,7 +210,7 @@ def bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Sheet:
         )
         for each in log_only[:limit]
     ]
-    return Sheet(
+    return Table(
         columns, rows, title=_title("Log only: past the proxy", len(log_only), limit, "call")
     )
 

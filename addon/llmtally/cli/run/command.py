@@ -168,7 +168,7 @@ def command(
     from ...attribution.run_tag import NAME, Run
     from ..run_summary import calls_of
     from .foreground import CannotStartError, run
-    from .node import going_past
+    from .node import ignores_proxy
 
     name = name or f"{_short(client[0])}-{secrets.token_hex(3)}"
     if not NAME.fullmatch(name):
@@ -212,7 +212,7 @@ def command(
                 f"page{f' --dir {shlex.quote(str(directory))}' if elsewhere else ''}"
             )
         else:
-            past = None if by_base_url else going_past(client, os.environ)
+            past = None if by_base_url else ignores_proxy(client, os.environ)
             note(f"llmtally: {name} made no calls that llmtally saw. {past or DOCTOR}")
     context.exit(code)
 
@@ -230,7 +230,7 @@ def _say(name: str, calls: Sequence[Call]) -> None:
         figures = totals_columns.columns(totals)
         rows = [[model, *totals_columns.cells(each, figures)] for model, each in models]
         tables.show(
-            tables.Sheet([tables.Column("model", "Model"), *figures], rows),
+            tables.Table([tables.Column("model", "Model"), *figures], rows),
             tables.console(stderr=True),
         )
     if line := run_summary.by_kind(calls):
@@ -311,14 +311,16 @@ def _proxy(
 
 
 def _environment(directory: Path, proxy: Presence | None, run: Run) -> dict[str, str]:
-    from .environment import Route, client_environment
+    from .environment import ProxyTarget, client_environment
     from .trust import AUTHORITY
 
     assert proxy is not None
     assert proxy.regular is not None
     authority = Path(proxy.confdir) / AUTHORITY
     try:
-        return client_environment(os.environ, Route(*proxy.regular, authority, directory), run)
+        return client_environment(
+            os.environ, ProxyTarget(*proxy.regular, authority, directory), run
+        )
     except OSError as error:
         raise Refusal(
             f"The client can't be given a certificate: {error.filename}: {error.strerror}."

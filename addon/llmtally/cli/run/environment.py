@@ -47,7 +47,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class ProxyTarget:
     """Where a client's calls go, and what it has to trust."""
 
     host: str
@@ -57,7 +57,7 @@ class Route:
     """Where files of certificates are kept."""
 
 
-def client_environment(before: Mapping[str, str], route: Route, run: Run) -> dict[str, str]:
+def client_environment(before: Mapping[str, str], route: ProxyTarget, run: Run) -> dict[str, str]:
     """The client's whole environment. Raises OSError where the files cannot be made."""
     host = f"[{route.host}]" if ":" in route.host else route.host
     roots = machine_roots()

@@ -22,7 +22,7 @@ FIRST_LINE = 256
 """Bytes of a script that are looked at for its interpreter; Linux itself reads as many."""
 
 
-def going_past(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
+def ignores_proxy(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
     """What to say of a client without calls where its Node explains it."""
     found = version(node) if (node := node_of(command, environment)) is not None else None
     if found is None or follows_proxies(found):

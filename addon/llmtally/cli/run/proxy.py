@@ -97,7 +97,7 @@ class OwnProxy:
     def _announced(self) -> Presence:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            for each in presence.announced(self._directory):
+            for each in presence.read_all(self._directory):
                 if each.owner == self._owner:
                     return each
             try:

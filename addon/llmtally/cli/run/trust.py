@@ -13,7 +13,7 @@ from pathlib import Path
 
 import certifi
 
-from ...system.atomic_write import write_whole
+from ...system.atomic_write import atomic_write
 
 AUTHORITY = "mitmproxy-ca-cert.pem"
 """mitmproxy's certificate, in its confdir.
@@ -56,7 +56,7 @@ def with_authority(base: Path | None, authority: Path, directory: Path) -> Path:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{hashlib.sha256(pem).hexdigest()[:16]}.pem"
     if not path.exists():
-        write_whole(path, pem.lstrip())
+        atomic_write(path, pem.lstrip())
     return path
 
 

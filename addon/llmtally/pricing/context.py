@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from ..providers import LOCAL
 from ..record import TEXT_CAP, Call
-from .vendors import sold_only_by
+from .vendors import proprietary_vendor
 
 _MODEL_IN_PATH = frozenset({"aws_bedrock", "bedrock_mantle", "gcp_vertex"})
 """Whose answers name the model without the region it is sold in: what was asked for tells the
@@ -34,7 +34,7 @@ _GEMINI = re.compile(r"gemini-(\d+)(?:\.(\d+))?(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PricingContext:
     """Where, what, how and when."""
 
     provider: str
@@ -70,14 +70,14 @@ class Terms:
         return _version(_GEMINI, self.ref)
 
 
-def read_terms(call: Call, model: str | None, price_id: str | None) -> Terms:
-    """The terms under which `model` (the call's, or that of one of its parts) answered."""
+def read_terms(call: Call, model: str | None, price_id: str | None) -> PricingContext:
+    """The context under which `model` (the call's, or that of one of its parts) answered."""
     name = ref = normalise(model or "")
-    resold = sold_only_by(name) if call.provider == LOCAL.name else None
+    resold = proprietary_vendor(name) if call.provider == LOCAL.name else None
     if resold is not None:
         price_id, ref = resold
     context, vague = _context(call, price_id)
-    return Terms(
+    return PricingContext(
         provider=call.provider,
         price_id=price_id,
         host=call.host,
