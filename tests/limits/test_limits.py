@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from llmtally.limits import (
     EVENT_NEEDLES,
     READINGS_CAP,
-    is_quota_path,
+    quota_endpoints,
     read_error,
     read_event,
     read_headers,
-    read_quota_answer,
 )
 from llmtally.limits.values import reset_time
 from llmtally.record import LimitReading, rfc3339
@@ -1019,16 +1018,15 @@ QUOTA_ANSWERS: dict[str, tuple[str, str, Any, list[LimitReading]]] = {
 def test_quota_answers(name: str) -> None:
     """An answer about the plan seen passing gives the same keys as the headers do."""
     host, path, body, expected = QUOTA_ANSWERS[name]
-    assert is_quota_path(host, path)
-    readings = read_quota_answer(host, path, body, now=NOW)
-    assert readings is not None
-    assert list(readings) == expected
+    endpoint = quota_endpoints.find(host, path)
+    assert endpoint is not None
+    assert list(endpoint.read(body, NOW)) == expected
 
 
 def test_other_endpoints_are_no_quota_answers() -> None:
     """Host and path decide together."""
-    assert not is_quota_path("api.openai.com", "/api/oauth/usage")
-    assert read_quota_answer("api.anthropic.com", "/v1/messages", OAUTH_USAGE, now=NOW) is None
+    assert quota_endpoints.find("api.openai.com", "/api/oauth/usage") is None
+    assert quota_endpoints.find("api.anthropic.com", "/v1/messages") is None
 
 
 @pytest.mark.parametrize(
@@ -1213,5 +1211,5 @@ def test_any_json(body: Any) -> None:
     """Whatever the JSON says, nothing raises, and what is read is sound."""
     check(read_event(body, now=NOW))
     check(read_error(body, provider="openrouter", status=429, now=NOW))
-    for host, path, _, _ in QUOTA_ANSWERS.values():
-        check(read_quota_answer(host, path, body, now=NOW))
+    for endpoint in quota_endpoints.ENDPOINTS:
+        check(tuple(endpoint.read(body, NOW)))

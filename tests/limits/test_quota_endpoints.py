@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 
 from llmtally.limits.quota_endpoints import (
+    ANTHROPIC_USAGE,
+    ENDPOINTS,
     INTERVAL,
     MAX_ANSWER,
-    PATH,
-    PROVIDERS,
     QuotaPoll,
     ask,
     oauth_token,
     read_answer,
 )
+from llmtally.providers import PROVIDERS
 
 ANSWER = (
     b'{"five_hour": {"utilization": 42.0, "resets_at": "2026-11-20T17:20:00.261810+00:00"}, '
@@ -37,7 +38,7 @@ def now(submitted: Callable[..., None], *arguments: Any) -> Future[None]:
 @pytest.mark.parametrize(("coding", "body"), [("", ANSWER), ("gzip", gzip.compress(ANSWER))])
 def test_an_answer_is_read_in_any_coding(coding: str, body: bytes) -> None:
     """A client's own question tells us, too."""
-    found = read_answer("api.anthropic.com", PATH, coding, body, now=1_790_000_000.0)
+    found = read_answer(ANTHROPIC_USAGE, coding, body, now=1_790_000_000.0)
 
     assert [(limit.key, limit.utilization) for limit in found] == [("5h", 42.0)]
 
@@ -45,8 +46,8 @@ def test_an_answer_is_read_in_any_coding(coding: str, body: bytes) -> None:
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error": "no"}'])
 def test_what_is_no_answer_says_nothing(body: bytes) -> None:
     """An endpoint may refuse, or be something else altogether."""
-    assert read_answer("api.anthropic.com", PATH, "", body, now=0.0) == ()
-    assert read_answer("api.anthropic.com", PATH, "lzma", body, now=0.0) == ()
+    assert read_answer(ANTHROPIC_USAGE, "", body, now=0.0) == ()
+    assert read_answer(ANTHROPIC_USAGE, "lzma", body, now=0.0) == ()
 
 
 def test_an_answer_is_not_followed_beyond_its_cap() -> None:
@@ -54,14 +55,9 @@ def test_an_answer_is_not_followed_beyond_its_cap() -> None:
     the loop would wait for them."""
     padding = b" " * MAX_ANSWER
 
-    assert (
-        read_answer("api.anthropic.com", PATH, "", ANSWER + padding[len(ANSWER) :], now=0.0) != ()
-    )
-    assert read_answer("api.anthropic.com", PATH, "", padding + ANSWER, now=0.0) == ()
-    assert (
-        read_answer("api.anthropic.com", PATH, "gzip", gzip.compress(ANSWER + padding), now=0.0)
-        == ()
-    )
+    assert read_answer(ANTHROPIC_USAGE, "", ANSWER + padding[len(ANSWER) :], now=0.0) != ()
+    assert read_answer(ANTHROPIC_USAGE, "", padding + ANSWER, now=0.0) == ()
+    assert read_answer(ANTHROPIC_USAGE, "gzip", gzip.compress(ANSWER + padding), now=0.0) == ()
 
 
 @pytest.mark.parametrize(
@@ -127,7 +123,7 @@ def endpoint() -> Iterator[tuple[str, list[dict[str, str]]]]:
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}{PATH}", seen
+    yield f"http://127.0.0.1:{server.server_port}{ANTHROPIC_USAGE.path}", seen
     server.shutdown()
     server.server_close()
 
@@ -148,7 +144,5 @@ def test_the_question(
 
 
 def test_every_endpoint_has_its_provider() -> None:
-    """A window without a provider would belong to none on the page."""
-    from llmtally.limits import _QUOTA_ANSWERS
-
-    assert {host for host, _ in _QUOTA_ANSWERS} == set(PROVIDERS)
+    """A window of a provider that no call has would stand alone on the page."""
+    assert {endpoint.provider for endpoint in ENDPOINTS} <= {row.name for row in PROVIDERS}

@@ -2,9 +2,9 @@
 bodies, answers about usage.
 
 One module a dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`, `ratelimit`
-(`x-ratelimit-*`, everyone else). Here stands what they have in common: the tables that say who
-reads what, and the cap; `headers` finds theirs among a response's. Whatever a peer sends, nothing
-raises.
+(`x-ratelimit-*`, everyone else). Here stands what they have in common: who reads which event, and
+the cap; `headers` finds theirs among a response's, `quota_endpoints` reads answers about usage.
+Whatever a peer sends, nothing raises.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ from typing import Any
 
 from ..formats.format import mapping
 from ..record import IN_USE, LimitReading
-from . import anthropic, codex, copilot, google, ratelimit
+from . import codex, copilot, google, ratelimit
 from .headers import read_families
 from .values import inlined_headers, retry_time
 
 __all__ = [
     "EVENT_NEEDLES",
     "READINGS_CAP",
-    "is_quota_path",
+    "capped",
     "paid_beyond_plan",
     "read_error",
     "read_event",
     "read_headers",
-    "read_quota_answer",
 ]
 
 READINGS_CAP = 32
@@ -59,22 +58,13 @@ _EVENTS: dict[str, Callable[[Mapping[str, Any], float], Iterable[LimitReading]]]
     "response.incomplete": copilot.read_event,
 }
 
-_QUOTA_ANSWERS: dict[tuple[str, str], Callable[[Any, float], Iterable[LimitReading]]] = {
-    ("api.anthropic.com", "/api/oauth/usage"): anthropic.read_usage_answer,
-    ("chatgpt.com", "/backend-api/wham/usage"): codex.read_usage_answer,
-    ("chatgpt.com", "/api/codex/usage"): codex.read_usage_answer,
-    ("api.github.com", "/copilot_internal/user"): copilot.read_usage_answer,
-    ("cloudcode-pa.googleapis.com", "/v1internal:retrieveUserQuota"): google.read_quota_answer,
-    ("openrouter.ai", "/api/v1/key"): ratelimit.read_key_answer,
-}
-
 
 def read_headers(
     headers: Mapping[str, str], *, provider: str, now: float, status: int | None = None
 ) -> tuple[LimitReading, ...]:
     """The windows in a response's headers, names in lower case. With its status, a bare
     `retry-after` of a 429 is one too."""
-    readings = _capped(read_families(headers, provider, now))
+    readings = capped(read_families(headers, provider, now))
     if status == 429 and not readings and (retry_at := retry_time(headers, now=now)) is not None:
         return (
             LimitReading(
@@ -92,7 +82,7 @@ def read_event(message: Any, *, now: float) -> tuple[LimitReading, ...]:
     message = mapping(message)
     kind = message.get("type")
     read = _EVENTS.get(kind) if isinstance(kind, str) else None
-    return _capped(read(message, now)) if read else ()
+    return capped(read(message, now)) if read else ()
 
 
 def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[LimitReading, ...]:
@@ -100,7 +90,7 @@ def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[Li
     one."""
     body = mapping(body[0] if isinstance(body, list) and body else body)
     refused = 429 in (status, mapping(body.get("error")).get("code"))
-    return _capped(
+    return capped(
         chain(
             codex.read_error(body, now),
             _read_repeated_headers(body, provider, now),
@@ -122,18 +112,6 @@ def paid_beyond_plan(readings: Iterable[LimitReading]) -> bool:
     return any(reading.key == "overage" and reading.status == IN_USE for reading in readings)
 
 
-def is_quota_path(host: str, path: str) -> bool:
-    """Whether this endpoint answers questions about a plan's windows; the path may have a query."""
-    return (host, path.partition("?")[0]) in _QUOTA_ANSWERS
-
-
-def read_quota_answer(
-    host: str, path: str, body: Any, *, now: float
-) -> tuple[LimitReading, ...] | None:
-    """The windows in such an endpoint's parsed answer; None where it is not such an endpoint."""
-    read = _QUOTA_ANSWERS.get((host, path.partition("?")[0]))
-    return _capped(read(body, now)) if read else None
-
-
-def _capped(readings: Iterable[LimitReading]) -> tuple[LimitReading, ...]:
+def capped(readings: Iterable[LimitReading]) -> tuple[LimitReading, ...]:
+    """The first `READINGS_CAP` of them."""
     return tuple(islice(readings, READINGS_CAP))

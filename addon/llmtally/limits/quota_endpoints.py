@@ -1,32 +1,59 @@
-"""How full a plan's windows are, as its provider's own endpoints answer: read where a client asks
-them, or asked by us.
+"""Endpoints of providers that say how full a plan's windows are: read where a client asks them, or
+asked by llmtally.
 
-Asking is opt-in and for Anthropic only: `GET /api/oauth/usage` with the newest OAuth token that
-passed, which is held in memory only. The endpoint is itself rate-limited: it is asked every five
-minutes, and not sooner after an error.
+llmtally asks only if `usage_poll_anthropic` is set, and only Anthropic: `GET /api/oauth/usage` with
+the newest OAuth token that passed, which is held in memory alone. The endpoint is itself
+rate-limited: it is asked every five minutes, and not sooner after an error.
 """
 
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from .. import limits
 from ..record import LimitReading, WireError
 from ..wire import json_body
 from ..wire.content_coding import decode_whole
+from . import anthropic, capped, codex, copilot, google, ratelimit
 
-PROVIDERS = {
-    "api.anthropic.com": "anthropic",
-    "chatgpt.com": "chatgpt_codex",
-    "api.github.com": "github_copilot",
-    "cloudcode-pa.googleapis.com": "code_assist",
-    "openrouter.ai": "openrouter",
-}
-"""Whose windows an endpoint speaks of, by its host."""
 
-HOST = "api.anthropic.com"
-PATH = "/api/oauth/usage"
+class QuotaEndpoint(NamedTuple):
+    """One endpoint that answers questions about a plan's windows."""
+
+    host: str
+    path: str
+    """Without a query."""
+    provider: str
+    """Whose windows they are, by its name in `providers`."""
+    read: Callable[[Any, float], Iterable[LimitReading]]
+    """Reads a parsed answer, which came at this time (epoch seconds)."""
+
+
+ANTHROPIC_USAGE = QuotaEndpoint(
+    "api.anthropic.com", "/api/oauth/usage", "anthropic", anthropic.read_usage_answer
+)
+
+ENDPOINTS = (
+    ANTHROPIC_USAGE,
+    QuotaEndpoint(
+        "chatgpt.com", "/backend-api/wham/usage", "chatgpt_codex", codex.read_usage_answer
+    ),
+    QuotaEndpoint("chatgpt.com", "/api/codex/usage", "chatgpt_codex", codex.read_usage_answer),
+    QuotaEndpoint(
+        "api.github.com", "/copilot_internal/user", "github_copilot", copilot.read_usage_answer
+    ),
+    QuotaEndpoint(
+        "cloudcode-pa.googleapis.com",
+        "/v1internal:retrieveUserQuota",
+        "code_assist",
+        google.read_quota_answer,
+    ),
+    QuotaEndpoint("openrouter.ai", "/api/v1/key", "openrouter", ratelimit.read_key_answer),
+)
+
+HOSTS = frozenset(endpoint.host for endpoint in ENDPOINTS)
+
 INTERVAL = 300.0
 """Seconds between two questions."""
 TIMEOUT = 15.0
@@ -37,16 +64,23 @@ MAX_ANSWER = 64 * 2**10
 
 Ask = Callable[[str], bytes]
 
+_BY_URL = {(endpoint.host, endpoint.path): endpoint for endpoint in ENDPOINTS}
+
+
+def find(host: str, path: str) -> QuotaEndpoint | None:
+    """The endpoint that a request asks, if it asks one; the path may have a query."""
+    return _BY_URL.get((host, path.partition("?")[0]))
+
 
 def read_answer(
-    host: str, path: str, coding: str, body: bytes, *, now: float
+    endpoint: QuotaEndpoint, coding: str, body: bytes, *, now: float
 ) -> tuple[LimitReading, ...]:
-    """The windows in the answer of a quota endpoint; none where it says something else."""
+    """The windows in an endpoint's answer; none where it says something else."""
     try:
         answer = json_body.load(decode_whole(coding, body[:MAX_ANSWER], cap=MAX_ANSWER))
     except WireError:
         return ()
-    return limits.read_quota_answer(host, path, answer, now=now) or ()
+    return capped(endpoint.read(answer, now))
 
 
 def oauth_token(headers: Mapping[str, str]) -> str | None:
@@ -55,8 +89,8 @@ def oauth_token(headers: Mapping[str, str]) -> str | None:
     return token if scheme.lower() == "bearer" and token.startswith("sk-ant-oat") else None
 
 
-def ask(token: str, url: str = f"https://{HOST}{PATH}") -> bytes:
-    """The answer's body. Blocks. Raises OSError."""
+def ask(token: str, url: str = f"https://{ANTHROPIC_USAGE.host}{ANTHROPIC_USAGE.path}") -> bytes:
+    """Asks Anthropic, and gives the answer's body. Blocks. Raises OSError."""
     request = urllib.request.Request(  # noqa: S310  always https
         url, headers={"Authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"}
     )

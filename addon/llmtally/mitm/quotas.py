@@ -10,10 +10,10 @@ from contextlib import suppress
 
 from mitmproxy import http
 
-from .. import limits
 from ..attribution import RequestView
 from ..exchange import RequestHead
 from ..limits import quota_endpoints
+from ..limits.quota_endpoints import ANTHROPIC_USAGE, QuotaEndpoint
 from .flows import lower_headers
 from .guard import Guard
 from .options import Switches
@@ -38,30 +38,30 @@ class Quotas:
         self._guard = guard
         self._scheduler = scheduler
         self._on_loop = on_loop
-        self._asked: dict[str, str] = {}
-        """Flows that ask, and their host."""
+        self._asked: dict[str, QuotaEndpoint] = {}
+        """Flows that ask, by their ids, and what they ask."""
         self._poll = quota_endpoints.QuotaPoll(scheduler.detached, self._polled)
 
     def asks(self, flow: http.HTTPFlow, head: RequestHead) -> None:
         """A request that is no LLM call has begun."""
-        if limits.is_quota_path(head.host, head.path):
-            self._asked[flow.id] = head.host
+        if (endpoint := quota_endpoints.find(head.host, head.path)) is not None:
+            self._asked[flow.id] = endpoint
 
     def passes(self, head: RequestHead) -> None:
         """An LLM call has begun: with its token the same can be asked, if a person wants that."""
         if (
             self._switches.poll_anthropic
-            and head.host == quota_endpoints.HOST
+            and head.host == ANTHROPIC_USAGE.host
             and (token := quota_endpoints.oauth_token(head.headers)) is not None
         ):
             self._poll.seen(token, time.monotonic())
 
     def answered(self, flow: http.HTTPFlow) -> bool:
         """Take note of a response, if it answers such a question."""
-        if (host := self._asked.pop(flow.id, None)) is None or flow.response is None:
+        if (endpoint := self._asked.pop(flow.id, None)) is None or flow.response is None:
             return False
         self._scheduler.defer(
-            functools.partial(self._guard, self._read_answer, flow, flow.response, host)
+            functools.partial(self._guard, self._read_answer, flow, flow.response, endpoint)
         )
         return True
 
@@ -69,11 +69,12 @@ class Quotas:
         """There will be no answer."""
         self._asked.pop(flow.id, None)
 
-    def _read_answer(self, flow: http.HTTPFlow, response: http.Response, host: str) -> None:
+    def _read_answer(
+        self, flow: http.HTTPFlow, response: http.Response, endpoint: QuotaEndpoint
+    ) -> None:
         coding = response.headers.get("content-encoding", "")
         self._read(
-            host,
-            flow.request.path,
+            endpoint,
             lower_headers(flow.request.headers),
             coding,
             response.raw_content or b"",
@@ -87,8 +88,7 @@ class Quotas:
                 functools.partial(
                     self._guard,
                     self._read,
-                    quota_endpoints.HOST,
-                    quota_endpoints.PATH,
+                    ANTHROPIC_USAGE,
                     headers,
                     "",
                     body,
@@ -96,12 +96,12 @@ class Quotas:
             )
 
     def _read(
-        self, host: str, path: str, headers: Mapping[str, str], coding: str, body: bytes
+        self, endpoint: QuotaEndpoint, headers: Mapping[str, str], coding: str, body: bytes
     ) -> None:
         now = time.time()
-        found = quota_endpoints.read_answer(host, path, coding, body, now=now)
+        found = quota_endpoints.read_answer(endpoint, coding, body, now=now)
         live, memory = self._recorder.live, self._recorder.memory
         if found and live is not None and memory is not None:
-            provider = quota_endpoints.PROVIDERS.get(host, host)
-            asked = memory.attributor.attribute(RequestView(provider, host, path, headers), now=now)
-            live.add_limits(found, provider=provider, account=asked.account)
+            view = RequestView(endpoint.provider, endpoint.host, endpoint.path, headers)
+            asked = memory.attributor.attribute(view, now=now)
+            live.add_limits(found, provider=endpoint.provider, account=asked.account)

@@ -40,9 +40,7 @@ class Tunnels:
             return
         address = data.context.server.address
         host = (data.client_hello.sni or (address[0] if address else "")).lower().rstrip(".")
-        data.ignore_connection = (
-            self._provider(host) is None and host not in quota_endpoints.PROVIDERS
-        )
+        data.ignore_connection = self._provider(host) is None and host not in quota_endpoints.HOSTS
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         """A client that does not trust the CA (or pins a certificate) goes past us: say so, once
