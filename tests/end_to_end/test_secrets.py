@@ -16,6 +16,7 @@ from llmtally.attribution import Attributor
 from llmtally.exchange import Memory
 from llmtally.pricing import Pricer
 from llmtally.record import Call
+from llmtally.schema import to_record
 from llmtally.tally.sink import Sink
 from llmtally.text.call_line import one_line
 from llmtally.web.metrics import Runtime, render
@@ -119,11 +120,12 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
         shown: list[Any] = [
             tracker.usage(now),
             tracker.sessions(now=now),
-            tracker.calls(),
+            [to_record(call) for call in tracker.calls()],
             tracker.series(60, now),
             tracker.status(now),
         ]
-        shown += [tracker.session(session, now) for session in sessions]
+        for session in filter(None, (tracker.session(name, now) for name in sessions)):
+            shown.append({**session, "calls": [to_record(call) for call in session["calls"]]})
         said = [orjson.dumps(shown), render(tracker.counters, *tracker.gauges(now), Runtime("1"))]
         said += [one_line(call).encode() for call in calls]
         live.close()

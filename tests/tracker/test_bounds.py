@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtally.record import COUNT_CAP, Attribution, Call, LimitReading, Part, Usage
+from llmtally.schema import to_record
 from llmtally.tracker import ConfiguredLimits, Tracker
 from llmtally.tracker.sessions import LEAVES_CAP
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
@@ -199,7 +200,10 @@ def test_nothing_raises_and_nothing_is_negative(
         tracker.series(300, now),
         tracker.sessions(now),
     ]
-    answers += [tracker.session(row["session_id"], now) for row in tracker.sessions(now)]
+    for row in tracker.sessions(now):
+        session = tracker.session(row["session_id"], now)
+        assert session is not None
+        answers.append({**session, "calls": [to_record(call) for call in session["calls"]]})
 
     for answer in answers:
         orjson.dumps(answer)

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from llmtally.record import Call, Part, Usage
-from llmtally.schema import to_record
 from llmtally.tracker import ConfiguredLimits, Tracker
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
 
@@ -409,7 +408,7 @@ def test_a_session_knows_its_agents() -> None:
     )
     assert figures(session["totals"]) == brute_force(calls[:4])
     assert session["calls_complete"]
-    assert [call["cost_usd"] for call in session["calls"]] == [1.0, 2.0, 4.0, 8.0]
+    assert [call.cost_usd for call in session["calls"]] == [1.0, 2.0, 4.0, 8.0]
     [main] = session["agents"]
     [explore] = main["children"]
     [deep] = explore["children"]
@@ -481,19 +480,19 @@ def test_sessions_are_ranked_and_say_their_share_of_the_window() -> None:
 
 
 def test_newest_calls_first_with_paging_and_filters() -> None:
-    """The ring gives records as they are in the journal, from the newest back."""
+    """The ring gives the calls themselves, from the newest back."""
     calls = [
         a_call(NOON + n, request_id=f"f{n}", model="m1" if n % 2 else "m2", session=f"s{n % 3}")
         for n in range(6)
     ]
     tracker = tracked(*calls)
 
-    assert tracker.calls(2) == [to_record(calls[5]), to_record(calls[4])]
-    assert [call["request_id"] for call in tracker.calls(2, before="f4")] == ["f3", "f2"]
+    assert tracker.calls(2) == [calls[5], calls[4]]
+    assert [call.request_id for call in tracker.calls(2, before="f4")] == ["f3", "f2"]
     assert [
-        call["request_id"] for call in tracker.calls(filters={"model": "m1", "session": "s1"})
+        call.request_id for call in tracker.calls(filters={"model": "m1", "session": "s1"})
     ] == ["f1"]
-    assert [call["request_id"] for call in tracker.calls(filters={"outcome": "complete"})] == [
+    assert [call.request_id for call in tracker.calls(filters={"outcome": "complete"})] == [
         "f5",
         "f4",
         "f3",
@@ -501,7 +500,7 @@ def test_newest_calls_first_with_paging_and_filters() -> None:
         "f1",
         "f0",
     ]
-    assert tracker.calls(filters={"request_id": "f3"}) == [to_record(calls[3])]
+    assert tracker.calls(filters={"request_id": "f3"}) == [calls[3]]
     assert (
         tracker.calls(filters={"nonsense": "x"})
         == tracker.calls(before="gone")
@@ -521,9 +520,9 @@ def test_what_is_read_back_late_is_still_older() -> None:
         tracker.add(call, restored=True)
     session = tracker.session("s", NOON)
 
-    assert [call["request_id"] for call in tracker.calls()] == ["f0", "f1", "f2"]
+    assert [call.request_id for call in tracker.calls()] == ["f0", "f1", "f2"]
     assert session is not None
-    assert [call["request_id"] for call in session["calls"]] == ["f2", "f1", "f0"]
+    assert [call.request_id for call in session["calls"]] == ["f2", "f1", "f0"]
     assert session["started_at"] == "2026-11-20T11:39:57.000Z"
     assert figures(tracker.usage(NOON)["last_hour"]) == brute_force([live, before, long_before])
     assert tracker.usage(NOON)["window"]["started_at"] == "2026-11-20T11:40:00.000Z"

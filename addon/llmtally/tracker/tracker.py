@@ -1,4 +1,5 @@
-"""The tracker as the rest of the house sees it: calls and limit readings go in, JSON comes out.
+"""The tracker as the rest of the house sees it: calls and limit readings go in, sums come out as
+JSON, the newest calls as they are.
 
 Not for several threads. Every question takes the time of asking, in epoch seconds; a clock that
 goes back makes no figure negative. `<totals>` below is what `totals.to_json` gives: `calls, errors,
@@ -17,7 +18,6 @@ from itertools import islice
 from typing import Any, Literal
 
 from ..record import Call, LimitReading
-from ..schema import to_record
 from .budgets import ConfiguredLimits
 from .counters import Counters
 from .prediction import BurnRate
@@ -189,7 +189,7 @@ class Tracker:
     ) -> dict[str, Any] | None:
         """What `/api/sessions/{id}` answers; None for a session that is not known.
 
-        The fields of its row, but for `calls`, which are its newest records, oldest of them first;
+        The fields of its row, but for `calls`, which are its newest `Call`s, oldest of them first;
         `totals: <totals>`; `agents`.
 
         A node is `{agent, type, updated_at, own: <totals>, total: <totals>, by_class, by_model,
@@ -215,15 +215,15 @@ class Tracker:
             **row,
             "totals": to_json(session.total),
             "agents": tree_json(session),
-            "calls": [to_record(call) for call in reversed(newest[:MAX_ROWS])],
+            "calls": newest[:MAX_ROWS][::-1],
             "calls_complete": counted == row["calls"] and len(newest) <= MAX_ROWS,
         }
 
     def calls(
         self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None
-    ) -> list[dict[str, Any]]:
-        """The newest records, newest first; `before`: a `request_id`, only what is older;
-        `filters`: record field to value.
+    ) -> list[Call]:
+        """The newest calls, newest first; `before`: a `request_id`, only what is older; `filters`:
+        record field to value.
 
         Filters may name `request_id`, `provider`, `model` (served or asked for), `outcome`,
         `coverage`, `billing` and the fields of attribution. An unknown `before` gives nothing.
@@ -236,7 +236,7 @@ class Tracker:
             for call in newest
             if all(_matches(call, name, value) for name, value in (filters or {}).items())
         )
-        return [to_record(call) for call in islice(matching, max(0, min(limit, MAX_ROWS)))]
+        return list(islice(matching, max(0, min(limit, MAX_ROWS))))
 
     @property
     def counters(self) -> Counters:

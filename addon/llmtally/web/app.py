@@ -31,7 +31,7 @@ from urllib.parse import parse_qsl, unquote
 import orjson
 
 from ..record import Call, Cost
-from ..schema import from_record
+from ..schema import to_record
 from ..tracker import Tracker
 from ..tracker.totals import UNKNOWN
 from . import login
@@ -271,14 +271,15 @@ class App:
         calls = self._tracker.calls(
             _number(query, "limit", CALLS_DEFAULT, CALLS_MAX), query.get("before"), filters
         )
-        return _json(request, to_json({"calls": calls}))
+        return _json(request, to_json({"calls": [to_record(call) for call in calls]}))
 
     def _call(self, request: Request) -> Answer:
         found = self._tracker.calls(1, filters={"request_id": request.last_segment})
         if not found:
             return error(404, "no such call")
-        cost = self._explain(from_record(found[0]))
-        return _json(request, to_json({"call": found[0], "cost": cost._asdict()}))
+        call = found[0]
+        cost = self._explain(call)
+        return _json(request, to_json({"call": to_record(call), "cost": cost._asdict()}))
 
     def _sessions(self, request: Request) -> Answer:
         query = request.query
@@ -295,9 +296,10 @@ class App:
         session = self._tracker.session(
             request.last_segment, self._clock(), request.query.get("account")
         )
-        return (
-            error(404, "no such session") if session is None else _json(request, to_json(session))
-        )
+        if session is None:
+            return error(404, "no such session")
+        calls = [to_record(call) for call in session["calls"]]
+        return _json(request, to_json({**session, "calls": calls}))
 
     def _series(self, request: Request) -> Answer:
         query = request.query
