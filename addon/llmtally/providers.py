@@ -1,7 +1,7 @@
 """Who answers at which host, on which paths, in which format, and under which id it is priced.
 
 A provider is a row, a wire format is a file: adding a provider means one row here and one capture
-in `tests/wire/`. Hosts are exact or `*.suffix`. Endpoints match the *end* of a path, because
+in `tests/captures/`. Hosts are exact or `*.suffix`. Endpoints match the *end* of a path, because
 gateways mount the same API under prefixes of their own; `{model}` in an endpoint is where the model
 is named, any other `{word}` matches one path segment.
 """

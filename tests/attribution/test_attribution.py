@@ -1,5 +1,5 @@
-"""Attribution: one fixture per client and kind of request in `tests/attribution/`, and the rules
-between requests."""
+"""Attribution: one fixture per client and kind of request in `tests/attribution/clients/`, and
+the rules between requests."""
 
 from __future__ import annotations
 

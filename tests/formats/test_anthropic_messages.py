@@ -1,4 +1,4 @@
-"""Anthropic Messages and batches: what the captures of `tests/wire/anthropic_messages` do not
+"""Anthropic Messages and batches: what the captures of `tests/captures/anthropic_messages` do not
 show."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Managed agents: what the captures of `tests/wire/anthropic_sessions` do not show."""
+"""Managed agents: what the captures of `tests/captures/anthropic_sessions` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bedrock Converse: what the captures of `tests/wire/bedrock_converse` do not show."""
+"""Bedrock Converse: what the captures of `tests/captures/bedrock_converse` do not show."""
 
 from __future__ import annotations
 

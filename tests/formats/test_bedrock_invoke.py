@@ -1,4 +1,4 @@
-"""Bedrock InvokeModel: what the captures of `tests/wire/bedrock_invoke` do not show."""
+"""Bedrock InvokeModel: what the captures of `tests/captures/bedrock_invoke` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cohere: what the captures of `tests/wire/cohere_chat` do not show."""
+"""Cohere: what the captures of `tests/captures/cohere_chat` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DashScope: what the captures of `tests/wire/dashscope` do not show."""
+"""DashScope: what the captures of `tests/captures/dashscope` do not show."""
 
 from __future__ import annotations
 

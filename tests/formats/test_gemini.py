@@ -1,4 +1,4 @@
-"""generateContent: what the captures of `tests/wire/gemini_generate` do not show."""
+"""generateContent: what the captures of `tests/captures/gemini_generate` do not show."""
 
 from __future__ import annotations
 

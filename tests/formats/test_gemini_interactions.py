@@ -1,4 +1,4 @@
-"""Interactions: what the captures of `tests/wire/gemini_interactions` do not show."""
+"""Interactions: what the captures of `tests/captures/gemini_interactions` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Live socket: what the captures of `tests/wire/gemini_live` do not show."""
+"""The Live socket: what the captures of `tests/captures/gemini_live` do not show."""
 
 from __future__ import annotations
 

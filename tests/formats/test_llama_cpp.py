@@ -1,4 +1,4 @@
-"""llama.cpp: what the captures of `tests/wire/llama_cpp` do not show."""
+"""llama.cpp: what the captures of `tests/captures/llama_cpp` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""LM Studio: what the captures of `tests/wire/lm_studio` do not show."""
+"""LM Studio: what the captures of `tests/captures/lm_studio` do not show."""
 
 from __future__ import annotations
 

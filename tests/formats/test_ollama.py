@@ -1,4 +1,4 @@
-"""Ollama: what the captures of `tests/wire/ollama` do not show."""
+"""Ollama: what the captures of `tests/captures/ollama` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Agent sessions: what the captures of `tests/wire/openai_agents` do not show."""
+"""Agent sessions: what the captures of `tests/captures/openai_agents` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batch output: what the captures of `tests/wire/openai_batch` do not show."""
+"""Batch output: what the captures of `tests/captures/openai_batch` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat Completions: what the captures of `tests/wire/openai_chat` do not show."""
+"""Chat Completions: what the captures of `tests/captures/openai_chat` do not show."""
 
 from __future__ import annotations
 

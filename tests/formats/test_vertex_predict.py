@@ -1,4 +1,4 @@
-"""Vertex `:predict`: what the captures of `tests/wire/vertex_predict` do not show."""
+"""Vertex `:predict`: what the captures of `tests/captures/vertex_predict` do not show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""xAI's gRPC API: what the captures of `tests/wire/xai_grpc` do not show."""
+"""xAI's gRPC API: what the captures of `tests/captures/xai_grpc` do not show."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 Every client says these in places of its own: Claude Code in `x-claude-code-*` headers, Codex in
 `session-id` and `x-codex-turn-metadata` (on a socket in each frame's `client_metadata`), Gemini CLI
 in `user_prompt_id`. The places stand in one table, `clients.CLIENTS`; a client is added by one row
-and one fixture in `tests/attribution/`. Of all these headers only Claude Code's are a documented
-contract (https://code.claude.com/docs/en/llm-gateway-protocol), the rest were observed and may
-move.
+and one fixture in `tests/attribution/clients/`. Of all these headers only Claude Code's are a
+documented contract (https://code.claude.com/docs/en/llm-gateway-protocol), the rest were observed
+and may move.
 
 Where a client names no session, `Attributor` infers one and says how (`session_source`), most
 trustworthy first: `header` (a session header set by the user) > `client_header` > `body` >
