@@ -1,4 +1,4 @@
-"""Calls as they are written to the journal, whichever process writes them."""
+"""Follows the journal: gives calls as they are written, whichever process writes them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from pathlib import Path
 
 from ..record import Call
 from ..schema import RecordError, from_line
-from . import LINE_CAP, days
+from .directory import days
+from .lines import LineReader
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Place:
-    """How far a file has been read."""
+    """A file that is being followed, and how far it has been read."""
 
     inode: int
-    offset: int = 0
+    reader: LineReader
 
 
 class JournalFollower:
@@ -31,21 +32,19 @@ class JournalFollower:
 
     def __init__(self, directory: Path, since: date | None = None) -> None:
         self.damaged = 0
-        """Lines that are no record."""
+        """Lines that were skipped because they are not a record."""
         self.unreadable: dict[Path, str] = {}
-        """Files that may not be read, and why."""
+        """Files that cannot be opened, and why."""
         self._directory = directory
         self._places: dict[Path, _Place] = {}
         newest = days(directory)[-1:]
         self._since = since or (newest[0][0] - timedelta(days=1) if newest else None)
 
     def poll(self) -> Iterator[tuple[bytes, Call]]:
-        """What has been written since the last time: each line and its call."""
+        """What was written since the last poll: each line and its call."""
         for day, path in days(self._directory, self._since):
             self._since = max(self._since or day, day - timedelta(days=1))
             for line in self._lines(path):
-                if line.isspace():
-                    continue
                 try:
                     call = from_line(line)
                 except RecordError:
@@ -56,22 +55,18 @@ class JournalFollower:
             del self._places[path]
 
     def _lines(self, path: Path) -> Iterator[bytes]:
-        """Whole lines; one that is still being written waits for its end."""
         try:
             with path.open("rb") as file:
-                place = self._place(path, os.fstat(file.fileno()))
-                file.seek(place.offset)
-                while (line := file.readline(LINE_CAP)).endswith(b"\n") or len(line) == LINE_CAP:
-                    place.offset += len(line)
-                    yield line
-        except FileNotFoundError:  # cleared away since we looked
+                reader = self._reader(path, os.fstat(file.fileno()))
+                yield from reader.read(file, growing=True)
+        except FileNotFoundError:  # deleted since the directory was listed
             return
-        except OSError as error:  # it may be allowed at the next poll
+        except OSError as error:  # the next poll tries again
             self.unreadable[path] = error.strerror or str(error)
 
-    def _place(self, path: Path, info: os.stat_result) -> _Place:
-        """Where to read on; at the beginning of a file that was replaced or cut."""
+    def _reader(self, path: Path, info: os.stat_result) -> LineReader:
+        """The reader of a file; a new one if the file was replaced or truncated."""
         place = self._places.get(path)
-        if place is None or place.inode != info.st_ino or place.offset > info.st_size:
-            place = self._places[path] = _Place(info.st_ino)
-        return place
+        if place is None or place.inode != info.st_ino or place.reader.offset > info.st_size:
+            place = self._places[path] = _Place(info.st_ino, LineReader())
+        return place.reader

@@ -14,15 +14,13 @@ import orjson
 from ..record import Call
 from ..schema import SCHEMA, RecordError, from_line
 from .directory import days
-
-LINE_CAP = 2**20
-"""Bytes of a line that is read. A record with every field at its cap is far shorter."""
+from .lines import LineReader
 
 READ_SIZE = 2**20
 """Bytes that `warm_page_cache` reads at a time: few calls, little memory."""
 
 DAMAGE_KEPT = 20
-"""Damaged lines that are described, enough to find the cause. The others are only counted."""
+"""Damaged lines that are described, enough to find the cause; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Damage:
 
     path: Path
     line: int
-    """Counted from 1; 0: the whole file."""
+    """Line number, counted from 1; 0 means the whole file."""
     reason: str
 
     def __str__(self) -> str:
@@ -47,8 +45,9 @@ class DamageReport:
     """What was skipped while reading."""
 
     count: int = 0
+    """Damaged lines and unreadable files, all of them."""
     first: list[Damage] = field(default_factory=list)
-    """The first few."""
+    """The first `DAMAGE_KEPT` damaged lines."""
 
     def add(self, damage: Damage) -> None:
         """Count it, and keep it if it is one of the first."""
@@ -72,8 +71,8 @@ def read(
 
 
 def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
-    """The calls of one file; None for each line that is none, so that one who shares a thread can
-    stop for a moment there, too."""
+    """The calls of one file. Yields None for a damaged line, so that a caller on an event loop can
+    yield to the loop there, too."""
     for number, line in _numbered_lines(path, damage):
         call = None
         try:
@@ -84,8 +83,8 @@ def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
 
 
 def warm_page_cache(path: Path) -> None:
-    """Have the kernel read a file now, in this thread, so that one who reads it next does not wait
-    for the disk."""
+    """Read a file once in this thread, so that the kernel has it in memory and the next reader does
+    not wait for the disk."""
     with suppress(OSError), path.open("rb", buffering=0) as file:
         buffer = bytearray(READ_SIZE)
         while file.readinto(buffer):
@@ -99,8 +98,8 @@ def read_records(
     until: date | None = None,
     damage: DamageReport | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """As `read`, but the JSON objects as they stand, for those who need a few fields fast. Only
-    `schema` is checked."""
+    """Like `read`, but yields the JSON objects as written, for callers that need a few fields fast.
+    Only `schema` is checked."""
     report = DamageReport() if damage is None else damage
     for _, path in days(directory, since, until):
         for number, line in _numbered_lines(path, report):
@@ -116,15 +115,11 @@ def read_records(
 
 
 def _numbered_lines(path: Path, damage: DamageReport) -> Iterator[tuple[int, bytes]]:
-    """The lines of a file that are not empty, counted from 1; one over the cap is cut off there."""
-    number = 0
+    """The lines of a file that are not empty, counted from 1."""
+    reader = LineReader()
     try:
         with path.open("rb", buffering=READ_SIZE) as file:
-            while line := file.readline(LINE_CAP):
-                number += 1
-                if not line.isspace():
-                    yield number, line
-                while not line.endswith(b"\n") and (line := file.readline(LINE_CAP)):
-                    pass
+            for line in reader.read(file, growing=False):
+                yield reader.number, line
     except OSError as error:
         damage.add(Damage(path, 0, error.strerror or str(error)))
