@@ -92,7 +92,7 @@ class MadeUp:
 Serve = Callable[..., MadeUp]
 
 
-def close_sheet(page: Page) -> None:
+def close_drawer(page: Page) -> None:
     """Close what is open as one does, and wait until it says so: it is out of sight a little
     before."""
     page.keyboard.press("Escape")

@@ -102,11 +102,11 @@ def test_the_first_paint_is_small() -> None:
 
     assert sum(len(asset.compressed or asset.body) for asset in sizes) < FIRST_PAINT_BYTES
     assert not needed & {
-        "session_sheet.js",
-        "call_sheet.js",
-        "tables_sheet.js",
-        "breakdown_sheet.js",
-        "sheet.css",
+        "session_drawer.js",
+        "call_drawer.js",
+        "tables_drawer.js",
+        "breakdown_drawer.js",
+        "drawer.css",
         "empty.js",
     }
 

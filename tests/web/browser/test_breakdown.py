@@ -1,4 +1,4 @@
-"""Where it went: the line that says so at first glance, and the sheet with all of it."""
+"""Where it went: the line that says so at first glance, and the drawer with all of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from browser_traffic import HAIKU, OPUS, Traffic
-from browser_window import PHONE, MadeUp, OpenPage, Serve, close_sheet
+from browser_window import PHONE, MadeUp, OpenPage, Serve, close_drawer
 from llmtally.record import Call
 from llmtally.tracker import Tracker
 from web_server import made_up_calls
@@ -46,7 +46,7 @@ def shown(serve: Serve, *calls: Call) -> MadeUp:
 
 
 def part(page: Page, title: str) -> Any:
-    """The rows of one of the sheet's tables."""
+    """The rows of one of the drawer's tables."""
     return (
         page.locator(PART)
         .filter(has=page.locator("thead th", has_text=re.compile(f"^{title}$")))
@@ -73,7 +73,7 @@ def test_where_it_went_stands_beside_what_it_cost(serve: Serve, open_page: OpenP
     expect(page.locator("a.where .lead").nth(1)).to_contain_text("opus 80%")
 
 
-def test_the_sheet_tells_what_the_proxy_told(busy_proxy: Traffic, open_page: OpenPage) -> None:
+def test_the_drawer_tells_what_the_proxy_told(busy_proxy: Traffic, open_page: OpenPage) -> None:
     """Today and the week, each by model, project, client, kind of work and outcome, are the sums
     that the proxy keeps."""
     window = open_page(busy_proxy)
@@ -119,8 +119,8 @@ def test_the_sheet_tells_what_the_proxy_told(busy_proxy: Traffic, open_page: Ope
 def test_a_row_leads_to_its_calls(
     busy_proxy: Traffic, open_page: OpenPage, title: str, row: str, filtered: str, expected: int
 ) -> None:
-    """A row closes the sheet and leaves its calls, with the filter in focus; Clear brings all back,
-    and Back the sheet."""
+    """A row closes the drawer and leaves its calls, with the filter in focus; Clear brings all back,
+    and Back the drawer."""
     page = open_page(busy_proxy).page
     page.get_by_label("client", exact=True).select_option("openai-python")
     open_breakdown(page)
@@ -202,7 +202,7 @@ def test_money_that_is_billed_stands_apart(serve: Serve, open_page: OpenPage) ->
     assert widths[1] == pytest.approx(3 * widths[0], rel=0.05)
 
 
-def test_the_sheet_follows(serve: Serve, open_page: OpenPage) -> None:
+def test_the_drawer_follows(serve: Serve, open_page: OpenPage) -> None:
     """What is open changes in place as calls end, and what has the focus keeps it; many names are a
     button away."""
     made_up = shown(
@@ -226,7 +226,7 @@ def test_the_sheet_follows(serve: Serve, open_page: OpenPage) -> None:
     expect(projects.nth(0)).to_contain_text("p7")
     expect(projects.nth(1).locator("a")).to_be_focused()
     expect(projects).to_have_count(SHOWN + 2)
-    close_sheet(page)
+    close_drawer(page)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

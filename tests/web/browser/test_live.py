@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from playwright.sync_api import Browser, expect
 
 from browser_traffic import ANTHROPIC, MESSAGES, OPUS, Traffic
-from browser_window import OPTIONS, OpenPage, Serve, close_sheet
+from browser_window import OPTIONS, OpenPage, Serve, close_drawer
 from llmtally.record import ApiError, Attribution, LimitReading, Usage
 from llmtally.tracker import ConfiguredLimits, Tracker
 from llmtally.web.metrics import Runtime
@@ -206,14 +206,14 @@ def test_hostile_names_are_text(site: Traffic, open_page: OpenPage) -> None:
     for number in range(9):
         page.locator(ROWS).nth(number).click()
         expect(page.locator("dialog pre")).to_be_visible()
-        close_sheet(page)
+        close_drawer(page)
     for link in page.locator("#sessions-body tbody a").all():
         link.click()
         expect(page.locator("table.agents")).to_be_visible()
-        close_sheet(page)
+        close_drawer(page)
     page.get_by_role("link", name="As tables").click()
     expect(page.locator("dialog table").first).to_be_visible()
-    close_sheet(page)
+    close_drawer(page)
     window.shot("hostile")
 
     shown = page.locator("body").inner_text()
@@ -270,9 +270,9 @@ def test_whatever_a_peer_says_of_itself_is_text(serve: Serve, open_page: OpenPag
     expect(page.locator(ROWS)).to_have_count(12)
     for opener in (f"{ROWS} a", "#sessions-body tbody a", "a[href='#/tables']"):
         page.locator(opener).first.click()
-        expect(page.locator("dialog .sheet-body")).to_be_visible()
+        expect(page.locator("dialog .drawer-body")).to_be_visible()
         assert page.evaluate("document.querySelector('dialog').scrollWidth <= innerWidth")
-        close_sheet(page)
+        close_drawer(page)
     window.shot("hostile-peer")
 
     assert page.locator("b[onclick]").count() == 0

@@ -12,7 +12,7 @@ from itertools import count
 import pytest
 from playwright.sync_api import CDPSession, Page, expect
 
-from browser_window import MadeUp, OpenPage, Serve, close_sheet
+from browser_window import MadeUp, OpenPage, Serve, close_drawer
 from llmtally.record import Call
 from llmtally.tracker import Tracker
 from web_server import made_up_call
@@ -180,7 +180,7 @@ def test_hours_leave_nothing_behind(busy: MadeUp, stream: Stream, open_page: Ope
         for _ in range(3):
             page.locator("#sessions-body tbody a").first.click()
             expect(page.locator("dialog table.agents")).to_be_visible()
-            close_sheet(page)
+            close_drawer(page)
         return measured(session)
 
     live(300)

@@ -10,7 +10,7 @@ from itertools import count
 import pytest
 from playwright.sync_api import expect
 
-from browser_window import MadeUp, OpenPage, Serve, close_sheet
+from browser_window import MadeUp, OpenPage, Serve, close_drawer
 from llmtally.record import Attribution, Call, Usage
 from llmtally.tracker import Tracker
 from web_server import made_up_calls
@@ -158,7 +158,7 @@ def test_a_bar_opens_its_call_and_back_is_where_one_was(dear: MadeUp, open_page:
     page.get_by_role("button", name="Back").click()
     expect(page.get_by_label("agent", exact=True)).to_have_value("*")
     assert page.evaluate("document.querySelector('dialog').scrollTop") == place
-    close_sheet(page)
+    close_drawer(page)
     page.go_back()
     expect(page.locator("dialog table.agents")).to_be_visible()
 

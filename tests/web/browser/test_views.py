@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Locator, expect
 
 from browser_traffic import GPT, HAIKU, OPUS, Traffic
-from browser_window import LAPTOP, LAPTOP_WITH_BARS, PHONE, SMALL_LAPTOP, OpenPage, close_sheet
+from browser_window import LAPTOP, LAPTOP_WITH_BARS, PHONE, SMALL_LAPTOP, OpenPage, close_drawer
 
 ROWS = "#calls-body tbody tr"
 ROW_HEIGHT = 26
@@ -199,7 +199,7 @@ def test_keyboard_alone(busy_proxy: Traffic, open_page: OpenPage) -> None:
     expect(links.nth(2)).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("dialog h2")).to_be_focused()
-    close_sheet(page)
+    close_drawer(page)
     expect(links.nth(2)).to_be_focused()
     page.keyboard.press("End")
     expect(links.last).to_be_focused()

@@ -10,7 +10,7 @@ import { slotOf } from "./models.js";
 import { drawNotices } from "./notices.js";
 import { ask, follow, Locked } from "./server.js";
 import { Sessions } from "./sessions.js";
-import { Sheet } from "./sheet.js";
+import { Drawer } from "./drawer.js";
 import { Timeline } from "./timeline.js";
 import { drawToday } from "./today.js";
 import * as values from "./values.js";
@@ -18,7 +18,7 @@ import * as values from "./values.js";
 /** Between two questions for the charts, while calls come in. */
 const SERIES_MS = 3_000;
 /** Between two questions for an open session. */
-const SHEET_MS = 2_000;
+const DRAWER_MS = 2_000;
 /** Between two sentences to a screen reader. */
 const ANNOUNCE_MS = 60_000;
 /** The charts end now, whether or not there was a call. */
@@ -30,11 +30,11 @@ const view = {
   series: null,
   account: undefined,
   seriesAt: 0,
-  sheetAt: 0,
+  drawerAt: 0,
   announcedAt: 0,
   announced: "",
   drawn: null,
-  isStale: { series: false, sheet: false },
+  isStale: { series: false, drawer: false },
 };
 
 const byId = (id) => document.getElementById(id);
@@ -42,13 +42,13 @@ const byId = (id) => document.getElementById(id);
 const calls = new Calls(paint, failed);
 const sessions = new Sessions(failed);
 const timeline = new Timeline(loadSeries);
-const sheet = new Sheet({ session: openSession, call: openCall, tables: openTables, breakdown: openBreakdown }, failed);
+const drawer = new Drawer({ session: openSession, call: openCall, tables: openTables, breakdown: openBreakdown }, failed);
 
 // What the proxy says
 
 async function loadAll() {
   await Promise.all([loadUsage(), loadSeries(), calls.load()]);
-  refreshSheet();
+  refreshDrawer();
 }
 
 async function loadUsage() {
@@ -78,7 +78,7 @@ function showUsage(usage) {
   format.setClock(usage.generated_at);
   const wasRestoring = view.usage?.restoring;
   view.usage = usage;
-  view.isStale.sheet ||= sheet.path[0] === "breakdown";
+  view.isStale.drawer ||= drawer.path[0] === "breakdown";
   Object.keys(usage.week.per_model).forEach(slotOf);
   paint();
   if (wasRestoring && !usage.restoring) loadAll();
@@ -100,7 +100,7 @@ follow({
   record(record) {
     calls.add(record);
     view.isStale.series = true;
-    view.isStale.sheet ||= sheet.path[0] === "session" && sheet.path[1] === record.session;
+    view.isStale.drawer ||= drawer.path[0] === "session" && drawer.path[1] === record.session;
     paint();
   },
   reset: loadAll,
@@ -230,24 +230,24 @@ setInterval(() => {
   const seriesAge = Date.now() - view.seriesAt;
   if (seriesAge > (view.isStale.series ? SERIES_MS : MINUTE_MS)) loadSeries();
   sessions.tick();
-  if (view.isStale.sheet && Date.now() - view.sheetAt > SHEET_MS) refreshSheet();
+  if (view.isStale.drawer && Date.now() - view.drawerAt > DRAWER_MS) refreshDrawer();
 }, TICK_MS);
 
 // What opens
 
-function refreshSheet() {
-  view.isStale.sheet = false;
-  view.sheetAt = Date.now();
-  sheet.refresh();
+function refreshDrawer() {
+  view.isStale.drawer = false;
+  view.drawerAt = Date.now();
+  drawer.refresh();
 }
 
 /** Calls that an open session has shown, by their id. */
 const seen = new Map();
 
 async function openSession(parameters) {
-  view.sheetAt = Date.now();
+  view.drawerAt = Date.now();
   try {
-    const { sessionPage } = await import("./session_sheet.js");
+    const { sessionPage } = await import("./session_drawer.js");
     return await sessionPage(parameters, seen);
   } catch (problem) {
     return gone("Session", problem, "This session is not in memory: it is older than a week, or was never seen.");
@@ -255,7 +255,7 @@ async function openSession(parameters) {
 }
 
 async function openCall([id]) {
-  const { callPage } = await import("./call_sheet.js");
+  const { callPage } = await import("./call_drawer.js");
   try {
     const { call, cost } = await ask(`api/calls/${encodeURIComponent(id)}`);
     return callPage(call, cost);
@@ -273,21 +273,21 @@ function gone(title, problem, text) {
 async function openTables() {
   if (!view.series) await loadSeries();
   if (!view.series || !view.usage) return gone("Over time", null, "The proxy does not answer.");
-  const { tablesPage } = await import("./tables_sheet.js");
+  const { tablesPage } = await import("./tables_drawer.js");
   return tablesPage(view.series, view.usage);
 }
 
 async function openBreakdown() {
   if (!view.usage) await loadUsage();
   if (!view.usage) return gone("Where it went", null, "The proxy does not answer.");
-  view.sheetAt = Date.now();
-  const { breakdownPage } = await import("./breakdown_sheet.js");
+  view.drawerAt = Date.now();
+  const { breakdownPage } = await import("./breakdown_drawer.js");
   return breakdownPage(() => view.usage, showCalls);
 }
 
 function showCalls(filter, value) {
-  sheet.dialog.close();
+  drawer.dialog.close();
   calls.only(filter, value);
 }
 
-sheet.route();
+drawer.route();

@@ -27,7 +27,7 @@ const COLUMNS = [
   { title: "Outcome", kind: "outcome" },
 ];
 
-/** What the sheet shows of a session; `seen` takes in its calls, by id. */
+/** What the drawer shows of a session; `seen` takes in its calls, by id. */
 export async function sessionPage([id, account], seen) {
   const page = new SessionPage(id, account, seen);
   await page.refresh();

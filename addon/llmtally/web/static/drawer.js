@@ -1,10 +1,10 @@
 /**
- * The sheet beside the page, in which a session, a call or a table opens. The address says which, so that Back works.
+ * The drawer beside the page, in which a session, a call or a table opens. The address says which, so that Back works.
  */
 
 import { el, put } from "./dom.js";
 
-export class Sheet {
+export class Drawer {
   /**
    * `routes`: name to `async (parameters) => {title, aside, content, refresh}`; what cannot change has no `refresh`.
    * `failed` is told what went wrong when asking.
@@ -12,7 +12,7 @@ export class Sheet {
   constructor(routes, failed) {
     this.routes = routes;
     this.failed = failed;
-    this.dialog = document.getElementById("sheet");
+    this.dialog = document.getElementById("drawer");
     /** What was open before, the place in it and the focus, to come back to. */
     this.trail = [];
     this.dialog.addEventListener("close", () => this.leave());
@@ -60,8 +60,8 @@ export class Sheet {
     const back = this.trail.length > 0 && el("button", { class: "quiet", type: "button", onclick: () => history.back() }, "‹ Back");
     put(
       this.dialog,
-      el("div", { class: "sheet-head" }, back, el("h2", { id: "sheet-title", tabindex: "-1" }, page.title), el("p", { class: "aside" }, page.aside ?? ""), this.closeButton()),
-      el("div", { class: "sheet-body" }, page.content),
+      el("div", { class: "drawer-head" }, back, el("h2", { id: "drawer-title", tabindex: "-1" }, page.title), el("p", { class: "aside" }, page.aside ?? ""), this.closeButton()),
+      el("div", { class: "drawer-body" }, page.content),
     );
   }
 
@@ -86,9 +86,9 @@ export class Sheet {
   }
 }
 
-/** Settles when the sheet's own style is there. */
+/** Settles when the drawer's own style is there. */
 function loadStyle() {
-  return new Promise((settle) => document.head.append(el("link", { rel: "stylesheet", href: "sheet.css", onload: settle, onerror: settle })));
+  return new Promise((settle) => document.head.append(el("link", { rel: "stylesheet", href: "drawer.css", onload: settle, onerror: settle })));
 }
 
 function decoded(part) {

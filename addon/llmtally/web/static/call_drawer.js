@@ -42,7 +42,7 @@ const SOURCES = {
   local: "local, nothing charged",
 };
 
-/** What the sheet shows of a call. `cost`: how it is priced today, with the rates; null where nobody could say. */
+/** What the drawer shows of a call. `cost`: how it is priced today, with the rates; null where nobody could say. */
 export function callPage(record, cost) {
   return {
     title: values.plain(modelOf(record)).slice(0, 120),

@@ -11,7 +11,7 @@ import * as values from "./values.js";
 
 const HOUR = 60;
 
-/** What the sheet shows of a series, newest first. */
+/** What the drawer shows of a series, newest first. */
 export function tablesPage(series, usage) {
   const word = costWord(usage.week);
   const step = series.step_minutes;

@@ -47,7 +47,7 @@ function projectName(path) {
   return [labelled(last), el("small", {}, ` ${values.plain(parent).slice(0, NAME)}`)];
 }
 
-/** What the sheet shows; `usage` gives the newest, `choose(filter, value)` has the calls of a row shown. */
+/** What the drawer shows; `usage` gives the newest, `choose(filter, value)` has the calls of a row shown. */
 export function breakdownPage(usage, choose) {
   return new BreakdownPage(usage, choose);
 }
