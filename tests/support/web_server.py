@@ -32,7 +32,7 @@ if __name__ == "__main__":
 from llmtally import __version__
 from llmtally.pricing import Pricer
 from llmtally.record import ApiError, Attribution, Billing, Call, LimitReading, Usage
-from llmtally.schema import to_record
+from llmtally.schema import to_line
 from llmtally.tracker import Tracker
 from llmtally.web import WebServer
 from llmtally.web.metrics import Runtime
@@ -75,7 +75,7 @@ class Site:
 
         def work() -> None:
             self.tracker.add(call)
-            self.server.publish(to_record(call))
+            self.server.publish(to_line(call))
 
         self.call(work)
 
@@ -326,7 +326,7 @@ async def _show(port: int, *, empty: bool) -> None:
         if not empty:
             call = made_up_call(chance, time.time(), number)
             tracker.add(call)
-            server.publish(to_record(call))
+            server.publish(to_line(call))
 
 
 if __name__ == "__main__":

@@ -475,7 +475,7 @@ def test_stopping_ends_open_pages_at_once() -> None:
         assert time.monotonic() - began < 1
         with socket.create_server(("127.0.0.1", port)):
             pass
-        site.call(site.server.publish, {})
+        site.call(site.server.publish, b"{}\n")
         site.call(site.server.stop)
         events.close()
 
@@ -647,7 +647,7 @@ def test_a_port_that_is_taken() -> None:
 
         assert f"no page at 127.0.0.1:{first.port}: Address already in use" in trouble
         assert first.get("/healthz").status == 200
-        second.call(second.server.publish, {})
+        second.call(second.server.publish, b"{}\n")
 
 
 @pytest.mark.parametrize(

@@ -85,25 +85,27 @@ class Journal:
         """Records not written yet."""
         return len(self._queue)
 
-    def append(self, call: Call) -> None:
-        """Take a call to be written. Returns at once and never raises."""
+    def append(self, call: Call) -> bytes | None:
+        """Queue a call to be written; return its line, or None if it cannot be written as JSON.
+        Returns at once and never raises."""
         try:
             day, line = _day_name(int(call.ended // 86_400)), to_line(call)
         # not a date, or no JSON (a lone surrogate)
         except (ValueError, TypeError, OverflowError, OSError) as error:
             self._unwritable(error)
-            return
+            return None
         with self._changed:
             if not self._closing and self._queued_bytes + len(line) <= self._queue_cap:
                 self._queue.append((day, line))
                 self._queued_bytes += len(line)
                 if len(self._queue) == 1:  # otherwise the thread is awake
                     self._changed.notify_all()
-                return
+                return line
         self._trouble(
             "it is closed" if self._closing else "records come faster than the disk takes them",
             lost=1,
         )
+        return line
 
     def flush(self, timeout: float) -> bool:
         """Wait until all that was appended is written; False if it is not after `timeout`

@@ -18,7 +18,6 @@ from pathlib import Path
 from .. import __version__, journal
 from ..journal import DamageReport, Journal
 from ..record import Call, Cost, LimitReading, rfc3339
-from ..schema import to_record
 from ..system.status_file import StatusFile
 from ..text.safe_text import printable
 from ..tracker import ConfiguredLimits, Reset, Tracker
@@ -79,11 +78,14 @@ class Sink:
         self.tracker.add(call)
         if call.coverage == "duplicate" or call.pending:
             return
-        self._journal.append(call)
+        line = self._journal.append(call)
         if self._status is not None:
             self._status.changed()
-        if self._web is not None and self._web.watched:
-            self._web.publish(to_record(call))
+        if self._web is not None:
+            if line is None:
+                self._web.changed()
+            else:
+                self._web.publish(line)
 
     def add_limits(
         self, readings: Iterable[LimitReading], *, provider: str, account: str | None

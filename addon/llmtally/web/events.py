@@ -124,7 +124,7 @@ class Hub:
         self.readers.discard(reader)
 
     def publish(self, record: bytes) -> None:
-        """Tell of a call."""
+        """Send a call's record to every open page."""
         line = event("record", record)
         for reader in self.readers:
             reader.add(line)

@@ -17,7 +17,6 @@ from pathlib import Path
 from .. import __version__
 from ..journal.follower import JournalFollower
 from ..record import Call, Cost
-from ..schema import to_record
 from ..tracker import Tracker
 from . import WebServer
 from .metrics import Runtime
@@ -86,8 +85,7 @@ class JournalPage:
         """Take in what has been written since the last time."""
         calls = self.follower.poll()
         while batch := list(islice(calls, BATCH)):
-            for _, call in batch:
+            for line, call in batch:
                 self._tracker.add(call, restored=restored)
-                if self._web.watched:
-                    self._web.publish(to_record(call))
+                self._web.publish(line)
             await asyncio.sleep(0)

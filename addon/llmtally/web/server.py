@@ -12,7 +12,7 @@ import http.client
 import logging
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
@@ -29,7 +29,7 @@ from tornado.iostream import IOStream
 from ..record import Call, Cost
 from ..tracker import Tracker
 from .access import WILDCARDS, Access, is_loopback, login_url
-from .app import Answer, App, Request, error, to_json
+from .app import Answer, App, Request, error
 from .assets import load_assets
 from .events import Hub, Reader
 from .metrics import Runtime
@@ -144,18 +144,12 @@ class WebServer:
         """What a person opens to be logged in. It is a secret."""
         return login_url(self.address, self._token)
 
-    @property
-    def watched(self) -> bool:
-        """Whether a page is open. If none is, nobody has to be told of anything."""
-        return self._server is not None and bool(self._server.hub.readers)
-
-    def publish(self, record: Mapping[str, Any]) -> None:
-        """Tell open pages of a new record, and within a second of what `/api/usage` answers now."""
+    def publish(self, line: bytes) -> None:
+        """Send a journal line to open pages, and within a second what `/api/usage` answers now."""
         if self._server is None:
             return
         self._server.app.snapshots.changed()
-        if self.watched:
-            self._server.hub.publish(to_json(record))
+        self._server.hub.publish(line.rstrip())
 
     def changed(self) -> None:
         """Have `/api/usage` told anew without a new record: limits were read, the journal is read
