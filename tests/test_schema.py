@@ -1,12 +1,18 @@
-"""The record: what is written is read back, and what is none is refused."""
+"""The record: what is written is read back, and what is not a record is refused."""
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import llmtally.record
+import llmtally.schema
 from calls import a_call
 from llmtally.record import USAGE_FIELDS, ApiError, Attribution, Call, LimitReading, Part, Usage
 from llmtally.schema import FIELDS, RecordError, from_line, from_record, to_line, to_record
@@ -80,19 +86,81 @@ def test_the_fields() -> None:
     """Every field of the contract is written, no other, each in its place, and the total is the sum
     of the disjoint buckets."""
     record = to_record(FULL)
-    own = Call._fields[: Call._fields.index("pending")]
+    own = [name for name in Call._fields if name not in (*NESTED, "pending")]
+    who = [name for name in Attribution._fields if name != "billing"]
 
     assert set(record) == set(FIELDS)
-    assert (
-        "schema",
-        *own,
-        *USAGE_FIELDS,
-        "total_tokens",
-        *Attribution._fields[:-1],
-        "parts",
-        "limits",
-    ) == FIELDS
+    assert ("schema", *own, *USAGE_FIELDS, "total_tokens", *who, "parts", "limits") == FIELDS
     assert record["total_tokens"] == 1 + 2 + 3 + 7
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_the_order_in_record_py_does_not_matter(tmp_path: Path, place: str) -> None:
+    """A record is the same where record.py declares its fields in the opposite order, and a field
+    that is added, first or last, is written and read back."""
+    record, schema = rewritten(tmp_path / f"rewritten_{place}", added_first=place == "first")
+    call = moved(FULL, record)
+    call = call._replace(
+        added_to_call=1,
+        usage=call.usage._replace(added_to_usage=2),
+        attribution=call.attribution._replace(added_to_attribution="x"),
+    )
+
+    written = schema.to_record(call)
+
+    assert written == {
+        **to_record(FULL),
+        "added_to_call": 1,
+        "added_to_usage": 2,
+        "added_to_attribution": "x",
+    }, "schema.py must find a field of record.py by its name, never by where it is declared"
+    assert schema.from_line(schema.to_line(call)) == call, (
+        "schema.py wrote a field of record.py that it does not read back to the same place"
+    )
+
+
+NESTED = ("usage", "attribution", "parts", "limits")
+ADDED = {
+    "Call": "added_to_call: int | None = None",
+    "Usage": "added_to_usage: int | None = None",
+    "Attribution": "added_to_attribution: str | None = None",
+}
+
+
+def rewritten(package: Path, *, added_first: bool) -> tuple[Any, Any]:
+    """Modules made from record.py and schema.py: the fields of the former stand in the opposite
+    order, with one more in each class that has a row in `ADDED`."""
+    package.mkdir()
+    tree = ast.parse(Path(llmtally.record.__file__).read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name in (*ADDED, "LimitReading"):
+            fields = [each for each in node.body if isinstance(each, ast.AnnAssign)]
+            methods = [each for each in node.body if isinstance(each, ast.FunctionDef)]
+            required = [each for each in fields if each.value is None]
+            optional: list[ast.stmt] = [each for each in fields if each.value is not None]
+            added = ast.parse(ADDED.get(node.name, "")).body
+            optional = [*optional, *added] if added_first else [*added, *optional]
+            node.body = [*reversed(required), *reversed(optional), *methods]
+    (package / "record.py").write_text(ast.unparse(tree), encoding="utf-8")
+    shutil.copy(llmtally.schema.__file__, package)
+    (package / "__init__.py").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(package.parent)
+        return (
+            importlib.import_module(f"{package.name}.record"),
+            importlib.import_module(f"{package.name}.schema"),
+        )
+
+
+def moved(value: Any, record: Any) -> Any:
+    """The same value, made of the classes of another record module, by the names of its fields."""
+    if isinstance(value, tuple) and not hasattr(value, "_fields"):
+        return tuple(moved(each, record) for each in value)
+    names = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", None)
+    if names is None:
+        return value
+    made = getattr(record, type(value).__name__)
+    return made(**{name: moved(getattr(value, name), record) for name in names})
 
 
 def test_unknown_is_absent() -> None:
@@ -118,7 +186,7 @@ def test_unknown_is_absent() -> None:
     ],
     ids=str,
 )
-def test_what_is_no_record(change: dict[str, Any]) -> None:
+def test_what_is_not_a_record(change: dict[str, Any]) -> None:
     """A line edited by hand is refused, not half believed."""
     record = {**to_record(a_call()), **change}
 

@@ -106,7 +106,7 @@ class Usage(NamedTuple):
 
 
 USAGE_FIELDS = Usage._fields
-TOKEN_FIELDS = USAGE_FIELDS[:-1]
+TOKEN_FIELDS = tuple(name for name in USAGE_FIELDS if name.endswith("_tokens"))
 
 
 def _add(left: Any, right: Any) -> Any:

@@ -1,14 +1,15 @@
 """The record: a call as one JSON object, the contract of the journal: docs/record.md.
 
 A record is a `Call` laid flat: the schema, the call's own fields, those of its usage,
-`total_tokens`, those of its attribution, its parts and its limits, under the names they have there.
-Adding a field is free; renaming one or changing a meaning is a new `SCHEMA`. What is unknown is
-absent, never 0.
+`total_tokens`, those of its attribution, its parts and its limits, under the names they have in
+record.py. A field added there, in any place, is written and read back without an edit here;
+renaming one or changing a meaning is a new `SCHEMA`. What is unknown is absent, never 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from operator import itemgetter
 from typing import Annotated, Any, Literal, get_origin, get_type_hints
 
 import msgspec
@@ -17,16 +18,23 @@ from .record import USAGE_FIELDS, Attribution, Call, LimitReading, Part, Usage, 
 
 SCHEMA = 1
 
-LAST_SECOND = 62_135_596_800
-"""As many seconds as lie between the year 1 and 1970: calendars begin there."""
+CLOCK_RANGE = 62_135_596_800
+"""Seconds from the year 1, where calendars begin, to 1970."""
 
 
 class RecordError(ValueError):
-    """A line is no record of this schema; the message says why."""
+    """A line is not a record of this schema; the message says why."""
 
 
-_OWN = Call._fields.index("pending")
-"""So many fields of a call are its own; the others are laid flat, or not written."""
+_NESTED = ("usage", "attribution", "parts", "limits")
+"""Fields of a call that hold values with fields: a record has those fields in their place."""
+_NOT_WRITTEN = ("pending",)
+_OWN = tuple(name for name in Call._fields if name not in (*_NESTED, *_NOT_WRITTEN))
+"""Fields that a record takes from the call itself."""
+_ATTRIBUTED = tuple(name for name in Attribution._fields if name != "billing")
+"""Fields that a record takes from the attribution; `billing` is the call's, which has settled
+it."""
+
 _TIMES = ("timestamp", "started", "ended")
 _ALWAYS: dict[str, Callable[[], Any]] = {
     "streaming": bool,
@@ -34,11 +42,12 @@ _ALWAYS: dict[str, Callable[[], Any]] = {
     "cost_usd": lambda: None,
     "cost_source": lambda: None,
 }
-"""What is written even if it is the default: how a call was answered, billed and priced. A
-factory's value is not left out."""
+"""Fields that are written even where they have their default: how a call was answered, billed and
+priced. Each has a factory, because msgspec leaves out a plain default, never what a factory
+made."""
 
-_CLOCK = Annotated[float, msgspec.Meta(ge=-LAST_SECOND, le=LAST_SECOND)] | None
-"""Seconds that a calendar can show: what is computed with others could not be shown."""
+_CLOCK = Annotated[float, msgspec.Meta(ge=-CLOCK_RANGE, le=CLOCK_RANGE)] | None
+"""Seconds that a calendar can show, also when they are added to or taken from a time of today."""
 
 _Field = tuple[str, Any] | tuple[str, Any, Any]
 
@@ -51,16 +60,13 @@ def _fields_of(
 
 
 def _field(name: str, hint: Any, defaults: Mapping[str, Any]) -> _Field:
-    # A word that has a list of its own is any text here, so that a line of a later version is read.
+    # A word out of a fixed list may be any text here, so that a line of a later version is read.
     kind = str if name in _TIMES or get_origin(hint) is Literal else hint
     kind = _CLOCK if name in ("resets_at", "window_seconds") else kind
     if name in _ALWAYS:
         return name, kind, msgspec.field(default_factory=_ALWAYS[name])
     return (name, kind, defaults[name]) if name in defaults else (name, kind)
 
-
-_ATTRIBUTED = tuple(name for name in Attribution._fields if name != "billing")
-"""Where a call's billing stands, it is the call's."""
 
 _LimitRecord = msgspec.defstruct(
     "LimitRecord",
@@ -72,7 +78,7 @@ _Record = msgspec.defstruct(
     "Record",
     [
         ("schema", Literal[SCHEMA]),
-        *_fields_of(Call, Call._fields[:_OWN], Call._field_defaults),
+        *_fields_of(Call, _OWN, Call._field_defaults),
         *_fields_of(Usage, USAGE_FIELDS, Usage._field_defaults),
         ("total_tokens", int | None, None),
         *_fields_of(Attribution, _ATTRIBUTED, Attribution._field_defaults),
@@ -86,9 +92,24 @@ _Record = msgspec.defstruct(
 FIELDS: tuple[str, ...] = _Record.__struct_fields__
 """Every field a record may have."""
 
-_USAGE = FIELDS.index(USAGE_FIELDS[0])
-_TOTAL = FIELDS.index("total_tokens")
-_TIMES_AT = tuple(map(Call._fields.index, _TIMES))
+
+def _picker(wanted: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Make a function that takes the values named `wanted` out of a sequence of values named
+    `names`."""
+    return itemgetter(*map(names.index, wanted))
+
+
+# Every call is taken apart by position, for speed. The positions are looked up here, once and by
+# name, so the order in which record.py declares its fields does not matter.
+_own_of = _picker(_OWN, Call._fields)
+_attributed_of = _picker(_ATTRIBUTED, Attribution._fields)
+_as_call = _picker(Call._fields, (*_OWN, *_NOT_WRITTEN, *_NESTED))
+_as_attribution = _picker(Attribution._fields, (*_ATTRIBUTED, "billing"))
+_TIMES_AT = tuple(map(_OWN.index, _TIMES))
+
+_USAGE = 1 + len(_OWN)
+"""Where the usage begins in a record; before it stand the schema and the call's own fields."""
+_TOTAL = _USAGE + len(USAGE_FIELDS)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Record)
@@ -107,15 +128,13 @@ def to_record(call: Call) -> dict[str, Any]:
 
 
 def _laid_flat(call: Call) -> msgspec.Struct:
-    own: list[Any] = list(call[:_OWN])
+    own = list(_own_of(call))
     for at in _TIMES_AT:
         own[at] = rfc3339(own[at])
     usage = call.usage
-    *who, _ = call.attribution
-    parts, limits = (
-        [_part_fields(part) for part in call.parts],
-        [_LimitRecord(*limit) for limit in call.limits],
-    )
+    who = _attributed_of(call.attribution)
+    parts = [_part_fields(part) for part in call.parts]
+    limits = [_LimitRecord(*limit) for limit in call.limits]
     return _Record(SCHEMA, *own, *usage, usage.total_tokens, *who, parts, limits)
 
 
@@ -134,10 +153,10 @@ def from_line(line: bytes) -> Call:
     """Read back what `to_line` wrote; fields it does not know are ignored. Raises RecordError."""
     try:
         return _call(_decoder.decode(line))
-    except _REFUSALS as error:
+    except _UNREADABLE as error:
         if type(error) in (msgspec.DecodeError, UnicodeDecodeError):
             raise RecordError("not JSON" if line.endswith(b"\n") else "cut off") from None
-        raise _no_record(error) from None
+        raise _not_a_record(error) from None
     except RecursionError:
         raise RecordError("nested too deeply") from None
 
@@ -146,34 +165,34 @@ def from_record(record: Mapping[str, Any]) -> Call:
     """Read back what `to_record` gave. Raises RecordError."""
     try:
         return _call(msgspec.convert(record, _Record))
-    except _REFUSALS as error:
-        raise _no_record(error) from None
+    except _UNREADABLE as error:
+        raise _not_a_record(error) from None
 
 
-_REFUSALS = (msgspec.DecodeError, ValueError, OverflowError)
-"""No JSON, a field of another type, a time that is none."""
+_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError)
+"""What is raised for a line that is not JSON, a field of another type, a time that is not one."""
 
 
-def _no_record(error: Exception) -> RecordError:
+def _not_a_record(error: Exception) -> RecordError:
     return RecordError(f"not a record of schema {SCHEMA}: {error}")
 
 
 def _call(record: msgspec.Struct) -> Call:
     fields = msgspec.structs.astuple(record)
+    *who, parts, limits = fields[_TOTAL + 1 :]
     own = list(fields[1:_USAGE])
     for at in _TIMES_AT:
         own[at] = epoch(own[at])
-    return Call._make(
-        (
-            *own,
-            False,  # pending: such are not written
-            Usage._make(fields[_USAGE:_TOTAL]),
-            Attribution._make((*fields[_TOTAL + 1 : -2], None)),
-            tuple(map(_part, fields[-2])),
-            tuple(LimitReading._make(msgspec.structs.astuple(limit)) for limit in fields[-1]),
-        )
-    )
+    pending = False  # such a call is not written
+    usage = Usage._make(fields[_USAGE:_TOTAL])
+    attribution = Attribution._make(_as_attribution((*who, None)))
+    nested = (usage, attribution, tuple(map(_part, parts)), tuple(map(_limit, limits)))
+    return Call._make(_as_call((*own, pending, *nested)))
 
 
 def _part(fields: dict[str, Any]) -> Part:
     return msgspec.convert({**fields, "usage": [fields.get(name) for name in USAGE_FIELDS]}, Part)
+
+
+def _limit(record: msgspec.Struct) -> LimitReading:
+    return LimitReading._make(msgspec.structs.astuple(record))
