@@ -172,55 +172,56 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
 
 
 def _with_usage(reading: Reading, usage: Any, *, may_split: bool = True) -> Reading:
+    """Fold one usage object: its counts over those of earlier events, unless iterations tell the
+    whole bill."""
     if not usage:
         return reading
-    if miscounted(usage):
-        reading = reading._replace(cost_approximate=True)
+    approximate = reading.cost_approximate or miscounted(usage)
     usage = mapping(usage)
     old, new = reading.usage or Usage(), read_usage(usage)
-    merged = _laid_over(old, new)
-    if may_split and (rest := _left_uncached(old, new)) is not None:
-        merged = merged._replace(input_tokens=rest)
-        reading = reading._replace(
-            cost_approximate=reading.cost_approximate or rest != new.input_tokens
-        )
-    parts = _read_iterations(usage, reading.model) or reading.parts
+    counts = _latest_counts(old, new)
+    if may_split and (rest := _uncached_rest(old, new)) is not None:
+        counts = counts._replace(input_tokens=rest)
+        # A rest that had to be worked out is not the provider's word.
+        approximate = approximate or rest != new.input_tokens
+    model = reading.model
+    parts = _read_iterations(usage, model) or reading.parts
     if parts:
-        parts, exact = _with_long_writes(parts, merged)
-        merged = _sum_parts(parts, merged)
-        reading = reading._replace(cost_approximate=reading.cost_approximate or not exact)
-        served = [part.model for part in parts if part.kind == "fallback" and part.model]
-        if served:
-            reading = reading._replace(model=served[-1])
+        parts, exact = _with_long_writes(parts, counts)
+        approximate = approximate or not exact
+        counts = _sum_parts(parts, counts)
+        model = _model_of_last_fallback(parts) or model
     return reading._replace(
-        usage=merged or reading.usage,
+        model=model,
+        usage=counts or reading.usage,
         parts=parts if len(parts) > 1 else (),
+        cost_approximate=approximate,
         service_tier=text(usage.get("service_tier")) or reading.service_tier,
         speed=text(usage.get("speed")) or reading.speed,
         inference_geo=text(usage.get("inference_geo")) or reading.inference_geo,
     )
 
 
-def _laid_over(old: Usage, new: Usage) -> Usage:
-    """What a later event says, over what was known."""
-    zeros = {
+def _latest_counts(old: Usage, new: Usage) -> Usage:
+    """What a later event counts replaces what was counted, as all counts are totals; but a 0 for
+    input or cache is a default of clones that repeat only the output, and replaces nothing."""
+    kept = {
         name: before
         for name in _INPUTS
         if (before := getattr(old, name)) and getattr(new, name) == 0
     }
-    return old.updated(new)._replace(**zeros)
+    return old.updated(new)._replace(**kept)
 
 
-def _left_uncached(old: Usage, new: Usage) -> int | None:
-    """The rest of the input told before, where only now a clone tells what of it was cached, and
-    nothing of the rest.
-
-    None: there is none to work out. More can't have been cached than was told.
-    """
-    told, cached = old.input_tokens or 0, _cached(new)
-    return (
-        told - cached if not new.input_tokens and not _cached(old) and 0 < cached <= told else None
-    )
+def _uncached_rest(old: Usage, new: Usage) -> int | None:
+    """The input that was not cached, where it has to be worked out: clones tell the whole input
+    first, and only at the end how much of it was cached. None: there is nothing to work out."""
+    whole, cached = old.input_tokens or 0, _cached(new)
+    rest_is_told = bool(new.input_tokens)
+    cache_was_told_before = bool(_cached(old))  # then the first count left it out already
+    if rest_is_told or cache_was_told_before or not 0 < cached <= whole:
+        return None
+    return whole - cached
 
 
 def _cached(usage: Usage) -> int:
@@ -267,6 +268,13 @@ def _with_long_writes(parts: tuple[Part, ...], top: Usage) -> tuple[tuple[Part, 
         usage = part.usage._replace(cache_write_1h_tokens=(known or 0) + more if more else known)
         filled.append(dataclasses.replace(part, usage=usage))
     return tuple(filled), exact
+
+
+def _model_of_last_fallback(parts: tuple[Part, ...]) -> str | None:
+    """The model that gave the answer, where the one asked for declined and handed the turn on."""
+    return next(
+        (part.model for part in reversed(parts) if part.kind == "fallback" and part.model), None
+    )
 
 
 def _sum_parts(parts: tuple[Part, ...], top: Usage) -> Usage:

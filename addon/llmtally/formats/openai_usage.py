@@ -12,7 +12,7 @@ shape, never from the host: gateways pass on what their upstream said.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..record import ApiError, Reading, Usage
 from . import anthropic_messages
@@ -92,6 +92,21 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
     )
 
 
+class _Told(NamedTuple):
+    """The counts that dialects define differently, as told; the steps of `read_usage` find out what
+    each of them includes."""
+
+    prompt: int | None
+    """Input, with or without the cache."""
+    completion: int | None
+    """Output, with or without reasoning."""
+    total: int | None
+    """The sum as the server counts it, which tells what the others include."""
+    cached: int
+    """Read from and written to a cache, as far as this object or an earlier one told."""
+    reasoning: int | None
+
+
 def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Usage, bool]:
     """The counts in disjoint buckets, and whether they contradict each other or are of a kind whose
     price is not known.
@@ -100,42 +115,34 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     is what remains of the prompt without the cache known from elsewhere (a header, an earlier copy
     of the object).
     """
-    if (
-        "prompt_tokens" not in usage
-        and "total_tokens" not in usage
-        and not _EXCLUSIVE.isdisjoint(usage)
-    ):
+    if _is_anthropics(usage):
         return anthropic_messages.read_usage(usage), False
-    input_details, output_details = (
-        _details(usage, _INPUT_DETAILS),
-        _details(usage, _OUTPUT_DETAILS),
-    )
-    completion, total = (
-        _first(usage, "completion_tokens", "output_tokens"),
-        count(usage.get("total_tokens")),
-    )
-    from_connectors = _from_connectors(usage, completion, total)
-    prompt = _prompt(usage, from_connectors)
-    reasoning = _largest((output_details, usage), ("reasoning_tokens",))
+    input_details = _details(usage, _INPUT_DETAILS)
+    output_details = _details(usage, _OUTPUT_DETAILS)
     cache = _read_cache(usage, input_details)
-    after = (known or Usage()).updated(cache)
-    cached = (after.cache_read_tokens or 0) + (after.cache_write_tokens or 0)
-    beside = (
-        cached
-        if _is_exclusive(usage, prompt, cached)
-        else _beside_prompt(prompt, completion, total, cached, reasoning)
+    completion = _first(usage, "completion_tokens", "output_tokens")
+    total = count(usage.get("total_tokens"))
+    connector_tokens = _connectors_beside_prompt(usage, completion, total)
+    told = _Told(
+        prompt=_prompt(usage, connector_tokens),
+        completion=completion,
+        total=total,
+        cached=_cached((known or Usage()).updated(cache)),
+        reasoning=_largest((output_details, usage), ("reasoning_tokens",)),
     )
-    uncached = None if prompt is None else prompt - (cached - beside)
-    output = _output(prompt, completion, total, beside)
-    doubtful = from_connectors > 0 or (uncached is not None and uncached < 0)
-    if reasoning is not None and output is not None and reasoning > output:
-        # A part can't exceed its whole: this server counts reasoning elsewhere, and its total is
-        # silent about it.
-        output, doubtful = output + reasoning, True
+    beside = _cache_beside_prompt(usage, told)
+    uncached = _uncached(told, beside)
+    output = _output(told, beside)
+    # What connectors put in is counted, but nobody publishes its price; and a part can't exceed its
+    # whole.
+    doubtful = connector_tokens > 0 or (uncached is not None and uncached < 0)
+    if told.reasoning is not None and output is not None and told.reasoning > output:
+        # This server counts reasoning elsewhere, and its total is silent about it.
+        output, doubtful = output + told.reasoning, True
     counted = cache._replace(
         input_tokens=None if uncached is None else max(0, uncached),
         output_tokens=output,
-        reasoning_tokens=reasoning,
+        reasoning_tokens=told.reasoning,
         input_audio_tokens=count(input_details.get("audio_tokens")),
         output_audio_tokens=count(output_details.get("audio_tokens")),
         input_image_tokens=_largest((input_details, usage), ("image_tokens",)),
@@ -143,6 +150,16 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
         server_tools=server_tools(_called_tools(usage)),
     )
     return counted, doubtful
+
+
+def _is_anthropics(usage: Mapping[str, Any]) -> bool:
+    """Whether it is Anthropic's object, which gateways pass on as it is: its cache keys, and none
+    that only OpenAI has."""
+    return (
+        "prompt_tokens" not in usage
+        and "total_tokens" not in usage
+        and not _EXCLUSIVE.isdisjoint(usage)
+    )
 
 
 def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
@@ -165,17 +182,21 @@ def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
     )
 
 
-def _from_connectors(usage: Mapping[str, Any], completion: int | None, total: int | None) -> int:
+def _connectors_beside_prompt(
+    usage: Mapping[str, Any], completion: int | None, total: int | None
+) -> int:
     """What Mistral's connectors put before the model, if the total says that the prompt count
     leaves it out."""
     prompt, more = count(usage.get("prompt_tokens")), count(usage.get("connector_tokens"))
     return more if prompt is not None and more and total == prompt + (completion or 0) + more else 0
 
 
-def _prompt(usage: Mapping[str, Any], more: int) -> int | None:
+def _prompt(usage: Mapping[str, Any], connector_tokens: int) -> int | None:
+    """The prompt, and what connectors added to it; where it is not counted, DeepSeek's cache hits
+    and misses together."""
     prompt = _first(usage, "prompt_tokens", "input_tokens")
     if prompt is not None:
-        return prompt + more
+        return prompt + connector_tokens
     hit, miss = (
         count(usage.get("prompt_cache_hit_tokens")),
         count(usage.get("prompt_cache_miss_tokens")),
@@ -183,35 +204,36 @@ def _prompt(usage: Mapping[str, Any], more: int) -> int | None:
     return None if hit is None and miss is None else (hit or 0) + (miss or 0)
 
 
-def _is_exclusive(usage: Mapping[str, Any], prompt: int | None, cached: int) -> bool:
-    """Anthropic's keys mean Anthropic's convention where the cache is too large to be within the
-    prompt."""
-    return prompt is not None and cached > prompt and not _EXCLUSIVE.isdisjoint(usage)
+def _cached(usage: Usage) -> int:
+    return (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
 
 
-def _beside_prompt(
-    prompt: int | None,
-    completion: int | None,
-    total: int | None,
-    cached: int,
-    reasoning: int | None,
-) -> int:
-    """How much of the cache the prompt count leaves out: all of it if only then the total comes out
-    right, else nothing."""
-    if prompt is None or total is None or cached == reasoning:
+def _cache_beside_prompt(usage: Mapping[str, Any], told: _Told) -> int:
+    """How much of the cache the prompt count leaves out: all or nothing, by the server's
+    convention."""
+    if told.prompt is None:
         return 0
-    return cached if total == prompt + (completion or 0) + cached else 0
+    if told.cached > told.prompt and not _EXCLUSIVE.isdisjoint(usage):
+        return told.cached  # Anthropic's keys, and too large a cache to be within the prompt
+    if told.total is None or told.cached == told.reasoning:  # the total would fit either of the two
+        return 0
+    total_with_cache = told.prompt + (told.completion or 0) + told.cached
+    return told.cached if told.total == total_with_cache else 0
 
 
-def _output(
-    prompt: int | None, completion: int | None, total: int | None, beside: int
-) -> int | None:
-    """The completion, or all that the total has beyond the prompt: xAI and Gemini leave reasoning
+def _uncached(told: _Told, beside: int) -> int | None:
+    """The prompt without that part of the cache that it includes; below 0 the counts contradict
+    each other."""
+    return None if told.prompt is None else told.prompt - (told.cached - beside)
+
+
+def _output(told: _Told, beside: int) -> int | None:
+    """The completion, or all that the total has beyond the input: xAI and Gemini leave reasoning
     out of the completion."""
-    if prompt is None or total is None:
-        return completion
-    rest = total - prompt - beside
-    return rest if rest > (completion or 0) else completion
+    if told.prompt is None or told.total is None:
+        return told.completion
+    rest = told.total - told.prompt - beside
+    return rest if rest > (told.completion or 0) else told.completion
 
 
 def _called_tools(usage: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
