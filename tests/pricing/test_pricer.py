@@ -173,7 +173,7 @@ def test_every_correction_has_its_proof() -> None:
     rows: tuple[Any, ...] = (*overlay.ALIASES, *overlay.ROWS, *overlay.TIERS, *overlay.SURCHARGES)
 
     assert all(len(row.proof) > 20 for row in rows)
-    assert all(doubt.why for doubt in overlay.DOUBTS)
+    assert all(price.why for price in overlay.DISPUTED_PRICES)
 
 
 APPROXIMATE = [

@@ -46,12 +46,12 @@ _RATES = {
     "storage_searches_kcount": "file_search",
     "requests_kcount": "request",
 }
-"""Its names to ours. The rest (hours of audio, pages, characters) counts what no usage object
-reports."""
+"""The data's names for rates, and ours. The rest (hours of audio, pages, characters) counts what no
+usage object reports."""
 
 _FREE: Rates = {"input_tokens": 0.0, "output_tokens": 0.0}
-"""An entry without any price is a model that is given away (Gemma on the Gemini API,
-moderation)."""
+"""The rates of an entry without any price, which is a model that is given away (Gemma on the Gemini
+API, moderation)."""
 
 _RELEASE = re.compile(
     r"(?:[-@:]?(?:latest|default|stable|preview|exp|free|customtools|native-audio|e?\d+b-it|v\d+|\d{2,8})|:\d)*"
@@ -72,10 +72,10 @@ class Listing:
     origin: str
     """The provider whose list it is: another one where the asked one lists no such model and
     resells."""
-    context_known: bool
-    """The data has rates for the context asked for; False: these are the standard rates."""
+    tier_known: bool
+    """The data has rates for the tier asked for; False: these are the standard rates."""
     backdated: bool
-    """The context's rates are recorded from a later date on; these are the first known."""
+    """The tier's rates are recorded from a later date on; these are the first known."""
     named: bool
     """The data spells the name out, up to a date or the like; False: it only begins like one that
     does."""
@@ -90,7 +90,7 @@ class Catalogue:
         self._all = snapshot.providers
 
     def find(
-        self, price_id: str, ref: str, context: Mapping[str, str], when: datetime
+        self, price_id: str, ref: str, tier: Mapping[str, str], when: datetime
     ) -> Listing | None:
         """The rates of a model at a time; None where the provider lists no such model."""
         provider = self._providers.get(price_id)
@@ -99,10 +99,10 @@ class Catalogue:
             return None
         origin = self._origin(provider, model)
         if origin != price_id:
-            context = {}  # another provider's tiers are not this one's
-        starts = _variant_starts(model, context)
+            tier = {}  # another provider's tiers are not this one's
+        starts = _variant_starts(model, tier)
         backdated = bool(starts) and min(starts) > when
-        prices = model.get_prices(min(starts) if backdated else when, context or None)
+        prices = model.get_prices(min(starts) if backdated else when, tier or None)
         # It is also found with its date written in another way.
         named = not model.is_match(ref) or _is_named(model.match, ref)
         return Listing(_flatten(prices), origin, bool(starts), backdated, named)
@@ -132,14 +132,14 @@ def _is_named(clause: MatchLogic, ref: str) -> bool:
     return clause.is_match(ref)
 
 
-def _variant_starts(model: ModelInfo, context: Mapping[str, str]) -> list[datetime]:
-    """Since when the model has rates for this context; empty: it has none."""
-    if not context:
+def _variant_starts(model: ModelInfo, tier: Mapping[str, str]) -> list[datetime]:
+    """Since when the model has rates for this tier; empty: it has none."""
+    if not tier:
         return []
     return [
         _start(variant.constraint)
         for variant in model.price_variants or ()
-        if all(context.get(key) == value for key, value in variant.when.items())
+        if all(tier.get(key) == value for key, value in variant.when.items())
     ]
 
 

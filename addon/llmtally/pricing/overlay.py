@@ -1,7 +1,6 @@
-"""Where the price data is wrong or silent: dated corrections and rules, each with its proof, in our
-words.
+"""Dated corrections for where the price data is wrong or silent, each with its proof.
 
-Checked 2026-11-20 against the data of genai-prices 0.2.3. A row goes when the data has caught up;
+Checked 2026-11-20 against the data of genai-prices 0.2.3. Delete a row when the data has caught up;
 the tests name each.
 """
 
@@ -18,7 +17,7 @@ from .context import PricingContext
 from .rates import RateCard, Rates
 
 UNDATED = date.min
-"""Nobody says when it began: it holds for as long as the model or endpoint has been known."""
+"""`since` of a row of which nobody says when it began: it applies from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +25,15 @@ class Alias:
     """A name that the data resolves to the wrong model."""
 
     price_id: str
+    """The provider's id in the price data, as in the rows below."""
     ref: str
+    """The name on the wire, normalised."""
     to: str
+    """The model it means, as the data spells it."""
     since: date
+    """From this day on (UTC), as in the rows below."""
     proof: str
+    """Who says so, as in the rows below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +45,10 @@ class Row:
     """Shell-style pattern."""
     since: date
     rates: Rates
+    """Only those that differ; the data's others stay."""
     proof: str
     approximate: bool = False
+    """The proof is weak: a call at these rates is approximate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,10 @@ class Tier:
     price_id: str
     refs: tuple[str, ...]
     """Shell-style patterns."""
-    context: tuple[str, str]
+    tier: tuple[str, str]
+    """As in `PricingContext`."""
     factor: float
+    """What the standard token rates are multiplied with."""
     since: date
     proof: str
 
@@ -63,19 +71,24 @@ class Surcharge:
     """A factor on the token rates for where the call was processed."""
 
     applies: Callable[[PricingContext], bool]
+    """Whether a call in this context pays it."""
     factor: float
+    """What the token rates are multiplied with."""
     since: date
     proof: str
 
 
 @dataclass(frozen=True, slots=True)
 class DisputedPrice:
-    """Prices on which the sources disagree; `rate`: only where that one is used."""
+    """A price on which the sources disagree: calls at it are approximate."""
 
     price_id: str
+    """Shell-style pattern, as is the next."""
     refs: str
     why: str
+    """How they disagree."""
     rate: str | None = None
+    """The rate in question: only calls that use it are approximate. None: all calls."""
 
 
 ALIASES = (
@@ -179,7 +192,7 @@ def _us_inference(context: PricingContext) -> bool:
 
 
 _RESIDENCY_FAMILIES = ("gpt-5.4", "gpt-5.5", "gpt-5.6", "gpt-6")
-"""Those released on 2026-03-05 and later."""
+"""Families of models released on 2026-03-05 and later."""
 
 
 def _openai_residency(context: PricingContext) -> bool:
@@ -251,7 +264,7 @@ SURCHARGES = (
     ),
 )
 
-DOUBTS = (
+DISPUTED_PRICES = (
     DisputedPrice(
         "aws",
         "anthropic.claude-*",
@@ -293,11 +306,11 @@ _WEEKDAY_PEAKS = datetime(2026, 8, 17, tzinfo=UTC)
 _OFF_PEAK_HOUR = 12
 """A time of day (UTC) at which DeepSeek is off-peak all week."""
 _OWN_LISTS = frozenset({"openai", "anthropic"})
-"""Whose prices Azure keeps."""
+"""Lists whose prices Azure asks, too."""
 
 
 def price_listed(context: PricingContext, catalogue: Catalogue) -> RateCard | None:
-    """The card from the price data, corrected; None where the data has no price for these
+    """The rate card from the price data, corrected; None where the data has no price for this
     context."""
     if context.price_id is None or not context.ref:
         return None
@@ -314,46 +327,41 @@ def price_listed(context: PricingContext, catalogue: Catalogue) -> RateCard | No
         if (
             row.price_id == context.price_id
             and fnmatchcase(context.ref, row.refs)
-            and _holds(row.since, context)
+            and _has_begun(row.since, context)
         ):
-            card = _laid_over(card, row)
+            card = _with_row(card, row)
     tiered = _with_tier(card, context, listing)
     return _with_surcharges(tiered, context) if tiered else None
 
 
 def _alias(context: PricingContext) -> Alias | None:
-    return next(
-        (
-            a
-            for a in ALIASES
-            if a.price_id == context.price_id and a.ref == context.ref and _holds(a.since, context)
-        ),
-        None,
-    )
+    for alias in ALIASES:
+        is_meant = alias.price_id == context.price_id and alias.ref == context.ref
+        if is_meant and _has_begun(alias.since, context):
+            return alias
+    return None
 
 
 def _find(context: PricingContext, ref: str, catalogue: Catalogue) -> Listing | None:
-    surcharge_context = dict([context.context]) if context.context else {}
+    tier = dict([context.tier]) if context.tier else {}
     for name in _spellings(context, ref):
-        listing = catalogue.find(
-            context.price_id or "", name, surcharge_context, _price_time(context)
-        )
+        listing = catalogue.find(context.price_id or "", name, tier, _price_time(context))
         if listing is not None:
             return listing
     return None
 
 
 def _spellings(context: PricingContext, ref: str) -> tuple[str, ...]:
-    """GovCloud's 20 % are on Claude's global price, not on the regional one that the data has for
-    every other prefix."""
+    """The names to look up, the best first. GovCloud's 20 % are on Claude's global price, not on
+    the regional one that the data has for every other prefix."""
     if is_govcloud(context) and context.claude:
         return "global." + ref[ref.find("anthropic.") :], ref
     return (ref,)
 
 
 def _price_time(context: PricingContext) -> datetime:
-    """DeepSeek has no peak hours on Saturday and Sunday, and the data knows times of day but no
-    weekdays."""
+    """The time whose price applies. DeepSeek has no peak hours on Saturday and Sunday, which the
+    data cannot say: it knows times of day, but no weekdays."""
     if (
         context.price_id == "deepseek"
         and context.when >= _WEEKDAY_PEAKS
@@ -367,11 +375,11 @@ def _is_approximate(context: PricingContext, listing: Listing) -> bool:
     resold = context.resold or (
         context.price_id == "azure" and listing.origin not in ("azure", *_OWN_LISTS)
     )
-    tier_of_another = bool(context.context) and listing.origin != context.price_id
+    tier_of_another = bool(context.tier) and listing.origin != context.price_id
     return context.vague or resold or tier_of_another or listing.backdated or not listing.named
 
 
-def _laid_over(card: RateCard, row: Row) -> RateCard:
+def _with_row(card: RateCard, row: Row) -> RateCard:
     patched = card.map(lambda rates: {**rates, **row.rates})
     return dataclasses.replace(
         patched, source="overlay", approximate=card.approximate or row.approximate
@@ -380,13 +388,13 @@ def _laid_over(card: RateCard, row: Row) -> RateCard:
 
 def _with_tier(card: RateCard, context: PricingContext, listing: Listing) -> RateCard | None:
     """The card for the tier of the call; None where nobody published a price for it."""
-    if context.context is None or listing.context_known or listing.origin != context.price_id:
+    if context.tier is None or listing.tier_known or listing.origin != context.price_id:
         return card
     for tier in TIERS:
         known = (
             tier.price_id == context.price_id
-            and tier.context == context.context
-            and _holds(tier.since, context)
+            and tier.tier == context.tier
+            and _has_begun(tier.since, context)
         )
         if known and any(fnmatchcase(context.ref, refs) for refs in tier.refs):
             return dataclasses.replace(card.scaled(tier.factor), source="overlay")
@@ -395,19 +403,20 @@ def _with_tier(card: RateCard, context: PricingContext, listing: Listing) -> Rat
 
 def _with_surcharges(card: RateCard, context: PricingContext) -> RateCard:
     for surcharge in SURCHARGES:
-        if surcharge.applies(context) and _holds(surcharge.since, context):
+        if surcharge.applies(context) and _has_begun(surcharge.since, context):
             card = card.scaled(surcharge.factor)
-    doubts = [
-        d
-        for d in DOUBTS
-        if fnmatchcase(context.price_id or "", d.price_id) and fnmatchcase(context.ref, d.refs)
+    disputed = [
+        price
+        for price in DISPUTED_PRICES
+        if fnmatchcase(context.price_id or "", price.price_id)
+        and fnmatchcase(context.ref, price.refs)
     ]
     return dataclasses.replace(
         card,
-        approximate=card.approximate or any(doubt.rate is None for doubt in doubts),
-        guessed=card.guessed | {doubt.rate for doubt in doubts if doubt.rate is not None},
+        approximate=card.approximate or any(price.rate is None for price in disputed),
+        guessed=card.guessed | {price.rate for price in disputed if price.rate is not None},
     )
 
 
-def _holds(since: date, context: PricingContext) -> bool:
+def _has_begun(since: date, context: PricingContext) -> bool:
     return context.when.date() >= since

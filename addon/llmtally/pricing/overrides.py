@@ -1,13 +1,13 @@
 """The user's price file: JSON, in any of three shapes, also mixed.
 
     {"anthropic/claude-opus-5-5": {"input": 4, "output": 20, "cache_read": 0.2, "cache_write": 5}}
-    USD per million tokens {"rates_usd_per_million": {"anthropic/claude-opus-5-5": {...}}}
-    the same {"together_ai/some/model": {"input_cost_per_token": 1e-06, ...}}             entries of
-    litellm's price file, USD per token
+    {"rates_usd_per_million": {"anthropic/claude-opus-5-5": {...}}}
+    {"together_ai/some/model": {"input_cost_per_token": 1e-06, ...}}
 
-Keys of the first two are `provider/model`; `provider/*` is the default of a provider. A rate that
-is not named is inherited from the price data, and what is named is final: no tier or surcharge of
-ours is put on top. litellm's entries are used where nothing else has a price:
+The first two are in USD per million tokens, under `provider/model` or, as the default of a
+provider, `provider/*`. A rate that is not named is inherited from the price data, and what is named
+is final: no tier or surcharge of ours is put on top. The third is an entry of litellm's price file,
+in USD per token; such are used where nothing else has a price:
 https://github.com/BerriAI/litellm `model_prices_and_context_window.json`
 """
 
@@ -80,14 +80,16 @@ class PriceFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What the user says about one model."""
+    """What the user's price file says about one model."""
 
     rates: Rates
+    """Those that the file names."""
     tiers: tuple[tuple[int, Rates], ...] = ()
     """`(threshold, rates)` for calls with more input than the threshold."""
 
     def over(self, listed: RateCard | None, context: PricingContext) -> RateCard:
-        """The override, with what it leaves open from the price data."""
+        """The rate card of this override; rates that it does not name come from the price data's
+        card."""
         known = listed or RateCard("override", ((BASE, {}),))
         thresholds = {threshold for threshold, _ in (*known.bands, *self.tiers)}
         bands = tuple(
@@ -100,7 +102,7 @@ class Override:
             bands,
             # The user's rates are for ordinary calls; whether they also hold for this kind is not
             # known.
-            approximate=context.context is not None or context.vague,
+            approximate=context.tier is not None or context.vague,
             guessed=inherited if known.approximate else known.guessed & inherited,
         )
 
@@ -114,7 +116,7 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """A price file, read."""
+    """All entries of a price file."""
 
     own: Mapping[str, Override] = field(default_factory=dict)
     """By `provider/model`, normalised."""
@@ -122,8 +124,8 @@ class Overrides:
     """By litellm's `provider/model`, normalised."""
 
     def find(self, context: PricingContext) -> Override | None:
-        """The user's word on a model: by its full name, then without the date of the snapshot, then
-        the provider's default."""
+        """The entry for a model: by its full name, then without the date of the snapshot, then the
+        provider's default."""
         providers = dict.fromkeys((context.provider, context.price_id or context.provider))
         for ref in (context.name, context.ref, undated(context.ref), "*"):
             for provider in providers:
@@ -132,7 +134,7 @@ class Overrides:
         return None
 
     def find_litellm(self, context: PricingContext) -> RateCard | None:
-        """What litellm's file says of a model nobody else has a price for."""
+        """The rate card from litellm's entries, for a model that has no other price."""
         for name in _LITELLM_NAMES.get(context.provider, (context.provider,)):
             if context.ref and (found := self.litellm.get(f"{name}/{context.ref}")) is not None:
                 return found.over(None, context)
@@ -216,8 +218,8 @@ def _rates(key: str, entry: Mapping[str, Any]) -> Rates:
 
 
 def _litellm_entry(key: str, entry: Mapping[str, Any]) -> dict[str, Override]:
-    """One entry of litellm's file, under its provider's name; fields that are no rates are none of
-    ours."""
+    """One entry of litellm's file, under its provider's name. Fields that are not rates are
+    ignored."""
     rates = {
         ours: entry[theirs] * 1e6
         for theirs, ours in _LITELLM_FIELDS.items()
@@ -241,7 +243,7 @@ def _litellm_entry(key: str, entry: Mapping[str, Any]) -> dict[str, Override]:
 
 
 def _litellm_tiers(entry: Mapping[str, Any]) -> tuple[tuple[int, Rates], ...]:
-    """`input_cost_per_token_above_200k_tokens` and its like."""
+    """The rates for long input, from fields like `input_cost_per_token_above_200k_tokens`."""
     tiers: dict[int, dict[str, float]] = {}
     for name, value in entry.items():
         theirs, _, size = name.removesuffix("k_tokens").rpartition("_above_")

@@ -9,14 +9,14 @@ from typing import NamedTuple
 from ..providers import PRICE_IDS
 from ..record import Call, Cost, Usage
 from .catalogue import Catalogue
-from .context import PricingContext, billed_model, read_terms
+from .context import PricingContext, billed_model, pricing_context
 from .overlay import price_listed
 from .overrides import Overrides, PriceFileError, read_file
 from .rates import BASE, FREE, RateCard, charge
 
 CARDS_CAP = 4096
-"""Rate cards kept: some models in some context for half an hour each. Beyond it all are made again,
-at 30 microseconds each."""
+"""Rate cards kept: one for each model, tier and half hour. Beyond it all are made again, at 30
+microseconds each."""
 
 SLOT_SECONDS = 1800
 """Every boundary in the price data (dates, peak hours) falls on a half hour, so a card holds until
@@ -38,7 +38,7 @@ class Pricer:
         self._path = override_path
         self._stamp: tuple[int, ...] | None = None
         self._ahead: _PriceFile | None = None
-        """The price file as it is going to be used."""
+        """The price file that `load_prices` has read for the next reload."""
         self._overrides = Overrides()
         self._warning = self._load()
 
@@ -54,26 +54,26 @@ class Pricer:
             self._ahead = _read(self._path)
 
     def reload_if_changed(self) -> str | None:
-        """Use the user's price file anew if it changed; a text if it cannot be used (the prices in
-        force stay)."""
+        """Read the user's price file again if it changed. Returns a warning where it cannot be
+        used; then the prices in force stay."""
         earlier, self._warning = self._warning, None
         return self._load() if self.outdated else earlier
 
     def price(self, call: Call) -> Cost:
         """What the call cost, as of when it was made. Never raises."""
-        own = self._own(call)
+        computed = self._computed(call)
         if call.cost_source == "provider" and call.cost_usd is not None:
             return Cost(
                 call.cost_usd,
                 "provider",
-                list_cost_usd=own.cost_usd,
-                parts=own.parts,
-                rates=own.rates,
+                list_cost_usd=computed.cost_usd,
+                parts=computed.parts,
+                rates=computed.rates,
             )
-        return own
+        return computed
 
-    def _own(self, call: Call) -> Cost:
-        """Our own figure."""
+    def _computed(self, call: Call) -> Cost:
+        """The cost by the price lists, whatever the response states."""
         if call.parts:
             return self._price_parts(call)
         if not call.usage:
@@ -90,8 +90,8 @@ class Pricer:
         )
 
     def _price_parts(self, call: Call) -> Cost:
-        """Each part at its own model's price. If one has none, so has the call: a sum that leaves
-        something out is no cost."""
+        """Price each part by its model. If one has no price, the call has none: a sum that leaves
+        something out is not its cost."""
         cards = [self._card(call, _part_model(call, index)) for index in range(len(call.parts))]
         usages = _part_usages(call)
         bills = [
@@ -137,10 +137,11 @@ class Pricer:
             return card
 
     def _resolve(self, call: Call, model: str | None) -> RateCard | None:
-        """The first card that knows the context of the call, completed."""
+        """The rate card of a call's model, with rates for all buckets; None: nobody has a
+        price."""
         try:
-            context = read_terms(call, model, self._price_ids.get(call.provider))
-        except (ValueError, OverflowError, OSError):  # a time that no calendar has
+            context = pricing_context(call, model, self._price_ids.get(call.provider))
+        except (ValueError, OverflowError, OSError):  # a time that a calendar does not have
             return None
         listed = None if context.local else price_listed(context, self._catalogue)
         card = self._choose(context, listed)
@@ -166,10 +167,12 @@ class Pricer:
 
 
 class _PriceFile(NamedTuple):
-    """A price file, and when that is what it said."""
+    """What was read from a price file."""
 
     stamp: tuple[int, ...]
+    """Changes when the file does."""
     prices: Overrides | PriceFileError
+    """The error says why it cannot be used."""
 
 
 def _read(path: Path) -> _PriceFile:
@@ -181,7 +184,7 @@ def _read(path: Path) -> _PriceFile:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """What changes when a file does; empty: there is none."""
+    """A value that changes when the file does; empty: there is no file."""
     try:
         stat = path.stat()
     except OSError:
@@ -190,8 +193,8 @@ def _stamp(path: Path) -> tuple[int, ...]:
 
 
 def _part_model(call: Call, index: int) -> str | None:
-    """The first part is what the call is about, and has its model; a later one without a name may
-    be any other."""
+    """The model of one part. A first part without a name has the call's; a later one may have any
+    other."""
     model = call.parts[index].model
     if index == 0 and model is None:
         return billed_model(call)
@@ -199,7 +202,7 @@ def _part_model(call: Call, index: int) -> str | None:
 
 
 def _part_usages(call: Call) -> list[Usage]:
-    """What each part used. Server tools that are reported for all parts together are billed with
+    """The usage of each part. Server tools that are reported for all parts together are billed with
     the first."""
     usages = [part.usage for part in call.parts]
     if call.usage.server_tools and not any(usage.server_tools for usage in usages):

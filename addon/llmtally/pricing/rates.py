@@ -27,32 +27,33 @@ BASE = -1
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """The rates that hold for one model under given terms."""
+    """The rates of one model in one pricing context."""
 
     source: Source
+    """Where the rates come from; the record's `cost_source`."""
     bands: tuple[tuple[int, Rates], ...]
     """`(threshold, rates)`, highest threshold first: with more input tokens than the threshold,
     *all* tokens of the call, output too, cost these rates. The last begins at `BASE`."""
     approximate: bool = False
-    """Known to be inexact whatever is bought."""
+    """The card is known to be inexact, whichever of its rates a call uses."""
     guessed: frozenset[str] = frozenset()
     """Rates that nobody published: a call that uses one is approximate."""
 
     def band(self, input_tokens: int) -> tuple[int, Rates]:
-        """The band of a call with that much input, caches included."""
+        """The band for a call with that many input tokens, caches included."""
         for band in self.bands:
             if input_tokens > band[0]:
                 return band
         return self.bands[-1]
 
     def map(self, change: Callable[[Rates], Rates]) -> RateCard:
-        """The card with the rates of every band changed."""
+        """This card, with `change` applied to the rates of every band."""
         return dataclasses.replace(
             self, bands=tuple((threshold, change(rates)) for threshold, rates in self.bands)
         )
 
     def scaled(self, factor: float) -> RateCard:
-        """The card with its token rates multiplied; calls of server tools cost the same
+        """This card, with its token rates multiplied; calls of server tools cost the same
         everywhere.
 
         Published rates have few digits: twelve decimals keep all of them, and 5.5 from becoming
@@ -65,8 +66,8 @@ class RateCard:
         )
 
     def completed(self, *, claude: bool) -> RateCard:
-        """The card with rates for the buckets that have none, as far as one follows from
-        another."""
+        """This card, with rates for the buckets that have none, as far as they follow from
+        others."""
         guessed = set(self.guessed)
         for _, rates in self.bands:
             if rates.get("input_tokens"):
@@ -88,8 +89,8 @@ def is_token_rate(name: str) -> bool:
 
 
 def _complete(rates: Rates, *, claude: bool) -> Rates:
-    """Without a price of its own cached input costs what input costs. Keeping it for long costs
-    more: with Anthropic an hour is twice the input
+    """Add the rates that follow from others. Cached input without a price costs what input costs.
+    Keeping it for long costs more: with Anthropic an hour is twice the input
     (https://platform.claude.com/docs/en/build-with-claude/prompt-caching#pricing); with OpenAI 12
     hours are twice the ordinary write, going by the one model whose rate is known (gpt-6.1-terra:
     2.50 beside 1.25)."""
@@ -104,14 +105,16 @@ def _complete(rates: Rates, *, claude: bool) -> Rates:
 
 
 class Charge(NamedTuple):
-    """What one usage costs on one card."""
+    """What one usage costs by one card."""
 
     cost_usd: float
+    """The sum, in USD."""
     rates: Rates
-    """Those that were applied to something."""
+    """Those that were applied."""
     approximate: bool
+    """The card, or how the tokens were split, is inexact."""
     threshold: int
-    """Of the band that was applied."""
+    """Where the band that was applied begins."""
 
 
 def charge(usage: Usage, card: RateCard) -> Charge | None:
@@ -181,8 +184,8 @@ def split(usage: Usage, rates: Rates) -> tuple[dict[str, int], bool]:
 
 
 def _split_audio(tokens: dict[str, int], usage: Usage, rates: Rates) -> bool:
-    """Audio is in all input buckets. What is not known to be cached is taken to be fresh; the rest
-    stays where it is."""
+    """Take audio out of the input buckets, which all include it, and tell whether that took a
+    guess. What is not known to be cached counts as fresh."""
     cached = min(usage.cache_read_audio_tokens or 0, usage.input_audio_tokens or 0)
     fresh = (usage.input_audio_tokens or 0) - cached
     guess = bool(tokens["cache_read_tokens"]) and usage.cache_read_audio_tokens is None

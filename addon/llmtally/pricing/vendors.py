@@ -1,4 +1,4 @@
-"""Models that only their vendor sells: a gateway of one's own that answers with one has paid for
+"""Models that only their vendor sells: a gateway of yours that answers with one has paid for
 it."""
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _OPEN = (
 
 
 def proprietary_vendor(model: str) -> tuple[str, str] | None:
-    """Price id of the vendor that alone sells a model, and the vendor's name for it; None: its
-    weights are public, or nobody knows it.
+    """The price id of the only vendor that sells a model, and the vendor's name for it; None: the
+    weights are public, or the name is not known.
 
     A team's gateway stands at a private address and names what it resells, often with the vendor or
     the cloud before it.
