@@ -105,7 +105,7 @@ def run(plan: Plan) -> Section:
         ("longest hold of the loop meanwhile", hold, "ms"),
     ]
     goals = [Goal(f"restart with {RESTORED:,} records", restored, 3.0, "s")]
-    return Section("Sink view", ("what", "measured", "unit"), table, goals)
+    return Section("Live view", ("what", "measured", "unit"), table, goals)
 
 
 def _add_times(repeats: int) -> float:
@@ -157,16 +157,16 @@ def measure_restart() -> str:
 
 
 async def _restart(directory: Path) -> str:
-    live = Sink(directory, clock=lambda: NOW, alert=print)
+    sink = Sink(directory, clock=lambda: NOW, alert=print)
     held, began = 0.0, time.perf_counter()
-    restored = live.restore(lambda _: None)
+    restored = sink.restore(lambda _: None)
     while not restored.done():
         before = time.perf_counter()
         await asyncio.sleep(0.001)
         held = max(held, time.perf_counter() - before - 0.001)
     took = time.perf_counter() - began
-    assert live.tracker.usage(NOW)["week"]["calls"] == RESTORED
-    live.close()
+    assert sink.tracker.usage(NOW)["week"]["calls"] == RESTORED
+    sink.close()
     return f"{took:.3f} {held * 1e3:.1f}"
 
 

@@ -394,7 +394,7 @@ def test_a_mistake_in_an_option_of_the_proxy() -> None:
     log = """[22:48:04.416] error in script addon/usage.py
 Traceback (most recent call last):
   File "hooks.py", line 105, in configure
-    self._live.set_limits(options.limits())
+    self._tally.sink.set_limits(options.limits())
 mitmproxy.exceptions.OptionsError: usage_limits: 'nonsense': no such limit.
 
 During handling of the above exception, another exception occurred:

@@ -21,7 +21,7 @@ import pytest
 
 from calls import NOON, a_call, write
 from llmtally.attribution import run_tag
-from llmtally.attribution.run_tag import Run, Runs, with_run
+from llmtally.attribution.run_tag import Run, Runs
 from llmtally.cli.run import command as run_command
 from llmtally.cli.run import foreground
 from llmtally.cli.run.environment import ProxyTarget, client_environment, covering_loopback
@@ -760,15 +760,6 @@ def test_connections_are_forgotten() -> None:
 
     assert remembered.of("0") is None
     assert remembered.of("1") == Run("r", "/")
-
-
-def test_the_client_knows_its_project_better() -> None:
-    """A project that the client stated stays; the run's directory is for those who state none."""
-    assert with_run(Attribution(project="/repo"), Run("r", "/home")) == Attribution(
-        project="/repo", run="r"
-    )
-    assert with_run(Attribution(), Run("r", "/home")) == Attribution(project="/home", run="r")
-    assert with_run(Attribution(), None) == Attribution()
 
 
 def test_curl_is_there() -> None:

@@ -108,14 +108,14 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
 
     async def feed() -> bytes:
         now = START + 1_001
-        live = Sink(directory, clock=lambda: now, alert=logging.getLogger(__name__).warning)
-        live.keep_status(lambda work: work())
+        sink = Sink(directory, clock=lambda: now, alert=logging.getLogger(__name__).warning)
+        sink.keep_status(lambda work: work())
         pricer = Pricer()
         for call in calls:
-            live.add(
+            sink.add(
                 call.priced(pricer.price(call)) if call.coverage in ("priced", "unpriced") else call
             )
-        tracker = live.tracker
+        tracker = sink.tracker
         sessions = [call.attribution.session or "" for call in calls]
         shown: list[Any] = [
             tracker.usage(now),
@@ -128,7 +128,7 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
             shown.append({**session, "calls": [to_record(call) for call in session["calls"]]})
         said = [orjson.dumps(shown), render(tracker.counters, *tracker.gauges(now), Runtime("1"))]
         said += [one_line(call).encode() for call in calls]
-        live.close()
+        sink.close()
         return b"\n".join(said)
 
     with caplog.at_level(logging.DEBUG):

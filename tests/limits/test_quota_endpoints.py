@@ -6,7 +6,6 @@ import gzip
 import http.server
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -29,10 +28,9 @@ ANSWER = (
 )
 
 
-def now(submitted: Callable[..., None], *arguments: Any) -> Future[None]:
+def now(work: Callable[[], bytes | None], then: Callable[[bytes | None], None]) -> None:
     """Runs what is submitted at once."""
-    submitted(*arguments)
-    return Future()
+    then(work())
 
 
 @pytest.mark.parametrize(("coding", "body"), [("", ANSWER), ("gzip", gzip.compress(ANSWER))])

@@ -20,7 +20,7 @@ from mitmproxy.test import taddons, tflow
 
 from llmtally.exchange import Exchange
 from llmtally.journal import account_key
-from llmtally.mitm import UsageAddon, commands, recorder
+from llmtally.mitm import UsageAddon, commands
 from llmtally.mitm.commands import Commands
 from llmtally.mitm.flow_observer import HEAVY, HEAVY_CODED, FlowObserver
 from llmtally.mitm.flows import ending_of, host_of, lower_headers
@@ -29,6 +29,7 @@ from llmtally.pricing.overrides import Overrides, read_file
 from llmtally.record import Call
 from llmtally.system import client_process
 from llmtally.system.client_process import ClientProcess
+from llmtally.tally import prices as tally_prices
 
 BODY = (
     b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,'
@@ -66,15 +67,15 @@ def pass_through(addon: UsageAddon, passing: http.HTTPFlow) -> None:
 
 async def settled(addon: UsageAddon) -> None:
     """Wait until a call that has just passed is counted."""
-    live, counted = addon._live, asyncio.Event()
-    assert live is not None
-    add = live.add
+    tally, counted = addon._tally, asyncio.Event()
+    assert tally is not None
+    add = tally.sink.add
 
-    def told(call: Call) -> None:
-        add(call)
+    def told(call: Call) -> bool:
         counted.set()
+        return add(call)
 
-    live.add = told  # type: ignore[method-assign]
+    tally.sink.add = told  # type: ignore[method-assign]
     await asyncio.wait_for(counted.wait(), 10)
 
 
@@ -314,7 +315,7 @@ def test_a_changed_price_file_is_read_in_a_thread(
         return read_file(path)
 
     monkeypatch.setattr(pricer, "read_file", read)
-    monkeypatch.setattr(recorder, "PRICES_INTERVAL", -1.0)
+    monkeypatch.setattr(tally_prices, "INTERVAL", -1.0)
     prices = tmp_path / "prices.json"
     prices.write_text('{"openai/*": {"input": 1, "output": 0}}')
 
@@ -426,9 +427,9 @@ def test_commands(tmp_path: Path) -> None:
             assert "0 calls" in commands.summary()
             with pytest.raises(exceptions.CommandError, match="csv"):
                 commands.export(str(tmp_path / "calls.txt"))
-            Commands(lambda: addon._live, lambda work: work()).export(
-                types.Path(tmp_path / "calls.json")
-            )
+            at_once = Commands(lambda work: work())
+            at_once.tally = addon._tally
+            at_once.export(types.Path(tmp_path / "calls.json"))
 
     run(test)
 

@@ -146,7 +146,7 @@ def test_what_takes_long_holds_up_nothing() -> None:
 
     async def test() -> None:
         later, over, looked_up = Scheduler(), asyncio.Event(), Future[None]()
-        later.detached(answer.wait, 60)
+        later.detached(lambda: answer.wait(60))
         read = asyncio.Event()
         later.in_thread(lambda: done.append("read"), lambda _: read.set())
         later.when_done(looked_up, over.set, within=60)

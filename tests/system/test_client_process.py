@@ -16,7 +16,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmtally.record import Attribution
 from llmtally.system import client_process
 from llmtally.system.client_process import (
     CONNECTIONS_CAP,
@@ -24,7 +23,6 @@ from llmtally.system.client_process import (
     ClientProcess,
     Processes,
     find,
-    with_process,
 )
 
 CONNECT = (
@@ -150,18 +148,6 @@ def test_never_raises(proc: Path, host: str, port: int, lines: bytes) -> None:
     (proc / "net" / "tcp").write_bytes(lines)
     find((host, port), proc=proc)
     find(("127.0.0.1", port), proc=proc)
-
-
-def test_with_process_fills_only_what_is_missing() -> None:
-    """The working directory is the project where the client did not name one; `/` is nobody's
-    project."""
-    process = ClientProcess(41, "aider", "/home/ana/shop")
-    assert with_process(Attribution(client="x"), process) == Attribution(
-        client="x", project="/home/ana/shop"
-    )
-    assert with_process(Attribution(project="/said"), process).project == "/said"
-    assert with_process(Attribution(), ClientProcess(41, "daemon", "/")) == Attribution()
-    assert with_process(Attribution(), None) == Attribution()
 
 
 class Thread:

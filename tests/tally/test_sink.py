@@ -39,8 +39,8 @@ def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(test())
 
 
-def calls_of(live: Sink) -> int:
-    count: int = live.tracker.usage(NOW)["today"]["calls"]
+def calls_of(sink: Sink) -> int:
+    count: int = sink.tracker.usage(NOW)["today"]["calls"]
     return count
 
 
@@ -51,12 +51,12 @@ def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
     told: list[str | None] = []
 
     async def test() -> None:
-        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
-        await live.restore(lambda call: told.append(call.response_id))
-        assert calls_of(live) == 207
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        await sink.restore(lambda call: told.append(call.response_id))
+        assert calls_of(sink) == 207
         assert len(set(told)) == 207
         assert gc.isenabled()
-        live.close()
+        sink.close()
 
     run(test)
 
@@ -66,11 +66,11 @@ def test_calls_of_this_run_are_not_read_back(tmp_path: Path) -> None:
     write(tmp_path, [a_call(1), a_call(2, ended=NOW + 1)])
 
     async def test() -> None:
-        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
-        live.add(a_call(2, ended=NOW + 1))
-        await live.restore(lambda call: None)
-        assert calls_of(live) == 2
-        live.close()
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        sink.add(a_call(2, ended=NOW + 1))
+        await sink.restore(lambda call: None)
+        assert calls_of(sink) == 2
+        sink.close()
 
     run(test)
 
@@ -83,10 +83,10 @@ def test_a_torn_line_is_skipped_and_said(tmp_path: Path) -> None:
     alerts: list[str] = []
 
     async def test() -> None:
-        live = Sink(tmp_path, clock=lambda: NOW, alert=alerts.append)
-        await live.restore(lambda call: None)
-        assert calls_of(live) == 1
-        live.close()
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=alerts.append)
+        await sink.restore(lambda call: None)
+        assert calls_of(sink) == 1
+        sink.close()
 
     run(test)
 
@@ -98,13 +98,13 @@ def test_what_is_no_call_is_not_journaled(tmp_path: Path) -> None:
     """Duplicates and pending responses count for coverage only."""
 
     async def test() -> None:
-        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
-        live.add(a_call(1)._replace(coverage="duplicate"))
-        live.add(a_call(2)._replace(coverage="no_usage", pending=True))
-        live.count("bypassed")
-        coverage = live.tracker.usage(NOW)["coverage"]
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        sink.add(a_call(1)._replace(coverage="duplicate"))
+        sink.add(a_call(2)._replace(coverage="no_usage", pending=True))
+        sink.count("bypassed")
+        coverage = sink.tracker.usage(NOW)["coverage"]
         assert (coverage["duplicate"], coverage["bypassed"]) == (1, 1)
-        live.close()
+        sink.close()
 
     run(test)
 
@@ -115,13 +115,13 @@ def test_the_page(tmp_path: Path) -> None:
     """The page serves what came in, quota answers too, and its port is free again after it."""
 
     async def test() -> None:
-        live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
-        url = live.serve(host="127.0.0.1", port=0, token=TOKEN, explain=Pricer().price)
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        url = sink.serve(host="127.0.0.1", port=0, token=TOKEN, explain=Pricer().price)
         assert url is not None
-        live.reached_at, live.ca = ("127.0.0.1", 8080), "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"
-        live.add(a_call(1))
+        sink.reached_at, sink.ca = ("127.0.0.1", 8080), "/home/me/.mitmproxy/mitmproxy-ca-cert.pem"
+        sink.add(a_call(1))
         windows = [LimitReading("5h", "provider_native", utilization=42.0, resets_at=NOW + 600)]
-        live.add_limits(windows, provider="anthropic", account=None)
+        sink.add_limits(windows, provider="anthropic", account=None)
         base = url.partition("/login")[0]
         port = int(base.rpartition(":")[2])
 
@@ -143,12 +143,12 @@ def test_the_page(tmp_path: Path) -> None:
         assert [(window["key"], window["utilization"]) for window in usage["windows"]] == [
             ("5h", 42.0)
         ]
-        assert live.is_page(("127.0.0.1", port))
+        assert sink.view.is_page(("127.0.0.1", port))
         assert (
-            live.serve(host="127.0.0.1", port=port, token=TOKEN, explain=Pricer().price) is not None
+            sink.serve(host="127.0.0.1", port=port, token=TOKEN, explain=Pricer().price) is not None
         )
-        live.close()
-        assert not live.is_page(("127.0.0.1", port))
+        sink.close()
+        assert not sink.view.is_page(("127.0.0.1", port))
 
     run(test)
 
@@ -158,9 +158,9 @@ def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
-            live = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+            sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
             assert (
-                live.serve(
+                sink.serve(
                     host="127.0.0.1",
                     port=taken.getsockname()[1],
                     token=TOKEN,
@@ -168,8 +168,8 @@ def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
                 )
                 is None
             )
-            assert live.page is None
-            live.close()
+            assert sink.view.page is None
+            sink.close()
 
     run(test)
 

@@ -15,7 +15,7 @@ import re
 from collections import OrderedDict
 from typing import NamedTuple
 
-from ..record import TEXT_CAP, Attribution
+from ..record import TEXT_CAP
 
 HEADER = "proxy-authorization"
 
@@ -97,10 +97,3 @@ class Runs:
     def of(self, connection: str) -> Run | None:
         """The run, if the connection belongs to one."""
         return self._runs.get(connection, self._own)
-
-
-def with_run(attribution: Attribution, run: Run | None) -> Attribution:
-    """Fill in the run, and its directory as the project where the client did not say one."""
-    if run is None:
-        return attribution
-    return attribution._replace(run=run.name, project=attribution.project or run.directory or None)

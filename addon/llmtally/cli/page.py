@@ -14,7 +14,7 @@ import click
 from .options import Failure, journal_option, note_skipped, prices_option
 
 if TYPE_CHECKING:
-    from ..web.journal_page import JournalPage
+    from ..tally.journal_page import JournalPage
 
 EXAMPLES = """
 \b
@@ -76,7 +76,7 @@ def _show(directory: Path, port: int, prices: Path | None, *, opens: bool) -> No
     import asyncio
 
     from ..pricing import Pricer
-    from ..web.journal_page import JournalPage
+    from ..tally.journal_page import JournalPage
 
     pricer = Pricer(override_path=prices)
     if problem := pricer.reload_if_changed():

@@ -8,6 +8,7 @@ rate-limited: it is asked every five minutes, and not sooner after an error.
 
 from __future__ import annotations
 
+import functools
 import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -101,15 +102,17 @@ def ask(token: str, url: str = f"https://{ANTHROPIC_USAGE.host}{ANTHROPIC_USAGE.
 
 
 class QuotaPoll:
-    """Asks when it is time; `answered` is told `(token, body)` on the thread that asked."""
+    """Asks Anthropic when it is time, with the newest token."""
 
     def __init__(
         self,
-        in_thread: Callable[..., object],
+        detached: Callable[[Callable[[], bytes | None], Callable[[bytes | None], None]], object],
         answered: Callable[[str, bytes], None],
         ask: Ask = ask,
     ) -> None:
-        self._in_thread = in_thread
+        """`detached` runs a function in a thread, then gives its result to another where `seen` was
+        called; `answered` is told each answer with the token that asked."""
+        self._detached = detached
         self._answered = answered
         self._ask = ask
         self._due = 0.0
@@ -118,11 +121,16 @@ class QuotaPoll:
         """This token has just passed; `now` is on a clock that does not go back."""
         if now >= self._due:
             self._due = now + INTERVAL
-            self._in_thread(self._question, token)
+            self._detached(
+                functools.partial(self._question, token), functools.partial(self._on_answer, token)
+            )
 
-    def _question(self, token: str) -> None:
+    def _question(self, token: str) -> bytes | None:
         try:
-            answer = self._ask(token)
+            return self._ask(token)
         except OSError:
-            return  # the headers of the next response tell the same
-        self._answered(token, answer)
+            return None  # the headers of the next response tell the same
+
+    def _on_answer(self, token: str, answer: bytes | None) -> None:
+        if answer is not None:
+            self._answered(token, answer)

@@ -1,11 +1,10 @@
-"""Says to other processes that this proxy runs, and where it listens: see `presence`."""
+"""Tells other processes that this proxy runs, and where it listens: see `presence`."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from mitmproxy import ctx
@@ -14,68 +13,70 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from .. import __version__
 from ..system import presence
 from ..system.presence import OWNER, Presence
-from ..tally.sink import Sink
+from ..tally.tally import Tally
 
 logger = logging.getLogger(__name__)
 
 STARTING = 0.05
-"""Seconds between looks while mitmproxy begins to listen, for which it has no hook. `llmtally run`
+"""Seconds between polls while mitmproxy begins to listen, for which it has no hook. `llmtally run`
 waits for it."""
 
 RUNNING = 1.0
-"""Seconds between looks later on: the directory, the page and the modes can be changed at any
+"""Seconds between polls later on: the directory, the page and the modes can be changed at any
 time."""
 
 
 class Announcer:
-    """Keeps the file true."""
+    """Keeps `proxies/PID.json` of the directory in use up to date."""
 
-    def __init__(self, live: Callable[[], Sink | None]) -> None:
-        self._live = live
-        self._said: tuple[Path, Presence] | None = None
+    def __init__(self) -> None:
+        self.tally: Tally | None = None
+        """That of the directory in use."""
+        self._written: tuple[Path, Presence] | None = None
+        """In which directory the file is, and what it says."""
         self._next: asyncio.TimerHandle | None = None
 
     def running(self) -> None:
-        """Begin to look."""
+        """Start polling."""
         if self._next is not None:
             self._next.cancel()
-        self._look()
+        self._poll()
 
     def done(self) -> None:
-        """Take it back."""
+        """Remove the file."""
         if self._next is not None:
             self._next.cancel()
-        self._withdraw()
+        self._remove()
 
-    def _look(self) -> None:
-        live, now = self._live(), self._presence()
-        if live is not None and now.listens and (live.directory, now) != self._said:
-            self._withdraw()
-            self._announce(live.directory, now)
-            live.reached_at = now.regular
-            live.ca = str(Path(now.confdir) / "mitmproxy-ca-cert.pem")
+    def _poll(self) -> None:
+        tally, now = self.tally, self._presence()
+        if tally is not None and now.listens and (tally.directory, now) != self._written:
+            self._remove()
+            self._write(tally.directory, now)
+            tally.sink.reached_at = now.regular
+            tally.sink.ca = str(Path(now.confdir) / "mitmproxy-ca-cert.pem")
         self._next = asyncio.get_running_loop().call_later(
-            RUNNING if now.listens else STARTING, self._look
+            RUNNING if now.listens else STARTING, self._poll
         )
 
-    def _announce(self, directory: Path, now: Presence) -> None:
-        self._said = directory, now
+    def _write(self, directory: Path, now: Presence) -> None:
+        self._written = directory, now
         try:
             presence.write(directory, now)
         except OSError as error:
             logger.warning(
-                "llmtally: other programs can't be told of this proxy: %s can't be written (%s).",
+                "llmtally: %s cannot be written (%s), so `llmtally run` and other commands do not "
+                "know of this proxy.",
                 directory,
                 error.strerror,
             )
 
-    def _withdraw(self) -> None:
-        if self._said is not None:
-            presence.remove(self._said[0], os.getpid())
-            self._said = None
+    def _remove(self) -> None:
+        if self._written is not None:
+            presence.remove(self._written[0], os.getpid())
+            self._written = None
 
     def _presence(self) -> Presence:
-        live = self._live()
         server: Proxyserver = ctx.master.addons.get("proxyserver")
         return Presence(
             pid=os.getpid(),
@@ -89,5 +90,5 @@ class Announcer:
             intercept=ctx.options.usage_intercept,
             open_to_all=not ctx.options.proxyauth,
             owner=os.environ.get(OWNER),
-            page=None if live is None else live.page,
+            page=None if self.tally is None else self.tally.view.page,
         )

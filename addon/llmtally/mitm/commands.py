@@ -12,53 +12,54 @@ from mitmproxy import command, exceptions, types
 from mitmproxy.log import ALERT
 
 from ..journal.export import CSV, JSON, export
-from ..tally.sink import Sink
+from ..tally.tally import Tally
 from ..text.call_line import summary
 
 logger = logging.getLogger(__name__)
 
 
 class Commands:
-    """What a person can ask the addon from within mitmproxy."""
+    """The `usage.*` commands of mitmproxy's console."""
 
-    def __init__(
-        self, live: Callable[[], Sink | None], in_thread: Callable[[Callable[[], None]], object]
-    ) -> None:
-        """`live` gives what is open at the moment; `in_thread` runs what would hold the loop."""
-        self._live = live
-        self._in_thread = in_thread
+    def __init__(self, detached: Callable[[Callable[[], None]], object]) -> None:
+        """`detached` runs what would hold the loop."""
+        self.tally: Tally | None = None
+        """That of the directory in use."""
+        self._detached = detached
 
-    def _open(self) -> Sink:
-        if (live := self._live()) is None:
-            raise exceptions.CommandError("llmtally is not running.")
-        return live
+    def _in_use(self) -> Tally:
+        if self.tally is None:
+            raise exceptions.CommandError("llmtally has no directory open: see usage_dir.")
+        return self.tally
 
     @command.command("usage.summary")  # type: ignore[untyped-decorator]  # mitmproxy's
     def summary(self) -> str:
-        """What today costs, how fast, and how full the limits are."""
-        return summary(self._open().tracker.usage(time.time()))
+        """Show what was spent today, how fast, and how full the limits are."""
+        return summary(self._in_use().sink.tracker.usage(time.time()))
 
     @command.command("usage.export")  # type: ignore[untyped-decorator]  # mitmproxy's
     def export(self, path: types.Path) -> None:
-        """Write the journal's records to a file, as CSV or JSON by its ending."""
-        live, target = self._open(), str(path)
+        """Write the journal's records to a file, as CSV or JSON by the file's ending."""
+        directory, target = self._in_use().directory, str(path)
         if not target.endswith((CSV, JSON)):
-            raise exceptions.CommandError(f"{target}: end the name in {CSV} or {JSON}.")
+            raise exceptions.CommandError(
+                f"usage.export: {target!r} does not say which format. End it in {CSV} or {JSON}."
+            )
 
         draft = Path(f"{target}.part{Path(target).suffix}")  # its name is final once it is whole
 
         def work() -> None:
             try:
-                written = export(live.directory, str(draft))
+                written = export(directory, str(draft))
                 draft.replace(target)
             except OSError as error:
-                logger.warning("llmtally: %s can't be written: %s", target, error.strerror)
+                logger.warning("llmtally: %s cannot be written: %s.", target, error.strerror)
             else:
                 logger.log(ALERT, "llmtally: %d records written to %s", written, target)
 
-        self._in_thread(work)
+        self._detached(work)
 
     @command.command("usage.reset_view")  # type: ignore[untyped-decorator]  # mitmproxy's
     def reset_view(self) -> None:
         """Let the page count from zero again. The journal keeps everything."""
-        self._open().reset()
+        self._in_use().sink.reset()

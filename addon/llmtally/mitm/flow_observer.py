@@ -1,5 +1,5 @@
-"""Flows followed from their request to their settlement: mitmproxy's life of a flow on one side,
-the sans-IO core on the other.
+"""Follows flows from their request to their settlement: mitmproxy's hooks on one side, the sans-IO
+exchange on the other.
 
 Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on
 mitmproxy's loop, or in a thread where a body is large. That spares the loop about half: the JSON
@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,15 @@ from mitmproxy.websocket import WebSocketMessage
 from ..exchange import Ending, Exchange
 from ..formats.format import described_error
 from ..providers import RouteTable
+from ..record import Call
 from ..system.client_process import Processes
+from ..tally.tally import Tally
 from ..wire.framing import is_streaming
+from .call_lines import CallLines
 from .flows import ending_of, head_of, lower_headers, method_of
 from .guard import Guard
 from .options import Switches
 from .quotas import Quotas
-from .recorder import Recorder
 from .scheduler import Scheduler
 from .tap import RequestTap, Tap
 
@@ -63,27 +65,44 @@ class Followed:
     """It is left alone: no provider was asked, or reading it has failed."""
 
 
+@dataclass(slots=True)
+class End:
+    """How and when a flow ended."""
+
+    ending: Ending
+    at: float
+    """Epoch seconds."""
+    body: bytes | None = None
+    """The response's body, where no tap has read it."""
+
+
 _handed_over: dict[str, Followed] = {}
 """Flows in flight when mitmproxy reloads the script: that ends one instance and makes the next, and
 this module stays loaded."""
 
 
 class FlowObserver:
-    """The hooks of flows."""
+    """Takes mitmproxy's hooks of flows, and hands the calls that they held to the tally.
+
+    A flow that has ended is settled in one of three ways: `_settle` at once, `_settle_when_known`
+    once it is known who asked, or `_settle_when_parsed` once a thread has read its large body.
+    """
 
     def __init__(
         self,
         switches: Switches,
-        recorder: Recorder,
+        lines: CallLines,
         quotas: Quotas,
         processes: Processes,
         guard: Guard,
         scheduler: Scheduler,
     ) -> None:
+        self.tally: Tally | None = None
+        """That of the directory in use."""
         self.routes = RouteTable()
         """Who answers LLM calls."""
         self._switches = switches
-        self._recorder = recorder
+        self._lines = lines
         self._quotas = quotas
         self._processes = processes
         self._guard = guard
@@ -94,7 +113,7 @@ class FlowObserver:
         """mitmproxy ends: settle what is in flight."""
         for followed in self._followed.values():
             self._guarded(followed, self._request_sent, followed)
-            self._guarded(followed, self._settle, followed, "client_aborted", time.time(), None)
+            self._settle(followed, End("client_aborted", time.time()))
         self._followed.clear()
 
     def hand_over(self) -> None:
@@ -106,7 +125,7 @@ class FlowObserver:
         """Go on with what an instance before this one left in flight."""
         for followed in _handed_over.values():
             if followed.tap is not None:
-                followed.tap.settle = functools.partial(self._recorder.record, followed.flow)
+                followed.tap.settle = functools.partial(self._record, followed.flow)
             self._look_up_process(followed.flow)
         self._followed.update(_handed_over)
         _handed_over.clear()
@@ -125,17 +144,18 @@ class FlowObserver:
 
     def _follow(self, flow: http.HTTPFlow) -> None:
         method = method_of(flow.request)
-        memory = self._recorder.memory
-        if method is None or memory is None:
+        if method is None or self.tally is None:
             return
         head = head_of(flow, method)
         route = self.routes.route(method, head.host, head.path)
         if route is None:
             self._quotas.asks(flow, head)
             return
-        followed = self._followed[flow.id] = Followed(flow, Exchange(route, head, memory))
+        followed = self._followed[flow.id] = Followed(
+            flow, Exchange(route, head, self.tally.memory)
+        )
         self._quotas.passes(head)
-        self._recorder.watch_prices()
+        self.tally.prices.watch()
         if flow.request.stream:
             before = flow.request.stream
             followed.request_tap = flow.request.stream = RequestTap(
@@ -201,7 +221,7 @@ class FlowObserver:
             chained=before if callable(before) else None,
             clock=time.time,
             later=self._scheduler.defer,
-            settle=functools.partial(self._recorder.record, flow),
+            settle=functools.partial(self._record, flow),
             keep=self._switches.keep_bodies,
         )
         response.stream = followed.tap.stream
@@ -216,56 +236,13 @@ class FlowObserver:
                 # some other protocol; no hook will tell of its end
                 self._followed.pop(flow.id, None)
         else:
-            self._guard(self._finish, flow, "complete" if flow.error is None else "client_aborted")
+            self._guard(self._ended, flow, "complete" if flow.error is None else "client_aborted")
 
     def error(self, flow: http.HTTPFlow) -> None:
         """The flow broke: one of the sides went away, or it was killed."""
         self._quotas.broke(flow)
         if flow.websocket is None:
-            self._guard(self._finish, flow, ending_of(flow))
-
-    def _finish(self, flow: http.HTTPFlow, ending: Ending) -> None:
-        followed = self._followed.pop(flow.id, None)
-        if followed is None or followed.ignored:
-            return
-        at = time.time()
-        body: bytes | None = None
-        if (response := flow.response) is not None and flow.server_conn.timestamp_start is None:
-            return  # answered by an addon: no provider was asked
-        if response is not None:
-            if followed.tap is None:
-                body = response.raw_content
-            else:
-                self._release(response, followed.tap)
-        sent = self._request_sent(followed)
-        settle = functools.partial(
-            self._guarded, followed, self._settle, followed, ending, at, body
-        )
-        if sent + len(body or b"") > (HEAVY_CODED if followed.exchange.coded else HEAVY):
-            read = functools.partial(followed.exchange.parse_now, body, at)
-            self._scheduler.in_thread(read, functools.partial(self._on_parsed, followed, settle))
-        elif self._switches.saves_flows:
-            settle()  # `-w` writes the flow when this hook is over, and the comment with it
-        else:
-            self._once_known_who(flow, settle)
-
-    def _once_known_who(self, flow: http.HTTPFlow, settle: Callable[[], None]) -> None:
-        """Settle, but not before the process is known that asked, if that is being looked up."""
-        if (looking := self._processes.pending(flow.client_conn.id)) is not None:
-            self._scheduler.when_done(looking, settle, within=LOOK_UP)
-        else:
-            self._scheduler.defer(settle)
-
-    def _on_parsed(
-        self, followed: Followed, settle: Callable[[], None], error: BaseException | None
-    ) -> None:
-        """The thread is done with a body. Of one that it has only half read nothing is believed."""
-        if error is not None:
-            followed.exchange.fail()
-            logger.error(
-                "llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error
-            )
-        self._once_known_who(followed.flow, settle)
+            self._guard(self._ended, flow, ending_of(flow))
 
     @staticmethod
     def _request_sent(followed: Followed) -> int:
@@ -277,15 +254,6 @@ class FlowObserver:
         followed.exchange.request_sent(body, size, request.timestamp_end or request.timestamp_start)
         return len(body or b"")
 
-    @staticmethod
-    def _release(response: http.Response, tap: Tap) -> None:
-        """Take the tap off: a closure left on a flow keeps its chunks alive in tools that keep
-        flows."""
-        if response.stream is tap.stream:
-            response.stream = tap.chained or True
-        if tap.kept is not None:
-            response.raw_content = b"".join(tap.kept)
-
     # Sockets
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
@@ -294,7 +262,8 @@ class FlowObserver:
         if followed is None or followed.ignored or flow.websocket is None:
             return
         messages = flow.websocket.messages
-        self._recorder.watch_prices()  # a socket may be older than its prices
+        if self.tally is not None:
+            self.tally.prices.watch()  # a socket may be older than its prices
         if messages and not messages[-1].injected and not messages[-1].dropped:
             self._scheduler.defer(
                 functools.partial(
@@ -306,10 +275,8 @@ class FlowObserver:
             del messages[:-1]
 
     def _frame(self, followed: Followed, message: WebSocketMessage, at: float) -> None:
-        self._recorder.record(
-            followed.flow,
-            followed.exchange.frame(message.content, from_client=message.from_client, at=at),
-        )
+        calls = followed.exchange.frame(message.content, from_client=message.from_client, at=at)
+        self._record(followed.flow, calls)
 
     def websocket_end(self, flow: http.HTTPFlow) -> None:
         """The socket closed; a turn that is still open was cut off."""
@@ -318,25 +285,85 @@ class FlowObserver:
             ending: Ending = (
                 "client_aborted" if flow.websocket.closed_by_client else "upstream_aborted"
             )
-            self._scheduler.defer(
-                functools.partial(
-                    self._guarded, followed, self._settle, followed, ending, time.time(), None
-                )
-            )
+            end = End(ending, time.time())
+            self._scheduler.defer(functools.partial(self._settle, followed, end))
 
     # Settlement
 
-    def _settle(self, followed: Followed, ending: Ending, at: float, body: bytes | None) -> None:
+    def _ended(self, flow: http.HTTPFlow, ending: Ending) -> None:
+        """A flow has ended: choose the way in which it is settled."""
+        followed = self._followed.pop(flow.id, None)
+        if followed is None or followed.ignored:
+            return
+        end = End(ending, time.time())
+        if flow.response is not None:
+            if flow.server_conn.timestamp_start is None:
+                return  # answered by an addon: no provider was asked
+            if followed.tap is None:
+                end.body = flow.response.raw_content
+            else:
+                _take_off(followed.tap, flow.response)
+        size = self._request_sent(followed) + len(end.body or b"")
+        if size > (HEAVY_CODED if followed.exchange.coded else HEAVY):
+            self._settle_when_parsed(followed, end)
+        elif self._switches.saves_flows:
+            # `-w` writes the flow when this hook is over, and the comment with it
+            self._settle(followed, end)
+        else:
+            self._settle_when_known(followed, end)
+
+    def _settle_when_parsed(self, followed: Followed, end: End) -> None:
+        """Settle once a thread has read the bodies."""
+        self._scheduler.in_thread(
+            functools.partial(followed.exchange.parse_now, end.body, end.at),
+            functools.partial(self._on_parsed, followed, end),
+        )
+
+    def _on_parsed(self, followed: Followed, end: End, error: BaseException | None) -> None:
+        """The thread is done with a body. Of one that it has only half read nothing is believed."""
+        if error is not None:
+            followed.exchange.fail()
+            logger.error(
+                "llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error
+            )
+        self._settle_when_known(followed, end)
+
+    def _settle_when_known(self, followed: Followed, end: End) -> None:
+        """Settle once the process that asked is known, if that is being looked up; else soon."""
+        settle = functools.partial(self._settle, followed, end)
+        if (looking := self._processes.pending(followed.flow.client_conn.id)) is not None:
+            self._scheduler.when_done(looking, settle, within=LOOK_UP)
+        else:
+            self._scheduler.defer(settle)
+
+    def _settle(self, followed: Followed, end: End) -> None:
+        """Read what is still unread, and record the calls."""
+        self._guarded(followed, self._read_end, followed, end)
+
+    def _read_end(self, followed: Followed, end: End) -> None:
         if followed.tap is not None:
             followed.tap.drain()
             followed.tap.active = False
         flow, exchange = followed.flow, followed.exchange
         error = None
-        if flow.error is not None and ending == "upstream_aborted":
+        if flow.error is not None and end.ending == "upstream_aborted":
             error = described_error("connection", flow.error.msg)
-        calls = exchange.whole(body, at) if body else []
+        calls = exchange.whole(end.body, end.at) if end.body else []
         if flow.response is not None and flow.response.trailers:
             exchange.trailed(lower_headers(flow.response.trailers))
-        self._recorder.record(flow, calls + exchange.end(ending, at, error))
-        if self._recorder.live is not None:
-            self._recorder.live.stream_events += exchange.events
+        self._record(flow, calls + exchange.end(end.ending, end.at, error))
+        if self.tally is not None:
+            self.tally.sink.stream_events += exchange.events
+
+    def _record(self, flow: http.HTTPFlow, calls: Iterable[Call]) -> None:
+        """Calls of this flow have been settled."""
+        if self.tally is not None:
+            self._lines.show(flow, self.tally.recorder.record(calls, flow.client_conn.id))
+
+
+def _take_off(tap: Tap, response: http.Response) -> None:
+    """A closure left on a flow keeps its chunks alive in tools that keep flows."""
+    if response.stream is tap.stream:
+        response.stream = tap.chained or True
+    if tap.kept is not None:
+        response.raw_content = b"".join(tap.kept)

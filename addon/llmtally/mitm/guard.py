@@ -1,4 +1,4 @@
-"""The traffic is not ours: what reads it may fail, and the flow goes on unread.
+"""The traffic is not ours: when reading it fails, the flow goes on unread.
 
 There are three broad `except`, each where an error of ours would stop what is not ours: this one
 for mitmproxy's hooks, that of a stream's bytes in `tap.py`, and that of a request to the page in
@@ -15,18 +15,18 @@ logger = logging.getLogger(__name__)
 
 
 class Guard:
-    """Calls what reads."""
+    """Runs a callback; logs and counts its exceptions."""
 
-    def __init__(self, failed: Callable[[], None]) -> None:
-        """`failed` is told each time."""
-        self._failed = failed
+    def __init__(self, count: Callable[[str], None]) -> None:
+        """`count` takes the bucket of coverage."""
+        self._count = count
 
     def __call__(self, work: Callable[..., Any], *args: Any) -> bool:
-        """Whether it went well."""
+        """Run `work`; gives whether it went well."""
         try:
             work(*args)
         except Exception:
-            self._failed()
+            self._count("unparsed")
             logger.exception(
                 "llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally."
             )

@@ -1,5 +1,5 @@
-"""Tells apart the clients of `llmtally run` by what they send for the proxy alone, and lets that go
-no further."""
+"""Reads which `llmtally run` a client belongs to from the header that it sends to the proxy, and
+removes that header."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _RAW_HEADER = HEADER.encode()
 
 
 class RunHooks:
-    """Reads the header with CONNECT, and with each request over plain HTTP."""
+    """Reads and removes the header of each CONNECT, and of each request over plain HTTP."""
 
     def __init__(self, runs: Runs) -> None:
         self._runs = runs
@@ -21,7 +21,7 @@ class RunHooks:
         self._take(flow)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """A client asks for a page through the proxy."""
+        """A request begins."""
         if flow.live:
             self._take(flow)
 

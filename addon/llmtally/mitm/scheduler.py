@@ -1,5 +1,5 @@
-"""Work that need not happen before the bytes go on: put off, and done in slices on the loop, or in
-a thread."""
+"""When and where work is done that need not happen before the bytes go on: later on the loop, in
+slices, or in a thread."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 DELAY = 0.1
 """Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be
@@ -33,23 +35,30 @@ milliseconds."""
 
 
 class Scheduler:
-    """A queue of work on the running loop. What is queued must not raise."""
+    """Runs work later. All methods are for the loop's thread.
+
+    `defer` is for short work on the loop, `in_thread` for what would hold the loop, `io` for short
+    work that waits for the system, `detached` for what may take long. `finish` does what is left,
+    but for `detached`. Work on the loop must not raise.
+    """
 
     def __init__(self) -> None:
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="llmtally-disk")
-        """The thread for what is short, but waits for the system."""
+        """The thread of `io`."""
         self._bodies = ThreadPoolExecutor(1, thread_name_prefix="llmtally-bodies")
-        """The thread for what would hold the loop. It waits for nothing, so that settlement waits
-        for no more than its work."""
+        """The thread of `in_thread`. It waits for nothing, so that settlement waits for no more
+        than its work."""
         self._work: deque[Callable[[], object]] = deque()
         self._scheduled = False
         self._awaited: dict[Future[Any], list[Callable[[BaseException | None], object]]] = {}
-        """What follows, in the order in which it was asked for."""
+        """What is to be run on the loop once a future is done, in the order in which it was asked
+        for."""
         self._reading: set[Future[Any]] = set()
-        """Those of them that are bodies."""
+        """Those of these futures that are work of `in_thread`."""
 
     def defer(self, work: Callable[[], object]) -> None:
-        """Do something once the bytes at hand have gone on."""
+        """Run this on the loop once the bytes at hand have gone on, after what was deferred
+        before."""
         self._work.append(work)
         if not self._scheduled:
             self._scheduled = True
@@ -58,32 +67,45 @@ class Scheduler:
     def in_thread(
         self, work: Callable[[], object], then: Callable[[BaseException | None], object]
     ) -> None:
-        """Do something heavy in a thread, then on the loop what follows from it; that is told what
-        `work` has raised, if it has.
-
-        At the end `then` may come without `work`.
-        """
+        """Run `work` in a thread, one after another, then `then` on the loop, with the exception
+        that `work` has raised or None. At the end `then` may be run without `work`."""
         future = self._bodies.submit(work)
         self._reading.add(future)
         self._await(future, then)
 
     def when_done(self, future: Future[Any], then: Callable[[], object], *, within: float) -> None:
-        """Do something on the loop once a future of some thread is done, or after so many seconds
-        without it."""
+        """Run `then` on the loop once another thread has completed the future, or after `within`
+        seconds without it."""
         if self._await(future, lambda _: then()):
             asyncio.get_running_loop().call_later(within, self._follow_up, future)
 
     def io(self, work: Callable[..., object], *args: Any) -> None:
-        """Do something short with files or in `/proc`, in a thread and in turn."""
+        """Run short work with files or `/proc` in a thread, one after another."""
         self._disk.submit(work, *args).add_done_callback(_log_failure)
 
     @staticmethod
-    def detached(work: Callable[..., object], *args: Any) -> None:
-        """Do something that may take long, in a thread of its own; the end does not wait for it."""
-        threading.Thread(target=work, args=args, name="llmtally-apart", daemon=True).start()
+    def detached(
+        work: Callable[[], Result], then: Callable[[Result], object] | None = None
+    ) -> None:
+        """Run in its own thread what may take long, then `then` on the loop with its result. The
+        end waits for neither."""
+        loop = asyncio.get_running_loop()
+
+        def run() -> None:
+            result = work()
+            if then is not None:
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(then, result)
+
+        threading.Thread(target=run, name="llmtally-detached", daemon=True).start()
+
+    @staticmethod
+    def call_later(delay: float, work: Callable[[], object]) -> None:
+        """Run this on the loop after so many seconds, unless the end comes first."""
+        asyncio.get_running_loop().call_later(delay, work)
 
     def finish(self) -> None:
-        """Do all that is queued now; nothing can be queued afterwards."""
+        """Run all that is left now. Nothing can be added afterwards."""
         begun = [future for future in self._reading if not future.cancel()]
         self._bodies.shutdown(wait=False)
         wait([self._disk.submit(lambda: None)], FINISH)  # it comes after all others
@@ -110,7 +132,8 @@ class Scheduler:
             asyncio.get_running_loop().call_soon(self._slice)
 
     def _await(self, future: Future[Any], then: Callable[[BaseException | None], object]) -> bool:
-        """Whether this is the first to wait for it."""
+        """Run `then` once the future is done; gives whether it is the first to wait for this
+        one."""
         if (follow_ups := self._awaited.get(future)) is not None:
             follow_ups.append(then)
             return False

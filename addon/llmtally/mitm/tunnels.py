@@ -1,5 +1,5 @@
-"""TLS connections: which are opened (`usage_intercept`: all of them, or those of LLM hosts alone),
-and which could not be."""
+"""TLS connections: which are decrypted (`usage_intercept`: all, or those to LLM hosts alone), and
+which could not be."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from mitmproxy import ctx, tls
 from mitmproxy.proxy.mode_specs import ReverseMode
 
 from ..limits import quota_endpoints
-from ..providers import Provider
+from ..providers import RouteTable
 from ..text.safe_text import printable
 
 logger = logging.getLogger(__name__)
 
 MAX_BYPASSED = 256
-"""Hosts that are named once each; there are fewer rows in the provider table."""
+"""Hosts that are named, once each; there are fewer rows in the provider table."""
 
 
 class Tunnels:
-    """Leaves closed what holds no calls."""
+    """Passes on connections to other hosts undecrypted, and counts clients that refused ours."""
 
-    def __init__(
-        self, provider: Callable[[str], Provider | None], count: Callable[[str], None]
-    ) -> None:
-        """`provider` finds the row of a host, the user's own among them; `count` takes the bucket
-        of coverage."""
-        self._provider = provider
+    def __init__(self, count: Callable[[str], None]) -> None:
+        """`count` takes the bucket of coverage."""
+        self.routes = RouteTable()
+        """Who answers LLM calls, the user's rows among them."""
         self._count = count
         self._bypassed: set[str] = set()
+        """Hosts that have been named."""
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """A client begins to encrypt: it has said for whom, or its CONNECT or the address it
-        reached did."""
+        """A client starts TLS: leave the connection alone if no LLM can be behind it. The host is
+        the one it names, or else that of its CONNECT or the address it wanted to reach."""
         if ctx.options.usage_intercept == "all" or isinstance(
             data.context.client.proxy_mode, ReverseMode
         ):
             return
         address = data.context.server.address
         host = (data.client_hello.sni or (address[0] if address else "")).lower().rstrip(".")
-        data.ignore_connection = self._provider(host) is None and host not in quota_endpoints.HOSTS
+        data.ignore_connection = (
+            self.routes.provider(host) is None and host not in quota_endpoints.HOSTS
+        )
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
-        """A client that does not trust the CA (or pins a certificate) goes past us: say so, once
-        per host."""
+        """A client that does not trust the CA (or pins a certificate) has refused the connection:
+        say so once for each host."""
         host = (data.context.client.sni or "").lower()
-        if self._provider(host) is None:
+        if self.routes.provider(host) is None:
             return
         self._count("bypassed")
         if host not in self._bypassed and len(self._bypassed) < MAX_BYPASSED:

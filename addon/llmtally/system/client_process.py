@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from ..record import TEXT_CAP, Attribution
+from ..record import TEXT_CAP
 
 PROC = Path("/proc")
 
@@ -133,14 +133,6 @@ def find_all(
     except OSError:
         pass
     return found
-
-
-def with_process(attribution: Attribution, process: ClientProcess | None) -> Attribution:
-    """Fill in the project from the working directory where the client did not say; `/` is a
-    daemon's and says nothing."""
-    if attribution.project or process is None or process.cwd in (None, "/"):
-        return attribution
-    return attribution._replace(project=process.cwd)
 
 
 def _socket_inodes(peers: Mapping[str, tuple[str, int]], proc: Path) -> Iterator[tuple[str, str]]:

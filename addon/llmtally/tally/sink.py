@@ -1,18 +1,17 @@
-"""What every call feeds: the journal, the live state, the page. And what is read back at start.
+"""What every call feeds: the journal, the live view, the status file. And what is read back at
+start.
 
-One `Sink` belongs to one directory. Its methods are for mitmproxy's loop; the journal is read back
-on it, too, a millisecond at a time, so that the first requests after a start do not wait for last
-week's. (A thread would be no faster: it takes the interpreter from the loop all the same, and
-handing over costs a quarter of the whole.)
+One `Sink` belongs to one directory. Its methods are for the loop that carries the traffic; the
+journal is read back on it, too, a millisecond at a time, so that the first requests after a start
+do not wait for last week's. (A thread would be no faster: it takes the interpreter from the loop
+all the same, and handing over costs a quarter of the whole.)
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from collections.abc import Callable, Iterable
-from itertools import islice
 from pathlib import Path
 
 from .. import __version__, journal
@@ -21,14 +20,10 @@ from ..record import Call, Cost, LimitReading, rfc3339
 from ..system.status_file import StatusFile
 from ..text.safe_text import printable
 from ..tracker import ConfiguredLimits, Reset, Tracker
-from ..web import WebServer
 from ..web.metrics import Runtime
+from .live_view import LiveView, take_in
 
 logger = logging.getLogger(__name__)
-
-BATCH = 40
-"""Calls that are read back before the traffic has its turn: some 1 ms. Fewer cost more each, as
-reading and adding take turns."""
 
 WITHOUT_PAGE = (
     "Everything else works. Choose another port with --set usage_web_port=PORT, or do "
@@ -37,55 +32,50 @@ WITHOUT_PAGE = (
 
 
 class Sink:
-    """The journal of a directory, the state that its calls add up to, and the page that shows
-    it."""
+    """The journal of a directory, the live view of its calls, and the status file beside it."""
 
     def __init__(
         self, directory: Path, *, clock: Callable[[], float], alert: Callable[[str], None]
     ) -> None:
-        """`alert` tells a person what needs one. Raises OSError if the directory cannot be used."""
-        self.directory = directory
-        self.tracker = Tracker(on_reset=_log_reset)
+        """`clock` gives epoch seconds; `alert` tells a person what needs one. Raises OSError if the
+        directory cannot be used."""
+        self.view = LiveView(Tracker(on_reset=_log_reset), clock=clock)
+        self.tracker = self.view.tracker
         self.stream_events = 0
         """Events of streams and frames of sockets that providers sent."""
         self.reached_at: tuple[str, int] | None = None
         """Where clients connect to, once that is known."""
         self.ca: str | None = None
         """The certificate they have to trust."""
+        self._directory = directory
         self._clock = clock
         self._alert = alert
         self._opened = clock()
         self._journal = Journal(directory, on_trouble=alert)
-        self._web: WebServer | None = None
         self._status: StatusFile | None = None
         self._reading_back: asyncio.Task[None] | None = None
 
-    @property
-    def journal_healthy(self) -> bool:
-        """Whether records reach the disk."""
-        return self._journal.healthy
-
     def set_limits(self, limits: ConfiguredLimits) -> None:
-        """The limits a user has set."""
+        """Measure usage against these limits from now on."""
         self.tracker.limits = limits
         self._changed()
 
     # What comes in
 
-    def add(self, call: Call) -> None:
+    def add(self, call: Call) -> bool:
         """Take in a settled call: all of them count for coverage, all but duplicates and pending
-        ones are journaled."""
-        self.tracker.add(call)
+        ones are journaled. Gives whether this one is."""
+        self.view.add(call)
         if call.coverage == "duplicate" or call.pending:
-            return
+            return False
         line = self._journal.append(call)
         if self._status is not None:
             self._status.changed()
-        if self._web is not None:
-            if line is None:
-                self._web.changed()
-            else:
-                self._web.publish(line)
+        if line is None:
+            self.view.changed()
+        else:
+            self.view.publish(line)
+        return True
 
     def add_limits(
         self, readings: Iterable[LimitReading], *, provider: str, account: str | None
@@ -102,8 +92,7 @@ class Sink:
     def _changed(self) -> None:
         if self._status is not None:
             self._status.changed()
-        if self._web is not None:
-            self._web.changed()
+        self.view.changed()
 
     def reset(self) -> None:
         """Let the state count from zero again; the journal keeps everything."""
@@ -113,7 +102,7 @@ class Sink:
     def keep_status(self, in_thread: Callable[[Callable[[], None]], object]) -> None:
         """From now on, keep the file that status lines read. Wants a running loop."""
         self._status = StatusFile(
-            self.directory, lambda: self.tracker.status(self._clock()), in_thread
+            self._directory, lambda: self.tracker.status(self._clock()), in_thread
         )
 
     # The page
@@ -121,43 +110,16 @@ class Sink:
     def serve(
         self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]
     ) -> str | None:
-        """Open the page; gives the URL that logs in, or None where the address is taken (which was
-        told). Wants a running loop."""
-        self.stop_serving()
-        web = WebServer(
-            self.tracker,
+        """Open the page; gives the URL that logs in, or None where the address is taken, which is
+        logged. Wants a running loop."""
+        return self.view.serve(
             host=host,
             port=port,
             token=token,
-            clock=self._clock,
             runtime=self._runtime,
             explain=explain,
             on_trouble=lambda trouble: logger.warning("%s %s", trouble, WITHOUT_PAGE),
         )
-        if not web.start():
-            return None
-        self._web = web
-        return web.url
-
-    def stop_serving(self) -> None:
-        """Close the page and free its port."""
-        if self._web is not None:
-            self._web.stop()
-            self._web = None
-
-    @property
-    def page(self) -> str | None:
-        """Where the page is, without the token that opens it."""
-        return None if self._web is None else self._web.address
-
-    def is_page(self, address: tuple[str, int]) -> bool:
-        """Whether a connection to this address would lead to our own page."""
-        return self._web is not None and self._web.is_reached_by(address)
-
-    def proxy_connected(self, local: tuple[str, int], remote: tuple[str, int]) -> None:
-        """The proxy has connected to a server, perhaps to our own page."""
-        if self._web is not None:
-            self._web.proxy_connected(local, remote)
 
     def _runtime(self) -> Runtime:
         return Runtime(
@@ -176,49 +138,36 @@ class Sink:
     def restore(self, restored: Callable[[Call], None]) -> asyncio.Task[None]:
         """Read the journal back into the state; the task ends when that is done. `restored` is told
         each call, too."""
-        self.tracker.restoring = True
-        # Nothing that is read back is garbage; looking for some among 100,000 calls holds the loop
-        # for 300 ms each time.
-        gc.disable()
+        self.view.begin_restoring()
         self._reading_back = asyncio.get_running_loop().create_task(self._read_back(restored))
         return self._reading_back
 
     async def _read_back(self, restored: Callable[[Call], None]) -> None:
         damage = DamageReport()
+
+        def add(call: Call) -> None:
+            # What ended later came through us, or will be read from the file by the next start.
+            if call.ended < self._opened:
+                self.view.restore(call)
+                restored(call)
+
         try:
-            await self._read_files(restored, damage)
+            for _, path in journal.days(self._directory, since=Tracker.restore_since(self._opened)):
+                await asyncio.to_thread(journal.warm_page_cache, path)
+                await take_in(journal.read_file(path, damage), add)
         finally:
-            self._collect_again()
+            self.view.end_restoring()
         self._changed()
         if damage.count:
             first = "; ".join(str(each) for each in damage.first[:3])
             self._alert(f"{damage.count} damaged lines of the journal were skipped: {first}")
 
-    async def _read_files(self, restored: Callable[[Call], None], damage: DamageReport) -> None:
-        for _, path in journal.days(self.directory, since=Tracker.restore_since(self._opened)):
-            await asyncio.to_thread(journal.warm_page_cache, path)
-            calls = journal.read_file(path, damage)
-            while batch := list(islice(calls, BATCH)):
-                for call in filter(None, batch):
-                    # What ended later came through us, or will be read from the file by the next
-                    # start.
-                    if call.ended < self._opened:
-                        self.tracker.add(call, restored=True)
-                        restored(call)
-                await asyncio.sleep(0)
-
-    def _collect_again(self) -> None:
-        if self.tracker.restoring:
-            self.tracker.restoring = False
-            gc.freeze()  # what is known by now stays known
-            gc.enable()
-
     def close(self) -> None:
         """Write what waits and free the port."""
         if self._reading_back is not None:
             self._reading_back.cancel()
-        self._collect_again()
-        self.stop_serving()
+        self.view.end_restoring()
+        self.view.stop_serving()
         if self._status is not None:
             self._status.stop()
         self._journal.close()

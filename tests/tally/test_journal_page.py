@@ -30,8 +30,8 @@ from llmtally.pricing import Pricer
 from llmtally.record import Call
 from llmtally.system import presence
 from llmtally.system.presence import Presence
+from llmtally.tally.journal_page import JournalPage
 from llmtally.web import load_token
-from llmtally.web.journal_page import JournalPage
 from terminals import in_terminal
 
 DAY = 86400.0

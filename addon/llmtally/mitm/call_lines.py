@@ -1,0 +1,50 @@
+"""Settled calls as mitmproxy shows them: a line in the terminal, a comment at the flow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from mitmproxy import ctx, http
+from mitmproxy.hooks import UpdateHook
+from mitmproxy.log import ALERT
+
+from .options import Switches
+from .scheduler import Scheduler
+
+logger = logging.getLogger(__name__)
+
+COMMENT_MARK = "llmtally: "
+
+
+class CallLines:
+    """Prints the lines of calls, many at a time, and notes each at its flow."""
+
+    def __init__(self, switches: Switches, scheduler: Scheduler) -> None:
+        self._switches = switches
+        self._scheduler = scheduler
+        self._unprinted: list[str] = []
+
+    def show(self, flow: http.HTTPFlow, lines: Iterable[str]) -> None:
+        """Show the lines of calls that this flow held."""
+        for line in lines:
+            if not self._switches.quiet:
+                self._unprinted.append(line)
+                if len(self._unprinted) == 1:
+                    self._scheduler.defer(self._print)
+            _comment(flow, line)
+
+    def _print(self) -> None:
+        """Print what waits as one log entry: mitmproxy shows each to all its addons, which costs
+        100 us."""
+        lines, self._unprinted = self._unprinted, []
+        logger.log(ALERT, "%s", "\n".join(lines))
+
+
+def _comment(flow: http.HTTPFlow, line: str) -> None:
+    """Put the call beside its flow; what a person wrote there stays."""
+    if flow.comment and not flow.comment.startswith(COMMENT_MARK):
+        return
+    flow.comment = f"{COMMENT_MARK}{line}"
+    if ctx.master.addons.get("view") is not None:
+        ctx.master.addons.trigger(UpdateHook([flow]))

@@ -1,0 +1,89 @@
+"""The page of a journal that other processes write: read back, then followed as it grows. Nothing
+is written to its directory.
+
+One reader does both, so that no call is missed or counted twice where one ends and the other
+begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import __version__
+from ..journal.follower import JournalFollower
+from ..record import Call, Cost
+from ..tracker import Tracker
+from ..web.metrics import Runtime
+from .live_view import LiveView, take_in
+
+HOST = "127.0.0.1"
+
+TOKEN_BYTES = 24
+"""192 random bits: nobody guesses them. Each page makes a new token, as others can see the command
+line of a browser."""
+
+POLL_SECONDS = 0.2
+"""A call appears while it is still remembered; a look at a directory costs microseconds."""
+
+
+class JournalPage:
+    """Serves the page of a journal, on this machine alone. Wants a running loop."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        port: int,
+        explain: Callable[[Call], Cost],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why
+        there is no page."""
+        self.follower = JournalFollower(directory, since=Tracker.restore_since(time.time()))
+        self._view = LiveView(Tracker(), clock=time.time)
+        self._port = port
+        self._explain = explain
+        self._on_trouble = on_trouble
+
+    def open(self) -> str | None:
+        """Listen; gives the URL that logs in, or None where the port cannot be had, which was
+        told."""
+        return self._view.serve(
+            host=HOST,
+            port=self._port,
+            token=secrets.token_urlsafe(TOKEN_BYTES),
+            runtime=lambda: Runtime(__version__, journal_followed=True),
+            explain=self._explain,
+            on_trouble=self._on_trouble,
+        )
+
+    def close(self) -> None:
+        """Free the port."""
+        self._view.stop_serving()
+
+    async def read_back(self) -> None:
+        """Take in what the journal holds of the days that are shown."""
+        self._view.begin_restoring()
+        try:
+            await take_in(self.follower.poll(), self._restore)
+        finally:
+            self._view.end_restoring()
+
+    async def follow(self) -> None:
+        """Take in what is written from now on. Never ends."""
+        while True:
+            await asyncio.sleep(POLL_SECONDS)
+            await take_in(self.follower.poll(), self._add)
+
+    def _restore(self, written: tuple[bytes, Call]) -> None:
+        _, call = written
+        self._view.restore(call)
+
+    def _add(self, written: tuple[bytes, Call]) -> None:
+        line, call = written
+        self._view.add(call)
+        self._view.publish(line)

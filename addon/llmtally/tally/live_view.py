@@ -1,0 +1,130 @@
+"""The state that calls add up to, and the page that shows it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import TypeVar
+
+from ..record import Call, Cost
+from ..tracker import Tracker
+from ..web import WebServer
+from ..web.metrics import Runtime
+
+Item = TypeVar("Item")
+
+BATCH = 40
+"""Calls that are taken in before others on the loop have their turn: some 1 ms. Fewer cost more
+each, as reading and adding take turns."""
+
+
+class LiveView:
+    """A tracker and the web server that shows it: where calls come from is for others to know. All
+    methods are for the loop's thread."""
+
+    def __init__(self, tracker: Tracker, *, clock: Callable[[], float]) -> None:
+        """`clock` gives epoch seconds."""
+        self.tracker = tracker
+        self._clock = clock
+        self._web: WebServer | None = None
+
+    # What comes in
+
+    def add(self, call: Call) -> None:
+        """Count a call."""
+        self.tracker.add(call)
+
+    def publish(self, line: bytes) -> None:
+        """Show a call to the pages that are open, by its line in the journal."""
+        if self._web is not None:
+            self._web.publish(line)
+
+    def changed(self) -> None:
+        """Something that the page shows has changed, and it was not a call."""
+        if self._web is not None:
+            self._web.changed()
+
+    # What was
+
+    def begin_restoring(self) -> None:
+        """What is taken in from now on was counted by an earlier run."""
+        self.tracker.restoring = True
+        # Nothing that is read back is garbage; looking for some among 100,000 calls holds the loop
+        # for 300 ms each time.
+        gc.disable()
+
+    def restore(self, call: Call) -> None:
+        """Count a call of an earlier run."""
+        self.tracker.add(call, restored=True)
+
+    def end_restoring(self) -> None:
+        """All of it has been taken in, or never will be."""
+        if self.tracker.restoring:
+            self.tracker.restoring = False
+            gc.freeze()  # what is known by now stays known
+            gc.enable()
+            self.changed()
+
+    # The page
+
+    def serve(
+        self,
+        *,
+        host: str,
+        port: int,
+        token: str,
+        runtime: Callable[[], Runtime],
+        explain: Callable[[Call], Cost],
+        on_trouble: Callable[[str], None],
+    ) -> str | None:
+        """Open the page; gives the URL that logs in, or None where the address is taken, which
+        `on_trouble` is told. Wants a running loop. `port` 0 takes any; `explain` prices a call that
+        is looked at."""
+        self.stop_serving()
+        web = WebServer(
+            self.tracker,
+            host=host,
+            port=port,
+            token=token,
+            clock=self._clock,
+            runtime=runtime,
+            explain=explain,
+            on_trouble=on_trouble,
+        )
+        if not web.start():
+            return None
+        self._web = web
+        return web.url
+
+    def stop_serving(self) -> None:
+        """Close the page and free its port."""
+        if self._web is not None:
+            self._web.stop()
+            self._web = None
+
+    @property
+    def page(self) -> str | None:
+        """Where the page is, without the token that opens it."""
+        return None if self._web is None else self._web.address
+
+    def is_page(self, address: tuple[str, int]) -> bool:
+        """Whether a connection to this address would lead to the page."""
+        return self._web is not None and self._web.is_reached_by(address)
+
+    def proxy_connected(self, local: tuple[str, int], remote: tuple[str, int]) -> None:
+        """The proxy has connected to a server, perhaps to the page."""
+        if self._web is not None:
+            self._web.proxy_connected(local, remote)
+
+
+async def take_in(items: Iterable[Item | None], take: Callable[[Item], None]) -> None:
+    """Give items to `take` some at a time, so that others on the loop have their turn in between.
+    None stands for a line that holds no call."""
+    items = iter(items)
+    while batch := list(islice(items, BATCH)):
+        for item in batch:
+            if item is not None:
+                take(item)
+        await asyncio.sleep(0)

@@ -1,0 +1,59 @@
+"""Prices as they are in force, with the user's price file read again when it changes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..pricing import Pricer
+from ..record import Call, Cost
+
+logger = logging.getLogger(__name__)
+
+INTERVAL = 2.0
+"""Seconds between looks at the price file's time stamp."""
+
+
+class Prices:
+    """Prices calls, and keeps up with the user's price file."""
+
+    def __init__(
+        self,
+        in_thread: Callable[[Callable[[], object], Callable[[BaseException | None], object]], None],
+        alert: Callable[[str], None],
+    ) -> None:
+        """`in_thread` runs a function in a thread, then on the loop another that is given what the
+        first has raised; `alert` tells a person what needs one."""
+        self._in_thread = in_thread
+        self._alert = alert
+        self._pricer = Pricer()
+        self._looked = 0.0
+
+    def use(self, path: Path | None) -> str | None:
+        """Use this price file from now on, or none; gives what is wrong with it, if anything is."""
+        self._pricer = Pricer(override_path=path)
+        return self._pricer.reload_if_changed()
+
+    def price(self, call: Call) -> Cost:
+        """What a call cost, and how that adds up."""
+        return self._pricer.price(call)
+
+    def watch(self) -> None:
+        """A call begins: have the price file read if it has changed. What ends before it is read
+        has the prices in force until then."""
+        now = time.monotonic()
+        if now - self._looked > INTERVAL:
+            self._looked = now
+            if self._pricer.outdated:
+                self._in_thread(self._pricer.load_prices, self._on_loaded)
+
+    def _on_loaded(self, error: BaseException | None) -> None:
+        if error is not None:
+            logger.error(
+                "llmtally: reading the price file failed. This is a bug of llmtally.",
+                exc_info=error,
+            )
+        elif problem := self._pricer.reload_if_changed():
+            self._alert(problem)
