@@ -30,14 +30,18 @@ README = ROOT / "README.md"
 
 def test_provider_table() -> None:
     """It is what `python tests/writers/provider_table.py` writes."""
-    assert DOCUMENT.read_text() == with_table(DOCUMENT.read_text())
+    assert DOCUMENT.read_text() == with_table(DOCUMENT.read_text()), (
+        "docs/providers.md is not up to date: run `python tests/writers/provider_table.py`"
+    )
 
 
 def test_record_tables() -> None:
     """They are what `python tests/writers/record_table.py` writes, and no field is missing."""
     document = RECORD.read_text()
 
-    assert document == with_tables(document)
+    assert document == with_tables(document), (
+        "docs/record.md is not up to date: run `python tests/writers/record_table.py`"
+    )
     assert set(FIELDS) <= set(re.findall(r"^\| `(\w+)` ", document, re.MULTILINE))
 
 

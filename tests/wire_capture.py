@@ -1,24 +1,31 @@
 """Captures of real-looking traffic: how they are stored, and how one is fed through the core.
 
 `NAME.http` holds one request and its response, `NAME.ws.jsonl` the messages of one socket,
-`NAME.json` the expected records.
+`NAME.json` the expected records: `python tests/wire_capture.py FILE --write` writes them.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
+import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from llmtally.attribution import Attributor
-from llmtally.exchange import Ending, Exchange, Memory, RequestHead
-from llmtally.providers import Method, RouteTable
-from llmtally.record import Call
-from llmtally.schema import to_record
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "addon"))
+
+from llmtally.attribution import Attributor  # noqa: E402  it is a script, too
+from llmtally.exchange import Ending, Exchange, Memory, RequestHead  # noqa: E402
+from llmtally.providers import UNKNOWN, Method, Route, RouteTable  # noqa: E402
+from llmtally.record import Call  # noqa: E402
+from llmtally.redact import holds_known_key, looks_like_key  # noqa: E402
+from llmtally.schema import to_record  # noqa: E402
 
 CAPTURES = Path(__file__).parent / "captures"
 HTTP_CAPTURES = sorted(CAPTURES.glob("*/*.http"))
@@ -54,6 +61,21 @@ ELSEWHERE = {
 
 START = 1_790_000_000.0
 
+_CREDENTIAL_NAME = re.compile(
+    r"^(?:proxy-)?authorization$|cookie|secret|api[-_]?key|^key$"
+    r"|(?:^|access|auth|id|refresh|security|session)[-_]?token$",
+    re.IGNORECASE,
+)
+"""Names of headers, query parameters and JSON members that carry a credential."""
+_JSON_TEXT = re.compile(r'"(\w{1,40})"\s*:\s*"([^"\\\n]{6,})"')
+_WORD = re.compile(r"[\w.+/=-]{16,}")
+_KEY_PREFIX = re.compile(r"^[a-z]{2,6}[-_]", re.IGNORECASE)
+_BASE64_JSON = re.compile(r"^eyJ[\w+/=-]*$")
+
+
+class CaptureError(ValueError):
+    """A capture cannot be used as it is; the message says what to do about it."""
+
 
 @dataclass(frozen=True)
 class Capture:
@@ -81,45 +103,64 @@ class Capture:
         return urlsplit(self.url).path
 
 
+def load(path: Path) -> Capture:
+    """Read a capture of either kind. Raises CaptureError."""
+    return load_http(path) if path.suffix == ".http" else load_socket(path)
+
+
 def load_http(path: Path) -> Capture:
-    """Read `NAME.http`."""
-    raw = path.read_bytes()
-    split = raw.index(b"\nHTTP/1.1 ") + 1
-    request, response = raw[:split], raw[split:]
+    """Read `NAME.http`. Raises CaptureError."""
+    request, found, response = path.read_bytes().partition(b"\nHTTP/1.1 ")
+    if not found:
+        raise CaptureError(f"{path.name}: no line begins the response as `HTTP/1.1 200 OK` does")
     head, _, request_body = request.partition(b"\n\n")
-    line, *header_lines = head.decode().splitlines()
-    method, url = line.split(" ")[:2]
-    headers = _headers(header_lines)
+    line, *header_lines = head.decode().splitlines() or [""]
+    asked = re.fullmatch(r"(GET|POST) (https?://[^/\s]+/\S*)( HTTP/[\d.]+)?", line)
+    if asked is None:
+        raise CaptureError(
+            f"{path.name}: the first line is {line[:80]!r}, not the method and the full URL, "
+            "`POST https://host/path`"
+        )
+    headers = _headers(path, header_lines)
     ending = headers.pop(":ending", "complete")
     ends = [(at, mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := response.find(mark)) >= 0]
+    if not ends:
+        raise CaptureError(f"{path.name}: no blank line follows the response's headers")
     response_head, _, body = response.partition(min(ends)[1])
     status_line, *response_lines = response_head.decode().splitlines()
     return Capture(
-        method=cast("Method", method),
-        url=url,
+        method=cast("Method", asked[1]),
+        url=asked[2],
         request_headers=headers,
         request_body=request_body.removesuffix(b"\n"),
-        status=int(status_line.split(" ")[1]),
-        response_headers=_headers(response_lines),
+        status=int(status_line.split(" ")[0]),
+        response_headers=_headers(path, response_lines),
         body=body,
         ending=_ending(ending),
     )
 
 
 def load_socket(path: Path) -> Capture:
-    """Read `NAME.ws.jsonl`."""
-    head, *lines = (json.loads(line) for line in path.read_text().splitlines() if line)
-    frames = tuple(
-        (
-            line["from"] == "client",
-            line["text"].encode() if "text" in line else base64.b64decode(line["binary"]),
+    """Read `NAME.ws.jsonl`. Raises CaptureError."""
+    try:
+        head, *lines = (json.loads(line) for line in path.read_text().splitlines() if line)
+        url = head["url"]
+        frames = tuple(
+            (
+                line["from"] == "client",
+                line["text"].encode() if "text" in line else base64.b64decode(line["binary"]),
+            )
+            for line in lines
         )
-        for line in lines
-    )
+    except (ValueError, TypeError, KeyError) as error:
+        raise CaptureError(
+            f"{path.name} cannot be read: {error!r}. Its first line is like "
+            '`{"url": "wss://host/path"}`, each further one like `{"from": "server", "text": "x"}`'
+        ) from error
     headers = {name.lower(): value for name, value in head.get("headers", {}).items()}
     return Capture(
         "SOCKET",
-        head["url"],
+        url,
         headers,
         b"",
         101,
@@ -130,20 +171,28 @@ def load_socket(path: Path) -> Capture:
     )
 
 
+def json_path(path: Path) -> Path:
+    """The file of a capture's expected records."""
+    return path.with_name(path.name.removesuffix(".http").removesuffix(".ws.jsonl") + ".json")
+
+
 def expected(path: Path) -> list[dict[str, Any]]:
     """The records a capture must give."""
-    stem = path.name.removesuffix(".http").removesuffix(".ws.jsonl")
-    records = json.loads((path.parent / f"{stem}.json").read_text())
+    records = json.loads(json_path(path).read_text())
     return records if isinstance(records, list) else [records]
 
 
-def _headers(lines: Iterable[str]) -> dict[str, str]:
-    pairs = (
-        line.rpartition(": ") if line.startswith(":") else line.partition(": ")
-        for line in lines
-        if line
-    )
-    return {name.lower(): value for name, _, value in pairs}
+def _headers(path: Path, lines: Iterable[str]) -> dict[str, str]:
+    headers = {}
+    for line in filter(None, lines):
+        name, colon, value = line.rpartition(": ") if line.startswith(":") else line.partition(": ")
+        if not colon:
+            raise CaptureError(
+                f"{path.name}: {line[:80]!r} is not a header line, `name: value`; is the blank "
+                "line missing that comes before a body?"
+            )
+        headers[name.lower()] = value
+    return headers
 
 
 def _ending(name: str) -> Ending:
@@ -153,13 +202,23 @@ def _ending(name: str) -> Ending:
     )
 
 
+def route_of(capture: Capture) -> Route:
+    """The row and format that take a capture's request. Raises CaptureError."""
+    route = RouteTable().route(capture.method, capture.host, capture.path)
+    if route is None:
+        raise CaptureError(
+            f"no row of addon/llmtally/providers.py takes {capture.method} {capture.url}: add one, "
+            "or add the path to the endpoints of the row that has this host"
+        )
+    return route
+
+
 def open_exchange(
     capture: Capture, memory: Memory | None = None, seen_at: str | None = None
 ) -> Exchange:
     """The exchange of a capture, up to and including its response head; `seen_at`: at another host
     than its own."""
-    route = RouteTable().route(capture.method, capture.host, capture.path)
-    assert route is not None, f"no row of the provider table takes {capture.method} {capture.url}"
+    route = route_of(capture)
     head = RequestHead(
         id="flow",
         method=capture.method,
@@ -217,3 +276,88 @@ def split(body: bytes, cuts: Iterable[int]) -> Iterator[bytes]:
         yield body[start:cut]
         start = cut
     yield body[start:]
+
+
+def expectation(path: Path) -> str:
+    """The text of a capture's `NAME.json` as the code would write it today. Raises
+    CaptureError."""
+    capture = load(path)
+    route = route_of(capture)
+    if route.provider is UNKNOWN and not path.name.startswith(f"{UNKNOWN.name}-"):
+        raise CaptureError(
+            f"no row of addon/llmtally/providers.py has the host {capture.host}: add one, or name "
+            f"the file {UNKNOWN.name}-<what> if the host is meant to have none"
+        )
+    if not path.name.startswith(f"{route.provider.name}-"):
+        raise CaptureError(
+            f"this is a request to {route.provider.name}: let the file's name begin with "
+            f"{route.provider.name}-"
+        )
+    if path.parent != CAPTURES / route.format.name:
+        raise CaptureError(
+            f"this request is read as {route.format.name}: move the file to "
+            f"tests/captures/{route.format.name}/"
+        )
+    if forgotten := credentials_in(path):
+        raise CaptureError(
+            f"{path.name} looks as if it held a credential, in {', '.join(forgotten)}: take it out"
+        )
+    records = comparable(run(capture))
+    return json.dumps(records[0] if len(records) == 1 else records, indent=2) + "\n"
+
+
+def credentials_in(path: Path) -> list[str]:
+    """The places in a capture that look as if somebody forgot to take a credential out."""
+    capture = load(path)
+    text = path.read_text("utf-8", "replace")
+    named = [
+        *capture.request_headers.items(),
+        *capture.response_headers.items(),
+        *parse_qsl(urlsplit(capture.url).query),
+        *_JSON_TEXT.findall(text),
+    ]
+    return [
+        *(f"`{name}`" for name, _ in named if _CREDENTIAL_NAME.search(name)),
+        *(
+            f"line {number}"
+            for number, line in enumerate(text.splitlines(), 1)
+            if any(map(_is_key, _WORD.findall(line)))
+        ),
+    ]
+
+
+def _is_key(word: str) -> bool:
+    """Whether a word begins as issued keys do and goes on as if at random: `pplx-embed-v1` is a
+    model, and JSON in Base64 begins as JSON web tokens do, which have dots."""
+    return (
+        holds_known_key(word)
+        and looks_like_key(_KEY_PREFIX.sub("", word))
+        and not _BASE64_JSON.match(word)
+    )
+
+
+def main() -> int:
+    """Show or write the records of the captures that the command line names."""
+    parser = argparse.ArgumentParser(description="Shows the records that captures give.")
+    parser.add_argument("files", nargs="+", type=Path, help="tests/captures/FORMAT/NAME.http")
+    parser.add_argument("--write", action="store_true", help="write them to NAME.json, too")
+    arguments = parser.parse_args()
+    for path in map(Path.resolve, arguments.files):
+        try:
+            text = expectation(path)
+        except (CaptureError, OSError) as error:
+            print(f"wire_capture: {error}.", file=sys.stderr)
+            return 1
+        print(text, end="")
+        if arguments.write:
+            json_path(path).write_text(text)
+            print(
+                f"wire_capture: wrote {json_path(path).relative_to(ROOT)}. It holds what the code "
+                "read: compare each count with the response.",
+                file=sys.stderr,
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,10 +1,12 @@
-"""Every capture in `tests/wire` gives its records, however its bytes arrive and whatever content
-coding they are in."""
+"""Every capture in `tests/captures` gives its records, however its bytes arrive and whatever
+content coding they are in."""
 
 from __future__ import annotations
 
 import dataclasses
 import gzip
+import json
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import wire_capture
 from llmtally import formats
 from llmtally.attribution import Attributor
 from llmtally.exchange import Memory
@@ -22,9 +25,12 @@ from llmtally.providers import PROVIDERS
 from wire_capture import (
     CAPTURES,
     HTTP_CAPTURES,
+    ROOT,
     SOCKET_CAPTURES,
     comparable,
+    expectation,
     expected,
+    json_path,
     load_http,
     load_socket,
     run,
@@ -39,14 +45,21 @@ CODINGS: dict[str, Callable[[bytes], bytes]] = {
     "zstd": zstandard.compress,
 }
 
-RECORDS = {path: expected(path) for path in (*HTTP_CAPTURES, *SOCKET_CAPTURES)}
+COMPLETE = [path for path in (*HTTP_CAPTURES, *SOCKET_CAPTURES) if json_path(path).exists()]
+"""Captures that have expected records; a test says which have none."""
+RECORDS = {path: expected(path) for path in COMPLETE}
 
 
 def name(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-http_captures = pytest.mark.parametrize("path", HTTP_CAPTURES, ids=name)
+http_captures = pytest.mark.parametrize(
+    "path", [path for path in COMPLETE if path.suffix == ".http"], ids=name
+)
+socket_captures = pytest.mark.parametrize(
+    "path", [path for path in COMPLETE if path.suffix == ".jsonl"], ids=name
+)
 
 
 @http_captures
@@ -67,7 +80,7 @@ def test_buffered(path: Path) -> None:
     assert comparable(run_buffered(mislabelled)) == comparable(run(mislabelled))
 
 
-@pytest.mark.parametrize("path", SOCKET_CAPTURES, ids=name)
+@socket_captures
 def test_socket(path: Path) -> None:
     """A socket's messages give the expected records."""
     assert comparable(run(load_socket(path))) == RECORDS[path]
@@ -155,7 +168,11 @@ def test_never_more_than_one_record_per_response(path: Path) -> None:
 @pytest.mark.parametrize("row", [row.name for row in PROVIDERS])
 def test_every_provider_has_a_capture(row: str) -> None:
     """A row without a capture is a row nobody has tried."""
-    assert any(record["provider"] == row for records in RECORDS.values() for record in records)
+    assert any(record["provider"] == row for records in RECORDS.values() for record in records), (
+        f"the row {row} of providers.py has no capture: save a request and its response as "
+        f"tests/captures/<format>/{row}-<what>.http (CONTRIBUTING.md says how), then run "
+        "`python tests/wire_capture.py` with that file and --write"
+    )
 
 
 @pytest.mark.parametrize("format_name", sorted(formats.BY_NAME))
@@ -167,10 +184,95 @@ def test_every_format_has_captures(format_name: str) -> None:
     assert list(folder.glob("*.http")) or list(folder.glob("*.ws.jsonl"))
 
 
-def test_no_stray_expectations() -> None:
-    """Every expected record belongs to a capture."""
-    captures = {
-        path.parent / path.name.removesuffix(".http").removesuffix(".ws.jsonl") for path in RECORDS
-    }
+def test_every_capture_has_its_records() -> None:
+    """Every capture has its expected records, and no record is without its capture."""
+    captures = (*HTTP_CAPTURES, *SOCKET_CAPTURES)
+    missing = [path.relative_to(ROOT) for path in captures if path not in RECORDS]
 
-    assert {path.with_suffix("") for path in CAPTURES.glob("*/*.json")} == captures
+    assert missing == [], "\n".join(
+        f"run `python tests/wire_capture.py {path} --write`" for path in missing
+    )
+    assert set(CAPTURES.glob("*/*.json")) == set(map(json_path, captures))
+
+
+@pytest.mark.parametrize("path", COMPLETE, ids=name)
+def test_a_capture_could_be_written_today(path: Path) -> None:
+    """Every capture stands in its format's folder, begins with its provider's name and holds no
+    credential: what `--write` asks of a new one."""
+    written = json.loads(expectation(path))
+
+    assert (written if isinstance(written, list) else [written]) == RECORDS[path]
+
+
+GOOD = """POST https://api.groq.com/openai/v1/chat/completions
+
+{"model":"llama-4","messages":[{"role":"user","content":"Hi"}]}
+HTTP/1.1 200 OK
+content-type: application/json
+
+{"id":"c1","model":"llama-4","usage":{"prompt_tokens":9,"completion_tokens":3,"total_tokens":12}}
+"""
+KEY = "gsk_" + "Zk3vT9xQ1mB7" * 4
+
+
+@pytest.fixture
+def captures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of captures that has none."""
+    monkeypatch.setattr(wire_capture, "CAPTURES", tmp_path)
+    monkeypatch.setattr(wire_capture, "ROOT", tmp_path)
+    (tmp_path / "openai_chat").mkdir()
+    return tmp_path
+
+
+def write(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["wire_capture.py", str(path), "--write"])
+    return wire_capture.main()
+
+
+def test_write(captures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--write` puts the expected records beside a capture."""
+    path = captures / "openai_chat" / "groq-body.http"
+    path.write_text(GOOD)
+
+    assert write(path, monkeypatch) == 0
+    [record] = expected(path)
+    assert (record["provider"], record["input_tokens"], record["output_tokens"]) == ("groq", 9, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "says"),
+    [
+        ("groq-body.http", "HTTP/1.1 200", "HTTP/2 200", "no line begins the response"),
+        ("groq-body.http", "https://api.groq.com", "", "not the method and the full URL"),
+        ("groq-body.http", 'json\n\n{"id', 'json\n{"id', "no blank line"),
+        ("groq-body.http", "content-type: ", "content-type ", "is not a header line"),
+        ("groq-body.http", "api.groq.com", "api.example.com", "has the host api.example.com"),
+        ("groq-body.http", "chat/completions", "models", "providers.py takes POST"),
+        ("grok-body.http", "", "", "begin with groq-"),
+        ("groq-body.http", "chat/completions", "embeddings", "tests/captures/openai_embeddings/"),
+        ("groq-body.http", "completions\n", "completions\nx-api-key: a\n", "in `x-api-key`"),
+        ("groq-body.http", "completions", "completions?key=abc", "in `key`"),
+        ("groq-body.http", '"llama-4"', '"llama-4","api_key":"abcdef"', "in `api_key`"),
+        ("groq-body.http", "Hi", f"My key is {KEY}", "in line 3"),
+        ("groq-body.ws.jsonl", "", "", "Its first line is like"),
+    ],
+)
+def test_what_is_refused(
+    name: str,
+    old: str,
+    new: str,
+    says: str,
+    captures: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A capture that cannot be used is refused in one sentence, and nothing is written."""
+    path = captures / "openai_chat" / name
+    path.write_text(GOOD.replace(old, new, 1))
+
+    assert write(path, monkeypatch) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("wire_capture: ")
+    assert said.count("\n") == 1
+    assert says in said
+    assert not json_path(path).exists()
