@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from llmtally_run import Runner
 from node_packages import SYSTEM, installed
 from upstream.answers import anthropic_events, json_answer, sse_answer
-from upstream.handler import DEADLINE, Reply, Request, Socket
+from upstream.handler import Reply, Request, Socket
 from upstream.server import Upstream
 
 OPENCODE = f"opencode-{SYSTEM}"
@@ -33,11 +32,8 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def programs() -> Path:
     """Where the clients are."""
-    modules = installed("clients", PACKAGES)
     # What the one script that matters does: the package's own program takes the place of a stub.
-    install = str(modules / "@anthropic-ai" / "claude-code" / "install.cjs")
-    subprocess.run(["node", install], check=True, capture_output=True, timeout=DEADLINE)
-    return modules / ".bin"
+    return installed("clients", PACKAGES, "@anthropic-ai/claude-code/install.cjs") / ".bin"
 
 
 @pytest.fixture
