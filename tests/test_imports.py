@@ -39,6 +39,19 @@ ONLY_IMPORTERS = {
     "msgspec": ("schema", "wire.json_members"),
 }
 
+TOP = {
+    *("record.py", "schema.py", "providers.py", "redact.py"),
+    *("wire", "formats", "exchange", "attribution", "limits", "pricing", "journal", "tracker"),
+    *("report", "web", "text", "system", "mitm", "tally", "cli"),
+}
+"""All that stands at the top of the package: what is new belongs into one of these."""
+
+TESTS = PACKAGE.parents[1] / "tests"
+NO_MODULE_FOLDERS = {"end_to_end", "support", "demo", "writers", "captures"}
+"""Folders of tests that are not named after a folder of the package."""
+WHOLE_REPOSITORY = {"docs", "imports", "scripts"}
+"""Tests at the top that are not named after a module."""
+
 HEAVY = {*ONLY_IMPORTERS, "orjson", "asyncio", "pydantic"}
 
 
@@ -100,6 +113,40 @@ def floor(name: str) -> int:
 def test_every_module_has_a_floor() -> None:
     """A new module is given its place above, and in the table of CONTRIBUTING.md."""
     assert {name.split(".")[0] for name in modules()} <= set().union(*FLOORS)
+
+
+def test_what_stands_at_the_top() -> None:
+    """The package has nineteen entries, besides its own files and what Python leaves there."""
+    found = {path.name for path in PACKAGE.iterdir()}
+
+    assert found - {"__init__.py", "__main__.py", "__pycache__"} == TOP
+
+
+def test_every_folder_says_what_it_is() -> None:
+    """Each folder of the package has an `__init__` with a docstring."""
+    folders = {path.parent for path in PACKAGE.rglob("*.py")}
+
+    assert [
+        str(folder.relative_to(PACKAGE))
+        for folder in sorted(folders)
+        if not (folder / "__init__.py").exists()
+        or not ast.get_docstring(ast.parse((folder / "__init__.py").read_bytes()))
+    ] == []
+
+
+def test_a_test_stands_where_its_module_leads() -> None:
+    """Tests are in a folder of the name that the package's has, or at the top if they are of a
+    module there or of the whole repository."""
+    folders = {name for name in TOP if not name.endswith(".py")} | NO_MODULE_FOLDERS
+    at_top = {name.removesuffix(".py") for name in TOP} | WHOLE_REPOSITORY
+    paths = [path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")]
+
+    assert [
+        str(path)
+        for path in sorted(paths)
+        if path.parts[0] not in folders
+        and not (len(path.parts) == 1 and path.stem.removeprefix("test_") in at_top)
+    ] == []
 
 
 @pytest.mark.parametrize("name", sorted(modules()))
