@@ -4,6 +4,7 @@ installed here."""
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterable
@@ -125,6 +126,105 @@ def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
     bash(ROOT / "scripts/run", LLMTALLY_VENV=venv, PIP_CONSTRAINT=constraint)
 
     assert (tmp_path / "installed").read_text().count(" -e ") == 3
+
+
+@pytest.fixture
+def debian(tmp_path: Path) -> Path:
+    """A Debian without any package, and a user who is not root."""
+    executable(tmp_path / "debian/dpkg-query", "exit 1")
+    executable(tmp_path / "debian/id", "echo 1000")
+    return tmp_path / "debian"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "packages"),
+    [
+        ((), {"prometheus", "chromium", "wireguard-go"}),
+        (("tests",), {"prometheus", "chromium", "wireguard-go"}),
+        (("-x", "-k", "chromium"), {"prometheus", "chromium", "wireguard-go"}),
+        (("tests/web",), {"prometheus", "chromium"}),
+        (("./tests/web/",), {"prometheus", "chromium"}),
+        (("tests/web/browser/test_live.py::test_a", "tests/wire"), {"chromium"}),
+        (("tests/web/test_web.py", "tests/wire", "-x"), set()),
+        (("tests/end_to_end/test_modes.py",), {"wireguard-go"}),
+    ],
+    ids=lambda value: " ".join(value),
+)
+def test_only_what_the_chosen_tests_need_is_installed(
+    arguments: tuple[str, ...], packages: set[str], venv: Path, debian: Path
+) -> None:
+    """scripts/test asks for a Debian package only where a test was chosen that needs it."""
+    path = f"{debian}:{os.environ['PATH']}"
+    said = bash("scripts/test", *arguments, LLMTALLY_VENV=venv, PATH=path)
+
+    assert said.returncode == 0
+    assert {"prometheus", "chromium", "wireguard-go"} & set(said.stderr.split()) == packages
+
+
+@pytest.mark.parametrize(
+    ("arguments", "workers"),
+    [
+        ((), True),
+        (("-k", "torn"), True),
+        (("tests/wire",), True),
+        (("tests/test_docs.py", "tests/test_redact.py"), True),
+        (("tests/test_docs.py",), False),
+        (("tests/test_docs.py::test_options",), False),
+        (("-n", "0"), False),
+        (("--pdb", "tests/wire"), False),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_many_tests_run_side_by_side(
+    arguments: tuple[str, ...], workers: bool, venv: Path, debian: Path, tmp_path: Path
+) -> None:
+    """All tests, or a folder of them, have several workers; one file has none, nor has who says
+    so."""
+    bash("scripts/test", *arguments, LLMTALLY_VENV=venv, PATH=f"{debian}:{os.environ['PATH']}")
+    [command] = [
+        line
+        for line in (tmp_path / "installed").read_text().splitlines()
+        if line.startswith("-m pytest")
+    ]
+
+    assert ("-n logical" in command) == workers
+    assert command.endswith(" ".join(("pytest", *arguments) if not workers else arguments))
+
+
+NEEDS = {
+    row.split()[0]: row.split()[1:]
+    for row in (ROOT / "scripts/test")
+    .read_text()
+    .split("NEEDS='\n")[1]
+    .split("\n'")[0]
+    .splitlines()
+}
+"""The table of scripts/test: path, packages."""
+PROGRAMS = {
+    r"playwright|browser_window": "chromium",
+    r'program\("prometheus"\)': "prometheus",
+    r'\["curl"|which\("curl"\)': "curl",
+    "node_packages": "npm",
+    r"from network import": "nftables",
+}
+"""What a test says that needs a package."""
+
+
+def test_the_table_of_packages_is_complete() -> None:
+    """Every path in it exists, and no test needs a program that it does not have there."""
+    lacking = [
+        (path, package)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for words, package in PROGRAMS.items()
+        if path.name != "test_scripts.py" and re.search(words, path.read_text())
+        if not any(
+            package in packages and path.is_relative_to(ROOT / needed)
+            for needed, packages in NEEDS.items()
+        )
+    ]
+
+    assert [path for path in NEEDS if not (ROOT / path).exists()] == []
+    assert lacking == []
 
 
 def test_python_3_11_gets_the_same_libraries() -> None:
