@@ -1,4 +1,4 @@
-"""Work that waits is done: soon, in slices, after a thread, or at the latest at the end."""
+"""Deferred work is done: later, in slices, after a thread, or at the latest by `finish`."""
 
 from __future__ import annotations
 
@@ -10,39 +10,39 @@ from concurrent.futures import Future
 import pytest
 
 from llmtally.mitm import scheduler as module
-from llmtally.mitm.scheduler import FINISH, SLICE, Scheduler
+from llmtally.mitm.scheduler import FINISH_IO_SECONDS, SLICE_SECONDS, Scheduler
 
 
-def test_soon() -> None:
-    """Work is not done at once, and in its order."""
+def test_deferred_work_keeps_its_order() -> None:
+    """And is not done at once."""
     done: list[int] = []
 
     async def test() -> None:
-        later, over = Scheduler(), asyncio.Event()
+        scheduler, over = Scheduler(), asyncio.Event()
         for number in range(3):
-            later.defer(lambda number=number: done.append(number))  # type: ignore[misc]
-        later.defer(over.set)
+            scheduler.defer(lambda number=number: done.append(number))  # type: ignore[misc]
+        scheduler.defer(over.set)
         assert done == []
         await asyncio.wait_for(over.wait(), 10)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
     assert done == [0, 1, 2]
 
 
-def test_slices() -> None:
+def test_long_work_is_done_in_slices() -> None:
     """Long work lets the loop have its turn in between."""
     turns: list[str] = []
 
     def long() -> None:
-        end = time.perf_counter() + 2 * SLICE
+        end = time.perf_counter() + 2 * SLICE_SECONDS
         while time.perf_counter() < end:
             pass
         turns.append("work")
 
     async def test() -> None:
-        later, over = Scheduler(), asyncio.Event()
+        scheduler, over = Scheduler(), asyncio.Event()
 
         def traffic() -> None:
             turns.append("traffic")
@@ -52,11 +52,11 @@ def test_slices() -> None:
                 over.set()
 
         for _ in range(3):
-            later.defer(long)
-        later.defer(lambda: None)
+            scheduler.defer(long)
+        scheduler.defer(lambda: None)
         asyncio.get_running_loop().call_soon(traffic)
         await asyncio.wait_for(over.wait(), 10)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -72,13 +72,13 @@ def test_in_a_thread() -> None:
         seen.append(f"{what} in {threading.current_thread().name}")
 
     async def test() -> None:
-        later, over, other = Scheduler(), asyncio.Event(), Future[None]()
-        later.in_thread(lambda: note("work"), lambda _: note("then"))
-        later.when_done(other, lambda: seen.append("first"), within=60)
-        later.when_done(other, over.set, within=60)
-        later.io(other.set_result, None)
+        scheduler, over, other = Scheduler(), asyncio.Event(), Future[None]()
+        scheduler.in_thread(lambda: note("work"), lambda _: note("then"))
+        scheduler.when_done(other, lambda: seen.append("first"), within=60)
+        scheduler.when_done(other, over.set, within=60)
+        scheduler.io(other.set_result, None)
         await asyncio.wait_for(over.wait(), 10)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -93,12 +93,12 @@ def test_what_the_thread_raises_is_told() -> None:
         raise RuntimeError("bug")
 
     async def test() -> None:
-        later, over = Scheduler(), asyncio.Event()
-        later.in_thread(lambda: None, told.append)
-        later.in_thread(broken, told.append)
-        later.in_thread(lambda: None, lambda _: over.set())
+        scheduler, over = Scheduler(), asyncio.Event()
+        scheduler.in_thread(lambda: None, told.append)
+        scheduler.in_thread(broken, told.append)
+        scheduler.in_thread(lambda: None, lambda _: over.set())
         await asyncio.wait_for(over.wait(), 10)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -112,9 +112,9 @@ def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
         raise RuntimeError("bug")
 
     async def test() -> None:
-        later = Scheduler()
-        later.io(broken)
-        later.finish()
+        scheduler = Scheduler()
+        scheduler.io(broken)
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -126,12 +126,12 @@ def test_what_never_comes_is_not_waited_for() -> None:
     done: list[str] = []
 
     async def test() -> None:
-        later, over, never = Scheduler(), asyncio.Event(), Future[None]()
-        later.when_done(never, lambda: done.append("settled"), within=0.01)
-        later.when_done(never, over.set, within=60)
+        scheduler, over, never = Scheduler(), asyncio.Event(), Future[None]()
+        scheduler.when_done(never, lambda: done.append("settled"), within=0.01)
+        scheduler.when_done(never, over.set, within=60)
         await asyncio.wait_for(over.wait(), 10)
         never.set_result(None)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -145,14 +145,14 @@ def test_what_takes_long_holds_up_nothing() -> None:
     answer = threading.Event()
 
     async def test() -> None:
-        later, over, looked_up = Scheduler(), asyncio.Event(), Future[None]()
-        later.detached(lambda: answer.wait(60))
+        scheduler, over, looked_up = Scheduler(), asyncio.Event(), Future[None]()
+        scheduler.detached(lambda: answer.wait(60))
         read = asyncio.Event()
-        later.in_thread(lambda: done.append("read"), lambda _: read.set())
-        later.when_done(looked_up, over.set, within=60)
-        later.io(looked_up.set_result, None)
+        scheduler.in_thread(lambda: done.append("read"), lambda _: read.set())
+        scheduler.when_done(looked_up, over.set, within=60)
+        scheduler.io(looked_up.set_result, None)
         await asyncio.wait_for(asyncio.gather(read.wait(), over.wait()), 10)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -167,15 +167,16 @@ def test_the_end_does_what_is_left() -> None:
     done: list[str] = []
 
     async def test() -> None:
-        later = Scheduler()
-        later.defer(lambda: done.append("soon"))
-        later.in_thread(
-            lambda: done.append("heavy"), lambda _: later.defer(lambda: done.append("follow-up"))
+        scheduler = Scheduler()
+        scheduler.defer(lambda: done.append("soon"))
+        scheduler.in_thread(
+            lambda: done.append("heavy"),
+            lambda _: scheduler.defer(lambda: done.append("follow-up")),
         )
-        later.when_done(Future[None](), lambda: done.append("never answered"), within=60)
+        scheduler.when_done(Future[None](), lambda: done.append("never answered"), within=60)
         begun = time.perf_counter()
-        later.finish()
-        assert time.perf_counter() - begun < FINISH
+        scheduler.finish()
+        assert time.perf_counter() - begun < FINISH_IO_SECONDS
 
     asyncio.run(test())
 
@@ -187,12 +188,14 @@ def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> 
     done: list[str] = []
 
     async def test() -> None:
-        later = Scheduler()
-        later.in_thread(
+        scheduler = Scheduler()
+        scheduler.in_thread(
             lambda: None,
-            lambda _: later.when_done(Future[None](), lambda: done.append("settled"), within=60),
+            lambda _: scheduler.when_done(
+                Future[None](), lambda: done.append("settled"), within=60
+            ),
         )
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -203,13 +206,13 @@ def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Other addons have to end, too, though a disk does not answer."""
-    monkeypatch.setattr(module, "FINISH", 0.05)
+    monkeypatch.setattr(module, "FINISH_IO_SECONDS", 0.05)
     disk = threading.Event()
 
     async def test() -> None:
-        later = Scheduler()
-        later.io(disk.wait, 60)
-        later.finish()
+        scheduler = Scheduler()
+        scheduler.io(disk.wait, 60)
+        scheduler.finish()
 
     asyncio.run(test())
 
@@ -222,7 +225,7 @@ def test_the_end_reads_itself_what_the_thread_has_not_begun(
 ) -> None:
     """Never what the thread is still reading: with two at one answer no count is true. That one is
     lost, and said to be."""
-    monkeypatch.setattr(module, "READING", 0.05)
+    monkeypatch.setattr(module, "FINISH_READING_SECONDS", 0.05)
     settled: list[str] = []
     read, begun = threading.Event(), threading.Event()
 
@@ -231,13 +234,13 @@ def test_the_end_reads_itself_what_the_thread_has_not_begun(
         read.wait(60)
 
     async def test() -> None:
-        later = Scheduler()
-        later.in_thread(endless, lambda _: settled.append("still being read"))
-        later.in_thread(
+        scheduler = Scheduler()
+        scheduler.in_thread(endless, lambda _: settled.append("still being read"))
+        scheduler.in_thread(
             lambda: settled.append("read by the thread"), lambda _: settled.append("not begun")
         )
         begun.wait(10)
-        later.finish()
+        scheduler.finish()
 
     asyncio.run(test())
     read.set()

@@ -17,19 +17,20 @@ logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-DELAY = 0.1
-"""Seconds that work is put off: late enough to be out of the way of a flow's last bytes, and to be
-done in batches. A call that is settled right behind others takes a fifth less time than one that
-has to get its code and data back into the processor's caches; beyond this little more is gained."""
+DEFER_SECONDS = 0.1
+"""Seconds until deferred work begins: late enough to be out of the way of a flow's last bytes, and
+to be done in batches. A call that is settled right behind others takes a fifth less time than one
+that has to get its code and data back into the processor's caches; beyond this little more is
+gained."""
 
-SLICE = 0.002
-"""Seconds of work at a time, then the traffic has its turn."""
+SLICE_SECONDS = 0.002
+"""Seconds of deferred work at a time; then the traffic has its turn."""
 
-FINISH = 0.5
-"""Seconds that the end waits for the disk: shutting mitmproxy down should stay below a second."""
+FINISH_IO_SECONDS = 0.5
+"""Seconds that `finish` waits for `io`: shutting mitmproxy down should stay below a second."""
 
-READING = 5.0
-"""Seconds that the end waits for a body that is being read, so that its call is not lost. The
+FINISH_READING_SECONDS = 5.0
+"""Seconds that `finish` waits for a body that is being read, so that its call is not lost. The
 largest that is read, 64 MiB, of nothing but small objects takes as long; a real one some tens of
 milliseconds."""
 
@@ -43,12 +44,12 @@ class Scheduler:
     """
 
     def __init__(self) -> None:
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="llmtally-disk")
+        self._io_thread = ThreadPoolExecutor(1, thread_name_prefix="llmtally-io")
         """The thread of `io`."""
-        self._bodies = ThreadPoolExecutor(1, thread_name_prefix="llmtally-bodies")
+        self._body_thread = ThreadPoolExecutor(1, thread_name_prefix="llmtally-bodies")
         """The thread of `in_thread`. It waits for nothing, so that settlement waits for no more
         than its work."""
-        self._work: deque[Callable[[], object]] = deque()
+        self._deferred: deque[Callable[[], object]] = deque()
         self._scheduled = False
         self._awaited: dict[Future[Any], list[Callable[[BaseException | None], object]]] = {}
         """What is to be run on the loop once a future is done, in the order in which it was asked
@@ -59,17 +60,17 @@ class Scheduler:
     def defer(self, work: Callable[[], object]) -> None:
         """Run this on the loop once the bytes at hand have gone on, after what was deferred
         before."""
-        self._work.append(work)
+        self._deferred.append(work)
         if not self._scheduled:
             self._scheduled = True
-            asyncio.get_running_loop().call_later(DELAY, self._slice)
+            asyncio.get_running_loop().call_later(DEFER_SECONDS, self._slice)
 
     def in_thread(
         self, work: Callable[[], object], then: Callable[[BaseException | None], object]
     ) -> None:
         """Run `work` in a thread, one after another, then `then` on the loop, with the exception
-        that `work` has raised or None. At the end `then` may be run without `work`."""
-        future = self._bodies.submit(work)
+        that `work` has raised or None. `finish` may run `then` without `work`."""
+        future = self._body_thread.submit(work)
         self._reading.add(future)
         self._await(future, then)
 
@@ -81,14 +82,14 @@ class Scheduler:
 
     def io(self, work: Callable[..., object], *args: Any) -> None:
         """Run short work with files or `/proc` in a thread, one after another."""
-        self._disk.submit(work, *args).add_done_callback(_log_failure)
+        self._io_thread.submit(work, *args).add_done_callback(_log_failure)
 
     @staticmethod
     def detached(
         work: Callable[[], Result], then: Callable[[Result], object] | None = None
     ) -> None:
-        """Run in its own thread what may take long, then `then` on the loop with its result. The
-        end waits for neither."""
+        """Run in a new thread what may take long, then `then` on the loop with its result. `finish`
+        waits for neither."""
         loop = asyncio.get_running_loop()
 
         def run() -> None:
@@ -101,22 +102,22 @@ class Scheduler:
 
     @staticmethod
     def call_later(delay: float, work: Callable[[], object]) -> None:
-        """Run this on the loop after so many seconds, unless the end comes first."""
+        """Run this on the loop after so many seconds, unless the loop ends before."""
         asyncio.get_running_loop().call_later(delay, work)
 
     def finish(self) -> None:
         """Run all that is left now. Nothing can be added afterwards."""
         begun = [future for future in self._reading if not future.cancel()]
-        self._bodies.shutdown(wait=False)
-        wait([self._disk.submit(lambda: None)], FINISH)  # it comes after all others
-        self._disk.shutdown(wait=False, cancel_futures=True)
-        endless = wait(begun, READING).not_done
+        self._body_thread.shutdown(wait=False)
+        wait([self._io_thread.submit(lambda: None)], FINISH_IO_SECONDS)  # it comes after all others
+        self._io_thread.shutdown(wait=False, cancel_futures=True)
+        endless = wait(begun, FINISH_READING_SECONDS).not_done
         # what follows may wait for something, too
         while left := [future for future in self._awaited if future not in endless]:
             for future in left:
                 self._follow_up(future)
-        while self._work:
-            self._work.popleft()()
+        while self._deferred:
+            self._deferred.popleft()()
         if endless:
             logger.error(
                 "llmtally: a response was still being read at the end and is not counted. "
@@ -124,10 +125,10 @@ class Scheduler:
             )
 
     def _slice(self) -> None:
-        until = time.perf_counter() + SLICE
-        while self._work and time.perf_counter() < until:
-            self._work.popleft()()
-        self._scheduled = bool(self._work)
+        until = time.perf_counter() + SLICE_SECONDS
+        while self._deferred and time.perf_counter() < until:
+            self._deferred.popleft()()
+        self._scheduled = bool(self._deferred)
         if self._scheduled:
             asyncio.get_running_loop().call_soon(self._slice)
 
