@@ -270,10 +270,11 @@ def test_a_bug_of_ours_is_logged_once_and_the_flow_left_alone(
     ("options", "cure"),
     [
         ({"usage_hosts": ["x=nonsense"]}, "host=format"),
-        ({"usage_prices": "/no/such/file"}, "Name an existing price file"),
+        ({"usage_prices": "/no/such/file"}, "is not a file. Name an existing price file"),
+        ({"usage_intercept": "none"}, "usage_intercept: 'none' is not a choice. Set it to all or"),
         ({"usage_hosts": ["x"]}, "has no `=`"),
         ({"usage_dir": "/dev/null/x"}, "--set usage_dir="),
-        ({"usage_web_port": 70_000}, "usage_web_port: 70000 is no port"),
+        ({"usage_web_port": 70_000}, "usage_web_port: 70000 is not a port"),
         ({"usage_web_token": "short"}, "usage_web_token: a token has"),
         ({"usage_limits": ["cost=5"]}, "usage_limits: .*cost_usd"),
     ],

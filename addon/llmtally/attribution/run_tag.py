@@ -1,5 +1,5 @@
-"""Whose run a call belongs to: `llmtally run` names itself in the proxy's URL, and clients repeat
-that to the proxy.
+"""Which `llmtally run` a call belongs to: the run stands in the proxy's URL, and clients send it to
+the proxy.
 
 The URL is `http://llmtally.NAME:DIRECTORY@127.0.0.1:PORT`, the directory in base64url. A client
 sends what stands before the `@` as `Proxy-Authorization: Basic`, with CONNECT or, for plain HTTP,
@@ -26,11 +26,11 @@ HEADER_CAP = 16_384
 """Characters of the header that are looked at: a path of the longest kind, in base64 twice over."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-"""What a run may be called: it has to stand in a URL as it is."""
+"""The names that a run may have: they stand in a URL unescaped."""
 
 OWN_RUN = "LLMTALLY_OWN_RUN"
-"""Environment variable that tells a run's own proxy its run, for calls that name none: a client
-with a base URL can't."""
+"""Environment variable in which `llmtally run` names itself to the proxy that it starts, for calls
+that name no run, as those of a client with a base URL."""
 
 _PREFIX = "llmtally."
 
@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
     name: str
     directory: str
-    """Where it was started."""
+    """The directory in which it was started."""
 
 
 def user_info(run: Run) -> str:
@@ -61,7 +61,7 @@ def read(header: str) -> Run | None:
 
 
 def parse(user_info: str) -> Run | None:
-    """The run in what stands before the `@`."""
+    """The run in what stands before the `@`, if it is one."""
     user, _, password = user_info.partition(":")
     try:
         directory = base64.urlsafe_b64decode(password + "=" * (-len(password) % 4)).decode(
@@ -79,13 +79,13 @@ class Runs:
     """The runs behind client connections."""
 
     def __init__(self, own: Run | None = None) -> None:
-        """`own` is the run of connections that name none."""
+        """`own` is the run of connections that name none, in a proxy that a run has started."""
         self._own = own
         self._runs: OrderedDict[str, Run] = OrderedDict()
 
     def authorised(self, connection: str, header: str | None) -> bool:
-        """A request on this connection had this header; True if it is a run's, and so for the proxy
-        alone."""
+        """Remember the run that a header on this connection names. True if it names one: then the
+        header is meant for the proxy alone."""
         if header is None or (run := read(header)) is None:
             return False
         self._runs[connection] = run
@@ -95,5 +95,5 @@ class Runs:
         return True
 
     def of(self, connection: str) -> Run | None:
-        """The run, if the connection belongs to one."""
+        """The run that a connection belongs to, if any."""
         return self._runs.get(connection, self._own)

@@ -1,8 +1,9 @@
-"""The glue, and the only import of mitmproxy.
+"""All that runs inside mitmdump, and the only import of mitmproxy.
 
-`hooks` is the addon. `following` follows flows, as `flows` reads them, and `recorder` takes their
-calls in; `quotas`, `tunnels`, `runs` and `announcer` each take a hook or two; `options` and
-`commands` are for people.
+`hooks` is the addon. `flow_observer` follows flows with a `tap` on their bodies, reads them as
+`flows` says, and hands their calls to the tally, whose answers `call_lines` shows. `quotas`,
+`tunnels`, `runs` and `announcer` each take a hook or two; `scheduler` runs what can wait, and
+`guard` keeps errors from the traffic. `options` and `commands` are for people.
 """
 
 from .hooks import UsageAddon

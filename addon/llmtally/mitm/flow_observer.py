@@ -44,7 +44,7 @@ HEAVY = 256 * 2**10
 HEAVY_CODED = 16 * 2**10
 """The same for bodies in a content coding, which may be many times larger."""
 
-LOOK_UP = 1.0
+LOOK_UP_SECONDS = 1.0
 """Seconds that settlement waits for the process behind a connection: one begins within half a
 second, and takes milliseconds."""
 
@@ -332,7 +332,7 @@ class FlowObserver:
         """Settle once the process that asked is known, if that is being looked up; else soon."""
         settle = functools.partial(self._settle, followed, end)
         if (looking := self._processes.pending(followed.flow.client_conn.id)) is not None:
-            self._scheduler.when_done(looking, settle, within=LOOK_UP)
+            self._scheduler.when_done(looking, settle, within=LOOK_UP_SECONDS)
         else:
             self._scheduler.defer(settle)
 

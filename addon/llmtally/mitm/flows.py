@@ -1,4 +1,4 @@
-"""What mitmproxy's flows say, in the words of the core."""
+"""Reads from mitmproxy's flows what `exchange` wants to know."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KILLED = Error.KILLED_MESSAGE
 
 
 def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
-    """What is known of a request before its body."""
+    """The head of a flow's request, as an exchange takes it."""
     headers = lower_headers(flow.request.headers)
     # A path may be any bytes; a record is UTF-8.
     path, _, query = flow.request.path.encode("utf-8", "replace").decode().partition("?")
@@ -38,8 +38,8 @@ def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
 
 
 def method_of(request: http.Request) -> Method | None:
-    """The kind of request, as the provider table tells them apart; None for kinds that are never
-    answered with usage."""
+    """The method as the provider table has it; None for methods that are never answered with
+    usage."""
     if request.method == "POST":
         return "POST"
     if request.method != "GET":
@@ -61,8 +61,8 @@ def host_of(flow: http.HTTPFlow, headers: Mapping[str, str]) -> str:
 
 @functools.lru_cache(maxsize=1024)
 def _host_in(authority: str) -> str:
-    """As mitmproxy's `pretty_host` reads it, which takes longer than anything else that is done
-    when a request begins."""
+    """The host in an authority, as mitmproxy's `pretty_host` reads it. Cached, because that takes
+    longer than anything else that is done when a request begins."""
     return url.parse_authority(authority, check=False)[0].lower().rstrip(".")
 
 

@@ -1,6 +1,6 @@
-"""The addon: its life in mitmproxy, and which of its parts takes which hook.
+"""The addon: what mitmproxy loads, configures, runs and ends, and which part takes which hook.
 
-Nothing here waits, and nothing here may fail the traffic.
+Nothing here waits, and no error here may stop the traffic.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 
 class UsageAddon:
-    """Follows every LLM call that passes the proxy."""
+    """Counts every LLM call that passes the proxy."""
 
     name = "llmtally"
 
@@ -106,8 +106,8 @@ class UsageAddon:
                 or "one of usage_*"
             )
             logger.error(
-                "llmtally: the value of an option cannot be read (%s), so nothing would be "
-                "counted.",
+                "llmtally: the value of an option cannot be read (%s), so no call would be "
+                "counted. Correct it and start again.",
                 named,
             )
             ctx.master.shutdown()
@@ -121,7 +121,9 @@ class UsageAddon:
         if "usage_intercept" in updated:
             options.check_intercept()
         if "usage_prices" in updated and (problem := self._prices.use(options.price_file())):
-            raise exceptions.OptionsError(f"usage_prices: {problem}")
+            raise exceptions.OptionsError(
+                f"usage_prices: {problem} Correct the file, or unset the option."
+            )
         if "usage_dir" in updated:
             self._open(options.directory())
         assert self._tally is not None
@@ -157,8 +159,8 @@ class UsageAddon:
             tally.start(self._scheduler.io)
 
     def running(self) -> None:
-        """Open the page, read the journal back, say where records go, and name options nobody
-        knows."""
+        """mitmproxy runs: name options that do not exist, say where records go, read the journal
+        back, and open the page."""
         self._running = True
         self._observer.take_over()
         # What is loaded by now stays: no full collection need look at it again, which takes 90 ms
@@ -166,7 +168,10 @@ class UsageAddon:
         gc.collect()
         gc.freeze()
         if unknown := options.unknown():
-            logger.warning("llmtally: no such option: %s. It has no effect.", ", ".join(unknown))
+            logger.warning(
+                "llmtally: no such option: %s. `mitmdump --options` lists those that exist.",
+                ", ".join(unknown),
+            )
         if self._tally is not None:
             _alert(f"counting calls into {self._tally.directory}{options.where_to()}")
             self._tally.start(self._scheduler.io)
@@ -183,12 +188,12 @@ class UsageAddon:
             _alert(f"the page is at {url}")
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """A request begins."""
+        """The head of a request has come."""
         self._observer.requestheaders(flow)
         self._run_hooks.requestheaders(flow)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """Keep clients of the proxy from our own page: to us, they would seem to be local."""
+        """Keep clients of the proxy from the page: to its server, they would seem to be local."""
         if (
             self._tally is not None
             and data.server.address is not None
@@ -197,14 +202,14 @@ class UsageAddon:
             data.server.error = "llmtally's page is not reachable through the proxy."
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
-        """The same for names of which only the resolver knows that they lead there."""
+        """Keep clients from the page, too, where only the resolver knew that a name leads there."""
         local, remote = data.server.sockname, data.server.peername
         if self._tally is not None and local is not None and remote is not None:
             self._tally.view.proxy_connected(local[:2], remote[:2])
 
     def done(self) -> None:
-        """Settle what is in flight and close the journal. On a script reload, what is in flight
-        goes on to the next instance."""
+        """mitmproxy ends or reloads the script: settle what is in flight, or leave it to the next
+        instance, and close the journal."""
         if ctx.master.should_exit.is_set():
             self._observer.cut_short()
         else:

@@ -1,4 +1,4 @@
-"""The options, `--set usage_*`: what there is, and what a person typed there as the house wants it.
+"""The options `usage_*`: declares them to mitmproxy, checks what a person has set, and reads it.
 
 A mistake is an OptionsError that names the option and the cure.
 """
@@ -22,18 +22,18 @@ INTERCEPT = ("all", "llm")
 
 
 def declare(loader: Loader) -> None:
-    """Tell mitmproxy what there is."""
+    """Declare the options to mitmproxy."""
     loader.add_option(
         "usage_dir",
         str,
         "~/.llmtally",
-        "Directory of the journal (one JSON line per call) and its key.",
+        "Directory for the journal (one JSON line per call) and the key of account hashes.",
     )
     loader.add_option(
         "usage_prices",
         str,
         "",
-        f"File with your own prices; also ${PRICES_VARIABLE}. It is reloaded when it changes.",
+        f"JSON file with your prices; also ${PRICES_VARIABLE}. It is reloaded when it changes.",
     )
     loader.add_option(
         "usage_hosts",
@@ -46,70 +46,70 @@ def declare(loader: Loader) -> None:
         "usage_keep_bodies",
         bool,
         False,
-        "Put streamed bodies back on their flows when they end, for debugging. Costs memory.",
+        "Put streamed bodies back on their flows when they end, for debugging. Uses memory.",
     )
     loader.add_option(
         "usage_intercept",
         str,
         "all",
-        "TLS connections that are opened: `all`, or `llm`, which passes on those of other "
-        "hosts than LLM providers' unopened.",
+        "TLS connections to decrypt: `all`, or `llm`, which passes those to other hosts than "
+        "LLM providers' and those of usage_hosts on undecrypted.",
         choices=INTERCEPT,
     )
-    loader.add_option("usage_quiet", bool, False, "Do not print a line for every call.")
+    loader.add_option("usage_quiet", bool, False, "Print no line per call.")
     loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
-    loader.add_option("usage_web_host", str, "127.0.0.1", "Address the page listens on.")
+    loader.add_option("usage_web_host", str, "127.0.0.1", "Address on which the page listens.")
     loader.add_option(
-        "usage_web_port", int, 8088, "Port the page listens on; 0 takes any that is free."
+        "usage_web_port", int, 8088, "Port on which the page listens; 0 picks any free one."
     )
     loader.add_option(
         "usage_web_token",
         str,
         "",
-        "Token that opens the page. Empty: one is made and kept in usage_dir.",
+        "Token that opens the page. If it is empty, one is made and kept in usage_dir.",
     )
     loader.add_option(
         "usage_limits",
         Sequence[str],
         [],
-        "Limits of your own for the 5-hour window: output_tokens, total_tokens, messages or "
+        "Your limits for the 5-hour window: output_tokens, total_tokens, messages or "
         "cost_usd, e.g. `cost_usd=10`.",
     )
     loader.add_option(
         "usage_poll_anthropic",
         bool,
         False,
-        "Ask Anthropic every 5 minutes how full the plan's windows are, with the newest "
+        "Ask Anthropic every 5 minutes how full the windows of your plan are, with the newest "
         "OAuth token seen.",
     )
 
 
 def directory() -> Path:
-    """Where the journal is kept."""
+    """The directory of the journal."""
     return Path(ctx.options.usage_dir).expanduser()
 
 
 def unusable(path: Path, error: OSError) -> exceptions.OptionsError:
     """The error for a directory that cannot be used."""
     return exceptions.OptionsError(
-        f"usage_dir: {path} can't be used ({error.strerror}). Choose a writable one with "
+        f"usage_dir: {path} cannot be used ({error.strerror}). Choose a writable one with "
         "--set usage_dir=DIRECTORY."
     )
 
 
 def price_file() -> Path | None:
-    """The user's price file."""
+    """The price file that the user has named, if any."""
     named = ctx.options.usage_prices or os.environ.get(PRICES_VARIABLE, "")
     path = Path(named).expanduser() if named else None
     if path is not None and not path.is_file():
         raise exceptions.OptionsError(
-            f"usage_prices: {path} is no file. Name an existing price file, or unset the option."
+            f"usage_prices: {path} is not a file. Name an existing price file, or unset the option."
         )
     return path
 
 
 def custom_rows() -> list[Provider]:
-    """Rows of the provider table that the user added."""
+    """The rows that the user adds to the provider table."""
     providers = []
     for row in ctx.options.usage_hosts:
         host, equals, format_name = row.partition("=")
@@ -127,10 +127,11 @@ def custom_rows() -> list[Provider]:
 
 
 def check_intercept() -> None:
-    """mitmproxy does not hold people to the choices."""
+    """Refuse other values than the choices, which mitmproxy itself does not."""
     if ctx.options.usage_intercept not in INTERCEPT:
         raise exceptions.OptionsError(
-            f"usage_intercept: {ctx.options.usage_intercept!r} is not among {', '.join(INTERCEPT)}."
+            f"usage_intercept: {ctx.options.usage_intercept!r} is not a choice. Set it to "
+            f"{' or '.join(INTERCEPT)}."
         )
 
 
@@ -143,51 +144,59 @@ def limits() -> ConfiguredLimits:
 
 
 def web_address() -> tuple[str, int]:
-    """Where the page listens."""
+    """Host and port on which the page listens."""
     port: int = ctx.options.usage_web_port
     if not 0 <= port <= 65535:
         raise exceptions.OptionsError(
-            f"usage_web_port: {port} is no port. Choose one up to 65535, or 0 for any that is free."
+            f"usage_web_port: {port} is not a port. Choose one up to 65535, or 0 for any free one."
         )
     return ctx.options.usage_web_host, port
 
 
 def web_token(kept_in: Path) -> str:
-    """The token that opens the page."""
+    """The token that opens the page: the one that is set, or else the one in this directory."""
     try:
         return load_token(kept_in, ctx.options.usage_web_token)
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise exceptions.OptionsError(f"usage_web_token: {error}") from None
+    except OSError as error:
+        raise exceptions.OptionsError(
+            f"usage_web_token: no token can be kept in {kept_in} ({error.strerror}). Choose a "
+            "writable directory with --set usage_dir=DIRECTORY, or a token with "
+            "--set usage_web_token=TOKEN."
+        ) from None
 
 
 def where_to() -> str:
-    """How clients get here, in the one mode where that can be said in a line."""
+    """The address that clients have to use, in the one mode where that can be said in a line."""
     if ctx.options.mode != ["regular"]:
         return ""
     host, port = ctx.options.listen_host or "127.0.0.1", ctx.options.listen_port
-    return f"; lead clients through http://{host}:{port or 8080}" if port != 0 else ""
+    return f"; point clients at http://{host}:{port or 8080}" if port != 0 else ""
 
 
 def unknown() -> list[str]:
-    """Options somebody set that do not exist."""
+    """Options `usage_*` that somebody has set and that do not exist."""
     return sorted(key for key in ctx.options.deferred if key.startswith("usage_"))
 
 
 @dataclass(slots=True)
 class Switches:
-    """Options that are looked at for every call. mitmproxy copies a value each time it is asked for
-    it, which takes longer."""
+    """Values of options that are needed for every call. mitmproxy copies a value each time it is
+    read, which takes longer."""
 
     quiet: bool = False
-    """Nobody sees a line for every call: that is an option of ours, or mitmproxy shows nothing
-    below an error (`-q`)."""
+    """No line per call is printed: `usage_quiet` says so, or mitmproxy shows nothing below an error
+    (`-q`)."""
     keep_bodies: bool = False
+    """`usage_keep_bodies`."""
     poll_anthropic: bool = False
+    """`usage_poll_anthropic`."""
     saves_flows: bool = False
     """mitmproxy writes flows to a file as they end (`-w`)."""
 
     def read(self) -> None:
-        """Note how they stand."""
+        """Read them again: options have changed."""
         # Where nobody sees a log entry it still passes through all of mitmproxy's addons, which
         # takes longer than pricing a call.
         unseen = (

@@ -1,5 +1,5 @@
-"""What every call feeds: the journal, the live view, the status file. And what is read back at
-start.
+"""Where every call goes: the journal, the live view, the status file. Also reads the journal back
+at start.
 
 One `Sink` belongs to one directory. Its methods are for the loop that carries the traffic; the
 journal is read back on it, too, a millisecond at a time, so that the first requests after a start
@@ -26,8 +26,8 @@ from .live_view import LiveView, take_in
 logger = logging.getLogger(__name__)
 
 WITHOUT_PAGE = (
-    "Everything else works. Choose another port with --set usage_web_port=PORT, or do "
-    "without the page: --set usage_web=false."
+    "Everything else works. Choose another port with --set usage_web_port=PORT, or turn "
+    "the page off with --set usage_web=false."
 )
 
 
