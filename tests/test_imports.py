@@ -36,6 +36,7 @@ ONLY_IMPORTERS = {
     "tornado": ("web.server",),
     "genai_prices": ("pricing.catalogue",),
     "duckdb": ("report",),
+    "psutil": ("system",),
     "msgspec": ("schema", "wire.json_members"),
 }
 

@@ -25,6 +25,8 @@ from llmtally.system.client_process import (
     find,
 )
 
+PROC = Path("/proc")
+
 CONNECT = (
     "import socket, sys; s = socket.create_connection((sys.argv[1], int(sys.argv[2]))); "
     "sys.stdin.read()"
@@ -38,7 +40,8 @@ def listener(request: pytest.FixtureRequest) -> Iterator[socket.socket]:
         yield server
 
 
-def test_a_real_client(listener: socket.socket, tmp_path: Path) -> None:
+@pytest.mark.parametrize("proc", [PROC, None], ids=["proc", "psutil"])
+def test_a_real_client(listener: socket.socket, tmp_path: Path, proc: Path | None) -> None:
     """A child process that connects is found with its id and working directory, by IPv4 and
     IPv6."""
     host, port = listener.getsockname()[:2]
@@ -47,7 +50,7 @@ def test_a_real_client(listener: socket.socket, tmp_path: Path) -> None:
     ) as child:
         connection, peer = listener.accept()
         with connection:
-            found = find(peer[:2])
+            found = find(peer[:2], proc=proc)
         child.communicate()
     assert found is not None
     assert (found.pid, found.cwd) == (child.pid, str(tmp_path))
@@ -137,8 +140,28 @@ def test_a_holder_that_ends_meanwhile(proc: Path) -> None:
 
 
 def test_no_proc(tmp_path: Path) -> None:
-    """On systems without `/proc` nothing is found."""
+    """Where `/proc` is not mounted nothing is found."""
     assert find(("127.0.0.1", 50_000), proc=tmp_path / "none") is None
+
+
+def test_psutil_finds_what_proc_shows() -> None:
+    """Both ways find the same processes behind many connections, and nobody behind what is not a
+    connection of ours."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = [socket.create_connection(server.getsockname()) for _ in range(5)]
+        peers: dict[str, tuple[str, int]] = {
+            str(at): client.getsockname() for at, client in enumerate(clients)
+        }
+        peers["mapped"] = f"::ffff:{peers['0'][0]}", peers["0"][1]
+        nobody = {"listening": server.getsockname(), "no address": ("x", 1), "other": ("::2", 1)}
+        ways = [client_process.find_all({**peers, **nobody}, proc=proc) for proc in (PROC, None)]
+        for client in clients:
+            client.close()
+
+    assert ways[0] == ways[1]
+    assert {name: process.pid for name, process in ways[1].items()} == dict.fromkeys(
+        peers, os.getpid()
+    )
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from llmtally.cli.run import proxy
@@ -67,7 +68,7 @@ def test_its_number_and_port_belong_to_others_by_now(
         assert proxy.to_join(tmp_path, {}) is None
 
 
-@pytest.mark.parametrize("proc", [presence.PROC, NOWHERE], ids=["proc", "ps"])
+@pytest.mark.parametrize("proc", [presence.PROC, NOWHERE], ids=["proc", "psutil"])
 def test_when_a_process_began(proc: Path) -> None:
     """It is the same at every look, another one for another process, and nothing once the process
     has ended."""
@@ -81,7 +82,11 @@ def test_when_a_process_began(proc: Path) -> None:
 
 
 def test_nothing_tells_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without /proc and ps it is not known."""
-    monkeypatch.setenv("PATH", str(NOWHERE))
+    """Without /proc, and where psutil may not look at the process, it is not known."""
+
+    def denied(process: psutil.Process) -> float:
+        raise psutil.AccessDenied(process.pid)
+
+    monkeypatch.setattr(psutil.Process, "create_time", denied)
 
     assert presence.process_start_time(os.getpid(), proc=NOWHERE) is None
