@@ -14,7 +14,7 @@ from client_logs import MODEL, NOON, claude_line, token_count, write_claude, wri
 from llmtally.cli import main as cli
 from llmtally.cli.reconcile.answer import as_json
 from llmtally.cli.reconcile.client_logs import Logged
-from llmtally.cli.reconcile.comparison import Comparison, Difference, on_wire
+from llmtally.cli.reconcile.comparison import Comparison, Difference, journal_call
 from llmtally.cli.reconcile.joining import compare
 from llmtally.cli.reconcile.sums import price_of, ratio, sums_of
 from llmtally.pricing import Pricer
@@ -53,7 +53,7 @@ def codex_call(number: int, at: float, usage: Usage, thread: str = "thread-1") -
 
 
 def compared(calls: list[Call], log: list[Logged]) -> Comparison:
-    return compare([wire for call in calls if (wire := on_wire(call))], log)
+    return compare([wire for call in calls if (wire := journal_call(call))], log)
 
 
 def logged(
@@ -168,7 +168,7 @@ def test_codex_is_joined_by_counts_then_by_time() -> None:
 
     assert outcome(done) == (2, 1, 0, 0)
     assert [pair.joined_by for pair in done.equal] == ["thread", "thread"]
-    assert done.different[0].wire.response_id == "resp_3"
+    assert done.different[0].call.response_id == "resp_3"
 
 
 def test_codex_threads_are_not_mixed() -> None:
@@ -179,7 +179,7 @@ def test_codex_threads_are_not_mixed() -> None:
 
 
 def test_codex_far_apart_is_not_the_same() -> None:
-    """Other counts, minutes later: one went past the proxy, one was not logged."""
+    """Other counts, minutes later: one bypassed the proxy, one was not logged."""
     assert outcome(compared([codex_call(1, NOON, ONE)], [logged(None, TWO, NOON + 600)])) == (
         0,
         0,
@@ -228,7 +228,8 @@ def test_json_tells_each_call() -> None:
     ) == (3, 0, 1, 1, 1)
     assert said["differences"][0]["fields"] == {"output_tokens": {"wire": 900, "log": 410}}
     assert said["not_logged"][0]["response_id"] == "a"
-    assert said["past_the_proxy"][0]["response_id"] == "c"
+    assert said["bypassed"][0]["response_id"] == "c"
+    assert said["past_the_proxy"] == said["bypassed"]  # the old name, for one version
     assert said["clients"]["claude-code"]["calls"] == 3
 
 
@@ -384,7 +385,7 @@ def test_logs_alone_are_said_to_be_that(logs: Path) -> None:
     assert of_codex.stderr.endswith("llmtally run -- codex\n")
     assert as_json["agreement_pct"] is None
     assert (as_json["log_only"], as_json["sums"]["log_only"]["output_tokens"]) == (5, 1283)
-    assert [each["cost_usd"] is None for each in as_json["past_the_proxy"]] == [False] * 5
+    assert [each["cost_usd"] is None for each in as_json["bypassed"]] == [False] * 5
 
 
 def test_a_sum_in_which_something_is_missing_is_marked(logs: Path) -> None:

@@ -11,18 +11,31 @@ from .sums import Price, sums_as_json, sums_of
 
 def as_json(comparison: Comparison, price: Price) -> dict[str, Any]:
     """`{calls, equal, different, wire_only, log_only, agreement_pct, sums{}, clients{}}` in
-    numbers, then every call that is not equal. What a logged call cost is an approximation."""
+    numbers, then every call that is not equal: `differences[]`, `not_logged[]` and `bypassed[]`.
+    What a logged call cost is an approximation."""
+    bypassed = [
+        {
+            "client": logged.client,
+            "at": rfc3339(logged.at),
+            "response_id": logged.response_id,
+            "session": logged.thread,
+            "model": logged.model,
+            "total_tokens": logged.usage.total_tokens,
+            "cost_usd": price(logged),
+        }
+        for logged in comparison.log_only
+    ]
     return {
         **_counts(comparison, price),
         "clients": {client: _counts(comparison.of(client), price) for client in CLIENTS},
         "differences": [
             {
                 "client": pair.logged.client,
-                "at": rfc3339(pair.wire.at),
-                "response_id": pair.wire.response_id,
-                "request_id": pair.wire.request_id,
+                "at": rfc3339(pair.call.at),
+                "response_id": pair.call.response_id,
+                "request_id": pair.call.request_id,
                 "joined_by": pair.joined_by,
-                "estimated": pair.wire.estimated,
+                "estimated": pair.call.estimated,
                 "fields": {
                     each.field: {"wire": each.wire, "log": each.log} for each in pair.differences
                 },
@@ -31,29 +44,19 @@ def as_json(comparison: Comparison, price: Price) -> dict[str, Any]:
         ],
         "not_logged": [
             {
-                "client": wire.client,
-                "at": rfc3339(wire.at),
-                "response_id": wire.response_id,
-                "request_id": wire.request_id,
-                "request_class": wire.request_class,
-                "model": wire.models[0] if wire.models else None,
-                "total_tokens": wire.usage.total_tokens,
-                "cost_usd": wire.cost_usd,
+                "client": call.client,
+                "at": rfc3339(call.at),
+                "response_id": call.response_id,
+                "request_id": call.request_id,
+                "request_class": call.request_class,
+                "model": call.models[0] if call.models else None,
+                "total_tokens": call.usage.total_tokens,
+                "cost_usd": call.cost_usd,
             }
-            for wire in comparison.wire_only
+            for call in comparison.wire_only
         ],
-        "past_the_proxy": [
-            {
-                "client": logged.client,
-                "at": rfc3339(logged.at),
-                "response_id": logged.response_id,
-                "session": logged.thread,
-                "model": logged.model,
-                "total_tokens": logged.usage.total_tokens,
-                "cost_usd": price(logged),
-            }
-            for logged in comparison.log_only
-        ],
+        "bypassed": bypassed,
+        "past_the_proxy": bypassed,  # the old name; the next version drops it
     }
 
 

@@ -21,7 +21,6 @@ from ..options import (
 )
 
 if TYPE_CHECKING:
-    from ...journal import DamageReport
     from ...text.local_time import Zone
     from .client_logs import Logged
     from .comparison import Comparison, JournalCall
@@ -35,14 +34,17 @@ Examples:
   llmtally reconcile --json | jq .agreement_pct
   llmtally reconcile --json | jq .sums.ratios.output_tokens
 
-"Ratio" is what was on the wire for each token, or dollar, of the log. Money is at the API's prices,
-whoever pays; what is reckoned from a log is an approximation, marked ~. ≥ stands before a sum in
-which calls of models without a price are missing.
+"Ratio" is the wire's value divided by the log's. Costs are at the API's prices, whoever pays; costs
+computed from logs are approximate, marked ~. ≥ marks a sum that lacks calls of models without a
+price.
 
 "Wire only": the client left the call out of its log, as it does with title calls and probes. "Log
-only": the call went past the proxy. Codex logged no ids before 0.155: such calls are joined by
-thread, counts and time. Calls that used no tokens are left out. Where the journal is empty, what
-the logs come to is said alone.
+only": the call bypassed the proxy. Codex logged no ids before 0.155: such calls are matched by
+thread, counts and time. Calls that used no tokens are left out. If the journal is empty, only the
+logs' totals are printed.
+
+In JSON, `differences`, `not_logged` and `bypassed` list every call that is not equal; `bypassed` is
+also there as `past_the_proxy`, its old name, which the next version drops.
 
 Exit codes: 0 both sides agree, 1 they differ or there is nothing to compare, 2 a mistake in the
 command.
@@ -64,22 +66,20 @@ def _directories(option: str, text: str) -> Callable[[Command], Command]:
 @click.option("--client", type=click.Choice(["claude-code", "codex"]), help="Only this client.")
 @_directories(
     "--claude-dir",
-    "Holds Claude Code's projects/. By default CLAUDE_CONFIG_DIR, or ~/.claude and "
+    "Directory with Claude Code's projects/. Default: CLAUDE_CONFIG_DIR, or ~/.claude and "
     "~/.config/claude.",
 )
-@_directories("--codex-dir", "Holds Codex's sessions/. By default CODEX_HOME, or ~/.codex.")
+@_directories("--codex-dir", "Directory with Codex's sessions/. Default: CODEX_HOME, or ~/.codex.")
 @click.option(
     "--limit",
     type=click.IntRange(0),
     default=20,
     metavar="N",
     show_default=True,
-    help="Single calls shown in each table.",
+    help="Show at most N calls in each table.",
 )
 @prices_option
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON, with every call that is not equal."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every call that differs.")
 @journal_option
 def command(
     client: str | None,
@@ -91,37 +91,35 @@ def command(
     directory: Path,
     **times: Any,
 ) -> None:
-    """Compare with the clients' own logs.
+    """Compare the journal with the clients' logs.
 
-    These are the logs that Claude Code and Codex keep; the journal is what was on the wire.
+    The journal has what was on the wire; the logs are those that Claude Code and Codex write.
     """
-    from ...journal import DamageReport
     from . import answer
     from .comparison import MARGIN_SECONDS
     from .joining import compare
 
     asked, zone = chosen(**times)
     price = _price(prices)
-    damage = DamageReport()
-    wires = list(_wires(directory, asked.since, damage))
-    note_damage(damage)
+    calls = _read_journal(directory, asked.since)
+    log = _read_logs(claude_dir, codex_dir)
     since = (
-        min((wire.at for wire in wires), default=-math.inf) if asked.since is None else asked.since
+        min((call.at for call in calls), default=-math.inf) if asked.since is None else asked.since
     )
-    near = [logged for logged in _log(claude_dir, codex_dir) if logged.at >= since - MARGIN_SECONDS]
-    comparison = compare(wires, near).between(since, asked.until or math.inf)
+    near = [logged for logged in log if logged.at >= since - MARGIN_SECONDS]
+    comparison = compare(calls, near).between(since, asked.until or math.inf)
     if client is not None:
         comparison = comparison.of(client)
     if as_json:
         import orjson
 
         click.echo(orjson.dumps(answer.as_json(comparison, price), option=orjson.OPT_INDENT_2))
-    elif not wires:
+    elif not calls:
         _print_log(comparison.log_only, price)
     elif comparison.calls:
         _print(comparison, price, zone, limit)
-    if not wires:
-        nothing(_nothing_on_wire(comparison, directory))
+    if not calls:
+        nothing(_journal_is_empty(comparison, directory))
     if not comparison.calls:
         nothing("No calls of Claude Code or Codex to compare.")
     click.get_current_context().exit(0 if len(comparison.equal) == comparison.calls else NOTHING)
@@ -137,22 +135,23 @@ def _price(prices: Path | None) -> Price:
     return price_of(pricer)
 
 
-def _log(claude_dir: tuple[Path, ...], codex_dir: tuple[Path, ...]) -> Iterator[Logged]:
+def _read_logs(claude_dir: tuple[Path, ...], codex_dir: tuple[Path, ...]) -> Iterator[Logged]:
     from . import client_logs
 
     yield from client_logs.read_claude(claude_dir or client_logs.claude_directories())
     yield from client_logs.read_codex(codex_dir or client_logs.codex_directories())
 
 
-def _wires(directory: Path, since: float | None, damage: DamageReport) -> Iterator[JournalCall]:
+def _read_journal(directory: Path, since: float | None) -> list[JournalCall]:
     from ... import journal
-    from .comparison import MARGIN_SECONDS, on_wire
+    from .comparison import MARGIN_SECONDS, journal_call
 
+    damage = journal.DamageReport()
     first = None if since is None else journal.utc_day(since - MARGIN_SECONDS)
-    for call in journal.read(directory, since=first, damage=damage):
-        wire = on_wire(call)
-        if wire is not None:
-            yield wire
+    read = journal.read(directory, since=first, damage=damage)
+    calls = [compared for call in read if (compared := journal_call(call)) is not None]
+    note_damage(damage)
+    return calls
 
 
 def _print(comparison: Comparison, price: Price, zone: Zone, limit: int) -> None:
@@ -162,15 +161,15 @@ def _print(comparison: Comparison, price: Price, zone: Zone, limit: int) -> None
 
     screen = tables.console()
     tables.show(reconcile_tables.summary(comparison), screen)
-    for sheet in (
+    for table in (
         reconcile_tables.sums(sums_of(comparison, price)),
         reconcile_tables.differences(comparison, zone, limit),
         reconcile_tables.unlogged(comparison),
         reconcile_tables.bypassing(comparison.log_only, zone, limit),
     ):
-        if sheet.rows:
+        if table.rows:
             screen.print()
-            tables.show(sheet, screen)
+            tables.show(table, screen)
 
 
 def _print_log(log: list[Logged], price: Price) -> None:
@@ -181,14 +180,14 @@ def _print_log(log: list[Logged], price: Price) -> None:
         tables.show(by_themselves(log, price), tables.console())
 
 
-def _nothing_on_wire(comparison: Comparison, directory: Path) -> str:
-    """What the figures are then, and how to get the wire's."""
+def _journal_is_empty(comparison: Comparison, directory: Path) -> str:
+    """Says what the printed figures are, and how to get calls to compare with."""
     client = (
         "claude" if any(comparison.of("claude-code").log_only) or not comparison.calls else "codex"
     )
     cure = (
-        "To see what is on the wire, run the client through llmtally, and ask again: llmtally "
-        f"run -- {client}"
+        "To compare with what is on the wire, run the client through llmtally first: llmtally run "
+        f"-- {client}"
     )
     if not comparison.calls:
         return f"No calls in {directory}, and none in the logs of Claude Code or Codex. {cure}"

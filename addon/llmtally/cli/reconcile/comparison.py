@@ -1,4 +1,4 @@
-"""What is compared, and what came of it."""
+"""The calls of the journal and of the log that are compared, and how they differ."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CLIENTS = ("claude-code", "codex")
 """The clients whose logs are read, by their name in records."""
 
 MARGIN_SECONDS = 3600.0
-"""Read beyond the time asked for, so that a call at its edge is seen on both sides: none takes
-longer."""
+"""How far beyond the requested time both sides are read, so that a call at its edge is seen on
+both: none takes longer."""
 
 FIELDS = (
     "input_tokens",
@@ -24,7 +24,7 @@ FIELDS = (
     "output_tokens",
     "reasoning_tokens",
 )
-"""What is compared, where the log has a word for it; and the model."""
+"""Counts that are compared where the log has them; the model is compared, too."""
 
 
 class JournalCall(NamedTuple):
@@ -32,12 +32,14 @@ class JournalCall(NamedTuple):
 
     client: str | None
     at: float
+    """When it ended, in epoch seconds."""
     usage: Usage
     models: tuple[str, ...]
-    """Served and asked for: clients log one or the other."""
+    """The model that answered and the one requested: clients log one or the other."""
     response_id: str | None
     request_id: str
     threads: tuple[str, ...]
+    """The ids of its agent and its session: a client's log names one of them."""
     request_class: str | None
     cost_usd: float | None
     estimated: bool
@@ -54,7 +56,7 @@ class Difference(NamedTuple):
 class Pair(NamedTuple):
     """One call that both sides know."""
 
-    wire: JournalCall
+    call: JournalCall
     logged: Logged
     joined_by: Literal["response_id", "thread"]
     differences: tuple[Difference, ...]
@@ -62,14 +64,14 @@ class Pair(NamedTuple):
 
 @dataclass(slots=True)
 class Comparison:
-    """How the two sides compare."""
+    """The calls of both sides, by whether and how they agree."""
 
     equal: list[Pair] = field(default_factory=list)
     different: list[Pair] = field(default_factory=list)
     wire_only: list[JournalCall] = field(default_factory=list)
-    """The client did not log them."""
+    """Calls that the client did not log."""
     log_only: list[Logged] = field(default_factory=list)
-    """They went past the proxy."""
+    """Calls that bypassed the proxy."""
 
     @property
     def calls(self) -> int:
@@ -78,36 +80,35 @@ class Comparison:
 
     @property
     def agreement_pct(self) -> float | None:
-        """The share on which both sides say the same; None where nothing was on the wire that the
+        """The share of calls on which both sides agree; None without a call in the journal that the
         log could agree with."""
         return 100 * len(self.equal) / self.calls if self.calls > len(self.log_only) else None
 
     def of(self, client: str) -> Comparison:
-        """The part of one client."""
+        """The calls of one client."""
         return self._where(
-            lambda logged: logged.client == client, lambda wire: wire.client == client
+            lambda logged: logged.client == client, lambda call: call.client == client
         )
 
     def between(self, since: float, until: float) -> Comparison:
-        """The part of a time, by the clock of either side."""
+        """The calls of a period, by the clock of either side."""
         return self._where(
-            lambda logged: since <= logged.at < until, lambda wire: since <= wire.at < until
+            lambda logged: since <= logged.at < until, lambda call: since <= call.at < until
         )
 
     def _where(
-        self, of_log: Callable[[Logged], bool], of_wire: Callable[[JournalCall], bool]
+        self, of_log: Callable[[Logged], bool], of_journal: Callable[[JournalCall], bool]
     ) -> Comparison:
         return Comparison(
             [pair for pair in self.equal if of_log(pair.logged)],
             [pair for pair in self.different if of_log(pair.logged)],
-            [wire for wire in self.wire_only if of_wire(wire)],
+            [call for call in self.wire_only if of_journal(call)],
             [logged for logged in self.log_only if of_log(logged)],
         )
 
 
-def on_wire(call: Call) -> JournalCall | None:
-    """What is compared of a call; None for one that spent nothing: clients log what was
-    answered."""
+def journal_call(call: Call) -> JournalCall | None:
+    """What is compared of a call; None for one that used no tokens, which clients do not log."""
     if not call.usage.total_tokens or call.attribution.request_class == "warmup":
         return None
     who = call.attribution
@@ -125,10 +126,10 @@ def on_wire(call: Call) -> JournalCall | None:
     )
 
 
-def comparable(wire: JournalCall, logged: Logged) -> Usage:
-    """What was on the wire in the buckets that the log has: an older Codex counts what is written
-    to a cache as input."""
-    usage = wire.usage
+def comparable(call: JournalCall, logged: Logged) -> Usage:
+    """The call's usage in the buckets that the log has: older versions of Codex count cache writes
+    as input."""
+    usage = call.usage
     if (
         logged.client == "codex"
         and logged.usage.cache_write_tokens is None
@@ -141,12 +142,13 @@ def comparable(wire: JournalCall, logged: Logged) -> Usage:
     return usage
 
 
-def differences(wire: JournalCall, logged: Logged) -> Iterator[Difference]:
-    """An unknown count differs from one that is not 0, if the log can say it at all."""
-    ours, theirs = comparable(wire, logged), logged.usage
+def differences(call: JournalCall, logged: Logged) -> Iterator[Difference]:
+    """The fields that differ. An unknown count in the journal differs from one in the log that is
+    not 0."""
+    ours, theirs = comparable(call, logged), logged.usage
     for name in FIELDS:
         wired, said = getattr(ours, name), getattr(theirs, name)
         if said is not None and said != (wired or 0):
             yield Difference(name, wired, said)
-    if logged.model is not None and wire.models and logged.model not in wire.models:
-        yield Difference("model", wire.models[0], logged.model)
+    if logged.model is not None and call.models and logged.model not in call.models:
+        yield Difference("model", call.models[0], logged.model)

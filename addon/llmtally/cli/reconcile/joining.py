@@ -1,4 +1,4 @@
-"""Which call of the journal is which of the log."""
+"""Finds which call of the journal is which of the log."""
 
 from __future__ import annotations
 
@@ -14,26 +14,25 @@ NEAR_SECONDS = 60.0
 in time."""
 
 
-def compare(wires: Iterable[JournalCall], log: Iterable[Logged]) -> Comparison:
-    """Join the two sides. Of calls that are not logged, only those of clients with a log are
-    told."""
+def compare(calls: Iterable[JournalCall], log: Iterable[Logged]) -> Comparison:
+    """Join the two sides. Calls that are not logged count only for clients that keep a log."""
     done = Comparison()
-    left = _joined_by_id(wires, log, done)
+    left = _joined_by_id(calls, log, done)
     left = _joined_by_thread(*left, done)
     done.wire_only = sorted(
-        (wire for wire in left[0] if wire.client in CLIENTS), key=lambda wire: wire.at
+        (call for call in left[0] if call.client in CLIENTS), key=lambda call: call.at
     )
     done.log_only = sorted(left[1], key=lambda logged: logged.at)
     return done
 
 
 def _joined_by_id(
-    wires: Iterable[JournalCall], log: Iterable[Logged], done: Comparison
+    calls: Iterable[JournalCall], log: Iterable[Logged], done: Comparison
 ) -> tuple[list[JournalCall], list[Logged]]:
-    """Returns what is left over."""
+    """Join by the provider's id. Returns what is left of both sides."""
     unlogged: dict[str | None, list[JournalCall]] = defaultdict(list)
-    for wire in wires:  # small servers give an id more than once
-        unlogged[wire.response_id or wire.request_id].append(wire)
+    for call in calls:  # small servers use an id more than once
+        unlogged[call.response_id or call.request_id].append(call)
     unmatched = []
     for logged in log:
         known = unlogged.get(logged.response_id) if logged.response_id is not None else None
@@ -41,17 +40,17 @@ def _joined_by_id(
             _settle(known.pop(0), logged, "response_id", done)
         else:
             unmatched.append(logged)
-    return [wire for left in unlogged.values() for wire in left], unmatched
+    return [call for left in unlogged.values() for call in left], unmatched
 
 
 def _joined_by_thread(
-    wires: list[JournalCall], log: list[Logged], done: Comparison
+    calls: list[JournalCall], log: list[Logged], done: Comparison
 ) -> tuple[list[JournalCall], list[Logged]]:
-    """Join what has no id on one side, thread by thread. Returns what is left over."""
+    """Join what has no id on one side, thread by thread. Returns what is left of both sides."""
     by_thread: dict[str | None, list[JournalCall]] = defaultdict(list)
-    for wire in sorted(wires, key=lambda wire: wire.at):
-        for thread in dict.fromkeys(wire.threads):
-            by_thread[thread].append(wire)
+    for call in sorted(calls, key=lambda call: call.at):
+        for thread in dict.fromkeys(call.threads):
+            by_thread[thread].append(call)
     taken: set[str] = set()
     left = sorted(log, key=lambda logged: logged.at)
     for is_same in (_same_counts, _same_time):
@@ -60,9 +59,9 @@ def _joined_by_thread(
             candidates = [] if logged.response_id is not None else by_thread[logged.thread]
             same = next(
                 (
-                    wire
-                    for wire in candidates
-                    if wire.request_id not in taken and is_same(wire, logged)
+                    call
+                    for call in candidates
+                    if call.request_id not in taken and is_same(call, logged)
                 ),
                 None,
             )
@@ -72,19 +71,19 @@ def _joined_by_thread(
                 taken.add(same.request_id)
                 _settle(same, logged, "thread", done)
         left = unmatched
-    return [wire for wire in wires if wire.request_id not in taken], left
+    return [call for call in calls if call.request_id not in taken], left
 
 
-def _same_counts(wire: JournalCall, logged: Logged) -> bool:
-    return not any(difference.field != "model" for difference in differences(wire, logged))
+def _same_counts(call: JournalCall, logged: Logged) -> bool:
+    return not any(difference.field != "model" for difference in differences(call, logged))
 
 
-def _same_time(wire: JournalCall, logged: Logged) -> bool:
-    return abs(wire.at - logged.at) <= NEAR_SECONDS
+def _same_time(call: JournalCall, logged: Logged) -> bool:
+    return abs(call.at - logged.at) <= NEAR_SECONDS
 
 
 def _settle(
-    wire: JournalCall, logged: Logged, joined_by: Literal["response_id", "thread"], done: Comparison
+    call: JournalCall, logged: Logged, joined_by: Literal["response_id", "thread"], done: Comparison
 ) -> None:
-    found = tuple(differences(wire, logged))
-    (done.different if found else done.equal).append(Pair(wire, logged, joined_by, found))
+    found = tuple(differences(call, logged))
+    (done.different if found else done.equal).append(Pair(call, logged, joined_by, found))

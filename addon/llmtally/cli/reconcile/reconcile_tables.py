@@ -1,4 +1,4 @@
-"""A comparison as tables: how many calls agree, what they come to, and which do not."""
+"""A comparison as tables: how many calls agree, what they add up to, and which ones differ."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def _row(name: str, part: Comparison) -> list[Any]:
 
 
 def sums(found: Sums) -> Table:
-    """What the wire says beside what the log says of the same calls, and what those of one side
-    come to."""
+    """The same calls as the wire and as the log counts them, and the calls that only one side
+    has."""
     columns = [
         Column("tokens", "Tokens", "fixed"),
         Column("wire", "Wire", "number"),
@@ -73,11 +73,11 @@ def sums(found: Sums) -> Table:
         _dollars(found.wire_only),
         _dollars(found.log_only, mark="~"),
     )
-    return Table(columns, [*rows, money], title="Calls that both sides know, and those of one side")
+    return Table(columns, [*rows, money], title="Calls on both sides, and on one side only")
 
 
 def by_themselves(log: Iterable[Logged], price: Price) -> Table:
-    """What the logs say where there is nothing to hold them against."""
+    """What the logs add up to where the journal has nothing to compare with them."""
     names = [name for name in BUCKETS if name != "total_tokens"]
     columns = [
         Column("client", "Client", "fixed"),
@@ -101,16 +101,16 @@ def by_themselves(log: Iterable[Logged], price: Price) -> Table:
         )
         for client, part in parts.items()
     ]
-    return Table(columns, rows, title="What the logs say by themselves")
+    return Table(columns, rows, title="What the logs add up to")
 
 
 def _tokens(part: Sum, name: str) -> str:
-    """Rounded; nothing where there are no calls."""
+    """A rounded count; empty if there are no calls."""
     return format_count(getattr(part.usage, name)) if part.calls else ""
 
 
 def _dollars(part: Sum, mark: str = "") -> str | None:
-    """At least so much, where it is not known of all."""
+    """An amount, marked as a lower bound if the cost of some calls is unknown."""
     if not part.calls:
         return ""
     return (
@@ -121,14 +121,13 @@ def _dollars(part: Sum, mark: str = "") -> str | None:
 
 
 def _times(wire: float | None, log: float | None) -> str:
-    """How many times the log's the wire's is; nothing where they are the same, or one is not
-    known."""
+    """The wire's value as a multiple of the log's; empty if they are equal or one is unknown."""
     times = ratio(wire, log)
     return "" if times is None or wire == log else f"x{times:,.{1 if times >= 10 else 2}f}"
 
 
 def differences(comparison: Comparison, zone: Zone, limit: int) -> Table:
-    """One row a field, what is off the most first."""
+    """One row for each field that differs, the largest difference first."""
     columns = [
         Column("at", "Time", "fixed", dispensable=1),
         Column("response_id", "Response"),
@@ -139,8 +138,8 @@ def differences(comparison: Comparison, zone: Zone, limit: int) -> Table:
     ]
     rows = [
         (
-            _time(pair.wire.at, zone),
-            pair.wire.response_id or pair.wire.request_id,
+            _time(pair.call.at, zone),
+            pair.call.response_id or pair.call.request_id,
             each.field,
             _value(each.wire),
             _value(each.log),
@@ -163,7 +162,7 @@ def _off(wire: int | str | None, log: int | str | None) -> int | None:
 
 
 def unlogged(comparison: Comparison) -> Table:
-    """What clients leave out, by what kind of call it is."""
+    """The calls that clients left out of their logs, by kind."""
     columns = [
         Column("client", "Client", "fixed"),
         Column("request_class", "Kind", "fixed"),
@@ -172,25 +171,25 @@ def unlogged(comparison: Comparison) -> Table:
         Column("cost_usd", "API prices", "money"),
     ]
     kinds: dict[tuple[str, str], list[JournalCall]] = defaultdict(list)
-    for wire in comparison.wire_only:
-        kinds[wire.client or "unknown", wire.request_class or "unknown"].append(wire)
+    for call in comparison.wire_only:
+        kinds[call.client or "unknown", call.request_class or "unknown"].append(call)
     rows = [
-        (*kind, len(wires), sum(wire.usage.total_tokens or 0 for wire in wires), _cost(wires))
-        for kind, wires in sorted(kinds.items())
+        (*kind, len(calls), sum(call.usage.total_tokens or 0 for call in calls), _cost(calls))
+        for kind, calls in sorted(kinds.items())
     ]
     return Table(columns, rows, title="Wire only: not in the client's log")
 
 
-def _cost(wires: list[JournalCall]) -> float | None:
-    """What the calls cost together; at least so much, where it is not known of all."""
-    known = [wire.cost_usd for wire in wires if wire.cost_usd is not None]
+def _cost(calls: list[JournalCall]) -> float | None:
+    """What the calls cost together; a lower bound if it is not known of all."""
+    known = [call.cost_usd for call in calls if call.cost_usd is not None]
     if not known:
         return None
-    return sum(known) if len(known) == len(wires) else AtLeast(sum(known))
+    return sum(known) if len(known) == len(calls) else AtLeast(sum(known))
 
 
 def bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Table:
-    """What the proxy has not seen."""
+    """The calls that bypassed the proxy."""
     columns = [
         Column("at", "Time", "fixed"),
         Column("client", "Client", "fixed"),
@@ -211,7 +210,7 @@ def bypassing(log_only: list[Logged], zone: Zone, limit: int) -> Table:
         for each in log_only[:limit]
     ]
     return Table(
-        columns, rows, title=_title("Log only: past the proxy", len(log_only), limit, "call")
+        columns, rows, title=_title("Log only: bypassed the proxy", len(log_only), limit, "call")
     )
 
 

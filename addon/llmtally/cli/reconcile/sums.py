@@ -18,25 +18,26 @@ BUCKETS = (
     "output_tokens",
     "total_tokens",
 )
-"""The disjoint ones, and all of them together."""
+"""The disjoint token counts, and their total."""
 
 Price = Callable[[Logged], float | None]
-"""USD of a logged call; None where its model has no price or is not told."""
+"""Gives the cost of a logged call in USD; None if its model is unknown or has no price."""
 
 
 class Sum(NamedTuple):
-    """What some calls come to."""
+    """What some calls add up to."""
 
     calls: int
     usage: Usage
     cost_usd: float | None
-    """At the API's prices, whoever pays; None where no call's is known."""
+    """USD at the API's prices, whoever pays; None if no call's cost is known."""
     uncosted: int
-    """Calls whose cost is not known, and is missing."""
+    """Calls whose cost is unknown and missing in `cost_usd`."""
 
 
 class Sums(NamedTuple):
-    """The calls that both sides know, as either tells them, and those of one side."""
+    """The calls that both sides have, as the wire and as the log counts them, and those that only
+    one side has."""
 
     wire: Sum
     log: Sum
@@ -45,18 +46,18 @@ class Sums(NamedTuple):
 
 
 def sums_of(comparison: Comparison, price: Price) -> Sums:
-    """Add up."""
+    """Add up each side of a comparison."""
     pairs = [*comparison.equal, *comparison.different]
     return Sums(
-        wire=_sum((comparable(pair.wire, pair.logged), pair.wire.cost_usd) for pair in pairs),
+        wire=_sum((comparable(pair.call, pair.logged), pair.call.cost_usd) for pair in pairs),
         log=sum_of_log((pair.logged for pair in pairs), price),
-        wire_only=_sum((wire.usage, wire.cost_usd) for wire in comparison.wire_only),
+        wire_only=_sum((call.usage, call.cost_usd) for call in comparison.wire_only),
         log_only=sum_of_log(comparison.log_only, price),
     )
 
 
 def sum_of_log(log: Iterable[Logged], price: Price) -> Sum:
-    """What the log says by itself."""
+    """What logged calls add up to."""
     return _sum((logged.usage, price(logged)) for logged in log)
 
 
@@ -72,13 +73,13 @@ def _sum(parts: Iterable[tuple[Usage, float | None]]) -> Sum:
 
 
 def ratio(wire: float | None, log: float | None) -> float | None:
-    """How many times what the log says the wire says; None where there is nothing to divide."""
+    """The wire's value divided by the log's; None if that cannot be divided."""
     return wire / log if wire is not None and log else None
 
 
 def price_of(pricer: Pricer) -> Price:
-    """Prices of what a client logged, as if its provider's API had been paid for it. The log tells
-    neither tier nor region nor who was asked, so it is an approximation in any case."""
+    """Prices logged calls as if they were paid at the provider's API. A log names neither service
+    tier nor region nor host, so the result is always an approximation."""
 
     def price(logged: Logged) -> float | None:
         return pricer.price(_as_call(logged)).cost_usd
@@ -86,15 +87,15 @@ def price_of(pricer: Pricer) -> Price:
     return price
 
 
-_ASKED = {
+_API_OF = {
     "claude-code": ("anthropic", "anthropic_messages", "api.anthropic.com", "/v1/messages"),
     "codex": ("openai", "openai_responses", "api.openai.com", "/v1/responses"),
 }
-"""By client, the API whose prices are taken: provider, its format, host and path."""
+"""By client, the API whose prices are used: provider, format, host and path."""
 
 
 def _as_call(logged: Logged) -> Call:
-    provider, api, host, path = _ASKED[logged.client]
+    provider, api, host, path = _API_OF[logged.client]
     return Call(
         timestamp=logged.at,
         started=logged.at,
@@ -123,8 +124,8 @@ def sum_as_json(found: Sum) -> dict[str, Any]:
 
 
 def sums_as_json(found: Sums) -> dict[str, Any]:
-    """`{wire{}, log{}, wire_only{}, log_only{}, ratios{}}`: a ratio is the wire's count by the
-    log's, or null."""
+    """`{wire{}, log{}, wire_only{}, log_only{}, ratios{}}`; a ratio is the wire's count divided by
+    the log's, or null."""
     wire, log = sum_as_json(found.wire), sum_as_json(found.log)
     ratios = {name: ratio(wire[name], log[name]) for name in (*BUCKETS, "cost_usd")}
     return {**{side: sum_as_json(part) for side, part in found._asdict().items()}, "ratios": ratios}
