@@ -1,9 +1,15 @@
 """Who answers at which host, on which paths, in which format, and under which id it is priced.
 
-A provider is a row, a wire format is a file: adding a provider means one row here and one capture
-in `tests/captures/`. Hosts are exact or `*.suffix`. Endpoints match the *end* of a path, because
-gateways mount the same API under prefixes of their own; `{model}` in an endpoint is where the model
-is named, any other `{word}` matches one path segment.
+A provider is a row of `PROVIDERS`, a wire format is a file in `formats/`. To add a provider, write
+one row, with the link to its API reference above it, and one capture in `tests/captures/`:
+
+    # https://api-docs.deepseek.com
+    Provider(
+        "deepseek", ("api.deepseek.com",), (*CHAT, *COMPLETIONS, *MESSAGES), price_id="deepseek"
+    ),
+
+`CHAT`, `MESSAGES` and the like are the endpoints that many providers share; `_post`, `_get` and
+`_socket` make others. The fields of `Provider` and `Endpoint` say what may stand in a row.
 """
 
 from __future__ import annotations
@@ -25,52 +31,62 @@ Method = Literal["POST", "GET", "SOCKET"]
 MAX_HOST = 253
 """Characters of a host name (RFC 1035)."""
 MAX_PATH = 512
-"""Characters at the end of a path that are looked at: all endpoints are shorter, and paths that are
-not fill no cache."""
+"""Characters at the end of a path that are looked at: all endpoints are shorter, and longer paths
+must not fill the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One kind of request that is answered with usage."""
+    """One kind of request whose answer tells usage."""
 
     method: Method
-    """`SOCKET`: a WebSocket upgrade."""
+    """The request's method; `SOCKET` is a GET that upgrades to a WebSocket."""
     pattern: str
-    """The end of the path."""
+    """How the path ends, because gateways mount the same API under other prefixes. `{model}` stands
+    for the name of the model, any other `{word}` for one path segment."""
     format: Format
+    """How the answer is read: a value of `formats/`."""
     streams_json: bool = False
-    """`application/json` here is a stream: an array sent element by element."""
+    """Whether `application/json` here is a stream, an array sent element by element (Gemini)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One row of the table."""
+    """One row of `PROVIDERS`: where a provider answers, in which formats, at whose prices."""
 
     name: str
-    """As OpenTelemetry's `gen_ai.provider.name` spells it, where it knows the provider; with
-    underscores."""
+    """The record's `provider`: as OpenTelemetry's `gen_ai.provider.name` spells it, where that
+    knows the provider, with underscores in place of dots."""
     hosts: tuple[str, ...]
+    """Host names in lower case; `*` stands for one or more characters of a name. An exact name wins
+    over a pattern, a longer pattern over a shorter one."""
     endpoints: tuple[Endpoint, ...]
+    """What is read of these hosts; of several that match a path the first counts. Requests to other
+    paths are not calls."""
     price_id: str | None = None
-    """Provider id in genai-prices; None: no list price is known, calls stay unpriced unless the
-    response states a cost."""
+    """The provider's id in genai-prices. None: no list price is known, so calls are unpriced unless
+    the response states a cost."""
     billing: Billing = "api"
-    """`subscription`: the credential of this host is a plan."""
+    """Who pays: `subscription` where this host's credentials are those of a plan."""
     limit_events: bool = False
-    """Rate limits come as messages in the stream, not only as headers."""
+    """Whether rate limits also come as messages in the stream, not only as headers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request leads."""
+    """What the tables say about one request."""
 
     provider: Provider
+    """The host's row, or `LOCAL` or `UNKNOWN`."""
     format: Format
+    """How its answer is read."""
     model: str | None = None
-    """The model the path names."""
+    """The model that the path names."""
     streams_json: bool = False
+    """What the endpoint says of `application/json`."""
     confirmed: bool = True
-    """False: nothing but the path's end speaks for an LLM call, so the bodies must."""
+    """Whether the host has a row. If not, only the end of the path looks like an LLM call, and the
+    bodies must confirm it."""
 
 
 def _post(pattern: str, fmt: Format, *, streams_json: bool = False) -> Endpoint:
@@ -392,7 +408,7 @@ PROVIDERS: tuple[Provider, ...] = (
     Provider(
         "moonshot", ("api.moonshot.ai", "api.kimi.com"), (*CHAT, *MESSAGES), price_id="moonshotai"
     ),
-    # The Chinese platforms of the two charge in CNY, by lists of their own.
+    # These two Chinese platforms charge in CNY, by price lists that genai-prices does not have.
     Provider("moonshot_cn", ("api.moonshot.cn",), (*CHAT, *MESSAGES)),
     Provider("zhipuai", ("open.bigmodel.cn",), (*CHAT, *MESSAGES, *EMBEDDINGS)),
     # https://docs.z.ai/api-reference
@@ -496,23 +512,24 @@ GENERIC: tuple[Endpoint, ...] = (
     _post("/model/{model}/converse-stream", formats.BEDROCK_CONVERSE),
     _post("/v2/chat", formats.COHERE_CHAT),
 )
-"""What a self-hosted gateway or server may answer; on these the bodies must confirm that it is an
-LLM call."""
+"""Endpoints of gateways and self-hosted servers, for hosts without a row; the bodies must confirm
+that it is an LLM call."""
 
 LOCAL = Provider("local", (), GENERIC, billing="local")
-"""A loopback or private address: a server of one's own, whose tokens cost nothing unless it is a
+"""A loopback or private address: a server of yours, whose tokens cost nothing unless it is a
 gateway to a vendor."""
 UNKNOWN = Provider("unknown", (), GENERIC)
-"""A public host that has no row."""
+"""The row of any public host that has none in `PROVIDERS`."""
 
 PRICE_IDS: Mapping[str, str] = {row.name: row.price_id for row in PROVIDERS if row.price_id}
-"""Provider name to its id in genai-prices."""
+"""Ids in genai-prices, by the provider's name."""
 
 
 class RouteTable:
-    """Finds the route of a request; holds the rows users added."""
+    """Finds the route of a request, in the rows above and those that the user added."""
 
     def __init__(self, extra: Iterable[Provider] = ()) -> None:
+        """`extra`: the user's rows; they go before ours."""
         self._rows = (*extra, *PROVIDERS)
         self._by_host = {
             host: row for row in reversed(self._rows) for host in row.hosts if "*" not in host
@@ -533,7 +550,8 @@ class RouteTable:
         return max(matches, key=lambda match: len(match[0]))[1] if matches else None
 
     def route(self, method: Method, host: str, path: str) -> Route | None:
-        """The route of a request, or None where it is no LLM call. `path` is without the query."""
+        """The route of a request, or None where it is not an LLM call. `path` is without the
+        query."""
         return self._cached(method, host[-MAX_HOST:], path[-MAX_PATH:])
 
     def _route(self, method: Method, host: str, path: str) -> Route | None:
@@ -548,12 +566,12 @@ class RouteTable:
 
 
 def custom(host: str, format_name: str) -> Provider:
-    """A row for `usage_hosts`: the well-known paths as usual, every other POST in the named format.
-    Raises ValueError."""
+    """A row for `usage_hosts`: well-known paths are read as usual, every other POST and socket in
+    the named format. Raises ValueError."""
     fmt = formats.BY_NAME.get(format_name)
     if fmt is None:
         raise ValueError(
-            f"{format_name!r} is no format; known are {', '.join(sorted(formats.BY_NAME))}"
+            f"{format_name!r} is not a format; choose one of {', '.join(sorted(formats.BY_NAME))}"
         )
     name = "local" if is_local(host) else host
     billing: Billing = "local" if is_local(host) else "api"

@@ -1,8 +1,8 @@
-"""The values that pass through the house.
+"""The values that modules hand to each other.
 
 `wire/` and `formats/` produce a `Reading` (what one response said), the exchange settles it into a
-`Call`, and a `Call` is one line of the journal (`schema.py`), under the field names below;
-docs/record.md says of them what stands beneath them here. Unknown is `None`, never 0.
+`Call`, and a `Call` is one line of the journal (`schema.py`), under the field names below. The
+string beneath a field is what docs/record.md says about it. Unknown is `None`, never 0.
 """
 
 from __future__ import annotations
@@ -59,19 +59,19 @@ class Usage(NamedTuple):
     cache_write_12h_tokens: int | None = None
     """Subset of `cache_write_tokens` kept for 12 hours (OpenAI)."""
     output_tokens: int | None = None
-    """All output, reasoning included."""
+    """All output, with reasoning, audio and images."""
     reasoning_tokens: int | None = None
-    """Subset of `output_tokens`."""
+    """Subset of `output_tokens` that is reasoning."""
     input_audio_tokens: int | None = None
     """Subset of the three input buckets together that is audio."""
     cache_read_audio_tokens: int | None = None
     """Subset of `cache_read_tokens` that is audio; it is in `input_audio_tokens` too."""
     output_audio_tokens: int | None = None
-    """Subset of `output_tokens`."""
+    """Subset of `output_tokens` that is audio."""
     input_image_tokens: int | None = None
     """Subset of the three input buckets together that is images."""
     output_image_tokens: int | None = None
-    """Subset of `output_tokens`."""
+    """Subset of `output_tokens` that is images."""
     server_tools: Mapping[str, int] | None = None
     """Calls of tools that the provider ran and bills by the call, e.g. `{"web_search": 2}`."""
 
@@ -91,13 +91,13 @@ class Usage(NamedTuple):
         return self.count(None) < len(self)
 
     def __add__(self, other: Usage) -> Usage:  # type: ignore[override]  # counts add up, tuples would be joined
-        """Add what two different responses (or parts of one) were billed; unknown plus unknown
+        """Add the usage of two different responses, or of two parts of one; unknown plus unknown
         stays unknown."""
         return Usage._make(map(_add, self, other))
 
     def updated(self, newer: Usage) -> Usage:
-        """Lay a later report of the *same* response over this one: counts are cumulative, the last
-        known value wins."""
+        """This usage with a later report of the *same* response folded in: counts are cumulative,
+        so the last known value wins."""
         return (
             Usage._make(old if new is None else new for old, new in zip(self, newer, strict=True))
             if self
@@ -119,7 +119,7 @@ def _add(left: Any, right: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A share of one call that was billed under its own model or kind."""
+    """A share of one call that was billed as another model or kind than the rest."""
 
     kind: str
     """`message`, `compaction`, `advisor`, `fallback`, `image_generation`, `transcription`..."""
@@ -136,13 +136,13 @@ class ApiError:
     """What the provider said went wrong."""
 
     type: str
-    """The provider's own word for it; `http_529`, `connection`... where it said none."""
+    """The provider's word for it; `http_529`, `connection`... where it said none."""
     message: str = ""
     """The first 200 characters, without what they repeat of the request."""
 
 
 IN_USE = "in_use"
-"""Status of credit beyond a plan that paid for the call which told it."""
+"""Status of credit beyond a plan where it paid for the call that told of it."""
 
 
 class LimitReading(NamedTuple):
@@ -161,14 +161,14 @@ class LimitReading(NamedTuple):
     remaining: float | None = None
     """What is left of `limit`."""
     resets_at: float | None = None
-    """When it starts anew, in epoch seconds."""
+    """When the window starts again, in epoch seconds."""
     window_seconds: float | None = None
-    """Length of the window where the provider says it or the key is one."""
+    """Length of the window, where the provider says it or the key does."""
     status: str | None = None
-    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `in_use`, credit beyond a
-    plan that paid for this call."""
+    """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `in_use`: credit beyond the
+    plan paid for this call."""
     name: str | None = None
-    """A further name the provider gives this window, e.g. the model it is for."""
+    """The provider's further name for this window, e.g. the model it is for."""
     representative: bool = False
     """The provider named this window as the one that binds first."""
 
@@ -186,7 +186,7 @@ class Reading(NamedTuple):
     """Only where more than one model or kind was billed; `usage` is then their sum."""
     stop_reason: str | None = None
     stopped_early: bool = False
-    """The model ended before it was done: length, filter, steering."""
+    """The model stopped before it was done: length, filter, steering."""
     finished: bool = False
     """The response's own end was seen (a terminal event, a stop reason, a whole body): what follows
     is not an abort."""
@@ -253,14 +253,16 @@ class Attribution(NamedTuple):
 
 
 class Cost(NamedTuple):
-    """What a call cost."""
+    """What a call cost, and where that figure comes from."""
 
     cost_usd: float | None = None
+    """In USD, never rounded; None: unpriced."""
     source: Literal["provider", "override", "overlay", "prices", "local"] | None = None
-    """None: unpriced."""
+    """Who said so; None: unpriced."""
     approximate: bool = False
+    """The price rule or the counts are known to be inexact."""
     list_cost_usd: float | None = None
-    """Our own figure beside one the provider stated."""
+    """The cost by the price lists, beside one that the provider stated."""
     parts: tuple[float | None, ...] = ()
     """Cost of each part, in the order of the call's parts."""
     rates: Mapping[str, float] | None = None
@@ -273,11 +275,11 @@ NOBODY = Attribution()
 
 
 class Call(NamedTuple):
-    """One model response and what was spent on it: one line of the journal. Times are epoch seconds
-    here, RFC 3339 there."""
+    """One model response and what was spent on it: one line of the journal, which has its times as
+    RFC 3339 instead of epoch seconds."""
 
     timestamp: float
-    """When the request began."""
+    """When the client began its request."""
     request_id: str
     """mitmproxy's id of the flow; `#2`, `#3`... after it for further calls of one flow."""
     provider: str
@@ -285,11 +287,11 @@ class Call(NamedTuple):
     api: str
     """The wire format: `anthropic_messages`, `openai_responses`..."""
     host: str
-    """Where the request went."""
+    """The host that the request went to."""
     path: str
-    """Without its query."""
+    """The request's path, without its query."""
     transport: Transport
-    """How the response came."""
+    """How the response was framed on the wire."""
     outcome: Outcome
     """How it ended; `incomplete`: the model stopped before it was done."""
     coverage: Coverage
@@ -321,11 +323,11 @@ class Call(NamedTuple):
     """What the call cost; null: unknown."""
     cost_source: str | None = None
     """`provider` (the response states it), `override` (a price file of yours), `overlay` (our dated
-    corrections), `prices` (genai-prices), `local` (a server of your own: 0); null: unpriced."""
+    corrections), `prices` (genai-prices), `local` (a server of yours: 0); null: unpriced."""
     cost_approximate: bool = False
     """The price rule or the counts are known to be inexact."""
     list_cost_usd: float | None = None
-    """Our own figure, beside one that the response states."""
+    """The cost by the price lists, beside one that the response states."""
     billing: Billing = "api"
     """Who pays: with `subscription` the cost is what the API would have charged, not a bill."""
     service_tier: str | None = None
@@ -350,15 +352,14 @@ class Call(NamedTuple):
     response_bytes: int | None = None
     """Of the response's body, as on the wire."""
     pending: bool = False
-    """A background response that is still being made; its end will be a call, this is none. Not
-    journaled."""
+    """A background response that is still being made: not yet a call, and not journaled."""
     usage: Usage = NO_USAGE
     attribution: Attribution = NOBODY
     parts: tuple[Part, ...] = ()
     """Only where more than one model or kind was billed (compaction, an advisor, an image tool);
     the call is their sum."""
     limits: tuple[LimitReading, ...] = ()
-    """Limit windows that the response told."""
+    """Limit windows that the response reported."""
 
     def priced(self, cost: Cost) -> Call:
         """This call with its cost, its parts' costs and the coverage that follows."""
@@ -382,8 +383,8 @@ class Call(NamedTuple):
 
 
 def milliseconds(seconds: float) -> int:
-    """A time in whole milliseconds, cut off after its microseconds were rounded: what the journal
-    knows of it."""
+    """A time in whole milliseconds, as the journal has it: rounded to microseconds, then cut
+    off."""
     return round(seconds * 1e6) // 1000
 
 

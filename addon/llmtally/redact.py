@@ -1,7 +1,7 @@
-"""What others wrote, without what is nobody's business: errors echo keys (`Invalid API key: sk-..`)
-and prompts (`input_value=..`).
+"""Takes credentials and prompts out of error messages, which echo both: `Invalid API key: sk-..`,
+`input_value=..`.
 
-Nothing here knows a secret when it sees one. So `redact` takes out what looks like a credential,
+Nothing here can tell a secret for certain. So `redact` takes out what looks like a credential,
 queries of URLs, what validators repeat of the request, and long quotations; and `without_echo`,
 where the request is at hand, what the request itself said. What is left still tells one error from
 another.
@@ -21,8 +21,8 @@ MAX_INSPECTED = 2048
 redacted with what follows it."""
 
 KEY_LENGTH = 20
-"""Letters and digits mixed for this long are a credential or an id; issued keys have 20 (AWS) and
-more."""
+"""Letters and digits mixed at this length or more are a credential or an id; issued keys have 20
+(AWS) and more."""
 
 QUOTE_LENGTH = 32
 """Longest quotation that is kept: names of models and parameters are shorter, or have no blanks."""
@@ -35,8 +35,8 @@ SHORT_ECHO_LENGTH = 12
 SHORT_REQUEST = 4096
 """Characters of a short request: a question, not a codebase."""
 REQUEST_LOOKED_AT = 256 * 1024
-"""Characters of a request that are searched for what an error repeats; a phrase takes some 20
-microseconds there."""
+"""Characters of a request that are searched for what an error repeats; the search for one phrase
+takes some 20 microseconds."""
 REQUEST_NODES = 16_384
 """JSON values of a request that are looked at for its texts: a long session has some thousands."""
 SECRET_LENGTH = 6
@@ -55,12 +55,12 @@ _KNOWN_KEY = re.compile(
     re.IGNORECASE,
 )
 _RUN = re.compile(rf"[A-Za-z0-9_+/=-]{{{KEY_LENGTH},}}(?:\.[A-Za-z0-9_+/=-]+)*")
-"""What a key may be; some are an id, a dot and the secret."""
+"""What may be a key, by its characters and length; some are an id, a dot and the secret."""
 _QUERY = re.compile(r"(/[^\s?'\"`]*)\?[^\s'\"`]+")
 _WORD = re.compile(
     r"[A-Za-z]{0,14}|\d{1,8}|[A-Za-z]{0,8}\d{1,3}[A-Za-z]{0,2}|\d{1,2}x\d{1,3}[A-Za-z]"
 )
-"""What names are made of, between their hyphens and slashes: `Instruct`, `20250929`, `llama3`,
+"""The words that names are made of, between hyphens and slashes: `Instruct`, `20250929`, `llama3`,
 `70B`, `8x22b`."""
 _USER_IN_URL = re.compile(r"://[^/\s@]+@")
 _ECHO = re.compile(
@@ -72,7 +72,7 @@ begins that was repeated whole."""
 _QUOTATION = re.compile(
     r"(?<!\w)(?:(['\"`]).*?(?:\1(?!\w)|$)|[\u201c\u2018\xab][^\u201d\u2019\xbb]*[\u201d\u2019\xbb]?)"
 )
-"""An apostrophe opens none; what is not closed goes to the end."""
+"""Text in quotation marks. An apostrophe opens none; what is not closed goes to the end."""
 _WORD_START = re.compile(r"(?<!\w)\w")
 _CLOSING = "'\"`\u201d\u2019\xbb"
 
@@ -155,23 +155,23 @@ def _echoes(message: str, request: str, least: int) -> Iterator[tuple[int, int]]
 
 
 def without_known_keys(text: str) -> str:
-    """Without what begins as keys of a known kind do."""
+    """The text, with everything that begins as a known kind of key taken out."""
     return _KNOWN_KEY.sub(REDACTED, text)
 
 
 def holds_known_key(text: str) -> bool:
-    """Whether something in it begins as keys of a known kind do; ids do not."""
+    """Whether something in the text begins as a known kind of key; ids do not."""
     return _KNOWN_KEY.search(text) is not None
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether something in it looks like a key, of whatever kind; long ids look like keys."""
+    """Whether something in the text looks like any kind of key; long ids look like keys, too."""
     return holds_known_key(text) or any(_is_mixed(run) for run in _RUN.findall(text))
 
 
 def _shorten(quotation: re.Match[str]) -> str:
-    """Short quotations stay, and so do names, which have no blanks; keys among them are looked for
-    later."""
+    """Empty a long quotation. Short ones stay, and so do names, which have no blanks; keys among
+    them are looked for later."""
     quoted = quotation[0]
     if len(quoted) <= QUOTE_LENGTH + 2 or " " not in quoted:
         return quoted
@@ -179,8 +179,8 @@ def _shorten(quotation: re.Match[str]) -> str:
 
 
 def _is_mixed(run: str) -> bool:
-    """Whether part of a long run is no chain of words and numbers, as names of models are, but
-    letters and digits as they fall."""
+    """Whether part of a long run is letters and digits at random, rather than a chain of words and
+    numbers, as names of models are."""
     return any(_looks_random(part) for part in run.split(".") if len(part) >= KEY_LENGTH)
 
 

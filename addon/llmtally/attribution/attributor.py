@@ -28,13 +28,13 @@ shorter, a meeting is not."""
 PREFIXES_CAP = 16_384
 """Conversation states remembered, one per request without a session id."""
 RESPONSES_CAP = 16_384
-"""Response ids remembered for `previous_response_id`."""
+"""Response ids remembered, for requests that name one in `previous_response_id`."""
 CONNECTIONS_CAP = 4_096
-"""Client connections remembered."""
+"""Client connections remembered, with their session."""
 AGENTS_CAP = 4_096
 """Agents whose root session is remembered."""
 PROJECTS_CAP = 4_096
-"""Sessions whose project is remembered."""
+"""Sessions whose project is remembered, as only their first request may name it."""
 ACCOUNTS_CAP = 4_096
 """Credentials and devices whose account is remembered, by their hash."""
 
@@ -79,15 +79,15 @@ class Attributor:
         )
 
     def answered(self, response_id: str, session: str | None) -> None:
-        """Take note of a response, so that a request which names it as the previous one is of the
-        same session."""
+        """Remember a response's session, for a request that names the response as its previous
+        one."""
         if session and (known := clean(response_id)):
             _remember(self._responses, known, session, RESPONSES_CAP)
 
     def _account(
         self, view: RequestView, client: Client, credential: Credential | None
     ) -> str | None:
-        """One hash per account, whichever way it shows.
+        """One hash per account, however a request identifies it.
 
         In this order: the account id the client states; the account that this credential (or, for
         tokens that rotate, this device) came with before; the device, for tokens that rotate; the
@@ -117,8 +117,8 @@ class Attributor:
         return mac.hexdigest()[:12]
 
     def _identifier(self, value: str | None) -> str | None:
-        """An id as it is; its keyed hash where it may be something else, a sentence or a key: the
-        same is still the same."""
+        """An id as it is, or its keyed hash where it may be a sentence or a key: equal ids stay
+        equal."""
         if not value or not (value := value.strip()):
             return None
         return value if _ID.fullmatch(value) and not holds_known_key(value) else self._hash(value)
@@ -144,8 +144,8 @@ class Attributor:
         return None, None
 
     def _by_prefix(self, view: RequestView, client: Client, account: str | None) -> str | None:
-        """The session of the longest conversation seen that this one goes on from; a new one is
-        named by its own hash."""
+        """The session of the longest conversation seen with which this one begins; a new session
+        is named by the hash of its conversation."""
         hashes = conversation_hashes(self._chain_key, f"{client.name}\n{account}", view.messages)
         if not hashes:
             return None
@@ -166,8 +166,8 @@ class Attributor:
         return session
 
     def _project(self, view: RequestView, client: Client, session: str | None) -> str | None:
-        """A directory, or an opaque id. Where it stands in the opening message, later requests may
-        leave that out."""
+        """The project: a directory, or an opaque id. It is remembered by session, as later requests
+        may leave out the opening message that names it."""
         if not client.project:
             return None
         said = first(client.project, view)
@@ -185,7 +185,8 @@ class Attributor:
     def _place(
         self, view: RequestView, client: Client, session: str | None
     ) -> tuple[str | None, str | None, str | None]:
-        """Session, agent and parent agent: the session is the root's, the main agent has no id."""
+        """Session, agent and parent agent. The session is that of the main agent, which has no
+        id."""
         if not (client.agent or client.parent_agent):
             return session, None, None
         agent = self._identifier(first(client.agent, view))

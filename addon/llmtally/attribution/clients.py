@@ -1,4 +1,4 @@
-"""Which client says what where: one row a client, and what any client may say.
+"""Which client says what where: a row for each client, and what any client may say.
 
 A client is known by the first product of its User-Agent or by headers that only it sends. A row
 lists, for each fact, the places where the client states it; of several the first that says
@@ -19,8 +19,8 @@ from .request import HEADER_CAP, RequestView, texts_in
 from .sources import ANY_KEY, Source, in_body, in_header, in_prompt, matching
 
 RequestClass = Literal["main", "subagent", "workflow", "compaction", "auxiliary", "probe", "warmup"]
-"""What a request was for. Closed, because metrics use it as a label: values not known here never
-pass through."""
+"""What a request was for. The list is closed, because metrics use it as a label: other values are
+not passed on."""
 
 GEMINI_TOOLS = 16
 """Entries of Gemini's `tools` looked at: one has all the functions, further ones are searches and
@@ -37,16 +37,16 @@ class Client:
     """First product of its User-Agent in lower case; a final `*` takes in what follows a `-` or `_`
     (`codex*`: `codex_exec`)."""
     marks: tuple[tuple[str, str], ...] = ()
-    """Headers, and the pattern their value starts with, that give it away whatever its
-    User-Agent."""
+    """Headers that only this client sends, whatever its User-Agent, and the pattern that their
+    value starts with."""
     version: tuple[Source, ...] = ()
-    """Where it is not the version in the User-Agent."""
+    """Where the client says its version, if not in the User-Agent."""
     session: tuple[Source, ...] = ()
     agent: tuple[Source, ...] = ()
     """Absent, or equal to the session: the main agent."""
     parent_agent: tuple[Source, ...] = ()
     agents_are_sessions: bool = False
-    """Each agent has a session id of its own, and `parent_agent` says which session started it."""
+    """Each agent has another session id, and `parent_agent` says which session started it."""
     agent_type: tuple[Source, ...] = ()
     request_class: tuple[Source, ...] = ()
     classes: Mapping[str, RequestClass] = field(default_factory=dict)
@@ -182,7 +182,7 @@ _ROWS: tuple[Client, ...] = (
         ),
     ),
     # codex-rs/core/src/{client,turn_metadata}.rs. A socket is one session's, its headers are the
-    # handshake's: what a frame says of its own turn goes before.
+    # handshake's: what a frame says of its turn goes before.
     Client(
         name="codex",
         products=("codex*",),

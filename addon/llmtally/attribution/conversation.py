@@ -1,5 +1,5 @@
-"""Recognises that one conversation goes on from another, where nobody gives it a name: by hashes of
-what was said so far."""
+"""Recognises that a request goes on with a conversation seen before, where no client names it: by
+hashes of what was said so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFIX_MESSAGES = 64
 PREFIX_SCAN = 512
 """Messages looked at to find those."""
 PREFIX_NODES = 64
-"""JSON values hashed per message."""
+"""JSON values hashed of one message: real ones have far fewer."""
 PREFIX_TEXT = 2048
 """Characters hashed from either end of a string: templates differ at the start or at the end."""
 PREFIX_BUDGET = 64 * 1024
@@ -42,7 +42,7 @@ _VOLATILE = frozenset(
 
 
 def conversation_hashes(key: bytes, seed: str, messages: Iterable[Any]) -> list[str]:
-    """A running keyed hash after each message of the user and of tools.
+    """The running keyed hash after each message of the user and of tools.
 
     A later request of the same conversation begins with the same hashes. The model's own turns are
     left out, clients rewrite them (thinking is dropped, calls are renumbered); so are instructions,

@@ -40,20 +40,22 @@ _AWS_KEY_ID = re.compile(r"Credential=([^/,\s]+)")
 
 
 class Credential(NamedTuple):
-    """What a request authenticates with. Never stored: lives as long as the request is looked
-    at."""
+    """What a request authenticates with. It is never stored: it lives as long as the request is
+    read."""
 
     identity: str
-    """The part that outlives the request: no signature, no expiry."""
+    """The part that stays the same from request to request: no signature, no expiry."""
     secret: str
+    """The whole of it, to take it out of error messages."""
     rotates: bool = False
+    """Whether it is replaced every few hours, so that it does not identify an account for long."""
 
     def __repr__(self) -> str:
         return f"Credential(rotates={self.rotates})"
 
 
 def read_credential(view: RequestView) -> Credential | None:
-    """The credential wherever a provider takes one, in the order of the commonest."""
+    """Find the credential in the places where providers take one, the most common first."""
     scheme, _, token = view.headers.get("authorization", "").strip().partition(" ")
     if scheme[:5].upper() == "AWS4-":
         found = _AWS_KEY_ID.search(token, 0, HEADER_CAP)
@@ -94,7 +96,7 @@ def _jwt_subject(token: str) -> str | None:
 
 
 def billing_of(view: RequestView, credential: Credential | None) -> Billing | None:
-    """`subscription` where a plan's credential or a plan's own host says so."""
+    """`subscription` where the credential, the host or the path is that of a plan; else None."""
     if credential is not None and credential.secret.startswith(_PLANS):
         return "subscription"
     if (

@@ -1,5 +1,5 @@
-"""What attribution may see of a request, and where in it the conversation stands, whatever the API
-calls it."""
+"""What attribution may see of a request, and where the conversation stands in it, in every API's
+words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ K."""
 PROMPT_PARTS = 16
 """Parts of one prompt or message looked at."""
 PROMPT_DEPTH = 4
-"""Nesting of message, content and part; deeper is not a prompt."""
+"""Levels of nesting that are read: message, content and part; what is deeper is not a prompt."""
 
 
 @dataclass(slots=True, repr=False)  # its headers hold credentials
@@ -31,14 +31,14 @@ class RequestView:
     provider: str
     host: str
     path: str
-    """Without the query."""
+    """The request's path, without the query."""
     headers: Mapping[str, str]
     """Names in lower case, several values joined by `, `."""
     body: Mapping[str, Any] | None = None
     """The parsed JSON request, or the client's frame on a socket."""
     query: Mapping[str, str] = field(default_factory=dict)
     peer: str | None = None
-    """Id of the client's connection."""
+    """Id of the connection that the client opened."""
     _embedded: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     def embedded(self, text: str) -> Any:

@@ -33,13 +33,16 @@ class Source:
     """One place where a client says something."""
 
     where: Literal["header", "body"]
+    """Which of the two the record names as the source of a session."""
     read: Read
+    """What the client says there; None: nothing."""
     name: str = ""
-    """The header's name."""
+    """The header's name; empty for a place in the body."""
 
 
 ANY_KEY = "*"
-"""A step of a path: the object's first key itself, for objects keyed by what is looked for."""
+"""A step of a path that takes the object's first key, for objects whose keys are what is looked
+for."""
 
 
 def in_header(name: str, *path: str) -> Source:
@@ -70,13 +73,12 @@ def _member(view: RequestView, value: Any, path: Sequence[str]) -> str | None:
 
 
 def matching(pattern: str, source: Source) -> Source:
-    """The first group of a pattern matched at the start of another source's value, of which only so
-    much is looked at."""
+    """The first group of a pattern that matches at the start of another source's value."""
     compiled = re.compile(pattern)
 
     def read(view: RequestView) -> str | None:
         value = source.read(view)
-        found = compiled.match(value[: 2 * TEXT_CAP]) if value else None
+        found = compiled.match(value[: 2 * TEXT_CAP]) if value else None  # bounds the search
         return found.group(1) if found else None
 
     return Source(source.where, read, source.name)
@@ -122,15 +124,15 @@ def _client_texts(view: RequestView) -> Iterator[str]:
 
 
 _MARKER_LEAD = re.compile(r"[\s*-]*(?:<[\w-]+>)*(?:Primary w|W|I'm |I am )?")
-"""What may stand before a marker in its line; what else does is a sentence of somebody's."""
+"""What may stand before a marker in its line. If anything else does, the line is prose."""
 _CLIENT_SPEAKS = re.compile(r"\s*(?:<[\w-]+>|This is the Gemini CLI\b)")
 """How a message begins that a client wrote in the user's place: `<environment_context>`,
 `<session_context>`."""
 
 
 def _path_at(text: str, start: int, end: str) -> str | None:
-    """The file path that takes up all from `start` to `end` or the end of the text; None where
-    something else stands."""
+    """The file path that is all the text from `start` to `end`, or to the end of the text; None
+    where something else stands there."""
     window = text[start : start + TEXT_CAP + len(end) + 2]
     line, found, _ = window.partition(end)
     path = line.strip()
@@ -145,16 +147,17 @@ def _path_at(text: str, start: int, end: str) -> str | None:
 
 _FILE_PATH = re.compile(r"/|~|[A-Za-z]:[\\/]|\\\\")
 _PROSE = re.compile(r"[,;:.!?](?:\s|$)")
-"""Ends a clause; in the name of a directory hardly anybody would."""
+"""The end of a clause, which hardly any directory has in its name."""
 
 
 def is_path(text: str) -> bool:
-    """Whether it begins as the path of a file does, on whatever system."""
+    """Whether a text begins as a file's path does, on any system."""
     return _FILE_PATH.match(text) is not None
 
 
 def first(sources: Iterable[Source], view: RequestView) -> str | None:
-    """What the first of these sources that says something says, fit for a record."""
+    """What the client says in the first of these sources where it says something, fit for a
+    record."""
     for source in sources:
         if (value := source.read(view)) and (value := clean(value)):
             return value

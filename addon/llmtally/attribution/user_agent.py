@@ -1,4 +1,4 @@
-"""Which client this is, by its User-Agent and by headers that only it sends."""
+"""Finds a client's row, by its User-Agent and by headers that only it sends."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def identify(headers: Mapping[str, str]) -> tuple[Client, str | None]:
 
 
 def version_of(text: str | None) -> str | None:
-    """A version as it is; None where something else stands in its place, a sentence or a key."""
+    """A version as it is; None where the text is something else, a sentence or a key."""
     return text if text and _VERSION.fullmatch(text) and not holds_known_key(text) else None
 
 
 @functools.lru_cache(maxsize=1024)
 def _named(user_agent: str) -> tuple[Client, str | None]:
-    """Row and version by the User-Agent alone."""
+    """The row and the version that the User-Agent alone tells."""
     for client, name, pattern in _MARKS:
         if name == "user-agent" and pattern.match(user_agent):
             return client, None

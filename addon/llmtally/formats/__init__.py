@@ -1,5 +1,4 @@
-"""The wire formats: messages in, `Reading` out. The list is explicit: what does not stand here does
-not exist."""
+"""The wire formats: messages in, `Reading` out. A format exists only if it is in the list below."""
 
 from __future__ import annotations
 

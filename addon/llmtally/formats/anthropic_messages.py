@@ -1,14 +1,17 @@
 """Anthropic Messages: `POST /v1/messages`. https://docs.anthropic.com/en/api/messages-streaming
 
 `message_start` carries the input counts and a placeholder for the output; each `message_delta`
-repeats the counts so far. The last one wins, as all are totals, but a late 0 of a clone undoes no
-input or cache count. Input counts exclude both caches. Clones (Qwen, Kimi, vLLM) begin with the
-whole input and tell what of it was cached only at the end:
-https://github.com/maximhq/bifrost/pull/5355 `diagnostics.cache_miss_reason` says why the cache
-could not be read, where the request asked for it
-(https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics). `usage.iterations`, when
-present, is the whole bill: compaction, the advisor and declined fallback hops stand only there. The
-same bodies come from AWS, Google, Azure and many gateways, and on a WebSocket the same events as
+repeats the counts so far. The last one wins, as all are totals. Input counts exclude both caches.
+
+Clones (Qwen, Kimi, vLLM) begin with the whole input and tell only at the end how much of it was
+cached (https://github.com/maximhq/bifrost/pull/5355), or end with a 0 for input or cache, which
+does not replace an earlier count.
+
+`usage.iterations`, when present, is the whole bill: compaction, the advisor and declined fallback
+hops stand only there. `diagnostics.cache_miss_reason` says why the cache could not be read, where
+the request asked for it (https://platform.claude.com/docs/en/build-with-claude/cache-diagnostics).
+
+The same bodies come from AWS, Google, Azure and many gateways; on a WebSocket the same events are
 frames.
 """
 
@@ -56,8 +59,8 @@ _EVENTS = frozenset(
 )
 
 _MAX_PARTS = 16
-"""Models and kinds told apart within one call: real ones have up to four; what is beyond goes to
-the last."""
+"""Models and kinds kept apart within one call: real calls have up to four; further ones are added
+to the last."""
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
@@ -145,7 +148,7 @@ def _read_delta(message: Mapping[str, Any], reading: Reading) -> Reading:
 
 
 def _with_cost(reading: Reading, holder: Mapping[str, Any]) -> Reading:
-    """What a gateway says of the price, beside the counts that are final."""
+    """Fold the cost that a gateway states beside the final counts."""
     cost, partial = stated_cost(mapping(holder.get("usage")))
     if cost is not None:
         reading = reading._replace(cost_usd=cost, cost_approximate=partial)
@@ -153,8 +156,8 @@ def _with_cost(reading: Reading, holder: Mapping[str, Any]) -> Reading:
 
 
 def _read_fallback(message: Mapping[str, Any], reading: Reading) -> Reading:
-    """A turn that was handed on to another model names it in a content block; `message_start` named
-    the one asked for."""
+    """Fold a content block that names the model to which the turn was handed on; `message_start`
+    named the one asked for."""
     block = mapping(message.get("content_block"))
     if block.get("type") != "fallback":
         return reading
@@ -229,7 +232,7 @@ def _cached(usage: Usage) -> int:
 
 
 def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part, ...]:
-    """Entries of `iterations` summed by kind and model, in order of first appearance."""
+    """The entries of `iterations`, summed by kind and model, in order of first appearance."""
     sums: dict[tuple[str, str | None], Usage] = {}
     for entry in map(mapping, items(usage.get("iterations"))[:MAX_ENTRIES]):
         kind = text(entry.get("type")) or "message"
@@ -241,11 +244,11 @@ def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part,
 
 
 def _with_long_writes(parts: tuple[Part, ...], top: Usage) -> tuple[tuple[Part, ...], bool]:
-    """The parts with the 1-hour cache writes that only the top level tells from 5-minute ones; and
-    whether it is sure which.
+    """The parts with their 1-hour cache writes filled in, and whether it is certain which part has
+    how many.
 
-    The longer ones cost 60% more, and iterations may leave out what each of them wrote for how
-    long.
+    Iterations may leave out for how long each of them wrote. Then only the top level tells 1-hour
+    writes, which cost 60% more, from 5-minute ones.
     """
     rooms = [
         (part.usage.cache_write_tokens or 0) - (part.usage.cache_write_1h_tokens or 0)
@@ -307,7 +310,7 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
 
 
 def batch_turn(message: Any, from_client: bool) -> Turn | None:
-    """One line of a batch's results: each is a response of its own."""
+    """One line of a batch's results, each of which is one response."""
     line = mapping(message)
     if "result" not in line:
         return None

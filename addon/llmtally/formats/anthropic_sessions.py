@@ -18,7 +18,7 @@ REQUEST_END = "span.model_request_end"
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:
-    """Every model request is a response of its own."""
+    """Treat every model request of the session as one response."""
     message = mapping(message)
     if from_client or message.get("type") != REQUEST_END:
         return None

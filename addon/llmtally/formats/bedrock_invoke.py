@@ -25,7 +25,7 @@ METRICS = "amazon-bedrock-invocationMetrics"
 STOPPED_EARLY = frozenset(
     {"length", "LENGTH", "CONTENT_FILTERED", "CONTENT_FILTER", "RAG_QUERY_WHEN_RAG_DISABLED"}
 )
-"""Llama's and Mistral's; Titan's."""
+"""Stop reasons of Llama and Mistral, then Titan's."""
 
 _CONVERSE = frozenset(
     {
@@ -116,7 +116,7 @@ def _with_stop(reading: Reading, reasons: list[Any]) -> Reading:
 
 
 def _fill_gaps(reading: Reading, counted: Usage) -> Reading:
-    """AWS's own counts end every stream, whatever the model."""
+    """Fold AWS's counts, which end every stream: they fill in what the model's own leave open."""
     usage = counted.updated(reading.usage or Usage())
     if reading.output_provisional and counted.output_tokens is not None:
         usage = usage._replace(output_tokens=counted.output_tokens)

@@ -1,5 +1,5 @@
-"""What GitHub Copilot says of a call beside the `usage`, in each of the three dialects it speaks:
-how it bills it.
+"""How GitHub Copilot bills a call, which it states beside the `usage` in each of its three
+dialects.
 
 `copilot_usage`: `{"token_details": [{"token_type", "token_count", "cost_per_batch", "batch_size"}],
 "total_nano_aiu"}`. The split is disjoint and goes before `usage`, which on chat takes fresh input

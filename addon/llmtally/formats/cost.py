@@ -1,7 +1,7 @@
-"""What responses say they cost, in USD: it goes before every price list, also when it is 0.
+"""The cost that a response states, in USD. It wins over every price list, also when it is 0.
 
 A number in `usage.cost` is OpenRouter's, LiteLLM's and other gateways', an object there is
-Perplexity's; xAI counts ticks. Of an answer that is no stream LiteLLM says it in a header:
+Perplexity's; xAI counts ticks. LiteLLM states the cost of a whole answer in a header:
 https://docs.litellm.ai/docs/proxy/response_headers
 """
 
@@ -18,7 +18,7 @@ TICKS_PER_USD = 1e10
 
 
 def read_cost_header(headers: Mapping[str, str], reading: Reading) -> Reading:
-    """A LiteLLM proxy's header; it has one for every API it speaks."""
+    """Fold the header that a LiteLLM proxy sends, whichever API it speaks."""
     cost = number(headers.get("x-litellm-response-cost"))
     return reading if cost is None else reading._replace(cost_usd=cost)
 
@@ -36,8 +36,8 @@ def stated_cost(usage: Mapping[str, Any]) -> tuple[float | None, bool]:
         return number(usage.get("estimated_cost")), False  # DeepInfra
     if usage.get("is_byok") is not True:
         return charged, False
-    # With a key of one's own OpenRouter's `cost` is only its fee; the tokens are billed by the
-    # upstream.
+    # With the user's key for the upstream (BYOK) OpenRouter's `cost` is only its fee; the upstream
+    # bills the tokens.
     upstream = number(mapping(usage.get("cost_details")).get("upstream_inference_cost"))
     return charged + (upstream or 0), upstream is None
 

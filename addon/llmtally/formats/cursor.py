@@ -3,7 +3,7 @@
 The schema is private and moves. What others have read out of it: a server message holds an
 `InteractionUpdate` in field 1, and at the end of a turn that holds a `TurnEnded` in field 14 with
 the counts input 1, output 2, cache read 3, cache write 4, reasoning 5. Where it does not match, the
-call is counted with unknown usage; nothing is guessed from other fields.
+call is recorded with unknown usage; nothing is guessed from other fields.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _COUNTS = {
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
-    """Fold one server message (protobuf bytes). Raises WireError where it is none."""
+    """Fold one server message (protobuf bytes). Raises WireError where it cannot be decoded."""
     if not isinstance(message, bytes):
         return reading
     for number, update in fields(message):

@@ -1,4 +1,4 @@
-"""What a wire format is, and the few helpers all of them share.
+"""What a wire format is, and the few helpers that all of them share.
 
 A format is one module with one or more `Format` values. Its heart is a pure fold `read(message,
 reading) -> Reading`, the same for every message of a stream and for a whole body. Rules: the last
@@ -27,7 +27,7 @@ REASON_CAP = 64
 """Characters of the word for why a cache was missed: the longest known has 26."""
 
 COUNT_DIGITS = len(str(COUNT_CAP))
-"""Digits of the largest count."""
+"""Digits of the largest count: longer strings are not converted."""
 
 MAX_ENTRIES = 256
 """Entries read of a list within a usage object: iterations, models, modalities. The sum of so many
@@ -43,7 +43,7 @@ COUNT_NAMES = (
     "cached_count",
 )
 _HOLDER_NAMES = ("_details", "Details", "cache_creation", "iterations", "_by_modality")
-"""How names of counts, and of what holds them, end in every format."""
+"""How the names of counts, and of objects and lists that hold counts, end in every format."""
 
 _SERVER_TOOL = re.compile(r"[a-z0-9_]{1,64}")
 _NOT_IN_A_TYPE = re.compile(r"[^\w .,:/#-]+")
@@ -51,12 +51,12 @@ _NOT_IN_A_TYPE = re.compile(r"[^\w .,:/#-]+")
 
 @dataclass(frozen=True, slots=True)
 class RequestReading:
-    """What the client asked for."""
+    """What one request asked for, as its body says."""
 
     model: str | None = None
     service_tier: str | None = None
     warmup: bool = False
-    """A Responses WebSocket `generate: false`: nothing is generated, nothing is billed."""
+    """A `generate: false` on a Responses WebSocket: nothing is generated, nothing is billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +67,17 @@ class Turn:
     """Responses that interleave have different lanes; one lane holds one response at a time."""
     phase: Literal["request", "read", "end", "close"]
     """`request`: a client asks for a response. `read`: fold it. `end`: fold it, then the response
-    is settled. `close`: the same if a response is open in the lane; if none is, it concerns none
-    (an error, an end said twice)."""
+    is settled. `close`: the same if a response is open in the lane; otherwise it is ignored (an
+    error, an end said twice)."""
 
 
 def no_content(message: Any) -> int:
-    """For formats whose answers do not come in pieces."""
+    """The `content` of formats whose answers do not come in pieces."""
     return 0
 
 
 def read_json_request(body: Mapping[str, Any]) -> RequestReading:
-    """The request fields that nearly every API names alike."""
+    """Read the request fields that nearly every API names alike."""
     return RequestReading(
         model=text(body.get("model")), service_tier=text(body.get("service_tier"))
     )
@@ -85,10 +85,10 @@ def read_json_request(body: Mapping[str, Any]) -> RequestReading:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One wire format."""
+    """How one wire format is read: a row of `FORMATS`."""
 
     name: str
-    """The record's `api`."""
+    """The record's `api`, and the name users give it in `usage_hosts`."""
     read: Callable[[Any, Reading], Reading]
     """Folds one parsed message into the reading."""
     needles: tuple[bytes, ...] = ()
@@ -97,8 +97,8 @@ class Format:
     cannot stand inside a JSON string value (a quote in the needle is escaped there) and few of
     them: each costs a scan of the stream."""
     endings: tuple[bytes, ...] = ()
-    """Those of the needles that matter only among the last messages of a stream: why it stopped,
-    what went wrong. Only there it is searched for them."""
+    """Those of the needles that matter only among the last messages of a stream (why it stopped,
+    what went wrong) and are searched for only there."""
     content: Callable[[Any], int] = no_content
     """Length in UTF-8 bytes of the generated text (thinking and tool arguments too) that one stream
     message delivers; 0: none."""
@@ -107,20 +107,21 @@ class Format:
     read_headers: Callable[[Mapping[str, str], Reading], Reading] | None = None
     """Folds response headers (names in lower case); called before any message."""
     turn: Callable[[Any, bool], Turn | None] | None = None
-    """For connections and bodies with many responses: `(message, from_client)` to its place; None:
-    the message is ignored."""
+    """For connections and bodies with many responses: `(message, from_client)` to the message's
+    place; None: it is ignored."""
     read_session: Callable[[Any], Mapping[str, RequestReading]] | None = None
-    """What a message of a socket, from either side, says about all later responses, by lane."""
+    """Reads what a message of a socket, from either side, says about all later responses, by
+    lane."""
     multiple: bool = False
     """An HTTP body of this format holds many responses (a batch's results), told apart by
     `turn`."""
     unwrap: Callable[[Any], Any] | None = None
-    """Takes the envelope off a message before `read`, `content` and `turn` see it."""
+    """Takes a message out of its envelope before `read`, `content` and `turn` see it."""
     self_terminating: bool = False
     """Streams of this format say when they are finished, so a stream that ends without that was cut
     off by the server."""
     counts_tokens: bool = True
-    """False for APIs that report none (speech): no usage is not a fault there."""
+    """False for APIs that report no tokens (speech): there, no usage is not a fault."""
 
 
 def text(value: Any, cap: int = TEXT_CAP) -> str | None:
@@ -188,7 +189,7 @@ def number(value: Any) -> float | None:
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
-    """The value if it is a JSON object, else an empty one: an explicit null is as good as
+    """The value if it is a JSON object, else an empty one: an explicit null means the same as
     absent."""
     return value if isinstance(value, dict) else {}
 
@@ -214,16 +215,16 @@ def api_error(value: Any) -> ApiError | None:
 
 
 def cache_missed(reading: Reading, reason: Any, tokens: Any) -> Reading:
-    """The reading with why the cache was missed, and the provider's estimate of how much; None or
-    nonsense: not said."""
+    """The reading with the reason why the cache was missed, and the provider's estimate of how many
+    tokens were; what is None or of another type was not said."""
     return reading._replace(
         cache_miss_reason=text(reason, REASON_CAP), cache_missed_tokens=count(tokens)
     )
 
 
 def described_error(kind: Any, message: Any = None) -> ApiError:
-    """An error fit for a record: its type a word or number, its message without what it repeats of
-    the request or its key."""
+    """An error fit for a record: its type a word or number, its message without credentials and
+    without the prompt."""
     if not isinstance(kind, str | int) or isinstance(kind, bool):
         kind = "error"
     name = redact(str(kind))
@@ -234,7 +235,7 @@ def described_error(kind: Any, message: Any = None) -> ApiError:
 
 
 def server_tools(called: Iterable[tuple[str, int | None]]) -> dict[str, int] | None:
-    """Calls by tool, where a provider names the tools as it likes; those that were not called are
+    """Calls by tool, for providers that choose the tools' names; tools that were not called are
     left out."""
     named = ((name, n) for name, n in called if n and _SERVER_TOOL.fullmatch(name))
     return dict(islice(named, SERVER_TOOLS_CAP)) or None

@@ -35,7 +35,7 @@ adding such."""
 
 def read_message(message: Any, reading: Reading) -> Reading:
     """Fold a whole answer, one chunk, an error, an embedding, or a count-tokens answer."""
-    # a stream's error may come as an array of its own, also as a whole body
+    # a stream's error may come inside an array, also as a whole body
     if isinstance(message, list):
         for element in message:
             reading = read_message(element, reading) if isinstance(element, dict) else reading
@@ -91,7 +91,7 @@ def _web_searches(message: Mapping[str, Any]) -> int:
 
 
 def with_usage(reading: Reading, metadata: Any, web_searches: int = 0) -> Reading:
-    """Lay one `usageMetadata` (and the searches seen beside it) over what is known."""
+    """Fold one `usageMetadata`, and the searches seen beside it."""
     if not metadata and not web_searches:
         return reading
     inexact, metadata = miscounted(metadata), mapping(metadata)

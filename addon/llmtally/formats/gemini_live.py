@@ -23,7 +23,7 @@ SERVER_MEMBERS = ("usageMetadata", "serverContent", "toolCall", "error")
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
-    """Fold one server frame."""
+    """Fold one frame that the server sent."""
     message = mapping(message)
     if (error := read_error(message.get("error"))) is not None:
         return reading._replace(error=error)

@@ -38,7 +38,7 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 
 def read_usage(stats: Mapping[str, Any]) -> Usage:
-    """One `stats` object in buckets."""
+    """The counts of one `stats` object, in buckets."""
     return Usage(
         input_tokens=count(stats.get("input_tokens")),
         output_tokens=count(stats.get("total_output_tokens")),

@@ -19,7 +19,7 @@ ENDED = frozenset({"completed", "failed", "cancelled"})
 
 
 def find_turn(message: Any, from_client: bool) -> Turn | None:
-    """Every turn is a response of its own."""
+    """Treat every turn that has ended as one response."""
     return None if from_client or not _ended_turn(mapping(message)) else Turn("", "end")
 
 

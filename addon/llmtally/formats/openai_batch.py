@@ -34,7 +34,7 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
         or (ApiError(f"http_{status}") if status >= 400 else None)
     )
     return reading._replace(
-        # embeddings have no id of their own
+        # embeddings have no id
         response_id=reading.response_id or text(line.get("id")),
         error=error,
         service_tier="batch",
@@ -43,8 +43,8 @@ def read_batch_line(message: Any, reading: Reading) -> Reading:
 
 
 def batch_turn(message: Any, from_client: bool) -> Turn | None:
-    """One line is one response; a file that is no batch output (an upload read back) has other
-    lines."""
+    """One line of a batch's output, which is one response. Other files (an upload read back) have
+    other lines, which are ignored."""
     line = mapping(message)
     if from_client or "custom_id" not in line or "response" not in line:
         return None

@@ -15,7 +15,7 @@ from .openai_usage import read_body
 
 
 def read_embeddings(message: Any, reading: Reading) -> Reading:
-    """Fold a whole body."""
+    """Fold a whole body of embeddings or of a reranker."""
     message = mapping(message)
     usage = mapping(message.get("usage"))
     if "prompt_tokens" not in usage and "total_tokens" in usage:

@@ -3,7 +3,7 @@
 Every response, asked for or begun by voice detection, ends with `response.done`, whose `usage`
 counts the whole conversation so far as input: that is how it is billed. Its details are named in
 the singular, `input_token_details`. The model stands in the session. Transcribing the user's speech
-is a second meter: a call of its own, under the model that the session names for it.
+is billed apart: it is a separate call, under the model that the session names for it.
 """
 
 from __future__ import annotations

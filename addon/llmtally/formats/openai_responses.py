@@ -104,7 +104,7 @@ def _read_object(response: Mapping[str, Any], reading: Reading, copilot: Any) ->
 
 
 def _with_tools(reading: Reading, response: Mapping[str, Any]) -> Reading:
-    """Add what hosted tools were billed: images under a model of their own, searches by the
+    """Add what hosted tools were billed: images as a part under the image model, searches by the
     call."""
     tool_usage, base = mapping(response.get("tool_usage")), reading.usage or Usage()
     searches = count(mapping(tool_usage.get("web_search")).get("num_requests"))

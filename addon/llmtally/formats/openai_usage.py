@@ -1,12 +1,11 @@
-"""What the bodies of OpenAI's APIs, and of all who speak them, have in common: the `usage` object,
-and errors.
+"""What bodies of OpenAI's APIs have in common, whoever sends them: the `usage` object, and errors.
 
 https://platform.openai.com/docs/api-reference/chat/object
 
 Prompt (or input) counts include what was read from and written to a cache, completion (or output)
-counts include reasoning. Dialects differ in names and in what stands outside; `total_tokens` is no
-bucket but tells which convention a server keeps. Which dialect it is follows from the object's
-shape, never from the host: gateways pass on what their upstream said.
+counts include reasoning. Dialects differ in names and in what these counts leave out;
+`total_tokens` is not a bucket, but tells which convention a server follows. The dialect is told by
+the object's shape, never by the host: gateways pass on what their upstream said.
 """
 
 from __future__ import annotations
@@ -28,10 +27,10 @@ _CACHE_READ = (
     "num_cached_tokens",
     "cache_read_input_tokens",
 )
-"""OpenAI (Moonshot and others at the top level), DeepSeek, Mistral, Anthropic's name (LiteLLM,
-Perplexity)."""
+"""OpenAI's name (Moonshot and others have it at the top level), DeepSeek's, Mistral's, Anthropic's
+(LiteLLM, Perplexity)."""
 _CACHE_WRITE = ("cache_write_tokens", "cache_creation_input_tokens", "cache_creation_tokens")
-"""OpenAI, Anthropic's name, LiteLLM's."""
+"""OpenAI's name for it, Anthropic's, and LiteLLM's."""
 _EXCLUSIVE = frozenset({"cache_read_input_tokens", "cache_creation_input_tokens"})
 """Keys that mark Anthropic's convention, the cache beside the input, when they stand beside
 `input_tokens`."""
@@ -97,9 +96,9 @@ class _Told(NamedTuple):
     each of them includes."""
 
     prompt: int | None
-    """Input, with or without the cache."""
+    """Input, with or without the cache, by the server's convention."""
     completion: int | None
-    """Output, with or without reasoning."""
+    """Output, with or without reasoning, by the server's convention."""
     total: int | None
     """The sum as the server counts it, which tells what the others include."""
     cached: int
@@ -185,8 +184,8 @@ def _read_cache(usage: Mapping[str, Any], details: Mapping[str, Any]) -> Usage:
 def _connectors_beside_prompt(
     usage: Mapping[str, Any], completion: int | None, total: int | None
 ) -> int:
-    """What Mistral's connectors put before the model, if the total says that the prompt count
-    leaves it out."""
+    """Tokens that Mistral's connectors added to the prompt, if the total says that the prompt count
+    leaves them out."""
     prompt, more = count(usage.get("prompt_tokens")), count(usage.get("connector_tokens"))
     return more if prompt is not None and more and total == prompt + (completion or 0) + more else 0
 
@@ -237,7 +236,8 @@ def _output(told: _Told, beside: int) -> int | None:
 
 
 def _called_tools(usage: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:
-    """Calls of tools the provider ran: xAI, OpenRouter, Perplexity, Mistral's connectors."""
+    """Calls of tools that the provider ran, as xAI, OpenRouter, Perplexity and Mistral's connectors
+    report them."""
     yield "search_sources", count(usage.get("num_sources_used"))
     yield "web_search", count(usage.get("num_search_queries"))
     for holder in ("server_side_tool_usage_details", "server_tool_use_details", "server_tool_use"):
@@ -259,8 +259,8 @@ def _first(usage: Mapping[str, Any], *names: str) -> int | None:
 
 
 def _largest(holders: tuple[Mapping[str, Any], ...], names: tuple[str, ...]) -> int | None:
-    """The same count under several names: a 0 under one of them is a default that was never filled
-    in."""
+    """A count that stands under several names: of those the largest, as a 0 can be a default that
+    was never filled in."""
     return max(
         (n for holder in holders for name in names if (n := count(holder.get(name))) is not None),
         default=None,

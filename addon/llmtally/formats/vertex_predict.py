@@ -1,7 +1,7 @@
 """Vertex `:predict` text embeddings.
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api
 
-One body; each prediction counts the tokens of its own text, as a float:
+One body; each prediction counts the tokens of its text, as a float:
 `predictions[].embeddings.statistics.token_count`. Images and videos are made under the same path
 and report no tokens.
 """

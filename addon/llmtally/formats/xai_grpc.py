@@ -27,7 +27,7 @@ class Shape:
     usage: int
     service_tier: int
     finish_reason: int
-    """Within an output, like the next."""
+    """Field number within an output, like the next."""
     content: int
 
 
@@ -37,7 +37,7 @@ CHUNK_ONLY = (3, 4)
 """`created` and `model` of a chunk; an answer has neither number."""
 ID, OUTPUTS = 1, 2
 CONTENT, REASONING_CONTENT = 1, 4
-"""Within the content of an output."""
+"""Field numbers within the content of an output."""
 
 FINISH_REASONS = {
     1: "REASON_MAX_LEN",
@@ -169,8 +169,8 @@ def _text(value: int | bytes) -> str | None:
 
 
 def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
-    """A refused call has its status among the headers; a failed one in the trailers, out of
-    sight."""
+    """Fold the status of a refused call. A call that fails later has it in the trailers, which are
+    not seen here."""
     status = headers.get("grpc-status", "0")
     if status == "0":
         return reading
@@ -181,8 +181,8 @@ def read_headers(headers: Mapping[str, str], reading: Reading) -> Reading:
 
 
 def content_length(message: Any) -> int:
-    """Bytes of text and reasoning in one chunk; 0 for what is no protobuf, which `read_message`
-    will say."""
+    """Bytes of text and reasoning in one chunk; 0 for what is not protobuf, which `read_message`
+    reports."""
     try:
         if not isinstance(message, bytes) or _shape(message) is not CHUNK:
             return 0

@@ -1,11 +1,10 @@
 """Rate limits and plan windows, wherever a provider tells them: response headers, events, error
 bodies, answers about usage.
 
-One module a dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`, `ratelimit`
-(`x-ratelimit-*`, everyone else). Here stands what they have in common: who reads which event, and
-the cap; `headers` finds theirs among a response's, `quota_endpoints` reads answers about usage.
-Whatever a peer sends, nothing raises.
-"""
+There is a module for each dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`,
+`ratelimit` (`x-ratelimit-*`, everyone else). What they have in common stands here: who reads which
+event, and the cap. `headers` finds their headers among a response's, `quota_endpoints` reads
+answers about usage. Whatever a peer sends, nothing raises."""
 
 from __future__ import annotations
 
@@ -62,8 +61,8 @@ _EVENTS: dict[str, Callable[[Mapping[str, Any], float], Iterable[LimitReading]]]
 def read_headers(
     headers: Mapping[str, str], *, provider: str, now: float, status: int | None = None
 ) -> tuple[LimitReading, ...]:
-    """The windows in a response's headers, names in lower case. With its status, a bare
-    `retry-after` of a 429 is one too."""
+    """The windows in a response's headers, whose names are in lower case. Where the status is 429,
+    a bare `retry-after` is one, too."""
     readings = capped(read_families(headers, provider, now))
     if status == 429 and not readings and (retry_at := retry_time(headers, now=now)) is not None:
         return (
@@ -86,8 +85,8 @@ def read_event(message: Any, *, now: float) -> tuple[LimitReading, ...]:
 
 
 def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[LimitReading, ...]:
-    """The windows in the parsed body of a refusal, by its shape; Google wraps it in a list of
-    one."""
+    """The windows in the parsed body of a refusal, found by its shape; Google puts it into a list
+    of one."""
     body = mapping(body[0] if isinstance(body, list) and body else body)
     refused = 429 in (status, mapping(body.get("error")).get("code"))
     return capped(
@@ -102,13 +101,14 @@ def read_error(body: Any, *, provider: str, status: int, now: float) -> tuple[Li
 def _read_repeated_headers(
     body: Mapping[str, Any], provider: str, now: float
 ) -> Iterable[LimitReading]:
-    """OpenRouter puts the headers of a refusal into its body too: `error.metadata.headers`."""
+    """Read the headers that OpenRouter repeats in the body of a refusal, in
+    `error.metadata.headers`."""
     metadata = mapping(mapping(body.get("error")).get("metadata"))
     return read_families(inlined_headers(metadata.get("headers")), provider, now)
 
 
 def paid_beyond_plan(readings: Iterable[LimitReading]) -> bool:
-    """Whether the call that told these was paid for with credit beyond its plan."""
+    """Whether the call that reported these windows was paid for with credit beyond its plan."""
     return any(reading.key == "overage" and reading.status == IN_USE for reading in readings)
 
 

@@ -1,7 +1,7 @@
 """Limits as Anthropic tells them. https://docs.anthropic.com/en/api/rate-limits
 
 API keys: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`
-(RFC 3339), with pools of their own under `anthropic-priority-` and `anthropic-fast-`.
+(RFC 3339), with separate pools under `anthropic-priority-` and `anthropic-fast-`.
 Subscriptions: `anthropic-ratelimit-unified-{5h,7d,7d_opus,overage...}-{status,reset,utilization}`;
 utilization is a fraction that may exceed 1, resets are epoch seconds. `overage-in-use: true` on an
 answer says that extra usage, beyond the plan, pays for it. `GET /api/oauth/usage` says the same in
@@ -49,7 +49,7 @@ _GROUP_SECONDS = {"session": 5 * HOUR, "weekly": WEEK}
 
 
 def place_counted(name: str) -> tuple[str, str] | None:
-    """Window and field of a header of an API key, of Priority Tier or of fast mode."""
+    """The window and field that a header of an API key, of Priority Tier or of fast mode is for."""
     found = _COUNTED.fullmatch(name)
     return (found[1], found[2]) if found else None
 
@@ -57,7 +57,7 @@ def place_counted(name: str) -> tuple[str, str] | None:
 def read_counted(
     windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
 ) -> Iterator[LimitReading]:
-    """The classic limits of an API key, of Priority Tier and of fast mode."""
+    """Read the classic limits of an API key, of Priority Tier and of fast mode."""
     for window, fields in windows.items():
         key = word(window.replace("-", "_"))
         reading = key and counted(
@@ -71,7 +71,8 @@ def read_counted(
 
 
 def place_unified(name: str) -> tuple[str, str] | None:
-    """Window and field of a subscription's header; what is said of all windows has an empty one."""
+    """The window and field that a subscription's header is for; the window is empty where the
+    header is about all of them."""
     found = _UNIFIED.fullmatch(name)
     return (found[1] or "", found[2]) if found else None
 
@@ -79,7 +80,7 @@ def place_unified(name: str) -> tuple[str, str] | None:
 def read_unified(
     windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
 ) -> Iterator[LimitReading]:
-    """The windows of a subscription, whatever they are called; the one that binds first is
+    """Read the windows of a subscription, whatever they are called; the one that binds first is
     marked."""
     overall = windows.get("", {})
     claim = _claimed_key(overall.get("representative-claim"))
@@ -106,8 +107,8 @@ def read_unified(
 
 
 def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
-    """`GET /api/oauth/usage`: from its list `limits` where it has one, else from its named windows;
-    and extra usage."""
+    """Read an answer of `GET /api/oauth/usage`: the list `limits` if it has one, else the named
+    windows, and extra usage."""
     body = mapping(body)
     listed = [
         reading
@@ -169,7 +170,8 @@ def _listed_key(kind: Any, scope: str | None) -> str | None:
 
 
 def _read_extra_usage(extra: Mapping[str, Any]) -> Iterator[LimitReading]:
-    """Paid use beyond the plan, in units of the currency: the wire says cents."""
+    """Read paid use beyond the plan. The wire says cents, the window whole units of the
+    currency."""
     places = number(extra.get("decimal_places"))
     scale = 10 ** int(min(2 if places is None else places, 6))
     limit, used = number(extra.get("monthly_limit")), number(extra.get("used_credits"))

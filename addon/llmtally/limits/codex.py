@@ -34,8 +34,8 @@ _WINDOW_SLACK = 3 * MINUTE
 
 
 def place(name: str) -> tuple[str, str] | None:
-    """Window and field of a header: `("codex primary", "used_percent")`, or of all a family's:
-    `("codex", "limit_name")`."""
+    """The window and field that a header is for, e.g. `("codex primary", "used_percent")`, or the
+    family and field: `("codex", "limit_name")`."""
     if found := _SLOT_FIELD.fullmatch(name):
         return f"{found[1]} {found[2]}", found[3].replace("-", "_")
     if found := _FAMILY_NAME.fullmatch(name) or _ACCOUNT_FIELD.fullmatch(name):
@@ -47,7 +47,7 @@ def place(name: str) -> tuple[str, str] | None:
 def read_headers(
     windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
 ) -> Iterator[LimitReading]:
-    """The windows of every family in the headers, and the credits bought beside the plan."""
+    """Read the windows of every family in the headers, and the credits bought beside the plan."""
     blocked = True if windows.get("rate-limit-reached", {}).get("type") else None
     for window, fields in windows.items():
         family, _, slot = window.partition(" ")
@@ -59,7 +59,7 @@ def read_headers(
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """The event `codex.rate_limits`."""
+    """Read an event `codex.rate_limits`."""
     yield from _read_family(
         event.get("rate_limits"), now, event.get("metered_limit_name"), event.get("limit_name")
     )
@@ -68,7 +68,8 @@ def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
 
 
 def read_error(body: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """`usage_limit_reached`, which says when it ends but not which window is full."""
+    """Read the error `usage_limit_reached`, which says when it ends but not which window is
+    full."""
     error = mapping(body.get("error"))
     if "usage_limit_reached" not in (error.get("type"), error.get("code")):
         return
@@ -83,7 +84,7 @@ def read_error(body: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
 
 
 def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
-    """`GET /backend-api/wham/usage`."""
+    """Read an answer of `GET /backend-api/wham/usage`."""
     body = mapping(body)
     yield from _read_family(body.get("rate_limit"), now)
     yield from _read_additional(body.get("additional_rate_limits"), now)
@@ -92,7 +93,7 @@ def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
 
 
 def _read_additional(families: Any, now: float) -> Iterator[LimitReading]:
-    """Further families: an object by name in the event, a list in the usage answer."""
+    """Read further families: an object by name in the event, a list in the usage answer."""
     for family, entry in mapping(families).items():
         entry = mapping(entry)
         yield from _read_family(
@@ -174,16 +175,16 @@ def _key(window: str, family_id: Any) -> str:
 
 
 def _status(used: float, blocked: bool | None) -> str | None:
-    """The wire says of a family, not of a window, that it is closed: then the full windows are
-    why."""
+    """A window's status. The wire says that a family is closed, not which of its windows: it is
+    closed because of the full ones."""
     if blocked:
         return "rejected" if used >= 100 else None
     return None if blocked is None else "allowed"
 
 
 def _reset(at: Any, after: Any, now: float) -> float | None:
-    """Zeros and empty strings are absent; the absolute time is better than one that ages on its
-    way."""
+    """When a window resets. Zeros and empty strings mean absent; the absolute time is preferred to
+    the relative one, which ages in transit."""
     return reset_number(number(at) or number(after) or None, now=now)
 
 
@@ -200,7 +201,7 @@ def _read_credits(credit: Mapping[str, Any]) -> Iterator[LimitReading]:
 
 
 def _read_spend(control: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """What a workspace lets one member spend, in credits; numbers come as text, too."""
+    """Read what a workspace lets one member spend, in credits; numbers may come as text."""
     own = mapping(control.get("individual_limit"))
     used, left = number(own.get("used_percent")), number(own.get("remaining_percent"))
     if used is None and left is not None:

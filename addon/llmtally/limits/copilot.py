@@ -30,7 +30,7 @@ _WINDOW_SECONDS = {"weekly": WEEK}
 
 
 def place(name: str) -> tuple[str, str] | None:
-    """One quota a header."""
+    """The quota that a header is for; each header holds a whole quota."""
     found = _HEADER.fullmatch(name)
     return (found[1], "snapshot") if found else None
 
@@ -38,25 +38,27 @@ def place(name: str) -> tuple[str, str] | None:
 def read_headers(
     windows: Mapping[str, Mapping[str, str]], _provider: str, now: float
 ) -> Iterator[LimitReading]:
-    """The quotas, each a query string."""
+    """Read the quotas, each of which is a query string."""
     for quota, fields in windows.items():
         yield from _read_snapshot(quota, _fields(fields["snapshot"][:TEXT_CAP]), now)
 
 
 @functools.lru_cache(maxsize=64)
 def _fields(snapshot: str) -> dict[str, str]:
-    """They stay the same from answer to answer for a while."""
+    """The fields of one query string; remembered, as it often stays the same for several
+    answers."""
     return {_HEADER_FIELDS.get(field, field): text for field, text in parse_qsl(snapshot)}
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """The end of a response, which carries the quotas beside `response` or within it."""
+    """Read the quotas in a response's last event, which stand beside `response` or within it."""
     yield from _read_snapshots(event.get("copilot_quota_snapshots"), now)
     yield from _read_snapshots(mapping(event.get("response")).get("copilot_quota_snapshots"), now)
 
 
 def read_usage_answer(body: Any, now: float) -> Iterator[LimitReading]:
-    """`GET /copilot_internal/user`: one reset date, a bare day, for all its quotas."""
+    """Read an answer of `GET /copilot_internal/user`, which has one reset date, a bare day, for all
+    its quotas."""
     body = mapping(body)
     day = body.get("quota_reset_date")
     yield from _read_snapshots(
@@ -74,8 +76,8 @@ def _read_snapshots(snapshots: Any, now: float, reset: Any = None) -> Iterator[L
 def _read_snapshot(
     quota: str, snapshot: Mapping[str, Any], now: float, reset: Any = None
 ) -> Iterator[LimitReading]:
-    """An entitlement of -1 is unlimited, one of 0 a placeholder for no data: neither is a
-    window."""
+    """Read one quota. An entitlement of -1 means unlimited, one of 0 stands for no data: neither is
+    a window."""
     key, entitlement = word(quota), number(snapshot.get("entitlement"))
     if key is None or not entitlement or truth(snapshot.get("unlimited")):
         return

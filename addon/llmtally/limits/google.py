@@ -20,7 +20,7 @@ _PERIODS = (("PerDay", "_day", DAY), ("Daily", "_day", DAY), ("PerMinute", "_min
 
 
 def read_error(body: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """The quotas that a 429 names, or only the time to wait where it names none."""
+    """Read the quotas that a 429 names, or only the time to wait where it names none."""
     details = [mapping(detail) for detail in items(mapping(body.get("error")).get("details"))]
     retries = (
         reset_value(detail.get("retryDelay"), now=now)
@@ -46,7 +46,7 @@ def read_error(body: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
 
 
 def read_quota_answer(body: Any, now: float) -> Iterator[LimitReading]:
-    """`retrieveUserQuota`: a bucket for each model."""
+    """Read an answer of `retrieveUserQuota`, which has a bucket for each model."""
     for bucket in items(mapping(body).get("buckets")):
         bucket = mapping(bucket)
         left = number(bucket.get("remainingFraction"))

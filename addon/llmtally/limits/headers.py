@@ -14,8 +14,8 @@ from ..record import LimitReading
 from . import anthropic, codex, copilot, ratelimit
 
 LAYOUTS_CAP = 64
-"""Sets of names remembered: providers have one or two each. Hostile ones push them out for a while,
-and hold a few megabytes."""
+"""Sets of header names remembered: providers have one or two each. Hostile ones can push them out
+for a while, and then hold a few megabytes."""
 
 Windows = Mapping[str, Mapping[str, str]]
 """Values by window and field: `{"5h": {"utilization": "0.01"}}`."""
@@ -23,13 +23,13 @@ Windows = Mapping[str, Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class HeaderFamily:
-    """Headers that are read together."""
+    """One dialect's headers, which are read together."""
 
     place: Callable[[str], tuple[str, str] | None]
     """The window and the field that a header is for, by its name; None where it is not of this
     family."""
     read: Callable[[Windows, str, float], Iterable[LimitReading]]
-    """`(windows, provider, now)`."""
+    """Reads the values of its headers: `(windows, provider, now)`."""
 
 
 _FAMILIES = (
@@ -39,14 +39,14 @@ _FAMILIES = (
     HeaderFamily(copilot.place, copilot.read_headers),
     HeaderFamily(ratelimit.place, ratelimit.read_headers),
 )
-"""A header is of the first that has a place for it."""
+"""A header belongs to the first family that has a place for it."""
 
 _Layout = tuple[tuple[HeaderFamily, tuple[tuple[str, tuple[tuple[str, str], ...]], ...]], ...]
-"""Families, their windows, and of each the fields and the names of their headers."""
+"""For each family its windows, and for each window its fields and the headers that hold them."""
 
 
 def read_families(headers: Mapping[str, str], provider: str, now: float) -> Iterator[LimitReading]:
-    """The windows in headers, names in lower case, family by family."""
+    """Read the windows in headers, whose names are in lower case, family by family."""
     for family, windows in _layout(tuple(headers)):
         values = {
             window: {field: headers[name] for field, name in fields} for window, fields in windows

@@ -52,7 +52,7 @@ _BUDGET_SECONDS = {"daily": DAY, "weekly": WEEK}
 
 
 def place(name: str) -> tuple[str, str] | None:
-    """Window and field of a header; `x-ratelimit-over-limit` is about all windows."""
+    """The window and field that a header is for; `x-ratelimit-over-limit` is about all windows."""
     if found := _FIELD.fullmatch(name):
         return found[3] or _UNITLESS[found[1]], found[2]
     return ("", "over-limit") if name == "x-ratelimit-over-limit" else None
@@ -61,7 +61,7 @@ def place(name: str) -> tuple[str, str] | None:
 def read_headers(
     windows: Mapping[str, Mapping[str, str]], provider: str, now: float
 ) -> Iterator[LimitReading]:
-    """Every window that the headers name, under the key of what it counts."""
+    """Read every window that the headers name, under the key of what it counts."""
     over = truth(windows.get("", {}).get("over-limit"))
     for window, fields in windows.items():
         key, seconds = _PROVIDER_WINDOWS.get((provider, window)) or _window(window)
@@ -78,7 +78,7 @@ def read_headers(
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """Realtime's `rate_limits.updated`."""
+    """Read an event `rate_limits.updated` of Realtime."""
     for entry in items(event.get("rate_limits")):
         entry = mapping(entry)
         key = word(entry.get("name"))
@@ -93,7 +93,7 @@ def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
 
 
 def read_key_answer(body: Any, _now: float) -> Iterator[LimitReading]:
-    """OpenRouter's `GET /api/v1/key`: the key's own budget in USD."""
+    """Read an answer of OpenRouter's `GET /api/v1/key`: the key's budget in USD."""
     key = mapping(mapping(body).get("data")) or mapping(body)
     limit, remaining = number(key.get("limit")), number(key.get("limit_remaining"))
     if not limit:
@@ -112,7 +112,8 @@ def read_key_answer(body: Any, _now: float) -> Iterator[LimitReading]:
 
 @functools.lru_cache(maxsize=256)
 def _window(window: str) -> tuple[str | None, float | None]:
-    """Key and length by the header's own word: `req-minute` is `requests_minute`, a minute long."""
+    """The key and length of a window by the word in its headers: `req-minute` is `requests_minute`,
+    a minute long."""
     key = _KEYS.get(window) or window.replace("-", "_")
     if key.startswith("req_"):
         key = f"requests_{key.removeprefix('req_')}"

@@ -1,8 +1,8 @@
-"""How limits are written, whoever writes them: keys, amounts, times.
+"""Reads keys, amounts and times as providers write them in limits.
 
 A reset comes as RFC 3339 (`2025-08-21T12:40:59Z`), as a Go duration (`6m0s`, `120ms`), as epoch
 seconds or milliseconds, or as seconds from now (`60.5`); an amount as a number or a decimal string.
-What is empty, negative or absurd is absent. https://pkg.go.dev/time#ParseDuration
+What is empty, negative or absurd counts as absent. https://pkg.go.dev/time#ParseDuration
 https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
 """
 
@@ -26,8 +26,8 @@ RESET_TEXT_CAP = 64
 """Characters of a reset time that is looked at: the longest real ones have 32."""
 
 LATEST_RESET = 253_402_300_799.0
-"""The last second of the year 9999, the last that `datetime` can write: no reset is believed beyond
-it."""
+"""The last second of the year 9999, the last that `datetime` can write: a later reset counts as
+absent."""
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 WEEK = 7 * DAY
@@ -50,8 +50,8 @@ _LENGTH_IN_KEY = re.compile(r"([0-9]{1,4})([mhd])(?:_.*)?")
 
 
 def word(value: Any) -> str | None:
-    """A key or status off the wire: cut, in lower case, every other character than `a-z 0-9 _ . -`
-    an underscore."""
+    """A key or status off the wire: cut, in lower case, with an underscore in place of every
+    character other than `a-z 0-9 _ . -`."""
     return _word(value[:KEY_CAP]) if isinstance(value, str) else None
 
 
@@ -62,15 +62,15 @@ def _word(value: str) -> str | None:
 
 
 def label(value: Any) -> str | None:
-    """A name for people, cut; lone surrogates, which header decoding leaves behind and JSON cannot
-    hold, become `?`."""
+    """A name for people: cut, with `?` in place of lone surrogates, which come of decoding headers
+    and which JSON cannot hold."""
     if not isinstance(value, str):
         return None
     return value[:KEY_CAP].strip().encode("utf-8", "replace").decode() or None
 
 
 def signed(value: Any) -> float | None:
-    """An amount that may be below zero: what is overdrawn."""
+    """An amount that may be below zero, where something is overdrawn."""
     if isinstance(value, str) and value.startswith("-"):
         magnitude = number(value[1:])
     elif isinstance(value, int | float) and value < 0:
@@ -81,7 +81,8 @@ def signed(value: Any) -> float | None:
 
 
 def inlined_headers(value: Any) -> dict[str, str]:
-    """Headers that a JSON body repeats, as headers are: names in lower case, values text."""
+    """Headers that a JSON body repeats, in the form of real ones: names in lower case, values
+    text."""
     return {
         name.lower(): str(content)
         for name, content in mapping(value).items()
@@ -95,7 +96,7 @@ def truth(value: Any) -> bool:
 
 
 def percent(fraction: float) -> float:
-    """A fraction as percent, without the dust of binary floats and never below 0."""
+    """A fraction as percent, rounded to six decimals and never below 0."""
     return max(0.0, round(100 * fraction, 6))
 
 
@@ -126,8 +127,8 @@ def counted(
     window_seconds: float | None = None,
     status: str | None = None,
 ) -> LimitReading | None:
-    """A classic rate limit, counted down from `limit`; None where there is none: Azure says so with
-    a limit of -1 or 0."""
+    """A classic rate limit, counted down from `limit`. None where there is no limit, which Azure
+    says with a limit of -1 or 0."""
     size, left = number(limit), number(remaining)
     if (limit is not None and not size) or (size is None and left is None):
         return None
@@ -154,8 +155,8 @@ def reset_time(text: str, *, now: float) -> float | None:
 
 @functools.lru_cache(maxsize=1024)
 def _read_reset(text: str) -> tuple[float | None, float | None]:
-    """Epoch seconds, or seconds from now. Windows are reset together, and stay the same from answer
-    to answer."""
+    """The time as epoch seconds, or else as seconds from now. Remembered, as windows reset together
+    and at the same time in many answers."""
     text = text.strip()
     if "T" in text:
         return _rfc3339(text), None

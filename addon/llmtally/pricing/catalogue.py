@@ -57,7 +57,7 @@ _RELEASE = re.compile(
     r"(?:[-@:]?(?:latest|default|stable|preview|exp|free|customtools|native-audio|e?\d+b-it|v\d+|\d{2,8})|:\d)*"
 )
 """What may follow a name without making it another model's: dates, revisions, channels, Gemma's
-sizes (all are free). A single digit is a version of its own. 219 of the 223 entries of litellm's
+sizes (all are free). A single digit is another version. 219 of the 223 entries of litellm's
 list that the data finds by how they begin end so."""
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
@@ -68,7 +68,7 @@ class Listing:
     """What the data says about one model."""
 
     bands: tuple[tuple[int, Rates], ...]
-    """As in `RateCard`."""
+    """Its rates by the size of the input, as in `RateCard`."""
     origin: str
     """The provider whose list it is: another one where the asked one lists no such model and
     resells."""

@@ -108,7 +108,7 @@ def billed_model(call: Call) -> str | None:
 
 def normalise(model: str) -> str:
     """One spelling of a model's name, for wire and price file alike. Its region and date stay, as
-    they can have prices of their own."""
+    the price can depend on them."""
     ref = unquote(model[:TEXT_CAP]).strip().lower()
     return _PUBLISHER.sub("", ref).removesuffix("[1m]")
 

@@ -42,7 +42,7 @@ class Row:
 
     price_id: str
     refs: str
-    """Shell-style pattern."""
+    """Shell-style pattern of the models' names."""
     since: date
     rates: Rates
     """Only those that differ; the data's others stay."""
@@ -57,9 +57,9 @@ class Tier:
 
     price_id: str
     refs: tuple[str, ...]
-    """Shell-style patterns."""
+    """Shell-style patterns of the models' names."""
     tier: tuple[str, str]
-    """As in `PricingContext`."""
+    """The tier, spelled as in `PricingContext`."""
     factor: float
     """What the standard token rates are multiplied with."""
     since: date
@@ -86,7 +86,7 @@ class DisputedPrice:
     """Shell-style pattern, as is the next."""
     refs: str
     why: str
-    """How they disagree."""
+    """In what way the sources disagree."""
     rate: str | None = None
     """The rate in question: only calls that use it are approximate. None: all calls."""
 
@@ -208,8 +208,8 @@ def _vertex_region(context: PricingContext) -> bool:
 
 
 def _is_regional(host: str) -> bool:
-    """`{region}-aiplatform.googleapis.com` and the multi-regions'
-    `aiplatform.{us,eu}.rep.googleapis.com`."""
+    """Whether the host is a region's (`{region}-aiplatform.googleapis.com`) or a multi-region's
+    (`aiplatform.{us,eu}.rep.googleapis.com`)."""
     return "-aiplatform." in host or host.endswith(".rep.googleapis.com")
 
 

@@ -119,9 +119,9 @@ class Overrides:
     """All entries of a price file."""
 
     own: Mapping[str, Override] = field(default_factory=dict)
-    """By `provider/model`, normalised."""
+    """Entries in our shape, by normalised `provider/model`."""
     litellm: Mapping[str, Override] = field(default_factory=dict)
-    """By litellm's `provider/model`, normalised."""
+    """Entries in litellm's shape, by its normalised `provider/model`."""
 
     def find(self, context: PricingContext) -> Override | None:
         """The entry for a model: by its full name, then without the date of the snapshot, then the

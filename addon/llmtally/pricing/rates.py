@@ -2,7 +2,7 @@
 
 Rates are named like the buckets of `Usage` they apply to (`cache_read_tokens`), in USD per million
 tokens; those of server tools (`web_search`, `file_search`, `request`) in USD per thousand calls.
-The four buckets are disjoint; where a subset has a rate of its own, its tokens are taken out of
+The four buckets are disjoint; where a subset has its own rate, its tokens are taken out of
 their bucket first, so every token is paid for exactly once.
 """
 
@@ -108,9 +108,9 @@ class Charge(NamedTuple):
     """What one usage costs by one card."""
 
     cost_usd: float
-    """The sum, in USD."""
+    """The sum of tokens and tools, in USD."""
     rates: Rates
-    """Those that were applied."""
+    """The rates that were applied."""
     approximate: bool
     """The card, or how the tokens were split, is inexact."""
     threshold: int
