@@ -8,6 +8,7 @@ import gzip
 import json
 import random
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -330,6 +331,96 @@ def test_a_changed_price_file_is_read_in_a_thread(
 
     assert readers == ["MainThread", "llmtally-bodies_0"]
     assert [record["cost_usd"] for record in records(tmp_path)] == [3.0]
+
+
+def test_another_directory_takes_what_is_settled_from_then_on(tmp_path: Path) -> None:
+    """A call under way when `usage_dir` changes is not lost with the old journal."""
+    old, new = tmp_path / "old", tmp_path / "new"
+
+    async def test() -> None:
+        async with running(old) as (addon, context):
+            pass_through(addon, flow())
+            await settled(addon)
+            under_way = flow()
+            addon.requestheaders(under_way)
+            context.configure(addon, usage_dir=str(new))
+            addon.responseheaders(under_way)
+            addon.response(under_way)
+            await settled(addon)
+            assert addon.coverage == {"priced": 1}
+
+    run(test)
+
+    assert (len(records(old)), len(records(new))) == (1, 1)
+
+
+QUOTA_ANSWER = (
+    b'{"five_hour": {"utilization": 42.0, "resets_at": "2999-01-01T00:00:00+00:00"}, '
+    b'"seven_day": null}'
+)
+TOKEN = "Bearer sk-ant-oat01-x"
+
+
+async def windows(addon: UsageAddon) -> list[tuple[str, float]]:
+    """The windows that the page shows, once an answer has been read."""
+    tally, was_read = addon._tally, asyncio.Event()
+    assert tally is not None
+    add_limits = tally.sink.add_limits
+
+    def told(*args: Any, **named: Any) -> None:
+        add_limits(*args, **named)
+        was_read.set()
+
+    tally.sink.add_limits = told  # type: ignore[method-assign]
+    await asyncio.wait_for(was_read.wait(), 10)
+    shown = tally.sink.tracker.usage(time.time())["windows"]
+    return [(window["provider"], window["utilization"]) for window in shown]
+
+
+def test_what_a_client_asks_of_its_plan_is_read(tmp_path: Path) -> None:
+    """The answer is no call, and its windows are shown."""
+    passing = flow()
+    passing.request = http.Request.make(
+        "GET",
+        "https://api.anthropic.com/api/oauth/usage?x=1",
+        headers=http.Headers(authorization=TOKEN),
+    )
+    assert passing.response is not None
+    passing.response.raw_content = QUOTA_ANSWER
+
+    async def test() -> None:
+        async with running(tmp_path) as (addon, _):
+            pass_through(addon, passing)
+            assert await windows(addon) == [("anthropic", 42.0)]
+            assert addon.coverage == {}
+
+    run(test)
+
+
+def test_a_plan_is_asked_about_if_a_person_wants_that(tmp_path: Path) -> None:
+    """With the token of a call that passes."""
+    tokens: list[str] = []
+    passing = flow()
+    passing.request = http.Request.make(
+        "POST",
+        "https://api.anthropic.com/v1/messages",
+        b"{}",
+        headers=http.Headers(authorization=TOKEN),
+    )
+
+    def answer(token: str) -> bytes:
+        tokens.append(token)
+        return QUOTA_ANSWER
+
+    async def test() -> None:
+        async with running(tmp_path, usage_poll_anthropic=True) as (addon, _):
+            addon._quotas._poll._ask = answer
+            addon.requestheaders(passing)
+            assert await windows(addon) == [("anthropic", 42.0)]
+
+    run(test)
+
+    assert tokens == ["sk-ant-oat01-x"]
 
 
 def test_an_option_that_was_never_configured_stops_the_proxy(

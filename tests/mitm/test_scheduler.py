@@ -161,6 +161,26 @@ def test_what_takes_long_holds_up_nothing() -> None:
     answer.set()
 
 
+def test_what_follows_from_a_detached_question_is_done_on_the_loop() -> None:
+    """With the answer."""
+    seen: list[str] = []
+
+    async def test() -> None:
+        scheduler, over = Scheduler(), asyncio.Event()
+
+        def then(thread: str) -> None:
+            seen.extend((thread, threading.current_thread().name))
+            over.set()
+
+        scheduler.detached(lambda: threading.current_thread().name, then)
+        await asyncio.wait_for(over.wait(), 10)
+        scheduler.finish()
+
+    asyncio.run(test())
+
+    assert seen == ["llmtally-detached", "MainThread"]
+
+
 def test_the_end_does_what_is_left() -> None:
     """Nothing that was put off is lost when mitmproxy stops, and what never comes does not hold it
     up."""
