@@ -131,7 +131,7 @@ def _measure(stream: traffic.Stream, times: Times, pricer: Pricer) -> None:
     times.longest.append(_longest(_Tapped(stream), events))
     tapped = _Tapped(stream)
     in_the_way = _seconds(tapped.tap.stream, events[:OPENING])
-    afterwards = tapped.do_what_was_put_off()
+    afterwards = tapped.do_what_was_deferred()
     in_the_way += _seconds(tapped.tap.stream, events[OPENING:])
     afterwards += tapped.drain()
     settlement = tapped.settle(pricer)
@@ -150,7 +150,7 @@ class _Tapped:
             "flow", "POST", stream.host, stream.path, {"x-api-key": "sk"}, time.time()
         )
         body = traffic.short_request(stream=True)
-        self._later: list[Callable[[], None]] = []
+        self._deferred: list[Callable[[], None]] = []
         self._exchange = Exchange(route, head, Memory(Attributor(b"key")))
         self._exchange.response_started(200, {"content-type": "text/event-stream"}, time.time())
         self._exchange.request_sent(body, len(body), time.time())
@@ -158,15 +158,15 @@ class _Tapped:
             self._exchange,
             chained=None,
             clock=time.time,
-            later=self._later.append,
+            defer=self._deferred.append,
             settle=lambda _: None,
         )
 
-    def do_what_was_put_off(self) -> float:
+    def do_what_was_deferred(self) -> float:
         """As the loop does it; the seconds it takes."""
         began = time.thread_time()
-        while self._later:
-            self._later.pop()()
+        while self._deferred:
+            self._deferred.pop()()
         return time.thread_time() - began
 
     def drain(self) -> float:
@@ -202,7 +202,7 @@ def _longest(tapped: _Tapped, events: Sequence[bytes]) -> float:
         began = time.thread_time()
         tapped.tap.stream(event)
         longest = max(longest, time.thread_time() - began)
-        tapped.do_what_was_put_off()
+        tapped.do_what_was_deferred()
     return longest
 
 

@@ -162,7 +162,7 @@ def test_what_takes_long_holds_up_nothing() -> None:
 
 
 def test_what_follows_from_a_detached_question_is_done_on_the_loop() -> None:
-    """With the answer."""
+    """It is given the answer."""
     seen: list[str] = []
 
     async def test() -> None:

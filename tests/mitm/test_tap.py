@@ -44,7 +44,7 @@ def make(reader: Reader, later: list[Callable[[], None]] | None = None, **option
     return Tap(
         reader,  # type: ignore[arg-type]
         clock=lambda: next(clock),
-        later=queue.append,
+        defer=queue.append,
         settle=lambda calls: None,
         **options,
     )

@@ -36,7 +36,7 @@ _PREFIX = "llmtally."
 
 
 class Run(NamedTuple):
-    """One `llmtally run`."""
+    """One start of `llmtally run`."""
 
     name: str
     directory: str

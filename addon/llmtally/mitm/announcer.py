@@ -37,13 +37,13 @@ class Announcer:
         self._next: asyncio.TimerHandle | None = None
 
     def running(self) -> None:
-        """Start polling."""
+        """Start polling what other processes are told."""
         if self._next is not None:
             self._next.cancel()
         self._poll()
 
     def done(self) -> None:
-        """Remove the file."""
+        """Remove the file, as the proxy ends."""
         if self._next is not None:
             self._next.cancel()
         self._remove()

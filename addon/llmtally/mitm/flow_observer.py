@@ -39,30 +39,33 @@ from .tap import RequestTap, Tap
 logger = logging.getLogger(__name__)
 
 HEAVY = 256 * 2**10
-"""Bodies above this are read in a worker thread: to read one takes more than a millisecond."""
+"""Bytes of request and response body together above which a thread reads them: that takes more than
+a millisecond."""
 
 HEAVY_CODED = 16 * 2**10
-"""The same for bodies in a content coding, which may be many times larger."""
+"""The same where a body has a content coding, out of which it may be many times larger."""
 
 LOOK_UP_SECONDS = 1.0
-"""Seconds that settlement waits for the process behind a connection: one begins within half a
-second, and takes milliseconds."""
+"""Seconds that settlement waits for the process behind a connection: the look-up begins within half
+a second, and takes milliseconds."""
 
 KEPT_FRAMES = 64
-"""WebSocket messages left on a flow; mitmproxy keeps all, which for a socket open for days is a
-leak."""
+"""WebSocket messages that may stay on a flow. mitmproxy keeps all, which is a leak for a socket
+that is open for days."""
 
 
 @dataclass(slots=True)
 class Followed:
-    """A flow that leads to an LLM."""
+    """A flow to an LLM, with what reads it."""
 
     flow: http.HTTPFlow
     exchange: Exchange
     tap: Tap | None = None
+    """On the response's body, if that is streamed."""
     request_tap: RequestTap | None = None
+    """On the request's body, if that is streamed."""
     ignored: bool = False
-    """It is left alone: no provider was asked, or reading it has failed."""
+    """The flow is left alone: no provider was asked, or reading it has failed."""
 
 
 @dataclass(slots=True)
@@ -70,6 +73,7 @@ class End:
     """How and when a flow ended."""
 
     ending: Ending
+    """Which side ended it."""
     at: float
     """Epoch seconds."""
     body: bytes | None = None
@@ -77,8 +81,8 @@ class End:
 
 
 _handed_over: dict[str, Followed] = {}
-"""Flows in flight when mitmproxy reloads the script: that ends one instance and makes the next, and
-this module stays loaded."""
+"""Flows in flight while mitmproxy reloads the script: that ends one instance of the addon and makes
+the next, and this module stays loaded."""
 
 
 class FlowObserver:
@@ -117,12 +121,12 @@ class FlowObserver:
         self._followed.clear()
 
     def hand_over(self) -> None:
-        """The script is reloaded: the next instance goes on with what is in flight."""
+        """The script is reloaded: leave what is in flight to the next instance."""
         _handed_over.update(self._followed)
         self._followed.clear()
 
     def take_over(self) -> None:
-        """Go on with what an instance before this one left in flight."""
+        """Go on with what the instance before this one has left in flight."""
         for followed in _handed_over.values():
             if followed.tap is not None:
                 followed.tap.settle = functools.partial(self._record, followed.flow)
@@ -131,14 +135,14 @@ class FlowObserver:
         _handed_over.clear()
 
     def _guarded(self, followed: Followed, work: Callable[..., Any], *args: Any) -> None:
-        """Run what reads a flow; once it has failed, the flow goes on unread."""
+        """Run what reads a flow, unless that has failed before."""
         if not followed.ignored and not self._guard(work, *args):
             followed.ignored = True
 
     # The request
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Decide whether this is an LLM call, by host and path."""
+        """Follow the flow if host and path say that it is an LLM call."""
         if flow.live and flow.is_replay != "response":
             self._guard(self._follow, flow)
 
@@ -195,7 +199,7 @@ class FlowObserver:
             self._attach(flow.response, followed, flow)
 
     def update(self, flows: Sequence[Flow]) -> None:
-        """Wrap a stream callable that another addon has set after `responseheaders`: this comes
+        """Tap a stream callable that another addon has set after `responseheaders`. This hook comes
         before the first byte."""
         for flow in flows:
             followed = self._followed.get(flow.id)
@@ -220,7 +224,7 @@ class FlowObserver:
             followed.exchange,
             chained=before if callable(before) else None,
             clock=time.time,
-            later=self._scheduler.defer,
+            defer=self._scheduler.defer,
             settle=functools.partial(self._record, flow),
             keep=self._switches.keep_bodies,
         )
@@ -239,15 +243,15 @@ class FlowObserver:
             self._guard(self._ended, flow, "complete" if flow.error is None else "client_aborted")
 
     def error(self, flow: http.HTTPFlow) -> None:
-        """The flow broke: one of the sides went away, or it was killed."""
+        """The flow broke off: one of the sides went away, or it was killed."""
         self._quotas.broke(flow)
         if flow.websocket is None:
             self._guard(self._ended, flow, ending_of(flow))
 
     @staticmethod
     def _request_sent(followed: Followed) -> int:
-        """Hand over what is known of the request by now; gives the size of the body that is there
-        to be read."""
+        """Give the exchange what is known of the request by now; returns the size of the body that
+        there is to read."""
         request, tap = followed.flow.request, followed.request_tap
         body = request.raw_content if tap is None else tap.body()
         size = tap.size if tap is not None else None if body is None else len(body)
@@ -257,7 +261,7 @@ class FlowObserver:
     # Sockets
 
     def websocket_message(self, flow: http.HTTPFlow) -> None:
-        """One message, either way."""
+        """Read the newest message of a socket, the client's or the server's."""
         followed = self._followed.get(flow.id)
         if followed is None or followed.ignored or flow.websocket is None:
             return
@@ -320,7 +324,7 @@ class FlowObserver:
         )
 
     def _on_parsed(self, followed: Followed, end: End, error: BaseException | None) -> None:
-        """The thread is done with a body. Of one that it has only half read nothing is believed."""
+        """The thread is done with the bodies. If it has failed, no count in them is believed."""
         if error is not None:
             followed.exchange.fail()
             logger.error(
@@ -356,13 +360,13 @@ class FlowObserver:
             self.tally.sink.stream_events += exchange.events
 
     def _record(self, flow: http.HTTPFlow, calls: Iterable[Call]) -> None:
-        """Calls of this flow have been settled."""
+        """Hand settled calls of this flow to the tally, and show their lines."""
         if self.tally is not None:
             self._lines.show(flow, self.tally.recorder.record(calls, flow.client_conn.id))
 
 
 def _take_off(tap: Tap, response: http.Response) -> None:
-    """A closure left on a flow keeps its chunks alive in tools that keep flows."""
+    """Take a tap off its flow: where flows are kept, it would keep its chunks in memory."""
     if response.stream is tap.stream:
         response.stream = tap.chained or True
     if tap.kept is not None:

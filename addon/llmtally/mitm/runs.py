@@ -21,7 +21,7 @@ class RunHooks:
         self._take(flow)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """A request begins."""
+        """The head of a request has come."""
         if flow.live:
             self._take(flow)
 

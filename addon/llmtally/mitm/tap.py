@@ -1,10 +1,10 @@
 """The tap: a mitmproxy stream callable that hands on the very bytes it was given and lets an
 exchange read them later.
 
-It runs for every chunk of every stream, before the chunk goes on to the client, so it does no more
-than copy it to a buffer. The bytes are read in batches: when `BATCH` of them wait, or when the flow
-ends. Only until the first content has been seen are chunks read soon after they came, each with its
-own time, because that time is the time to first token.
+It runs for every chunk of every stream, before the chunk goes on to the client, so it only copies
+the chunk to a buffer. The bytes are read in batches: when `BATCH` of them wait, or when the flow
+ends. Until the first content has been seen, chunks are read soon after they came, each with its
+arrival time, because that gives the time to first token.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ BATCH = 64 * 2**10
 a millisecond."""
 
 EARLY = 64
-"""Chunks timed one by one at most; content that comes later than that gets the time of its
-batch."""
+"""Chunks that are timed one by one at most; content in later ones gets the time of its batch."""
 
 EARLY_BATCH = 16
 """Timed chunks that may wait, each for some microseconds: content begins within the first five or
@@ -37,7 +36,7 @@ measured."""
 
 
 class Tap:
-    """One flow's reader; `stream` is the callable for mitmproxy."""
+    """Reads the response body of one flow. `stream` is the callable for mitmproxy."""
 
     def __init__(
         self,
@@ -45,25 +44,25 @@ class Tap:
         *,
         chained: Callable[[bytes], Any] | None,
         clock: Callable[[], float],
-        later: Callable[[Callable[[], None]], None],
+        defer: Callable[[Callable[[], None]], None],
         settle: Callable[[list[Call]], None],
         keep: bool = False,
     ) -> None:
         self.exchange = exchange
         self.chained = chained
-        """Another addon's callable; the client gets what it returns."""
+        """Another addon's stream callable. The client gets what it returns."""
         self.active = True
         """False once another tap has taken over (an addon may still call this one from inside its
         own) or reading failed."""
         self.settle = settle
         self.kept: list[bytes] | None = [] if keep else None
-        """The whole body, for `usage_keep_bodies`."""
+        """All chunks, for `usage_keep_bodies`."""
         self._clock = clock
-        self._later = later
+        self._defer = defer
         self._buffer = io.BytesIO()
-        """What waits to be read, up to the position."""
+        """Unread bytes, up to the buffer's position."""
         self._arrivals: list[tuple[int, float]] = []
-        """Where in the buffer the first chunks end, and when they came, as long as that matters."""
+        """Where in the buffer chunks end, and when they came, as long as that matters."""
         self._early = exchange.awaits_content
         self.stream = self._make_stream()
 
@@ -88,13 +87,14 @@ class Tap:
         return stream if chained is None else stream_chained
 
     def _take(self, data: bytes) -> int:
-        """What is more than copying; gives how many bytes may come until it is needed again."""
+        """Do what is more than copying. Returns how many bytes may come until it is needed
+        again."""
         if self.kept is not None:
             self.kept.append(data)
         if self._early:
             self._arrivals.append((self._buffer.tell(), self._clock()))
             if len(self._arrivals) == 1:
-                self._later(self.drain)
+                self._defer(self.drain)
             elif len(self._arrivals) >= EARLY_BATCH:
                 self.drain()
         else:
@@ -102,7 +102,7 @@ class Tap:
         return 0 if self._early or self.kept is not None else BATCH
 
     def drain(self) -> None:
-        """Let the exchange read what waits."""
+        """Give the unread bytes to the exchange."""
         size, arrivals = self._buffer.tell(), self._arrivals
         with self._buffer.getbuffer() as written:
             data = bytes(written[:size])
@@ -116,7 +116,9 @@ class Tap:
             self.active = False
             self.exchange.fail()
             logger.exception(
-                "llmtally: reading %s failed; this flow goes on unread", self.exchange.request.host
+                "llmtally: reading a stream of %s failed; it goes on unread. This is a bug of "
+                "llmtally.",
+                self.exchange.request.host,
             )
         else:
             self.settle(calls)
@@ -128,7 +130,7 @@ class Tap:
             calls += self.exchange.feed(data[start:end], at)
             start = end
             if not self.exchange.awaits_content:
-                break  # from here on nobody asks when a chunk came
+                break  # when later chunks came does not matter
         if rest := data[start:]:
             calls += self.exchange.feed(rest, self._clock())
         if self._early and (not self.exchange.awaits_content or self.exchange.pieces > EARLY):

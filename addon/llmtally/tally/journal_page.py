@@ -62,7 +62,7 @@ class JournalPage:
         )
 
     def close(self) -> None:
-        """Free the port."""
+        """Close the page and free its port."""
         self._view.stop_serving()
 
     async def read_back(self) -> None:

@@ -33,7 +33,7 @@ class LiveView:
     # What comes in
 
     def add(self, call: Call) -> None:
-        """Count a call."""
+        """Count a call in the state."""
         self.tracker.add(call)
 
     def publish(self, line: bytes) -> None:
