@@ -1,5 +1,5 @@
-"""Real agents, installed from the Node registry, in `llmtally run`: record, client's own figures
-and provider's truth agree."""
+"""Real agents, installed from the Node registry, in `llmtally run`: the records agree with the
+client's figures and with what the provider has sent."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _numbers = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def programs() -> Path:
-    """Where the clients are."""
+    """The directory in which the clients are installed."""
     # What the one script that matters does: the package's own program takes the place of a stub.
     return installed("clients", PACKAGES, "@anthropic-ai/claude-code/install.cjs") / ".bin"
 
 
 @pytest.fixture
 def runner(upstream: Upstream, confdir: Path, tmp_path: Path) -> Runner:
-    """A user who has never started any of them."""
+    """A user who has never started any of these clients."""
     runner = Runner(upstream, confdir, tmp_path)
     runner.environment |= {"TERM": "dumb", "CI": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
     for name in [
@@ -67,8 +67,8 @@ def buckets(records: list[dict[str, Any]]) -> dict[str, Counter[str]]:
 
 
 def test_claude_code(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """Every model's tokens are those of Claude Code's own `modelUsage`, title call included, and
-    its cost is ours."""
+    """Every model's tokens are those of Claude Code's `modelUsage`, title call included, and its
+    cost is ours."""
 
     async def messages(request: Request, reply: Reply) -> None:
         usage = {
@@ -118,8 +118,8 @@ def test_claude_code(runner: Runner, upstream: Upstream, programs: Path) -> None
 
 
 def test_codex(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """Turns on a WebSocket are what `codex exec --json` says of them; the warm-up is no call of
-    its."""
+    """Turns on a WebSocket are what `codex exec --json` says of them; the warm-up is not counted as
+    a call."""
     usage = {
         "input_tokens": 1000,
         "input_tokens_details": {"cached_tokens": 600},
@@ -192,7 +192,7 @@ def _response_events(model: str, usage: dict[str, Any], *, warm_up: bool) -> lis
 
 
 def test_gemini_cli(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """Every model's tokens are those of Gemini CLI's own statistics, its router's included."""
+    """Every model's tokens are those of Gemini CLI's statistics, its router's included."""
     usage = {
         "promptTokenCount": 1000,
         "cachedContentTokenCount": 400,
@@ -270,8 +270,8 @@ def test_gemini_cli(runner: Runner, upstream: Upstream, programs: Path) -> None:
 
 
 def test_opencode(runner: Runner, upstream: Upstream, programs: Path) -> None:
-    """A step's tokens and cost are opencode's own; its title call, which it does not report, is
-    counted beside them."""
+    """A step's tokens and cost are those that opencode reports; its title call, which it does not
+    report, is counted beside them."""
 
     async def messages(request: Request, reply: Reply) -> None:
         usage = {

@@ -39,7 +39,7 @@ USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input
 
 @pytest.fixture
 def free_port() -> int:
-    """A port that nobody has."""
+    """A port on which nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -54,7 +54,7 @@ class Held:
         self.go_on = Gate()
 
     async def __call__(self, request: Request, reply: Reply) -> None:
-        """Answer."""
+        """Send the first events, and the others once the gate is open."""
         await reply.head(200, [("content-type", SSE)])
         for event in self.events[:3]:
             await reply.send(event)
@@ -76,7 +76,7 @@ def whole(message_id: str) -> dict[str, object]:
 
 
 def test_a_clean_stop_settles_calls_in_flight(start_proxy: StartProxy, upstream: Upstream) -> None:
-    """On SIGTERM calls under way are written, once, with what they have cost so far, and mitmdump
+    """On SIGTERM, calls in flight are written, once, with what they have cost so far, and mitmdump
     ends with 0."""
     proxy = start_proxy()
     held, asked = Held("msg-stopped"), Gate()
@@ -143,7 +143,7 @@ def reloaded(start_proxy: StartProxy, tmp_path: Path) -> Reloaded:
 
 
 def test_a_reload_loses_no_stream(reloaded: Reloaded, upstream: Upstream) -> None:
-    """mitmproxy reloads an edited script: a stream under way goes on untouched and is counted once,
+    """mitmproxy reloads an edited script: a stream in flight goes on untouched and is counted once,
     as are calls after it."""
     proxy, held = reloaded.proxy, Held("msg-reloaded")
     upstream.route(HOST, PATH, held)
@@ -192,7 +192,7 @@ def test_a_reload_loses_no_call_that_waits(reloaded: Reloaded, upstream: Upstrea
 
 
 def test_a_reload_loses_no_turn_of_a_socket(reloaded: Reloaded, upstream: Upstream) -> None:
-    """Sockets live for hours: the turn under way and those after it are counted, each once, with
+    """Sockets live for hours: the turn in flight and those after it are counted, each once, with
     what was asked before."""
     proxy, again = reloaded.proxy, Gate()
 
@@ -227,7 +227,7 @@ def test_a_reload_loses_no_turn_of_a_socket(reloaded: Reloaded, upstream: Upstre
 def test_what_was_under_way_at_a_reload_is_settled_by_a_stop(
     reloaded: Reloaded, upstream: Upstream
 ) -> None:
-    """The instance that ends knows of calls that began in an earlier one."""
+    """The instance that is stopped settles calls that began in an earlier instance."""
     proxy, held = reloaded.proxy, Held("msg-stopped")
     upstream.route(HOST, PATH, held)
     with Http1Client(proxy, HOST) as client:
@@ -241,8 +241,8 @@ def test_what_was_under_way_at_a_reload_is_settled_by_a_stop(
 
 
 def test_nothing_secret_is_written(start_proxy: StartProxy, upstream: Upstream) -> None:
-    """No prompt, completion, key or query reaches journal or log, and what is written is for its
-    owner alone."""
+    """No prompt, completion, key or query reaches journal or log, and only their owner can read
+    what is written."""
     proxy = start_proxy()
     secrets = {
         name: f"secret-{name}-0123456789"
@@ -282,7 +282,7 @@ def test_nothing_secret_is_written(start_proxy: StartProxy, upstream: Upstream) 
 
 def test_an_unreadable_option_stops_mitmdump(start_proxy: StartProxy) -> None:
     """A mistyped value, which mitmproxy would swallow with the whole addon, ends mitmdump with a
-    word on why."""
+    message that says why."""
     with pytest.raises(AssertionError, match=r"value of an option cannot be read \(.*usage_quiet"):
         start_proxy(options={"usage_quiet": "perhaps"}).wait_for_log("never")
 
@@ -302,8 +302,8 @@ def test_an_unknown_option_is_named(start_proxy: StartProxy, upstream: Upstream)
 def test_the_page_is_not_reached_through_the_proxy(
     start_proxy: StartProxy, free_port: int, host: str
 ) -> None:
-    """Not by an address that says so, and not by a name that only the resolver knows to lead
-    there."""
+    """A client of the proxy reaches the page neither by its address nor by a name that only the
+    resolver knows to lead there."""
     options = {"usage_web": "true", "usage_web_port": str(free_port), "connection_strategy": "lazy"}
     proxy = start_proxy(options=options, env={"UPSTREAM_PORT": str(free_port)})
     with Http1Client(proxy, f"{host}:{free_port}", tls=False) as client:
@@ -313,7 +313,8 @@ def test_the_page_is_not_reached_through_the_proxy(
 
 
 def test_other_traffic_is_left_alone(start_proxy: StartProxy, upstream: Upstream) -> None:
-    """Requests that lead to no LLM pass without a record, also where their bodies look the part."""
+    """Requests that lead to no LLM pass without a record, even if their bodies look like an LLM
+    call."""
     proxy = start_proxy()
     upstream.route("example.com", ".*", json_answer(whole("msg-elsewhere")))
     upstream.route(
@@ -333,8 +334,8 @@ def test_other_traffic_is_left_alone(start_proxy: StartProxy, upstream: Upstream
 
 
 def test_a_client_with_a_base_url(start_proxy: StartProxy, upstream: Upstream) -> None:
-    """In reverse mode a client talks plain HTTP to the proxy, and the call is still the
-    provider's."""
+    """In reverse mode a client talks plain HTTP to the proxy, and the call still has the provider's
+    name."""
     proxy = start_proxy(options={"mode": f"reverse:https://{HOST}"})
     upstream.route(
         HOST, PATH, sse_answer(*anthropic_events("msg-reverse", MODEL, USAGE, 410, ("Hello",)))
@@ -358,7 +359,7 @@ def test_a_client_with_a_base_url(start_proxy: StartProxy, upstream: Upstream) -
 def test_every_call_is_one_line_in_the_terminal(
     start_proxy: StartProxy, upstream: Upstream
 ) -> None:
-    """A call is printed with its model and counts; `usage_quiet` keeps it quiet."""
+    """A call is printed with its model and counts, unless `usage_quiet` is set."""
     upstream.route(HOST, PATH, json_answer(whole("msg-line")))
     for quiet in ("false", "true"):
         proxy = start_proxy(options={"usage_quiet": quiet})

@@ -1,10 +1,8 @@
-"""Every way to the proxy that the README names: in each, a call is the provider's, and other hosts
-stay closed.
-
-Transparent and WireGuard need root and a network of the tests' own; where that cannot be had they
-are left out, and the first lines of the test run say so. Local capture loads a program into the
-kernel of the whole machine: it was tried by hand, see the README.
-"""
+"""Every mode in which the README says clients reach the proxy: in each, a call has its provider's
+name, and other hosts are not decrypted. Transparent and WireGuard need root and a network made for
+the tests; where that cannot be had they are left out, and the first lines of the test run say so.
+Local capture loads a program into the kernel of the whole machine: it was tried by hand, see the
+README."""
 
 from __future__ import annotations
 
@@ -58,7 +56,7 @@ class Way(NamedTuple):
 
 @pytest.fixture
 def regular(start_proxy: StartProxy, upstream: Upstream) -> Way:
-    """The client is told of the proxy."""
+    """The client is configured to use the proxy."""
     proxy = start_proxy(options=INTERCEPT)
     return Way(proxy, upstream, ["curl", "--proxy", proxy.url])
 
@@ -72,14 +70,14 @@ def reverse(start_proxy: StartProxy, upstream: Upstream) -> Way:
 
 @pytest.fixture
 def socks5_by_name(start_proxy: StartProxy, upstream: Upstream) -> Way:
-    """The client leaves names to the proxy."""
+    """The client sends names to the proxy."""
     proxy = start_proxy(options={**INTERCEPT, "mode": "socks5"})
     return Way(proxy, upstream, ["curl", "--proxy", f"socks5h://127.0.0.1:{proxy.port}"])
 
 
 @pytest.fixture
 def socks5_by_address(start_proxy: StartProxy, upstream: Upstream) -> Way:
-    """The client looks names up by itself, and asks the proxy for an address."""
+    """The client resolves names, and sends addresses to the proxy."""
     proxy = start_proxy(options={**INTERCEPT, "mode": "socks5"})
     return Way(
         proxy, upstream, [*at_the_provider("curl"), "--proxy", f"socks5://127.0.0.1:{proxy.port}"]
@@ -88,7 +86,7 @@ def socks5_by_address(start_proxy: StartProxy, upstream: Upstream) -> Way:
 
 @pytest.fixture
 def upstream_proxy(start_proxy: StartProxy, upstream: Upstream) -> Way:
-    """Behind the proxy is another one."""
+    """The proxy sends its requests to another proxy."""
     other = start_proxy(addon=None, options={"ignore_hosts": ".*"})
     proxy = start_proxy(
         options={**INTERCEPT, "mode": f"upstream:{other.url}"},
@@ -107,7 +105,7 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def beyond(network: Network, tmp_path: Path) -> Iterator[Upstream]:
-    """The fake upstream, where the router reaches it."""
+    """The fake upstream, at an address that the router reaches."""
     server = Upstream(tmp_path, network.listener())
     server.start()
     yield server
@@ -117,7 +115,8 @@ def beyond(network: Network, tmp_path: Path) -> Iterator[Upstream]:
 
 @pytest.fixture
 def transparent(network: Network, beyond: Upstream, confdir: Path, tmp_path: Path) -> Iterator[Way]:
-    """The router's packet filter leads the client there, who knows nothing of it."""
+    """The router's packet filter sends the client's connections to the proxy; the client knows
+    nothing of it."""
     proxy = Proxy(
         beyond,
         confdir,
@@ -151,12 +150,12 @@ def in_the(machine: str) -> list[str]:
 
 
 def at_the_provider(curl: str) -> list[str]:
-    """What stands in for a name server."""
+    """The addresses of the providers' names, instead of a name server."""
     return [curl, "--resolve", f"{HOST}:443:{PROVIDER}", "--resolve", f"example.com:443:{PROVIDER}"]
 
 
 def fetch(way: Way, url: str, authority: Path, *arguments: str) -> str:
-    """What the client gets; it trusts nobody but this authority."""
+    """What the client gets; it trusts this authority alone."""
     command = [*way.curl, "-sS", "--noproxy", "", "--cacert", str(authority), *arguments, url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stderr + way.proxy.log
@@ -165,7 +164,7 @@ def fetch(way: Way, url: str, authority: Path, *arguments: str) -> str:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_call_is_the_providers(mode: str, request: pytest.FixtureRequest) -> None:
-    """However the client came, its call has the provider's name, price and tokens."""
+    """Whatever the mode, a call has the provider's name, price and tokens."""
     way: Way = request.getfixturevalue(mode)
     way.upstream.route(HOST, "/v1/chat/completions", json_answer(CHAT))
 
@@ -190,7 +189,8 @@ def test_a_call_is_the_providers(mode: str, request: pytest.FixtureRequest) -> N
 
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "reverse"])
 def test_other_hosts_stay_closed(mode: str, request: pytest.FixtureRequest) -> None:
-    """With `usage_intercept=llm` a client that trusts the host's own authority alone reaches it."""
+    """With `usage_intercept=llm`, a client that trusts only the host's authority reaches the
+    host."""
     way: Way = request.getfixturevalue(mode)
     way.upstream.route("example.com", "/v1/chat/completions", json_answer(CHAT))
 

@@ -1,4 +1,4 @@
-"""Node in `llmtally run`: the SDKs of today, and Nodes that go past every proxy."""
+"""Node in `llmtally run`: today's SDKs, and versions of Node that ignore every proxy."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def new_id(prefix: str) -> str:
 
 @pytest.fixture(scope="session")
 def modules() -> Path:
-    """Where Node and the SDKs are."""
+    """The directory in which Node and the SDKs are installed."""
     return installed("node", PACKAGES)
 
 
 @pytest.fixture
 def runner(upstream: Upstream, confdir: Path, tmp_path: Path) -> Runner:
-    """A user who leads no SDK elsewhere."""
+    """A user whose environment sets no base URL."""
     runner = Runner(upstream, confdir, tmp_path)
     for name in DEFAULTS:
         runner.environment.pop(name, None)
@@ -66,7 +66,7 @@ def runner(upstream: Upstream, confdir: Path, tmp_path: Path) -> Runner:
 
 @pytest.fixture
 def providers(upstream: Upstream) -> None:
-    """Each answers as it is asked: whole, or in a stream."""
+    """Providers that answer whole or in a stream, as they are asked."""
     gemini = r"/v1(?:beta)?/models/gemini-3.8-flash:"
     upstream.route("api.openai.com", "/v1/chat/completions", chat)
     upstream.route("api.openai.com", "/v1/responses", responses)
@@ -248,8 +248,8 @@ def rows(records: list[dict[str, Any]]) -> list[list[Any]]:
 def run_sdk(
     runner: Runner, modules: Path, node: str, sdk: str, *options: str
 ) -> list[dict[str, Any]]:
-    """Run its script; the SDK's own figures, the records' and the providers' are the same. Gives
-    the records."""
+    """Run the SDK's script: its figures, the records' and the providers' are the same. Returns the
+    records."""
     script = (SCRIPTS / f"{sdk}.mjs").read_text()
     done = runner.run(
         *(str(modules / node / "bin" / "node"), "--input-type=module", "--eval", script),
@@ -271,7 +271,7 @@ def run_sdk(
 
 @pytest.mark.parametrize("sdk", CLIENTS)
 def test_an_sdk(runner: Runner, providers: None, modules: Path, sdk: str) -> None:
-    """Whole answers and streams of an SDK are counted as it counts them, under its name and its own
+    """An SDK's answers, whole and streamed, are counted as it counts them, under its name and
     version."""
     records = run_sdk(runner, modules, "node-24", sdk)
 
@@ -285,7 +285,7 @@ def test_an_sdk(runner: Runner, providers: None, modules: Path, sdk: str) -> Non
 def test_an_sdk_on_a_node_that_knows_no_proxy(
     runner: Runner, providers: None, modules: Path, sdk: str
 ) -> None:
-    """`--base-urls` leads it here, under the run's name too, and it needs to trust nobody."""
+    """`--base-urls` points it at llmtally, with the run's name, and it needs no certificate."""
     records = run_sdk(runner, modules, "node-20", sdk, "--base-urls")
 
     assert {(record["client"], record["run"]) for record in records} == {(CLIENTS[sdk], "script")}
@@ -295,8 +295,8 @@ def test_an_sdk_on_a_node_that_knows_no_proxy(
 
 
 def test_a_node_that_goes_past_is_named(runner: Runner, modules: Path) -> None:
-    """Where nothing was counted and the client runs on such a Node, the run says so, and what to
-    do."""
+    """Where nothing was counted and the client runs on a Node that ignores proxies, the run says
+    so, and what to do."""
     said = [
         runner.run(str(modules / node / "bin" / "node"), "--eval", "0").stderr
         for node in ("node-20", "node-24")
@@ -336,7 +336,7 @@ def test_nodes_that_follow(version: str, follows: bool) -> None:
     ],
 )
 def test_the_node_of_a_script(tmp_path: Path, first_line: str, found: bool) -> None:
-    """A script's first line names it; by its own name it is Node itself."""
+    """A script's first line names its Node; a program called `node` is Node itself."""
     for name, text in (("node", "#!/bin/sh\necho v20.20.2\n"), ("agent", f"{first_line}\n")):
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
@@ -363,7 +363,7 @@ def test_the_node_of_a_script(tmp_path: Path, first_line: str, found: bool) -> N
     ],
 )
 def test_base_urls(before: Mapping[str, str], origin: str, path: str) -> None:
-    """Whom a variable named is still who is asked; each has a port of its own."""
+    """A call goes to the URL that a variable named; each has a port to itself."""
     arguments, environment = base_urls(before)
 
     port = environment["OPENAI_BASE_URL"].split(":")[2].partition("/")[0]
@@ -377,13 +377,13 @@ def test_base_urls(before: Mapping[str, str], origin: str, path: str) -> None:
     "url", ["api.openai.com/v1", "ftp://api.openai.com", "http://", "http://[::1"]
 )
 def test_a_base_url_that_is_none(url: str) -> None:
-    """It is named, and nothing is started."""
+    """The mistake is named, and nothing is started."""
     with pytest.raises(ProxyError, match="OPENAI_BASE_URL is no URL"):
         base_urls({"OPENAI_BASE_URL": url})
 
 
 def test_base_urls_behind_another_proxy() -> None:
-    """Reverse proxies go straight to their provider, which a company's network would not let
-    them."""
+    """Reverse proxies connect to their provider directly, which a company's network would
+    refuse."""
     with pytest.raises(ProxyError, match="HTTPS_PROXY"):
         base_urls({"HTTPS_PROXY": "http://proxy.example:3128"})

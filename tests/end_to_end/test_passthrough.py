@@ -32,8 +32,8 @@ def passing(
     confdir: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Proxy]:
-    """A mitmdump with the addon as it is (`reading`), or one whose core raises: on every call
-    (`broken`) or in one method."""
+    """A mitmdump with the addon as it is (`reading`), or with an exchange that raises: on every
+    call (`broken`) or in one method."""
     directory = tmp_path_factory.mktemp(request.param)
     if request.param == "reading":
         proxy = Proxy(shared_upstream, confdir, directory)
@@ -59,12 +59,12 @@ later must not hold it up."""
 
 
 def digest(body: bytes) -> str:
-    """What two bodies have in common when they are the same."""
+    """A hash, to compare two bodies by."""
     return hashlib.sha256(body).hexdigest()
 
 
 def serve(upstream: Upstream, capture: Capture) -> str:
-    """Have a capture served; its path with the query."""
+    """Have the upstream serve a capture; returns its path with the query."""
     content_type = capture.response_headers.get("content-type", "")
     others = tuple(
         (name, value) for name, value in capture.response_headers.items() if name != "content-type"
@@ -75,7 +75,7 @@ def serve(upstream: Upstream, capture: Capture) -> str:
 
 
 def cut(body: bytes) -> tuple[bytes, ...]:
-    """A body in pieces."""
+    """Cut a body into pieces."""
     return tuple(body[start : start + PIECE] for start in range(0, len(body), PIECE))
 
 
@@ -111,7 +111,7 @@ def test_every_capture_over_http1(passing: Proxy, upstream: Upstream, path: Path
     ids=lambda path: f"{path.parent.name}-{path.stem}",
 )
 def test_every_capture_over_http2(passing: Proxy, upstream: Upstream, path: Path) -> None:
-    """The same in HTTP/2."""
+    """They also do over HTTP/2."""
     capture = load_http(path)
     target = serve(upstream, capture)
 
@@ -163,7 +163,7 @@ def test_every_socket_capture(passing: Proxy, upstream: Upstream, path: Path) ->
 
 
 def as_bytes(message: str | bytes | None) -> bytes:
-    """A message's bytes."""
+    """A message as bytes, whether text or binary."""
     assert message is not None
     return message.encode() if isinstance(message, str) else message
 
@@ -225,7 +225,7 @@ def test_trailers_and_empty_frames_pass(passing: Proxy, upstream: Upstream) -> N
 @while_streaming
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 def test_content_codings_stay_on(passing: Proxy, upstream: Upstream, coding: str) -> None:
-    """A compressed stream arrives compressed, as it was."""
+    """A compressed stream arrives as it was compressed."""
     answer = stream_answer("msg-coded", coding)
     upstream.route(HOST, PATH, answer)
     with Http1Client(passing, HOST) as client:
@@ -265,8 +265,8 @@ BOTH = (
 def test_other_addons_keep_their_stream(
     start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """Another addon's stream callable does its work, before ours or after it, and the call is
-    counted once all the same."""
+    """Another addon's stream callable does its work, before ours or after it, and the call is still
+    counted once."""
     scripts = {
         place: Path(shutil.copy(SCRIPTS / "neighbour.py", tmp_path / f"{place}.py"))
         for place in ("before", "after")
@@ -291,7 +291,7 @@ def test_other_addons_keep_their_stream(
 
 
 def ask_with(proxy: Proxy, wishes: Mapping[str, str]) -> bytes:
-    """One request that tells the other addons what to do; the body that comes back."""
+    """Send a request that tells the other addons what to do; returns the body that comes back."""
     headers = {f"x-{place}": wish for place, wish in wishes.items()}
     with Http1Client(proxy, HOST) as client:
         return client.request("POST", PATH, b"{}", headers).read()

@@ -139,7 +139,7 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
 
 
 def assert_nothing(found: bytes) -> None:
-    """None of the canaries is in there."""
+    """Fail if one of the canaries is in there."""
     assert [canary for canary in CANARIES if canary in found] == [], found
 
 
@@ -170,8 +170,8 @@ def test_an_error_that_echoes_the_request(
 def test_a_key_of_no_known_kind_is_known_from_the_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The request says what its credential is, however it looks, also where the message was cut
-    within it."""
+    """The request says what its credential is, whatever its form, and a message that quotes only
+    part of it is redacted, too."""
     for message in (f"{PLAIN_KEY} is wrong", "x" * 185 + f" {PLAIN_KEY} is wrong"):
         calls = sent(
             "https://api.example.com/v1/messages",
@@ -281,8 +281,7 @@ ANSWERS: dict[str, tuple[str, Any, Any]] = {
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> None:
-    """Of what was asked and answered, with which key, under which query, nothing is found; the
-    counts are."""
+    """Of prompt, answer, key and query nothing is found; the counts are."""
     url, body, answer = ANSWERS[name]
     calls = sent(url, body, answer=answer)
 
@@ -291,7 +290,7 @@ def test_a_call(tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str) -> 
 
 
 def test_a_key_in_the_place_of_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Somebody set the wrong variable, and was refused."""
+    """Somebody set the wrong variable and was refused: the key is not kept as a model's name."""
     answer = {"type": "error", "error": {"type": "not_found_error", "message": f"model: {KEY}"}}
     calls = sent(
         "https://api.anthropic.com/v1/messages", {**BODY, "model": KEY}, status=404, answer=answer

@@ -1,4 +1,4 @@
-"""The glue, hook by hook; `test_mitmdump.py` and its neighbours play the same through a real
+"""The addon, hook by hook; `test_mitmdump.py` and its neighbours play the same through a real
 mitmdump."""
 
 from __future__ import annotations
@@ -118,7 +118,8 @@ def test_a_call_is_recorded_and_noted_beside_its_flow(tmp_path: Path) -> None:
 def test_a_line_is_printed_where_somebody_sees_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, options: dict[str, Any], printed: bool
 ) -> None:
-    """Every call is a line in the terminal, unless a person wants quiet of us or of mitmproxy."""
+    """Every call is a line in the terminal, unless `usage_quiet` is set or mitmproxy shows only
+    errors."""
     caplog.set_level("INFO")
 
     async def test() -> None:
@@ -214,8 +215,8 @@ def test_a_stream_is_read_to_its_end_however_large_its_request(
 
 
 def test_a_stream_of_many_responses_belongs_to_its_request(tmp_path: Path) -> None:
-    """A turn of an agent's session is settled while the stream goes on: what was asked is known by
-    then."""
+    """A turn of an agent's session is settled while the stream goes on, with what its request has
+    asked."""
     passing = flow()
     passing.request = http.Request.make(
         "POST", "https://api.openai.com/v1/agents/sessions", b'{"agent":{"model":"gpt-5.4"}}'
@@ -378,7 +379,7 @@ async def windows(addon: UsageAddon) -> list[tuple[str, float]]:
 
 
 def test_what_a_client_asks_of_its_plan_is_read(tmp_path: Path) -> None:
-    """The answer is no call, and its windows are shown."""
+    """The answer of a quota endpoint is no call, and its windows are shown."""
     passing = flow()
     passing.request = http.Request.make(
         "GET",
@@ -398,7 +399,7 @@ def test_what_a_client_asks_of_its_plan_is_read(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_asked_about_if_a_person_wants_that(tmp_path: Path) -> None:
-    """With the token of a call that passes."""
+    """`usage_poll_anthropic` asks with the token of a call that passes."""
     tokens: list[str] = []
     passing = flow()
     passing.request = http.Request.make(
@@ -506,7 +507,8 @@ def test_the_key_is_made_once(tmp_path: Path) -> None:
 
 
 def test_commands(tmp_path: Path) -> None:
-    """What is spent can be asked, exported and shown from zero again, from within mitmproxy."""
+    """A person can ask what was spent, export the calls and reset the view from within
+    mitmproxy."""
 
     async def test() -> None:
         async with running(tmp_path) as (addon, _):
@@ -541,8 +543,8 @@ def test_commands_are_registered(tmp_path: Path) -> None:
 
 
 def heavy_flow() -> http.HTTPFlow:
-    """Its body is read in a thread: two events, whatever its label says, and no coder makes what is
-    in them smaller."""
+    """A flow whose body is read in a thread: two events, whatever its label says, with padding that
+    no coder makes smaller."""
     passing = flow()
     assert passing.response is not None
     padding = random.Random(1).randbytes(HEAVY_CODED).hex().encode()
@@ -587,7 +589,7 @@ def test_a_bug_in_the_thread_is_no_count(
 def test_a_large_body_waits_for_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be read sooner than it is known who asked."""
+    """A body may be read before it is known which process asked: its call is settled afterwards."""
     was_read, then = threading.Event(), FlowObserver._on_parsed
 
     def find_all(peers: Mapping[str, object]) -> dict[str, ClientProcess]:
@@ -618,7 +620,7 @@ def test_a_large_body_waits_for_its_process(
 def test_an_export_holds_up_neither_calls_nor_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may take minutes. What is unfinished does not look as if it were all."""
+    """It may take minutes. An unfinished export does not have the name of a finished one."""
     go_on, begun = threading.Event(), threading.Event()
 
     def slow(directory: Path, target: str) -> int:

@@ -14,7 +14,7 @@ from llmtally.mitm.scheduler import FINISH_IO_SECONDS, SLICE_SECONDS, Scheduler
 
 
 def test_deferred_work_keeps_its_order() -> None:
-    """And is not done at once."""
+    """Deferred work is not done at once, and in the order in which it was deferred."""
     done: list[int] = []
 
     async def test() -> None:
@@ -65,7 +65,8 @@ def test_long_work_is_done_in_slices() -> None:
 
 
 def test_in_a_thread() -> None:
-    """Heavy work runs elsewhere, what follows on the loop; several may follow one thing."""
+    """Heavy work runs in a thread, and what follows it on the loop; several functions may wait for
+    one future."""
     seen: list[str] = []
 
     def note(what: str) -> None:
@@ -86,7 +87,8 @@ def test_in_a_thread() -> None:
 
 
 def test_what_the_thread_raises_is_told() -> None:
-    """Who settles a call must know that it was only half read."""
+    """What follows is given the exception, as a call must not be settled from a body that is half
+    read."""
     told: list[BaseException | None] = []
 
     def broken() -> None:
@@ -106,7 +108,7 @@ def test_what_the_thread_raises_is_told() -> None:
 
 
 def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody asks what became of it."""
+    """An exception in `io` is logged, because nobody else is told."""
 
     def broken() -> None:
         raise RuntimeError("bug")
@@ -122,7 +124,7 @@ def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_what_never_comes_is_not_waited_for() -> None:
-    """A call is settled although nobody says which process made it, and once."""
+    """A call is settled, and once, although nobody says which process made it."""
     done: list[str] = []
 
     async def test() -> None:
@@ -139,8 +141,8 @@ def test_what_never_comes_is_not_waited_for() -> None:
 
 
 def test_what_takes_long_holds_up_nothing() -> None:
-    """A question to a slow server stands in nobody's way: neither of bodies, nor of files, nor of
-    the end."""
+    """Detached work, as a question to a slow server, delays neither bodies nor files nor
+    `finish`."""
     done: list[str] = []
     answer = threading.Event()
 
@@ -162,7 +164,7 @@ def test_what_takes_long_holds_up_nothing() -> None:
 
 
 def test_what_follows_from_a_detached_question_is_done_on_the_loop() -> None:
-    """It is given the answer."""
+    """What follows detached work is given its result."""
     seen: list[str] = []
 
     async def test() -> None:
@@ -182,8 +184,8 @@ def test_what_follows_from_a_detached_question_is_done_on_the_loop() -> None:
 
 
 def test_the_end_does_what_is_left() -> None:
-    """Nothing that was put off is lost when mitmproxy stops, and what never comes does not hold it
-    up."""
+    """`finish` does all that was deferred, and does not wait for a future that is never
+    completed."""
     done: list[str] = []
 
     async def test() -> None:
@@ -204,7 +206,7 @@ def test_the_end_does_what_is_left() -> None:
 
 
 def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> None:
-    """A body that has been read is settled once it is known whose it is."""
+    """A body that `finish` has read is settled, although it is not known which process asked."""
     done: list[str] = []
 
     async def test() -> None:
@@ -225,7 +227,7 @@ def test_at_the_end_nothing_is_left_that_waits_for_one_thing_after_another() -> 
 def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Other addons have to end, too, though a disk does not answer."""
+    """Other addons have to end, too, even if a disk does not answer."""
     monkeypatch.setattr(module, "FINISH_IO_SECONDS", 0.05)
     disk = threading.Event()
 
@@ -243,8 +245,8 @@ def test_at_the_end_the_disk_is_waited_for_so_long_and_no_longer(
 def test_the_end_reads_itself_what_the_thread_has_not_begun(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Never what the thread is still reading: with two at one answer no count is true. That one is
-    lost, and said to be."""
+    """`finish` never reads what the thread is still reading, as no count is true where two read one
+    answer. That call is lost, and the log says so."""
     monkeypatch.setattr(module, "FINISH_READING_SECONDS", 0.05)
     settled: list[str] = []
     read, begun = threading.Event(), threading.Event()

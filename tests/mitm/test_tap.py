@@ -1,4 +1,4 @@
-"""The taps: the client gets the very bytes, whatever is done with them."""
+"""The client gets the very bytes, whatever a tap does with them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_bytes_pass_and_are_read_in_batches() -> None:
 
 
 def test_a_full_batch_is_read() -> None:
-    """What waits is bounded."""
+    """The bytes that wait in a tap are bounded."""
     reader = Reader()
     tap = make(reader)
     for _ in range(3 * BATCH // len(CHUNK)):
@@ -98,7 +98,7 @@ def test_early_chunks_keep_their_times() -> None:
 
 
 def test_early_chunks_do_not_wait_for_long() -> None:
-    """Where they come faster than the loop gets round to them, some are read at once: content is
+    """Where chunks come faster than the loop reads them, some are read at once, as content may be
     among them."""
     reader = Reader(awaits_content=True)
     tap = make(reader)
@@ -109,7 +109,7 @@ def test_early_chunks_do_not_wait_for_long() -> None:
 
 
 def test_content_that_never_comes_ends_the_timing() -> None:
-    """A stream without content is read in batches too, after so many chunks."""
+    """A stream without content is read in batches, too, after `EARLY` chunks."""
     reader = Reader(awaits_content=True)
     tap = make(reader)
     for _ in range(EARLY + 1):

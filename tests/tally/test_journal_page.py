@@ -1,4 +1,4 @@
-"""`llmtally page`: the journal as the page, read back and followed, by nobody who writes."""
+"""`llmtally page`: the page of a journal that other processes write."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Visitor:
 
     @contextmanager
     def get(self, target: str) -> Iterator[http.client.HTTPResponse]:
-        """Ask for something."""
+        """GET this path with the visitor's cookie."""
         connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=20)
         connection.request("GET", target, headers={"Cookie": self.cookie})
         with closing(connection), connection.getresponse() as answer:
             yield answer
 
     def log_in(self) -> None:
-        """By the token in the address."""
+        """Log in by the token in the address."""
         with self.get(self.url.removeprefix(f"http://{urlsplit(self.url).netloc}")) as answer:
             assert answer.status == 303
             self.cookie = answer.headers["Set-Cookie"].partition(";")[0]
@@ -70,7 +70,7 @@ class Visitor:
 
     @contextmanager
     def events(self) -> Iterator[Iterator[tuple[str, Any]]]:
-        """What the page is told, as it is."""
+        """The events that an open page is sent."""
         with self.get("/api/events") as answer:
             yield read_events(answer)
 
@@ -87,7 +87,7 @@ def read_events(lines: Iterable[bytes]) -> Iterator[tuple[str, Any]]:
 
 @contextmanager
 def visiting(directory: Path, *arguments: str) -> Iterator[Visitor]:
-    """`llmtally page` as a user starts it, and one who looks at it."""
+    """`llmtally page` as a user starts it, and a visitor who has logged in."""
     started = [
         sys.executable,
         "-m",
@@ -117,13 +117,13 @@ def visiting(directory: Path, *arguments: str) -> Iterator[Visitor]:
 
 
 def read_back(events: Iterator[tuple[str, Any]]) -> dict[str, Any]:
-    """What the page shows when the journal has been read."""
+    """What the page shows once the journal has been read."""
     return next(data for name, data in events if name == "usage" and not data["restoring"])
 
 
 def test_the_journal_is_shown_and_followed(tmp_path: Path) -> None:
-    """The week that was, each call once, then what another process writes; Ctrl-C is the way to end
-    it, and nothing was written."""
+    """The calls of the last week are shown once, then those that another process writes. Ctrl-C
+    ends it, and nothing was written."""
     write(
         tmp_path,
         [
@@ -160,7 +160,7 @@ def test_the_journal_is_shown_and_followed(tmp_path: Path) -> None:
 
 
 def test_it_wants_the_token(tmp_path: Path) -> None:
-    """As the proxy's page does."""
+    """The page asks for its token, as the proxy's page does."""
     with visiting(tmp_path) as visitor:
         visitor.cookie = ""
         with visitor.get("/api/usage") as answer:
@@ -168,7 +168,7 @@ def test_it_wants_the_token(tmp_path: Path) -> None:
 
 
 def test_a_journal_that_begins_later(tmp_path: Path) -> None:
-    """A directory that is not there yet is waited for, and left to those who write."""
+    """The page waits for a directory that is not there yet, and does not make it."""
     directory = tmp_path / "journal"
     with visiting(directory) as visitor, visitor.events() as events:
         assert read_back(events)["week"]["calls"] == 0
@@ -179,7 +179,7 @@ def test_a_journal_that_begins_later(tmp_path: Path) -> None:
 
 
 def test_what_is_skipped_is_said(tmp_path: Path) -> None:
-    """A damaged line is no call, and no secret either."""
+    """A damaged line is not counted as a call, and a message says that it was skipped."""
     day = next(write(tmp_path, [call("a")]).iterdir())
     with day.open("ab") as file:
         file.write(b"garbage\n")
@@ -200,7 +200,7 @@ def run(*arguments: str) -> Any:
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
-    """It is said with its cure."""
+    """The error names the option that chooses another port."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         said = run("--dir", str(tmp_path), "--port", str(port))
@@ -213,7 +213,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_prices_that_cannot_be_read(tmp_path: Path) -> None:
-    """A mistake is told at once, not when a call is looked at."""
+    """A mistake in the price file is told at once, not when a call is looked at."""
     prices = tmp_path / "prices.json"
     prices.write_text("{")
     said = run("--dir", str(tmp_path), "--prices", str(prices))
@@ -224,7 +224,7 @@ def test_prices_that_cannot_be_read(tmp_path: Path) -> None:
 
 @contextmanager
 def a_proxy(directory: Path, page: str | None) -> Iterator[None]:
-    """What a proxy says of itself while it runs."""
+    """The file of a running proxy in the directory."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         listens = (("regular", "127.0.0.1", server.getsockname()[1]),)
         presence.write(
@@ -234,8 +234,8 @@ def a_proxy(directory: Path, page: str | None) -> Iterator[None]:
 
 
 def test_a_proxy_that_has_a_page(tmp_path: Path) -> None:
-    """Its page is the one to look at, as it knows more: the address logs in, if the token is
-    known."""
+    """The address of the proxy's page is printed, as that page knows more; it logs in if the token
+    is known."""
     with a_proxy(tmp_path, "http://127.0.0.1:8088/"):
         said = run("--dir", str(tmp_path))
         token = load_token(tmp_path, None)
@@ -249,7 +249,7 @@ def test_a_proxy_that_has_a_page(tmp_path: Path) -> None:
 
 
 def test_a_proxy_that_has_none(tmp_path: Path) -> None:
-    """`llmtally run` starts such a proxy: its journal is shown while it runs."""
+    """`llmtally run` starts a proxy without a page: its journal is shown while it runs."""
     with a_proxy(tmp_path, None), visiting(tmp_path) as visitor:
         assert visitor.json("/api/usage")["journal"]["followed"] is True
 
@@ -261,7 +261,7 @@ def test_a_proxy_that_has_none(tmp_path: Path) -> None:
 def test_on_a_terminal_a_browser_is_opened(
     tmp_path: Path, arguments: tuple[str, ...], is_opened: bool
 ) -> None:
-    """Unless that is not wanted."""
+    """On a terminal a browser is opened, unless `--no-open` is given."""
     browser, opened = tmp_path / "browser", tmp_path / "opened"
     browser.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}\n')
     browser.chmod(0o700)
@@ -275,7 +275,7 @@ def test_on_a_terminal_a_browser_is_opened(
 def test_a_browser_is_opened_with_the_token(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The address that logs in is what it is given."""
+    """The browser is given the address that logs in."""
     opened: queue.Queue[str] = queue.Queue()
     monkeypatch.setattr(webbrowser, "open", opened.put)
 
@@ -304,7 +304,8 @@ def test_a_browser_is_opened_with_the_token(
 def test_where_there_is_a_browser(
     monkeypatch: pytest.MonkeyPatch, platform: str, environment: dict[str, str], expected: bool
 ) -> None:
-    """On the screen of the one who asks, not on that of the machine they are logged in to."""
+    """A browser is opened on the screen of the one who asks, not on that of the machine they are
+    logged in to."""
     monkeypatch.setattr(sys, "platform", platform)
 
     assert command.has_browser(environment) == expected

@@ -46,7 +46,7 @@ def test_who_asked_is_completed(
 
 
 def test_a_settled_call_is_priced_attributed_and_journaled(tmp_path: Path) -> None:
-    """Its line is given back; a duplicate is counted and has none."""
+    """The line of a call is returned; a duplicate is counted and has none."""
     tally = Tally(
         tmp_path,
         prices=Prices(lambda work, then: None, pytest.fail),

@@ -1,4 +1,4 @@
-"""What calls feed, and what a restart brings back."""
+"""Where calls go, and what a restart brings back."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def calls_of(sink: Sink) -> int:
 
 
 def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
-    """What was written before the start counts again, and those who need to know are told each
-    call."""
+    """Calls that were written before the start count again, and the callback is given each of
+    them."""
     write(tmp_path, [a_call(number) for number in range(207)])
     told: list[str | None] = []
 
@@ -76,7 +76,7 @@ def test_calls_of_this_run_are_not_read_back(tmp_path: Path) -> None:
 
 
 def test_a_torn_line_is_skipped_and_said(tmp_path: Path) -> None:
-    """Damage costs the damaged line and a message, nothing else."""
+    """A damaged line is skipped, and one message says so."""
     write(tmp_path, [a_call(1)])
     journal = next(tmp_path.glob("usage-*.jsonl"))
     journal.write_bytes(b'{"schema": 1, "timest\n' + journal.read_bytes())
@@ -154,7 +154,7 @@ def test_the_page(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """No page, which is said with its cure."""
+    """There is no page, and the warning names the option that chooses another port."""
 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:
