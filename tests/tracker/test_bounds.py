@@ -13,18 +13,11 @@ from hypothesis import strategies as st
 
 from llmtally.record import COUNT_CAP, Attribution, Call, LimitReading, Part, Usage
 from llmtally.schema import to_record
-from llmtally.tracker import ConfiguredLimits, Tracker
+from llmtally.tracker import Caps, ConfiguredLimits, Tracker
 from llmtally.tracker.sessions import LEAVES_CAP
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
 
-CAPS: dict[str, Any] = {
-    "models_cap": 20,
-    "facets_cap": 20,
-    "sessions_cap": 50,
-    "accounts_cap": 5,
-    "calls_cap": 100,
-    "windows_cap": 20,
-}
+CAPS = Caps(models=20, facets=20, sessions=50, accounts=5, calls=100, windows=20)
 HOSTILE = 12_000
 
 
@@ -47,7 +40,7 @@ def hostile(number: int) -> Call:
 def test_hostile_names_do_not_grow_memory() -> None:
     """Once the caps are full, thousands of new accounts, models, sessions, projects and windows
     take no more room."""
-    tracker = Tracker(**CAPS)
+    tracker = Tracker(caps=CAPS)
     for number in range(1_000):
         tracker.add(hostile(number))
     tracemalloc.start()
@@ -61,10 +54,10 @@ def test_hostile_names_do_not_grow_memory() -> None:
 
     assert grown < 2**20
     assert len(orjson.dumps(usage)) < 300_000
-    assert usage["sessions"]["known"] <= CAPS["sessions_cap"]
-    assert len(usage["accounts"]) <= CAPS["accounts_cap"] + 1
-    assert len(usage["windows"]) <= CAPS["windows_cap"]
-    assert len(tracker.calls(1_000)) == CAPS["calls_cap"]
+    assert usage["sessions"]["known"] <= CAPS.sessions
+    assert len(usage["accounts"]) <= CAPS.accounts + 1
+    assert len(usage["windows"]) <= CAPS.windows
+    assert len(tracker.calls(1_000)) == CAPS.calls
     assert len(tracker.counters.by_model) <= 201
     today = usage["today"]
     assert today["calls"] == usage["since_start"]["calls"] == usage["coverage"]["priced"] == HOSTILE
@@ -76,7 +69,7 @@ def test_hostile_names_do_not_grow_memory() -> None:
 
 def test_time_does_not_grow_memory() -> None:
     """A year of the same few names takes what a week takes."""
-    tracker = Tracker(**CAPS)
+    tracker = Tracker(caps=CAPS)
 
     def live_through(days: range) -> None:
         for day in days:
@@ -174,14 +167,7 @@ CALLS = st.builds(
     limits=st.lists(READINGS, max_size=2).map(tuple),
     ttft_ms=st.one_of(st.none(), st.floats(0, 1e12)),
 )
-NARROW: dict[str, Any] = {
-    "models_cap": 2,
-    "facets_cap": 2,
-    "sessions_cap": 2,
-    "accounts_cap": 2,
-    "calls_cap": 3,
-    "windows_cap": 2,
-}
+NARROW = Caps(models=2, facets=2, sessions=2, accounts=2, calls=3, windows=2)
 
 
 @settings(max_examples=300, deadline=None)
@@ -191,7 +177,9 @@ def test_nothing_raises_and_nothing_is_negative(
 ) -> None:
     """Any calls in any order, asked about at any time: answers that JSON can hold, hit rates within
     100 %, nothing below zero."""
-    tracker = Tracker(limits=ConfiguredLimits(output_tokens=10, cost_usd=0.5, messages=3), **NARROW)
+    tracker = Tracker(
+        limits=ConfiguredLimits(output_tokens=10, cost_usd=0.5, messages=3), caps=NARROW
+    )
     for call in calls:
         tracker.add(call)
     answers: list[Any] = [

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmtally.record import epoch, rfc3339
 from llmtally.tracker.ledger import OTHER, Ledger
+from llmtally.tracker.scope import Scope
 from llmtally.tracker.sessions import Buckets
 from llmtally.tracker.state import as_journaled
 from llmtally.tracker.timeline import Resolution, Timeline, first_minute_within, nearest_minute
@@ -113,9 +114,9 @@ def test_a_ledger_folds_names_and_loses_nothing(spent: list[tuple[str, str, int,
         ledger.add((account, name), minute, row(amount))
 
     for account in "abc":
-        total = summed(timeline.retained for _, timeline in ledger.items(account, every=False))
+        total = summed(timeline.retained for _, timeline in ledger.items(Scope.only(account)))
         assert total == summed(row(amount) for owner, _, _, amount in spent if owner == account)
-    assert len(list(ledger.items(None, every=True))) <= 3 + 3
+    assert len(list(ledger.items(Scope()))) <= 3 + 3
 
 
 def test_the_least_recently_active_name_is_folded() -> None:
@@ -124,7 +125,7 @@ def test_the_least_recently_active_name_is_folded() -> None:
     for name in ("first", "second", "first", "third"):
         ledger.add(("a", name), 0, row(1))
 
-    assert {key[1] for key, _ in ledger.items("a", every=False)} == {"first", "third", OTHER}
+    assert {key[1] for key, _ in ledger.items(Scope.only("a"))} == {"first", "third", OTHER}
 
 
 @given(

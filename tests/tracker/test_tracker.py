@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmtally.record import Call, Part, Usage
-from llmtally.tracker import ConfiguredLimits, Tracker
+from llmtally.tracker import Caps, ConfiguredLimits, Tracker
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
@@ -531,7 +531,7 @@ def test_what_is_read_back_late_is_still_older() -> None:
 def test_sessions_folded_away_stay_with_their_account() -> None:
     """What forgotten sessions had spent is still known of each account."""
     calls = [a_call(session=f"s{n}", account="ab"[n % 2], cost=float(n)) for n in range(5)]
-    tracker = tracked(*calls, sessions_cap=2)
+    tracker = tracked(*calls, caps=Caps(sessions=2))
 
     for account, folded in (("a", [calls[0], calls[2]]), ("b", [calls[1]])):
         assert figures(tracker.usage(NOON, account)["sessions"]["other"]) == brute_force(folded)

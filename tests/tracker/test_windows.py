@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llmtally.record import Call, LimitReading
-from llmtally.tracker import Reset, Tracker
+from llmtally.tracker import Caps, Reset, Tracker
 from tracker_calls import NOON, a_call, brute_force, five_hours
 
 HOUR = 3600.0
@@ -361,7 +361,7 @@ def test_extra_usage_that_pays_is_said() -> None:
 
 def test_windows_are_remembered_up_to_a_cap() -> None:
     """Beyond the cap the window not heard of for longest goes."""
-    tracker = Tracker(windows_cap=3)
+    tracker = Tracker(caps=Caps(windows=3))
     for n in range(10):
         tracker.add(a_call(limits=(five_hours(n, key=f"w{n}"), five_hours(n, key="w0"))))
 

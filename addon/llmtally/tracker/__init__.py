@@ -2,14 +2,15 @@
 the clock is passed in.
 
 `totals` and `timeline` are the arithmetic; `ledger` and `sessions` bound what is kept by name;
-`windows`, `limits` and `prediction` are about limits; `counters` is for Prometheus. `state` puts
-them together; `usage`, from `breakdown`, `window_json` and `session_json`, and `series` make JSON
-of it.
+`windows`, `budgets` and `prediction` are about limits; `counters` is for Prometheus. `state` puts
+them together, and `tracker` adds calls to it. `scope` filters by account and `current` asks what
+several answers need; `usage`, from `breakdown`, `window_json` and `session_json`, and `series` make
+JSON of it.
 """
 
 from .budgets import ConfiguredLimits
-from .state import RETENTION_DAYS
+from .state import RETENTION_DAYS, Caps
 from .tracker import Tracker
 from .windows import Reset
 
-__all__ = ["Tracker", "ConfiguredLimits", "Reset", "RETENTION_DAYS"]
+__all__ = ["Caps", "ConfiguredLimits", "RETENTION_DAYS", "Reset", "Tracker"]

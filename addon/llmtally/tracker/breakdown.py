@@ -19,13 +19,13 @@ def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
     """Totals from a minute on: `{<totals>, per_model, per_client, per_project, per_class,
     per_outcome}`, each by name."""
     models = _grouped(
-        state.models.items(scope.account, every=scope.every),
+        state.models.items(scope),
         minute,
         lambda key: f"{key.provider}/{key.model}",
     )
     facets = [
         (key, totals)
-        for key, timeline in state.facets.items(scope.account, every=scope.every)
+        for key, timeline in state.facets.items(scope)
         if any(totals := timeline.since(minute))
     ]
     return {
@@ -84,7 +84,7 @@ def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
     model."""
     rows = [
         (key, totals)
-        for key, timeline in state.models.items(scope.account, every=scope.every)
+        for key, timeline in state.models.items(scope)
         if any(totals := timeline.since(minute))
     ]
     users: dict[tuple[str, str], int] = {}

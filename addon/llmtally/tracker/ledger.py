@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
+from .scope import Scope
 from .timeline import Resolution, Timeline
 from .totals import Totals
 
@@ -38,11 +39,11 @@ class Ledger(Generic[K]):
             self._named.move_to_end(key)
         timeline.add(minute, row)
 
-    def items(self, account: str | None, *, every: bool) -> Iterator[tuple[K, Timeline]]:
-        """The names of one account, or of every account."""
+    def items(self, scope: Scope) -> Iterator[tuple[K, Timeline]]:
+        """The names of the accounts in the scope."""
         for book in (self._named, self._others):
             for key, timeline in book.items():
-                if every or key[0] == account:
+                if scope.includes(key[0]):
                     yield key, timeline
 
     def forget(self, minute: int) -> None:

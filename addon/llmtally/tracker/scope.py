@@ -1,102 +1,34 @@
-"""Whose usage is asked about, which 5-hour window is in force for them, and what they spent since a
-moment."""
+"""The account filter that every question about usage takes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .prediction import BURN_SECONDS, BurnRate, Span
-from .state import ESTIMATE_SECONDS, State
-from .timeline import MINUTE, first_minute_within, minute_of, nearest_minute
-from .totals import UNKNOWN, Totals, summed
-from .windows import Window
-
-ESTIMATE_KEY = "5h"
-"""The window that configured limits are for, and that stands in front."""
+from .totals import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose usage is asked for."""
+    """Account filter. Without arguments it includes every account."""
 
     account: str | None = None
+    """The one account that is included, unless `every`; None: calls that showed no credential."""
     every: bool = True
+    """Whether all accounts are included."""
 
     @classmethod
-    def of(cls, account: str | None) -> Scope:
-        """`None`: all accounts; `unknown`: calls that showed no credential."""
-        if account is None:
+    def of(cls, select: str | None) -> Scope:
+        """The scope that a query parameter names. `None`: all accounts; `unknown`: calls that
+        showed no credential."""
+        if select is None:
             return cls()
-        return cls(None if account == UNKNOWN else account, every=False)
+        return cls.only(None if select == UNKNOWN else select)
 
+    @classmethod
+    def only(cls, account: str | None) -> Scope:
+        """One account."""
+        return cls(account, every=False)
 
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """The 5-hour window in force: a provider's, or the one assumed."""
-
-    native: Window | None = None
-    started_at: float | None = None
-    """None: nothing was called in it."""
-    resets_at: float | None = None
-
-    @property
-    def span(self) -> Span | None:
-        """Its beginning and end."""
-        if self.started_at is None or self.resets_at is None:
-            return None
-        return Span(self.started_at, self.resets_at)
-
-    @property
-    def first_minute(self) -> int | None:
-        """From which minute on calls are counted in it."""
-        if self.started_at is None:
-            return None
-        return (
-            minute_of(self.started_at) if self.native is None else nearest_minute(self.started_at)
-        )
-
-
-def primary_window(state: State, scope: Scope, now: float) -> Primary:
-    """The provider's 5-hour window heard of last; without one, the 5 hours from the oldest call of
-    the last 5 hours."""
-    native = [
-        window
-        for window in state.windows.live(now, scope.account, every=scope.every)
-        if window.key == ESTIMATE_KEY
-        and window.source == "provider_native"
-        and window.started_at is not None
-    ]
-    if native:
-        newest = max(native, key=lambda window: window.read_at)
-        return Primary(newest, newest.started_at, newest.resets_at)
-    oldest = state.oldest_within_estimate(now, scope.account, every=scope.every)
-    if oldest is None:
-        return Primary()
-    oldest = min(oldest, now)
-    return Primary(None, oldest, oldest + ESTIMATE_SECONDS)
-
-
-def burn_rate(state: State, scope: Scope, now: float) -> BurnRate:
-    """The rate of the last hour."""
-    since = first_minute_within(now, BURN_SECONDS)
-    observed = 0.0 if state.first_call is None else now - max(state.first_call, since * MINUTE)
-    return BurnRate.of(total_since(state, scope, since), observed)
-
-
-def total_since(state: State, scope: Scope, minute: int) -> Totals:
-    """All that was spent from a minute on."""
-    return summed(
-        timeline.since(minute)
-        for _, timeline in state.models.items(scope.account, every=scope.every)
-    )
-
-
-def coverage_since(state: State, scope: Scope, minute: int) -> dict[str, int]:
-    """Responses by bucket of coverage. Those of no known account count for all of them together
-    only."""
-    counts: dict[str, int] = {}
-    for day, buckets in state.coverage.items():
-        for (account, bucket), count in buckets.items():
-            if day >= minute and (scope.every or account == scope.account):
-                counts[bucket] = counts.get(bucket, 0) + count
-    return counts
+    def includes(self, account: str | None) -> bool:
+        """Whether an account's usage is asked for."""
+        return self.every or account == self.account

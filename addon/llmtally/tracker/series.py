@@ -34,7 +34,7 @@ def series_json(state: State, minutes: int, now: float, account: str | None) -> 
     end = minute_of(now) // step + 1
     start = end - -(-minutes // step)
     lines: dict[str, _Line] = {}
-    for key, timeline in state.models.items(scope.account, every=scope.every):
+    for key, timeline in state.models.items(scope):
         name = f"{key.provider}/{key.model}"
         for minute, row in timeline.between(start * step, end * step):
             if name not in lines:
@@ -84,7 +84,7 @@ def _top(lines: dict[str, _Line], points: int) -> dict[str, _Line]:
 def _cumulative(state: State, scope: Scope, day: int) -> list[float]:
     """A day's cost so far, in USD, at the end of each step."""
     costs = [0] * (MINUTES_PER_DAY // COARSE)
-    for _, timeline in state.models.items(scope.account, every=scope.every):
+    for _, timeline in state.models.items(scope):
         for minute, row in timeline.between(day, day + MINUTES_PER_DAY):
             costs[(minute - day) // COARSE] += row.cost
     total = 0

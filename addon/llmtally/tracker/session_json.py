@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..record import rfc3339
-from .scope import Primary, Scope, total_since
+from .current import Primary, total_since
+from .scope import Scope
 from .sessions import SLOT_MINUTES, Agent, Leaf, Session
 from .state import State
 from .timeline import MINUTES_PER_DAY, day_start
@@ -20,7 +21,7 @@ def sessions_json(
     whole = _window_total(state, scope, primary)
     return [
         _session_row(session, now, primary, whole)
-        for session in state.sessions.most(rank, limit, scope.account, every=scope.every)
+        for session in state.sessions.most(rank, limit, scope)
     ]
 
 
@@ -46,7 +47,7 @@ def _window_total(state: State, scope: Scope, primary: Primary) -> Totals:
     assumed."""
     if primary.first_minute is None:
         return Totals()
-    owner = scope if primary.native is None else Scope(primary.native.account, every=False)
+    owner = scope if primary.native is None else Scope.only(primary.native.account)
     return total_since(state, owner, primary.first_minute)
 
 

@@ -15,11 +15,9 @@ from typing import NamedTuple
 
 from ..record import TEXT_CAP, Call
 from .ledger import OTHER
+from .scope import Scope
 from .timeline import MINUTES_PER_DAY, minute_of
 from .totals import Totals, cut, plus, summed
-
-SESSIONS_CAP = 10_000
-"""Sessions told apart: a week of a busy team. 2 to 5 kB each."""
 
 LEAVES_CAP = 64
 """Agents, models and request classes told apart within one session: a lively Claude Code session
@@ -196,7 +194,7 @@ class Sessions:
     """The sessions most recently active, at most a cap; what the others spent stays in one sum an
     account."""
 
-    def __init__(self, cap: int = SESSIONS_CAP) -> None:
+    def __init__(self, cap: int) -> None:
         self._cap = cap
         self._sessions: OrderedDict[SessionKey, Session] = OrderedDict()
         self._others: dict[str | None, Buckets] = {}
@@ -220,30 +218,26 @@ class Sessions:
             self._sessions.move_to_end(key)
         session.add(call, model, ended, row)
 
-    def find(self, session_id: str, account: str | None, *, every: bool) -> Session | None:
+    def find(self, session_id: str, scope: Scope) -> Session | None:
         """A session by its id; where several accounts have it, the one active last."""
-        if not every:
-            return self._sessions.get((account, session_id))
+        if not scope.every:
+            return self._sessions.get((scope.account, session_id))
         found = (session for (_, name), session in self._sessions.items() if name == session_id)
         return max(found, key=attrgetter("updated_at"), default=None)
 
-    def most(self, rank: str, limit: int, account: str | None, *, every: bool) -> list[Session]:
+    def most(self, rank: str, limit: int, scope: Scope) -> list[Session]:
         """The first sessions by `cost` or by `updated_at`."""
-        return heapq.nlargest(limit, self.of(account, every=every), key=attrgetter(rank))
+        return heapq.nlargest(limit, self.of(scope), key=attrgetter(rank))
 
-    def of(self, account: str | None, *, every: bool) -> list[Session]:
-        """The sessions of one account, or all, most recently active first: that spares who looks
-        for those most of the work."""
+    def of(self, scope: Scope) -> list[Session]:
+        """The sessions of the accounts in the scope, most recently active first, which saves most
+        of the work of ranking them by that."""
         newest = reversed(self._sessions.values())
-        return (
-            list(newest) if every else [session for session in newest if session.account == account]
-        )
+        return [session for session in newest if scope.includes(session.account)]
 
-    def others(self, account: str | None, *, every: bool) -> Totals:
+    def others(self, scope: Scope) -> Totals:
         """What the sessions that were folded away had spent."""
-        return summed(
-            days.total for owner, days in self._others.items() if every or owner == account
-        )
+        return summed(days.total for owner, days in self._others.items() if scope.includes(owner))
 
     def forget(self, minute: int) -> None:
         """Drop everything before a day's first minute, and the sessions that nothing is left of."""

@@ -10,33 +10,21 @@ forgotten, so that a state read back from the journal equals the one that was ne
 from __future__ import annotations
 
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
-from ..record import Call, LimitReading, milliseconds
-from .counters import Counters
+from ..record import Call, milliseconds
 from .ledger import OTHER, Ledger
-from .sessions import SESSIONS_CAP, Sessions
+from .scope import Scope
+from .sessions import Sessions
 from .timeline import MINUTE, MINUTES_PER_DAY, NEVER, Resolution, day_start, minute_of
-from .totals import Totals, by_model, cut, of_call
-from .windows import WINDOWS_CAP, Reset, Windows
+from .totals import Totals, cut
+from .windows import Windows
 
 RETENTION_DAYS = 7
 """Whole UTC days before today that are kept: the longest plan window but for monthly quotas."""
-
-MODELS_CAP = 256
-"""Timelines by account, provider and model. One that is busy in every minute of a week takes 1.4
-MB, a usual one some 20 kB."""
-
-FACETS_CAP = 256
-"""Timelines by account, client, project, request class and outcome."""
-
-ACCOUNTS_CAP = 64
-"""Accounts told apart: a team on one proxy."""
-
-CALLS_CAP = 5_000
-"""Newest calls kept to be looked at, and as many from before the process began; about 2 kB each."""
 
 ESTIMATE_SECONDS = 5 * 3600.0
 """Length of the window that is assumed where no provider tells one."""
@@ -52,8 +40,32 @@ FACET_LEVELS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """How many of each are kept at most. What is beyond goes on under the name `other`."""
+
+    models: int = 256
+    """Timelines by account, provider and model. One that is busy in every minute of a week takes
+    1.4 MB, a usual one some 20 kB."""
+    facets: int = 256
+    """Timelines by account, client, project, request class and outcome."""
+    sessions: int = 10_000
+    """Sessions told apart: a week of a busy team. 2 to 5 kB each."""
+    accounts: int = 64
+    """Accounts told apart: a team on one proxy."""
+    calls: int = 5_000
+    """Newest calls kept to be looked at, and as many from before the process began; about 2 kB
+    each. Older ones are in the journal alone."""
+    windows: int = 256
+    """Limit windows remembered: an account has a handful, classic rate limits four for each model.
+    The one not heard of for longest is dropped."""
+
+
+CAPS = Caps()
+
+
 class ModelKey(NamedTuple):
-    """Whose model."""
+    """Key of a model's timeline."""
 
     account: str | None
     provider: str
@@ -61,7 +73,7 @@ class ModelKey(NamedTuple):
 
 
 class FacetKey(NamedTuple):
-    """Who asked for what, and how it ended."""
+    """Key of a timeline of calls by who asked for what, and how they ended."""
 
     account: str | None
     client: str | None
@@ -71,26 +83,16 @@ class FacetKey(NamedTuple):
 
 
 class State:
-    """Everything that is known of the calls."""
+    """All that is known of the calls since the last reset."""
 
-    def __init__(
-        self,
-        *,
-        on_reset: Callable[[Reset], None],
-        models_cap: int = MODELS_CAP,
-        facets_cap: int = FACETS_CAP,
-        sessions_cap: int = SESSIONS_CAP,
-        accounts_cap: int = ACCOUNTS_CAP,
-        calls_cap: int = CALLS_CAP,
-        windows_cap: int = WINDOWS_CAP,
-    ) -> None:
-        self.models: Ledger[ModelKey] = Ledger(models_cap, MODEL_LEVELS, _other_model)
-        self.facets: Ledger[FacetKey] = Ledger(facets_cap, FACET_LEVELS, _other_facet)
-        self.sessions = Sessions(sessions_cap)
-        self.windows = Windows(on_reset, windows_cap)
-        self.counters = Counters()
-        self._calls: deque[Call] = deque(maxlen=calls_cap)
-        self._restored_calls: deque[Call] = deque(maxlen=calls_cap)
+    def __init__(self, caps: Caps, windows: Windows) -> None:
+        """`windows` outlive a reset: they are the providers'."""
+        self.models: Ledger[ModelKey] = Ledger(caps.models, MODEL_LEVELS, _other_model)
+        self.facets: Ledger[FacetKey] = Ledger(caps.facets, FACET_LEVELS, _other_facet)
+        self.sessions = Sessions(caps.sessions)
+        self.windows = windows
+        self._calls: deque[Call] = deque(maxlen=caps.calls)
+        self._restored_calls: deque[Call] = deque(maxlen=caps.calls)
         """Apart, as calls of today may come before those of yesterday have been read back."""
         self.coverage: dict[int, Counter[tuple[str | None, str]]] = {}
         """By the first minute of a day: responses by account and bucket."""
@@ -99,35 +101,25 @@ class State:
         self.cost_sources: OrderedDict[ModelKey, str | None] = OrderedDict()
         """Where the newest price of a model came from; as many as there are timelines."""
         self.first_call: float | None = None
-        self._accounts_cap = accounts_cap
-        self._models_cap = models_cap
+        self._caps = caps
         self._anchors: dict[str | None, dict[int, float]] = {}
         """By account, for recent minutes: when the first call in the minute ended."""
         self._horizon = NEVER
 
-    def add(self, call: Call, *, restored: bool) -> None:
-        """Take in one call; `restored`: it comes from the journal."""
-        ended = call.ended if restored else as_journaled(call.ended)
-        account = self._account(call.attribution.account, ended)
-        self.count_coverage(call.coverage, account, ended, restored=restored)
-        if call.coverage == "duplicate" or call.pending:
-            return
+    def keep(self, call: Call, *, restored: bool) -> None:
+        """Keep one of the newest calls; `restored`: it comes from the journal."""
         (self._restored_calls if restored else self._calls).append(call)
-        if call.limits:
-            self.windows.read(
-                call.limits,
-                provider=call.provider,
-                account=account,
-                at=as_journaled(call.started),
-                model=call.model or call.request_model,
-                quiet=restored,
-            )
-        if call.attribution.request_class == "warmup":
-            return
-        row = of_call(call)
-        shares = by_model(call, row)
-        if not restored:
-            self.counters.add(call, shares)
+
+    def count(
+        self,
+        call: Call,
+        account: str | None,
+        ended: float,
+        row: Totals,
+        shares: Sequence[tuple[str, Totals]],
+    ) -> None:
+        """Count one call: `row` as a whole, `shares` by model, the one that answered last.
+        `account` is its name here, `ended` as the journal has it."""
         minute = minute_of(ended)
         for model, share in shares:
             self._count_model(
@@ -149,12 +141,10 @@ class State:
         self.models.add(key, minute, share)
         if self.cost_sources.get(key, "") != cost_source:
             self.cost_sources[key] = cost_source
-            if len(self.cost_sources) > self._models_cap:
+            if len(self.cost_sources) > self._caps.models:
                 self.cost_sources.popitem(last=False)
 
-    def count_coverage(
-        self, bucket: str, account: str | None, at: float, *, restored: bool = False
-    ) -> None:
+    def count_coverage(self, bucket: str, account: str | None, at: float) -> None:
         """Count one response in a bucket of coverage."""
         day = int(at // MINUTE) // MINUTES_PER_DAY * MINUTES_PER_DAY
         today = self.coverage.get(day)
@@ -163,27 +153,17 @@ class State:
             if len(self.coverage) > RETENTION_DAYS + 1:
                 del self.coverage[min(self.coverage)]
         today[account, bucket] += 1
-        if not restored:
-            self.counters.coverage[bucket] += 1
 
     def newest_calls(self) -> Iterator[Call]:
         """The calls that are kept, newest first."""
         return chain(reversed(self._calls), reversed(self._restored_calls))
 
-    def add_limits(
-        self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float
-    ) -> None:
-        """Take in what an answer about quotas said."""
-        self.windows.read(readings, provider=provider, account=self._account(account, at), at=at)
-
-    def oldest_within_estimate(
-        self, now: float, account: str | None, *, every: bool
-    ) -> float | None:
+    def oldest_within_estimate(self, now: float, scope: Scope) -> float | None:
         """When the oldest call of the last 5 hours ended."""
         ends = (
             ended
             for owner, anchors in self._anchors.items()
-            if every or owner == account
+            if scope.includes(owner)
             for ended in anchors.values()
             if ended > now - ESTIMATE_SECONDS
         )
@@ -215,16 +195,16 @@ class State:
                 each: at for each, at in anchors.items() if each >= newest - ESTIMATE_MINUTES
             }
 
-    def _account(self, account: str | None, at: float) -> str | None:
-        """The account's name here; beyond the cap, the least recently active one goes on as
-        `other`."""
+    def account_of(self, account: str | None, at: float) -> str | None:
+        """Note that an account was active, and give its name here; beyond the cap, the least
+        recently active one goes on as `other`."""
         account = cut(account)
         if account in self.accounts:
             self.accounts.move_to_end(account)
             self.accounts[account] = max(self.accounts[account], at)
             return account
         self.accounts[account] = at
-        if len(self.accounts) - (OTHER in self.accounts) > self._accounts_cap:
+        if len(self.accounts) - (OTHER in self.accounts) > self._caps.accounts:
             oldest = next(name for name in self.accounts if name != OTHER)
             self._retire(oldest)
         return account

@@ -13,24 +13,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
-from functools import partial
 from itertools import islice
 from typing import Any, Literal
 
 from ..record import Call, LimitReading
 from .budgets import ConfiguredLimits
 from .counters import Counters
+from .current import burn_rate, primary_window
 from .prediction import BurnRate
-from .scope import Scope, burn_rate, primary_window
+from .scope import Scope
 from .series import series_json
 from .session_json import session_json, sessions_json, tree_json
-from .sessions import SESSIONS_CAP
-from .state import ACCOUNTS_CAP, CALLS_CAP, FACETS_CAP, MODELS_CAP, State, horizon_of
+from .state import CAPS, Caps, State, as_journaled, horizon_of
 from .timeline import MINUTES_PER_DAY
-from .totals import to_json
+from .totals import by_model, of_call, to_json
 from .usage import status_json, usage_json
 from .window_json import window_json
-from .windows import WINDOWS_CAP, Reset
+from .windows import Reset, Windows
 
 MAX_ROWS = 1_000
 """Calls or sessions in one answer."""
@@ -39,45 +38,34 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
 def _ignore(_: Reset) -> None:
-    """For those who do not want to know."""
+    """Default `on_reset`: do nothing."""
 
 
 class Tracker:
-    """Live state of all calls seen. The caps are for tests."""
+    """Live sums over all calls seen, and the newest of them."""
 
     def __init__(
         self,
         *,
         limits: ConfiguredLimits | None = None,
         on_reset: Callable[[Reset], None] = _ignore,
-        models_cap: int = MODELS_CAP,
-        facets_cap: int = FACETS_CAP,
-        sessions_cap: int = SESSIONS_CAP,
-        accounts_cap: int = ACCOUNTS_CAP,
-        calls_cap: int = CALLS_CAP,
-        windows_cap: int = WINDOWS_CAP,
+        caps: Caps = CAPS,
     ) -> None:
+        """`on_reset` is told when a plan's window was replaced by its next one."""
         self.limits = limits or ConfiguredLimits()
         """May be replaced at any time."""
         self.restoring = False
         """Whether the journal is still being read back; shown, nothing else."""
-        self._fresh = partial(
-            State,
-            on_reset=on_reset,
-            models_cap=models_cap,
-            facets_cap=facets_cap,
-            sessions_cap=sessions_cap,
-            accounts_cap=accounts_cap,
-            calls_cap=calls_cap,
-            windows_cap=windows_cap,
-        )
-        self._state = self._fresh()
+        self.counters = Counters()
+        """What Prometheus is told."""
+        self._caps = caps
+        self._windows = Windows(on_reset, caps.windows)
+        self._state = State(caps, self._windows)
 
     def reset(self) -> None:
         """Count from zero again. Limit windows are the provider's and stay, and so do the counters,
         which only ever grow."""
-        before, self._state = self._state, self._fresh()
-        self._state.windows, self._state.counters = before.windows, before.counters
+        self._state = State(self._caps, self._windows)
 
     @staticmethod
     def restore_since(now: float) -> date:
@@ -91,19 +79,45 @@ class Tracker:
         A duplicate or a pending response only counts for coverage; a warm-up also stands among the
         newest calls.
         """
-        self._state.add(call, restored=restored)
+        state = self._state
+        ended = call.ended if restored else as_journaled(call.ended)
+        account = state.account_of(call.attribution.account, ended)
+        state.count_coverage(call.coverage, account, ended)
+        if not restored:
+            self.counters.coverage[call.coverage] += 1
+        if call.coverage == "duplicate" or call.pending:
+            return
+        state.keep(call, restored=restored)
+        if call.limits:
+            self._windows.read(
+                call.limits,
+                provider=call.provider,
+                account=account,
+                at=as_journaled(call.started),
+                model=call.model or call.request_model,
+                quiet=restored,
+            )
+        if call.attribution.request_class == "warmup":
+            return
+        row = of_call(call)
+        shares = by_model(call, row)
+        if not restored:
+            self.counters.add(call, shares)
+        state.count(call, account, ended, row, shares)
 
     def add_limits(
         self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float
     ) -> None:
         """Take in the answer of a quota endpoint, asked at `at`, whether it passed or was
         polled."""
-        self._state.add_limits(readings, provider=provider, account=account, at=at)
+        account = self._state.account_of(account, at)
+        self._windows.read(readings, provider=provider, account=account, at=at)
 
     def count_coverage(self, bucket: str, *, at: float, account: str | None = None) -> None:
         """Count a response that makes no call (`bypassed`, `unparsed` by a bug...). `add` counts
         those of calls itself."""
         self._state.count_coverage(bucket, account, at)
+        self.counters.coverage[bucket] += 1
 
     def usage(self, now: float, account: str | None = None) -> dict[str, Any]:
         """What `/api/usage` answers; `account` as in `accounts[].select`.
@@ -136,7 +150,14 @@ class Tracker:
         - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`,
           `window`, `configured_limit`, `extra_usage`
         """
-        return usage_json(self._state, self.limits, now, account, restoring=self.restoring)
+        return usage_json(
+            self._state,
+            self.limits,
+            now,
+            account,
+            restoring=self.restoring,
+            since_start=self.counters.totals,
+        )
 
     def status(self, now: float, sessions: int = 50) -> dict[str, Any]:
         """The few figures of a status line, for a fraction of what `usage` costs.
@@ -192,13 +213,13 @@ class Tracker:
         The fields of its row, but for `calls`, which are its newest `Call`s, oldest of them first;
         `totals: <totals>`; `agents`.
 
-        A node is `{agent, type, updated_at, own: <totals>, total: <totals>, by_class, by_model,
+        A node is `{agent, type, kind, updated_at, own: <totals>, total: <totals>, by_class, by_model,
         children[]}`; the one root is the main agent, `agent: null`. `calls_complete` is false where
         older calls stand only in the journal.
         """
         self._state.advance(now)
         scope = Scope.of(account)
-        session = self._state.sessions.find(session_id, scope.account, every=scope.every)
+        session = self._state.sessions.find(session_id, scope)
         if session is None:
             return None
         newest = [
@@ -238,16 +259,11 @@ class Tracker:
         )
         return list(islice(matching, max(0, min(limit, MAX_ROWS))))
 
-    @property
-    def counters(self) -> Counters:
-        """What Prometheus is told."""
-        return self._state.counters
-
     def gauges(self, now: float) -> tuple[BurnRate, list[dict[str, Any]]]:
         """The burn rate and the provider's windows, as in `usage`, for metrics."""
         self._state.advance(now)
         scope = Scope()
-        windows = self._state.windows.live(now, None, every=True)
+        windows = self._windows.live(now, scope)
         return burn_rate(self._state, scope, now), [
             window_json(self._state, window, now) for window in windows
         ]

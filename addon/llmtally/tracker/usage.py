@@ -12,8 +12,9 @@ from typing import Any
 from ..record import IN_USE, rfc3339
 from .breakdown import breakdown_json, per_model_json
 from .budgets import SOURCE, ConfiguredLimits, percent_of
+from .current import burn_rate, coverage_since, primary_window, total_since
 from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window
-from .scope import Scope, burn_rate, coverage_since, primary_window, total_since
+from .scope import Scope
 from .session_json import sessions_json
 from .state import State, horizon_of
 from .timeline import day_start, first_minute_within
@@ -32,7 +33,13 @@ TOP_SESSIONS = 20
 
 
 def usage_json(
-    state: State, limits: ConfiguredLimits, now: float, account: str | None, *, restoring: bool
+    state: State,
+    limits: ConfiguredLimits,
+    now: float,
+    account: str | None,
+    *,
+    restoring: bool,
+    since_start: Totals,
 ) -> dict[str, Any]:
     """What `/api/usage` answers; its shape is told at `Tracker.usage`."""
     state.advance(now)
@@ -41,7 +48,7 @@ def usage_json(
     window_minute = primary.first_minute
     burn = burn_rate(state, scope, now)
     in_window = Totals() if window_minute is None else total_since(state, scope, window_minute)
-    live = sorted(state.windows.live(now, scope.account, every=scope.every), key=window_order)
+    live = sorted(state.windows.live(now, scope), key=window_order)
     windows = [window for window in live if window.key not in CREDIT_KEYS]
     forecasts = [
         *_configured_forecasts(limits, in_window, burn, primary.span, now),
@@ -68,14 +75,14 @@ def usage_json(
         "per_model": {} if window_minute is None else per_model_json(state, scope, window_minute),
         "top_sessions": sessions_json(state, scope, now, primary, rank="cost", limit=TOP_SESSIONS),
         "sessions": {
-            "known": len(state.sessions.of(scope.account, every=scope.every)),
-            "other": to_json(state.sessions.others(scope.account, every=scope.every)),
+            "known": len(state.sessions.of(scope)),
+            "other": to_json(state.sessions.others(scope)),
         },
         "coverage": coverage,
         "today": today,
         "last_hour": breakdown_json(state, scope, first_minute_within(now, BURN_SECONDS)),
         "week": breakdown_json(state, scope, horizon_of(now)),
-        "since_start": to_json(state.counters.totals),
+        "since_start": to_json(since_start),
         "problems": [*_problems(today, coverage, windows_json, current), *_paid_extra(beyond_plan)],
     }
 
@@ -85,7 +92,7 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
     state.advance(now)
     scope = Scope()
     primary = primary_window(state, scope, now)
-    live = sorted(state.windows.live(now, None, every=True), key=window_order)
+    live = sorted(state.windows.live(now, scope), key=window_order)
     rows = sessions_json(state, scope, now, primary, rank="updated_at", limit=sessions)
     return {
         "generated_at": rfc3339(now),
@@ -209,9 +216,9 @@ def _accounts_json(state: State, now: float) -> list[dict[str, Any]]:
             "account_key": account,
             "select": account or UNKNOWN,
             "providers": sorted(
-                {key.provider for key, _ in state.models.items(account, every=False)}
+                {key.provider for key, _ in state.models.items(Scope.only(account))}
             ),
-            "today": to_json(total_since(state, Scope(account, every=False), today)),
+            "today": to_json(total_since(state, Scope.only(account), today)),
             "updated_at": rfc3339(updated_at),
         }
         for account, updated_at in reversed(state.accounts.items())

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..record import rfc3339
+from .current import ESTIMATE_KEY, Primary
 from .prediction import Forecast, of_window, projected_utilization
-from .scope import ESTIMATE_KEY, Primary
+from .scope import Scope
 from .state import State, horizon_of
 from .timeline import MINUTE, nearest_minute
 from .totals import Totals, summed, to_json
@@ -21,7 +22,7 @@ def window_json(state: State, window: Window, now: float) -> dict[str, Any]:
     since = nearest_minute(max(window.counted_from, horizon_of(now) * MINUTE))
     seen = summed(
         timeline.since(since)
-        for key, timeline in state.models.items(window.account, every=False)
+        for key, timeline in state.models.items(Scope.only(window.account))
         if key.provider == window.provider and window.covers(key.model)
     )
     return {

@@ -16,9 +16,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ..record import TEXT_CAP, LimitReading
-
-WINDOWS_CAP = 256
-"""Windows remembered. An account has a handful, classic rate limits four for each model."""
+from .scope import Scope
 
 JITTER_SECONDS = 60.0
 """A reset time that differs by less is the same one: providers compute it from the time of the
@@ -190,7 +188,7 @@ WindowKey = tuple[str, str | None, str, str | None]
 class Windows:
     """All windows, at most a cap; beyond it the one not heard of for longest goes."""
 
-    def __init__(self, on_reset: Callable[[Reset], None], cap: int = WINDOWS_CAP) -> None:
+    def __init__(self, on_reset: Callable[[Reset], None], cap: int) -> None:
         self._on_reset = on_reset
         self._cap = cap
         self._windows: OrderedDict[WindowKey, Window] = OrderedDict()
@@ -237,12 +235,12 @@ class Windows:
         if len(self._windows) > self._cap:
             self._windows.popitem(last=False)
 
-    def live(self, now: float, account: str | None, *, every: bool) -> Iterator[Window]:
-        """The windows of an account, or all, that have not ended."""
+    def live(self, now: float, scope: Scope) -> Iterator[Window]:
+        """The windows of the accounts in the scope that have not ended."""
         return (
             window
             for window in self._windows.values()
-            if (every or window.account == account) and window.is_live(now)
+            if scope.includes(window.account) and window.is_live(now)
         )
 
     def retire(self, account: str | None) -> None:
