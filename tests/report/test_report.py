@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,11 +20,11 @@ from hypothesis import strategies as st
 
 from calls import NOON, a_call, varied, write
 from llmtally import journal, report
-from llmtally.record import Attribution, Call, Part, Usage
+from llmtally.record import Attribution, Call
 from llmtally.report import AGGREGATES, COLUMNS, GROUPINGS, Database, Report, ReportError, as_json
 from llmtally.report.database import _needed
 from llmtally.report.filters import Filter
-from llmtally.schema import to_line, to_record
+from llmtally.schema import FIELDS, to_line, to_record
 from llmtally.text.local_time import Zone, localised
 from llmtally.tracker.totals import ZERO, Totals, by_model, model_of, of_call, plus
 
@@ -259,18 +261,42 @@ def test_money_of_subscriptions_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_every_field_of_a_record_has_a_column() -> None:
-    """A field added to the record fails here until `COLUMNS` has it."""
-    written = {name for call in varied(300) for name in to_record(call)}
-    whole = a_call(
-        usage=Usage._make([*range(1, len(Usage._fields)), {"web_search": 2}]),
-        parts=(Part("message", "m", Usage(1)),),
-        reported_output_tokens=1,
-        list_cost_usd=0.1,
-        cost_approximate=True,
-    )
-    assert written | set(to_record(whole)) <= set(COLUMNS)
-    assert set(AGGREGATES) == set(Totals._fields)
+    """No more and no fewer: the view `calls` is the record."""
+    assert set(COLUMNS) == set(FIELDS)
     assert list(AGGREGATES) == list(Totals._fields)
+
+
+def test_every_column_gives_what_was_written(tmp_path: Path) -> None:
+    """A field of another type than its column, or one that is not in this call, fails here."""
+    call = _full(Call)._replace(provider="anthropic", timestamp=NOON, started=NOON, ended=NOON)
+    record = to_record(call)
+    with Database(write(tmp_path, [call])) as database:
+        answer = database.sql("SELECT * FROM calls")
+    read = dict(zip(answer.columns, answer.rows[0], strict=True))
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC).replace(tzinfo=None)
+
+    assert set(record) == set(FIELDS)
+    for name in ("timestamp", "started", "ended"):
+        record[name] = noon
+    for name in ("parts", "limits"):
+        read[name] = json.loads(read[name])
+    assert {name: read[name] for name in FIELDS} == record
+
+
+def _full(kind: Any) -> Any:
+    """A value of this type that has no default in it."""
+    if get_origin(kind) in (Union, UnionType):
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
+    if get_origin(kind) is tuple:
+        return (_full(get_args(kind)[0]),)
+    if get_origin(kind) is Literal:
+        return get_args(kind)[-1]
+    if get_origin(kind) is Mapping:
+        return {"web_search": 2}
+    if hasattr(kind, "__annotations__"):
+        hints = get_type_hints(kind).items()
+        return kind(**{name: name != "pending" and _full(hint) for name, hint in hints})
+    return {str: "text", int: 7, float: 2.5, bool: True}[kind]
 
 
 DAMAGE = {

@@ -2,76 +2,46 @@
 
 from __future__ import annotations
 
-from ..tracker.totals import COST_CAP, PICODOLLARS, UNKNOWN
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-COLUMNS = {
+from ..record import Attribution, Call, Usage
+from ..schema import FIELDS
+from ..tracker.totals import COST_CAP, PICODOLLARS, SUBAGENT, UNKNOWN
+
+_BY_NAME = {
     "schema": "INTEGER",
     "timestamp": "TIMESTAMP",
-    "request_id": "VARCHAR",
-    "response_id": "VARCHAR",
-    "provider": "VARCHAR",
-    "api": "VARCHAR",
-    "host": "VARCHAR",
-    "path": "VARCHAR",
-    "model": "VARCHAR",
-    "request_model": "VARCHAR",
-    "status": "INTEGER",
-    "transport": "VARCHAR",
-    "outcome": "VARCHAR",
-    "coverage": "VARCHAR",
-    "stop_reason": "VARCHAR",
-    "error": "STRUCT(type VARCHAR, message VARCHAR)",
-    "estimated": "BOOLEAN",
-    "reported_output_tokens": "BIGINT",
-    "streaming": "BOOLEAN",
-    "input_tokens": "BIGINT",
-    "cache_read_tokens": "BIGINT",
-    "cache_write_tokens": "BIGINT",
-    "cache_write_30m_tokens": "BIGINT",
-    "cache_write_1h_tokens": "BIGINT",
-    "cache_write_12h_tokens": "BIGINT",
-    "output_tokens": "BIGINT",
-    "reasoning_tokens": "BIGINT",
-    "input_audio_tokens": "BIGINT",
-    "cache_read_audio_tokens": "BIGINT",
-    "output_audio_tokens": "BIGINT",
-    "input_image_tokens": "BIGINT",
-    "output_image_tokens": "BIGINT",
-    "total_tokens": "BIGINT",
-    "server_tools": "MAP(VARCHAR, BIGINT)",
-    "parts": "JSON",
-    "cost_usd": "DOUBLE",
-    "cost_source": "VARCHAR",
-    "cost_approximate": "BOOLEAN",
-    "list_cost_usd": "DOUBLE",
-    "billing": "VARCHAR",
-    "service_tier": "VARCHAR",
-    "request_service_tier": "VARCHAR",
-    "speed": "VARCHAR",
-    "inference_geo": "VARCHAR",
-    "cache_miss_reason": "VARCHAR",
-    "cache_missed_tokens": "BIGINT",
     "started": "TIMESTAMP",
     "ended": "TIMESTAMP",
-    "ttft_ms": "DOUBLE",
-    "duration_ms": "DOUBLE",
-    "request_bytes": "BIGINT",
-    "response_bytes": "BIGINT",
-    "client": "VARCHAR",
-    "client_version": "VARCHAR",
-    "session": "VARCHAR",
-    "session_source": "VARCHAR",
-    "agent": "VARCHAR",
-    "parent_agent": "VARCHAR",
-    "agent_type": "VARCHAR",
-    "request_class": "VARCHAR",
-    "project": "VARCHAR",
-    "account": "VARCHAR",
+    "status": "INTEGER",
+    "error": "STRUCT(type VARCHAR, message VARCHAR)",
+    "server_tools": "MAP(VARCHAR, BIGINT)",
+    "total_tokens": "BIGINT",
     "retry": "INTEGER",
-    "run": "VARCHAR",
+    "parts": "JSON",
     "limits": "JSON",
 }
-"""The view `calls`: every field of a record. Times are UTC."""
+"""Types of the columns whose field in `record.py` does not tell them. A new field that holds
+anything but a text, a number or a flag needs an entry here."""
+
+_BY_TYPE = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
+
+
+def _columns() -> dict[str, str]:
+    hints = get_type_hints(Call) | get_type_hints(Usage) | get_type_hints(Attribution)
+    return {name: _BY_NAME.get(name) or _BY_TYPE[_plain(hints[name])] for name in FIELDS}
+
+
+def _plain(hint: Any) -> Any:
+    """The type without `None`, and `str` for a list of words."""
+    if get_origin(hint) in (Union, UnionType):
+        (hint,) = (each for each in get_args(hint) if each is not NoneType)
+    return str if get_origin(hint) is Literal else hint
+
+
+COLUMNS = _columns()
+"""The view `calls`: every field of a record, in its order. Times are UTC."""
 
 MODEL = f"coalesce(nullif(model, ''), nullif(request_model, ''), '{UNKNOWN}')"
 COST = (
@@ -81,10 +51,10 @@ COST = (
 """Of one call, in picodollars."""
 
 KIND = (
-    "CASE WHEN request_class = 'subagent' THEN concat_ws(' ', request_class, agent_type) "
+    f"CASE WHEN request_class = '{SUBAGENT}' THEN concat_ws(' ', request_class, agent_type) "
     "ELSE request_class END"
 )
-"""`main`, `auxiliary`, `subagent Explore`: what a call was for."""
+"""`tracker.totals.kind_of` in SQL."""
 
 _TOKENS_UNKNOWN = (
     "coalesce(input_tokens, cache_read_tokens, cache_write_tokens, output_tokens) IS NULL"

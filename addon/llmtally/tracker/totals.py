@@ -211,6 +211,16 @@ def model_of(call: Call) -> str:
     return (call.model or call.request_model or UNKNOWN)[:TEXT_CAP]
 
 
+SUBAGENT = "subagent"
+
+
+def kind_of(request_class: str | None, agent_type: str | None) -> str | None:
+    """The kind of work, as it is called everywhere: `main`, `auxiliary`, `subagent Explore`."""
+    if request_class == SUBAGENT and agent_type is not None:
+        return f"{SUBAGENT} {agent_type}"
+    return request_class
+
+
 def cut(name: str | None) -> str | None:
     """A name off the wire, no longer than a name can be."""
     return name if name is None else name[:TEXT_CAP]
