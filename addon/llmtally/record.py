@@ -86,6 +86,12 @@ class Usage(NamedTuple):
         )
         return sum(filter(None, buckets)) if buckets.count(None) < len(buckets) else None
 
+    @property
+    def context_tokens(self) -> int | None:
+        """All input, cached or not: the sum of what is known of it; unknown where nothing is."""
+        buckets = (self.input_tokens, self.cache_read_tokens, self.cache_write_tokens)
+        return sum(filter(None, buckets)) if buckets.count(None) < len(buckets) else None
+
     def __bool__(self) -> bool:
         """Whether anything at all is known."""
         return self.count(None) < len(self)

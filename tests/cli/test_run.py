@@ -317,7 +317,10 @@ def test_kinds_of_work(capsys: pytest.CaptureFixture[str]) -> None:
         of_kind(0.7, "auxiliary"),
     ]
 
-    assert said(capsys, *calls)[1] == "by kind: main $6.80, Explore x9 $3.10, auxiliary $0.7000"
+    assert (
+        said(capsys, *calls)[1]
+        == "by kind: main $6.80, subagent Explore x9 $3.10, auxiliary $0.7000"
+    )
 
 
 def test_kinds_of_work_are_honest_about_money(capsys: pytest.CaptureFixture[str]) -> None:
@@ -330,7 +333,7 @@ def test_kinds_of_work_are_honest_about_money(capsys: pytest.CaptureFixture[str]
         of_kind(0.1, "probe"),
     ]
 
-    assert "by kind: main $0.5000 + $2.00 API value, probe $0.1000, agents cost unknown" in said(
+    assert "by kind: main $0.5000 + $2.00 API value, probe $0.1000, subagent cost unknown" in said(
         capsys, *calls
     )
     assert not [
@@ -348,9 +351,11 @@ def test_kinds_of_work_are_harmless_and_few(capsys: pytest.CaptureFixture[str]) 
 
     assert (
         said(capsys, *calls)[1]
-        == "by kind: main $0.5000, " + "\N{REPLACEMENT CHARACTER}[2J" * 10 + "… $0.1000"
+        == "by kind: main $0.5000, "
+        + ("subagent " + "\N{REPLACEMENT CHARACTER}[2J" * 10)[:40]
+        + "… $0.1000"
     )
-    assert said(capsys, *many)[1].endswith("type 5 $5.00, others $10.00")
+    assert said(capsys, *many)[1].endswith("subagent type 5 $5.00, others $10.00")
 
 
 def test_many_models_share_a_row(capsys: pytest.CaptureFixture[str]) -> None:

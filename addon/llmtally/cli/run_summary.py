@@ -11,7 +11,7 @@ from ..record import Call
 from ..text.call_line import cost, output
 from ..text.figures import format_count, format_duration, format_usd
 from ..text.safe_text import printable
-from ..tracker.totals import ZERO, Totals, of_call, plus, summed, usd
+from ..tracker.totals import SUBAGENT, ZERO, Totals, kind_of, of_call, plus, summed, usd
 
 MODELS_SHOWN = 10
 """An agent uses two or three; a script that tries all there are gets a row for the rest."""
@@ -63,7 +63,9 @@ def _kinds(calls: Sequence[Call]) -> list[str]:
         _agent(call): call.attribution.agent_type for call in calls if call.attribution.agent_type
     }
     kinds = (
-        types.get(_agent(call), "agents") if _agent(call) else call.attribution.request_class
+        kind_of(SUBAGENT, types.get(_agent(call)))
+        if _agent(call)
+        else kind_of(call.attribution.request_class, None)
         for call in calls
     )
     return [printable((kind or "main").replace("_", " ")) for kind in kinds]
@@ -110,7 +112,7 @@ def most_expensive(calls: Sequence[Call]) -> str | None:
     parts = [
         cost(call),
         _name(call),
-        f"in {format_count(of_call(call).context_tokens)}, out {output(call)}",
+        f"in {format_count(call.usage.context_tokens or 0)}, out {output(call)}",
     ]
     return " | ".join(
         [*parts, *([] if call.duration_ms is None else [format_duration(call.duration_ms)])]

@@ -32,7 +32,8 @@ INPUT_CAP = 2**20
 """Bytes read of either; real ones have 2 and 20 kB."""
 
 FULL_PCT = 80.0
-"""A window that is fuller is marked, as it is on the page."""
+"""A window that is fuller is marked, as it is on the page: the tracker's `WARNING_PCT`, written
+again, as importing it takes too long."""
 
 PLAN_KEYS = ("5h", "7d")
 """Windows that are shown however full they are: they are for all of a plan's models."""

@@ -39,19 +39,8 @@ def _model(call: Call) -> str:
     return call.model or call.request_model or "?"
 
 
-def _context(call: Call) -> int | None:
-    """All input, cached or not."""
-    usage = call.usage
-    known = [
-        each
-        for each in (usage.input_tokens, usage.cache_read_tokens, usage.cache_write_tokens)
-        if each is not None
-    ]
-    return sum(known) if known else None
-
-
 def _cached(call: Call) -> str:
-    context, read = _context(call), call.usage.cache_read_tokens
+    context, read = call.usage.context_tokens, call.usage.cache_read_tokens
     return f"{100 * read / context:.0f}%" if context and read is not None else "-"
 
 
@@ -76,7 +65,7 @@ MODEL = _Column("Model", 20, _model, "text")
 
 ALWAYS = (
     MODEL,
-    _Column("Input", 6, _of_answered(lambda call: format_count(_context(call)))),
+    _Column("Input", 6, _of_answered(lambda call: format_count(call.usage.context_tokens))),
     _Column("Cached", 6, _of_answered(_cached)),
     _Column("Output", 6, _of_answered(output)),
     _Column("Cost", 10, _of_answered(cost)),

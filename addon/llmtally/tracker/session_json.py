@@ -11,7 +11,7 @@ from .scope import Scope
 from .sessions import SLOT_MINUTES, Agent, Leaf, Session
 from .state import State
 from .timeline import MINUTES_PER_DAY, day_start
-from .totals import UNKNOWN, ZERO, Totals, plus, summed, to_json
+from .totals import SUBAGENT, UNKNOWN, ZERO, Totals, kind_of, plus, summed, to_json
 
 
 def sessions_json(
@@ -96,8 +96,8 @@ def _share(part: Totals, whole: Totals) -> float | None:
 
 
 def tree_json(session: Session) -> list[dict[str, Any]]:
-    """The agents as a tree, the main agent first: `{agent, type, updated_at, own, total, by_class,
-    by_model, children}`.
+    """The agents as a tree, the main agent first: `{agent, type, kind, updated_at, own, total,
+    by_class, by_model, children}`.
 
     `own` is what the agent's own calls add up to, `total` includes its descendants. An agent whose
     parent is not known, or is its own descendant, stands under the main agent.
@@ -141,6 +141,7 @@ def _node(
     return {
         "agent": agent,
         "type": known.type,
+        "kind": None if agent is None else kind_of(SUBAGENT, known.type),
         "updated_at": rfc3339(known.updated_at) if known.updated_at else None,
         "own": to_json(own),
         "total": to_json(plus(own, _subtree(agent, by_agent, children))),

@@ -213,9 +213,9 @@ class Tracker:
         The fields of its row, but for `calls`, which are its newest `Call`s, oldest of them first;
         `totals: <totals>`; `agents`.
 
-        A node is `{agent, type, kind, updated_at, own: <totals>, total: <totals>, by_class, by_model,
-        children[]}`; the one root is the main agent, `agent: null`. `calls_complete` is false where
-        older calls stand only in the journal.
+        A node is `{agent, type, kind, updated_at, own: <totals>, total: <totals>, by_class,
+        by_model, children[]}`; the one root is the main agent, `agent: null`. `calls_complete` is
+        false where older calls stand only in the journal.
         """
         self._state.advance(now)
         scope = Scope.of(account)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, product
 
 import pytest
 from playwright.sync_api import expect
@@ -97,9 +97,9 @@ def test_who_cost_how_much(dear: MadeUp, open_page: OpenPage) -> None:
     said = [re.match(r"(.+?)\s*(\$[\d.]+)", text) for text in kinds.all_inner_texts()]
     assert [found and found.groups() for found in said] == [
         ("main", "$0.95"),
-        ("Explore \u00d72", "$0.21"),
+        ("subagent Explore \u00d72", "$0.21"),
         ("compaction", "$0.07"),
-        ("Plan", "$0.02"),
+        ("subagent Plan", "$0.02"),
         ("auxiliary", "$0.0010"),
     ]
     assert [text.strip() for text in kinds.locator("small").all_inner_texts()] == [
@@ -228,3 +228,21 @@ def test_the_session_at_work_is_in_sight(serve: Serve, open_page: OpenPage) -> N
     newer = cheap.attribution._replace(session="ffff0000-newer")
     made_up.site.add(cheap._replace(request_id="newer", ended=time.time(), attribution=newer))
     expect(rows.first).to_contain_text("ffff0000")
+
+
+def test_input_is_what_it_is_elsewhere(dear: MadeUp, open_page: OpenPage) -> None:
+    """The page adds up a record's input as `Usage.context_tokens` does."""
+    usages = [
+        Usage(fresh, read, written)
+        for fresh, read, written in product((None, 0, 5), (None, 0, 3), (None, 0, 2))
+    ]
+    records = [
+        {name: count for name, count in usage._asdict().items() if count is not None}
+        for usage in usages
+    ]
+    counted = open_page(dear).page.evaluate(
+        """async (records) => records.map((await import("/calls.js")).contextTokens)""",
+        records,
+    )
+
+    assert counted == [usage.context_tokens for usage in usages]

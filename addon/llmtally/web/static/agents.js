@@ -78,7 +78,7 @@ function kinds(root) {
     parts.set(name, { name, agents: part.agents + agents, cost: cost === null ? part.cost : part.cost + cost });
   };
   for (const [kind, totals] of Object.entries(root.by_class)) add(kind === "unknown" ? "main" : kind, totals, 0);
-  for (const { node, depth } of flat([root])) if (depth) add(node.type ?? "agents", node.own, 1);
+  for (const { node, depth } of flat([root])) if (depth) add(node.kind, node.own, 1);
   const all = [...parts.values()].sort((one, other) => other.cost - one.cost);
   const rest = all.splice(KINDS);
   const sum = (field) => rest.reduce((total, part) => total + part[field], 0);

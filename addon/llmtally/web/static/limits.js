@@ -7,6 +7,8 @@ import * as format from "./format.js";
 import * as values from "./values.js";
 
 const SHOWN = 4;
+/** A limit that is fuller than this is warned of, as in the tracker. */
+export const WARNING_PCT = 80;
 /** Letters of a name, which comes off the wire. */
 const NAME = 80;
 
@@ -154,7 +156,7 @@ function projected(used, msToLimit, msToReset) {
 
 function severity({ used, prediction, status }) {
   if (used >= 100 || status === "rejected" || prediction.time_to_limit_ms === 0) return "bad";
-  if (used > 80 || prediction.safe === false) return "warn";
+  if (used > WARNING_PCT || prediction.safe === false) return "warn";
   return "fine";
 }
 

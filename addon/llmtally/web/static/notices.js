@@ -4,7 +4,7 @@
 
 import { el, morph } from "./dom.js";
 import * as format from "./format.js";
-import { windowName } from "./limits.js";
+import { WARNING_PCT, windowName } from "./limits.js";
 import { plain } from "./values.js";
 
 const SHOWN = 6;
@@ -35,7 +35,7 @@ function gathered(problems) {
 }
 
 /** The gauge says how full; this changes only when it gets serious. */
-const STEPS = [95, 90, 80];
+const STEPS = [95, 90, WARNING_PCT];
 
 function fullness(name, pct) {
   if (pct >= 100) return ["bad", `${name} is used up`];
