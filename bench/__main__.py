@@ -21,7 +21,7 @@ SECTIONS: dict[str, Callable[[Plan], Section]] = {
 
 
 def main() -> None:
-    """Read the command line and do as it says."""
+    """Run the sections that the command line names."""
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description="What the addon costs, side by side in one run."
     )

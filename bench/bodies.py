@@ -1,8 +1,8 @@
 """How long bodies of 20 MB hold mitmdump's event loop: images as base64, in a request and in an
 answer.
 
-A loop that is held holds up every other stream. mitmproxy itself copies such a body several times;
-what the addon adds to the longest hold is its own.
+A loop that is held delays every other stream. mitmproxy itself copies such a body several times, so
+what counts is what the addon adds to the longest hold.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .stats import spread
 SIZE = 20 * 10**6
 
 GOAL = 20.0
-"""Milliseconds."""
+"""Milliseconds that the addon may add to the longest hold."""
 
 AFTERWARDS = 0.4
 """Seconds after the answer in which the addon reads it."""
@@ -42,11 +42,11 @@ EXCHANGES = {"20 MB request": (SIZE, 100), "20 MB answer": (100, SIZE)}
 """Characters of base64 sent and answered."""
 
 Holds = Mapping[tuple[str, str], list[list[float]]]
-"""Milliseconds by exchange and configuration: all holds of each transfer."""
+"""All holds of each transfer in milliseconds, by exchange and configuration."""
 
 
 def run(plan: Plan) -> Section:
-    """Each exchange with and without the addon, in turn."""
+    """Measure each exchange with and without the addon, in turn."""
     require_linux()
     with on_core(0), tempfile.TemporaryDirectory() as directory:
         holds = asyncio.run(_measure(plan.rounds * 3, Path(directory)))
@@ -107,7 +107,7 @@ async def _measure(transfers: int, directory: Path) -> Holds:
 async def _transfer(
     upstream: Upstream, process: Mitmdump, client: Connection, sent: int, answered: int
 ) -> list[float]:
-    """The holds of one request and its answer."""
+    """Send one request and its answer; returns the holds in milliseconds."""
     answer = traffic.ok(traffic.fresh(traffic.image_answer(answered)))
     upstream.answer = lambda transport: transport.write(answer)
     already = len(process.holds.read_text().splitlines())

@@ -28,13 +28,13 @@ from .report import Goal, Plan, Section
 from .stats import difference, spread
 
 CALLS = 300
-"""Calls in one run: enough that what starts the work off costs nothing beside it."""
+"""Calls in one run: enough that its start does not count."""
 
 GOAL = 42.0
-"""Microseconds a short request: 3 % of 1.4 ms."""
+"""Microseconds that a short request may cost: 3 % of 1.4 ms."""
 
 CLIENT = tflow.tclient_conn()
-"""Clients keep their connections open: which process is behind one is looked up once."""
+"""The client's connection, kept open as clients do: its process is looked up only once."""
 
 EVENTS = traffic.anthropic_stream(300).events
 """A stream as long as an ordinary answer."""
@@ -49,7 +49,7 @@ class Passing:
 
 
 def short_request() -> Passing:
-    """2 kB of JSON each way."""
+    """A request and an answer of 2 kB of JSON each."""
     return Passing(_flow(traffic.ok(traffic.fresh(traffic.short_answer())), stream=False))
 
 
@@ -72,7 +72,7 @@ Times = list[tuple[float, float]]
 
 
 def run(plan: Plan) -> Section:
-    """Short requests and ordinary streams, in turn."""
+    """Measure short requests and ordinary streams, in turn."""
     with on_core(1), tempfile.TemporaryDirectory() as directory:
         times = asyncio.run(drive(KINDS, plan.repeats, Path(directory)))
     in_all = {name: [1e6 / CALLS * sum(run) for run in runs] for name, runs in times.items()}
@@ -103,7 +103,7 @@ async def drive(
     directory: Path,
     observed: Callable[[], contextlib.AbstractContextManager[object]] = contextlib.nullcontext,
 ) -> dict[str, Times]:
-    """All kinds in turn, so many times."""
+    """Pass `CALLS` flows of each kind in turn, `repeats` times."""
     addon = UsageAddon()
     runs: dict[str, Times] = {name: [] for name in kinds}
     with taddons.context(save.Save(), addon) as context:
@@ -134,7 +134,7 @@ def _pass_through(addon: UsageAddon, call: Passing) -> None:
 
 
 async def _settled(addon: UsageAddon, calls: int) -> None:
-    """Until so many calls are counted, and have had time to be written."""
+    """Wait until that many calls are counted, and have had time to be written."""
     while addon.coverage.total() < calls:  # noqa: ASYNC110  # the addon has no event for it
         await asyncio.sleep(0.05)
     await asyncio.sleep(0.15)

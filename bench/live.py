@@ -1,8 +1,8 @@
 """The live view: what a call costs the tracker, what a snapshot costs, how much memory stays, and
 how long a restart takes.
 
-Memory and the restart are measured in processes of their own, the one by its peak, the other by the
-wall clock.
+Memory and the restart are each measured in a separate process, the one by its peak, the other by
+the wall clock.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def calls(count: int, per_session: int) -> Iterator[Call]:
 
 
 def run(plan: Plan) -> Section:
-    """Everything once; the times of single calls as medians."""
+    """Measure everything once, and single calls many times for their median."""
     repeats = max(plan.repeats // 3, 3)
     added = _add_times(repeats)
     snapshot, size, rows = _snapshot(repeats)

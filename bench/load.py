@@ -1,5 +1,5 @@
-"""A lean HTTP/1.1 client and server on one loop, so that the process between them is what is
-measured."""
+"""A lean HTTP/1.1 client and server on one loop, so that what is measured is the process between
+them."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Keep the transport, to write to."""
         self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits for an answer waits in vain."""
+        """Fail the request that waits for an answer."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_exception(
                 exc or ConnectionResetError("closed before the answer was complete")
             )
 
     def data_received(self, data: bytes) -> None:
-        """Follow the message."""
+        """Follow a message to its end."""
         if self._left is None:
             self._head += data
             end = self._head.find(b"\r\n\r\n") + 4
@@ -77,13 +77,13 @@ class Connection(asyncio.Protocol):
         await self._waiting
 
     def answered(self) -> None:
-        """The answer is complete."""
+        """Let `ask` return, as the answer is complete."""
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
 
 async def connect(port: int, number: int) -> list[Connection]:
-    """Open so many connections to a port of this machine."""
+    """Open a number of connections to a port of this machine."""
     loop = asyncio.get_running_loop()
     connections = []
     for _ in range(number):
@@ -95,16 +95,16 @@ async def connect(port: int, number: int) -> list[Connection]:
 
 
 class Upstream:
-    """The server; what it answers is what the workload in progress has set."""
+    """The server; the workload in progress sets what it answers."""
 
     def __init__(self) -> None:
         self.answer: Callable[[asyncio.Transport], None] = lambda _: None
-        """Called for every request."""
+        """Called for every request, to write the answer."""
         self.port = 0
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Begin to listen."""
+        """Listen on a free port, which `port` then tells."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(lambda connection: self.answer(connection.transport)),
@@ -115,6 +115,6 @@ class Upstream:
         self.port = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
-        """Listen no more."""
+        """Close the port to new connections."""
         if self._server is not None:
             self._server.close()

@@ -1,4 +1,4 @@
-"""One mitmdump under test, on a core of its own.
+"""One mitmdump under test, on a core that nothing else here uses.
 
 CPU time is read from the process's own clock, to the nanosecond, where `/proc/<pid>/stat` counts in
 steps of 10 ms. https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
@@ -78,7 +78,7 @@ class Mitmdump:
         pin(self._process.pid, CORES)  # all of them until it is up
 
     async def started(self) -> None:
-        """Wait until it listens."""
+        """Wait until it listens, and pin it to its core."""
         deadline = time.monotonic() + START_SECONDS
         while not self._ready.exists():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -104,11 +104,11 @@ class Mitmdump:
 
     @property
     def records(self) -> int:
-        """Lines of its journal."""
+        """How many lines its journal has."""
         return sum(path.read_bytes().count(b"\n") for path in self.usage_dir.glob("usage-*.jsonl"))
 
     def stop(self) -> None:
-        """End it; raises if anything went wrong in it."""
+        """Stop it. Raises RuntimeError if anything went wrong in it."""
         self._process.send_signal(signal.SIGTERM)
         code = self._process.wait(START_SECONDS)
         log = self._log.read_text()
@@ -123,8 +123,8 @@ def make_authority(directory: Path) -> None:
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Run on one core meanwhile. Without effect where there is but one, and where cores can't be
-    chosen."""
+    """Keep this process on one core for a while. Does nothing where there is only one, or where
+    cores can't be chosen."""
     pin(0, {core})
     try:
         yield
@@ -139,6 +139,6 @@ def pin(task: int, cores: set[int]) -> None:
 
 
 def require_linux() -> None:
-    """Say why this can't be measured elsewhere."""
+    """Exit with the reason where this can't be measured."""
     if sys.platform != "linux":
         raise SystemExit("This section reads /proc and pins processes to cores: it needs Linux.")

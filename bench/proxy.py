@@ -1,12 +1,11 @@
 """The whole proxy, with and without the addon: throughput, CPU and latency of streams and of short
 requests.
 
-Five mitmdumps stand side by side, pinned to core 1, and take turns; the client and the server at
+Five mitmdumps run side by side, pinned to core 1, and take turns; the client and the server at
 their ends are in this process, on core 0. `stream = True` runs twice: what the second shows against
-the first is noise. `hooks that do nothing` is what any addon costs that is asked at the same hooks:
-less than that cannot be reached. Traffic is plain HTTP on loopback, so that the proxy is all there
-is; with TLS its own cost grows and the addon's share shrinks.
-"""
+the first is noise. `hooks that do nothing` is what any addon with the same hooks costs: ours cannot
+cost less. Traffic is plain HTTP on loopback, so that the proxy is all there is; with TLS its own
+cost grows and the addon's share shrinks."""
 
 from __future__ import annotations
 
@@ -63,37 +62,39 @@ SHORT_REQUEST = traffic.post("api.anthropic.com", "/v1/messages", traffic.short_
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one turn sent."""
+    """The traffic that one turn sent."""
 
     calls: int
     units: int
-    """Events or requests."""
+    """How many events or requests."""
     latencies: Sequence[float] = ()
-    """Seconds."""
+    """Seconds from sending to receiving each event, or from each request to its answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One kind of traffic."""
+    """One kind of traffic, and how it is driven."""
 
     name: str
     connections: int
+    """How many of the client's connections it uses."""
     drive: Callable[[Upstream, Sequence[Connection], Plan], Awaitable[Batch]]
     turns: int
-    """In each round; 0: one turn in each start, for what takes seconds."""
+    """Turns in each round; 0: one turn in each start, for what takes seconds."""
     goal: float | None = None
+    """Percent of CPU that the addon may add."""
     configurations: tuple[str, ...] = (BASELINE, ADDON, CONTROL, IDLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one turn showed."""
+    """The results of one turn."""
 
     batch: Batch
     cpu: float
-    """Seconds a unit."""
+    """CPU seconds for each unit."""
     rate: float
-    """Units a second."""
+    """Units that passed in each second."""
 
 
 # The traffic
@@ -102,7 +103,7 @@ class Turn:
 async def fast_streams(
     upstream: Upstream, clients: Sequence[Connection], _: Plan, *, deltas: int, times: int
 ) -> Batch:
-    """Streams that arrive as fast as the proxy takes them."""
+    """Send streams as fast as the proxy takes them."""
     stream = traffic.anthropic_stream(deltas)
     answer = traffic.whole_stream(stream)
     upstream.answer = lambda transport: transport.write(traffic.fresh(answer))
@@ -162,7 +163,7 @@ def _read_stamps(latencies: list[float], data: bytes) -> None:
 async def short_requests(
     upstream: Upstream, clients: Sequence[Connection], _: Plan, *, each: int
 ) -> Batch:
-    """Requests one after the other on every connection."""
+    """Send requests one after the other on every connection."""
     answer = traffic.short_answer()
     upstream.answer = lambda transport: transport.write(traffic.ok(traffic.fresh(answer)))
     latencies: list[float] = []
@@ -211,7 +212,7 @@ WORKLOADS = (
 
 
 class Contestant:
-    """A mitmdump, or none, and its client's connections."""
+    """A mitmdump, or a direct way without one, and its client's connections."""
 
     def __init__(self, name: str, upstream: Upstream, directory: Path) -> None:
         self.name = name
@@ -235,7 +236,7 @@ class Contestant:
         self._calls += (await short_requests(self._upstream, self._connections, plan, each=2)).calls
 
     async def take_turn(self, workload: Workload, plan: Plan) -> None:
-        """Drive one batch and note what it took."""
+        """Drive one batch and keep its results."""
         cpu, began = self._cpu(), time.perf_counter()
         batch = await workload.drive(
             self._upstream, self._connections[: workload.connections], plan
@@ -251,8 +252,8 @@ class Contestant:
         return self.process.cpu if self.process is not None else 0.0
 
     def stop(self) -> None:
-        """End it; an addon that has not recorded every call has not done its work, and its numbers
-        count for nothing."""
+        """Stop it. Raises RuntimeError where the addon has not recorded every call: then its
+        numbers mean nothing."""
         for connection in self._connections:
             connection.transport.close()
         if self.process is None:
@@ -265,7 +266,7 @@ class Contestant:
 
 
 Results = dict[str, list[Contestant]]
-"""By configuration, one for each start."""
+"""Contestants by configuration, one for each start."""
 
 
 async def _measure(plan: Plan) -> Results:
@@ -300,7 +301,7 @@ async def _one_start(upstream: Upstream, directory: Path, plan: Plan) -> list[Co
 
 
 def run(plan: Plan) -> Section:
-    """All workloads and configurations, in turn."""
+    """Measure all workloads and configurations, in turn."""
     require_linux()
     with on_core(0):
         results = asyncio.run(_measure(plan))

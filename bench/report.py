@@ -13,10 +13,10 @@ Cell = str | float | None
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured."""
+    """How often and for how long everything is measured."""
 
     starts: int
-    """Times every mitmdump is started anew: two processes of the same program differ by a percent
+    """Times every mitmdump is started again: two processes of the same program differ by a percent
     or two."""
     rounds: int
     """Times everything is measured in one start, in turn."""
@@ -43,7 +43,7 @@ class Goal:
 
     @property
     def verdict(self) -> str:
-        """`missed` and `met` only where noise can't have decided it."""
+        """Whether the goal was met; noise must not have decided it."""
         if abs(self.measured - self.limit) <= self.noise:
             return "within noise of the limit"
         return "met" if self.measured < self.limit else "MISSED"
@@ -51,7 +51,7 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table."""
+    """One table, with its goals and notes."""
 
     title: str
     columns: tuple[str, ...]
@@ -87,7 +87,7 @@ def _measured(goal: Goal) -> str:
 
 
 def _text(cell: Cell) -> str:
-    """Three figures are what these measurements are good for."""
+    """A cell as text, with three significant figures: the measurements are no more exact."""
     if cell is None:
         return ""
     if isinstance(cell, str):

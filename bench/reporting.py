@@ -2,9 +2,8 @@
 log.
 
 Both are asked the same: tokens and money by day, in UTC, as JSON. The calls are made up, the same
-on both sides, and their sums by day are kept while they are made: whoever answers otherwise is not
-measured but told of. ccusage comes from the Node registry; where that cannot be had, its row stays
-empty.
+for both, and their sums by day are kept while they are made: a wrong answer is shown as different.
+ccusage comes from the Node registry; where that cannot be reached, its row stays empty.
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ from .calls import claude_code_call
 from .report import FULL, Goal, Plan, Section
 
 CCUSAGE = "ccusage@20.0.24"
-"""Pinned, so that a run next year compares with the same."""
+"""The version is pinned, so that a run next year compares with the same."""
 
 CALLS = {True: 1_000_000, False: 100_000}
-"""By whether the plan is the full one."""
+"""How many calls, by whether the plan is the full one."""
 
 DAYS = 90
 SESSIONS = 2000
 SECONDS_GOAL, MEGABYTES_GOAL = 1.5, 250.0
-"""For the full million."""
+"""Goals for the full million of calls."""
 
 BARE = """
 import sys, duckdb
@@ -51,26 +50,26 @@ columns = ", ".join(f"sum({name})" for name in sums)
 query = f"SELECT ended::DATE, count(*), {columns} FROM {source} GROUP BY 1"
 print(duckdb.connect(config={"threads": 2}).execute(query).fetchall())
 """
-"""The least that DuckDB can be asked for: the floor under any report of ours."""
+"""The least that DuckDB can be asked for: no report of ours can be faster."""
 
 Tokens = dict[str, int]
-"""By day."""
+"""The sum of tokens, by day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One way to ask."""
+    """What one program took to answer, and its answer."""
 
     seconds: float
     """Wall clock, from start to end of the process; the median."""
     cpu_seconds: float
     megabytes: float
-    """Peak of resident memory."""
+    """The most resident memory that it held."""
     output: bytes
 
 
 def run(plan: Plan) -> Section:
-    """All are asked in turn, so that what slows the machine down for a while slows all."""
+    """Ask all programs in turn, so that what slows the machine down for a while slows all."""
     count = CALLS[plan is FULL]
     with tempfile.TemporaryDirectory() as made:
         directory = Path(made)
@@ -223,7 +222,7 @@ def _by_day(chance: random.Random, count: int) -> Iterator[tuple[str, Iterator[C
 
 
 def _call(chance: random.Random, number: int, ended: float, session: str) -> Call:
-    """As Claude Code makes them, most of the input from the cache."""
+    """A call as Claude Code makes them, with most of its input from the cache."""
     model = chance.choice(("claude-opus-4-8", "claude-sonnet-5", "claude-haiku-4-5-20251001"))
     return claude_code_call(
         ended,

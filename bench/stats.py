@@ -15,19 +15,19 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def spread(values: Sequence[float]) -> float:
-    """Half of the interquartile range: what one value says of the next."""
+    """Half of the interquartile range: how far one value is from the next, mostly."""
     return (quantile(values, 0.75) - quantile(values, 0.25)) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """By how many percent one thing exceeds another, measured in pairs next to each other in
-    time."""
+    """By how many percent one thing exceeds another, measured in pairs, one right after the
+    other."""
 
     percent: float
-    """The median of the pairs."""
+    """The median over all pairs."""
     spread: float
-    """Half of their interquartile range."""
+    """Half of the interquartile range of the pairs."""
 
     def __str__(self) -> str:
         return f"{self.percent:+.1f} ±{self.spread:.1f}"

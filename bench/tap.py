@@ -33,11 +33,11 @@ from .stats import spread
 
 DELTAS = 2_000
 GOAL = 500.0
-"""Nanoseconds a chunk."""
+"""Nanoseconds for each chunk that the tap may take."""
 
 OPENING = 8
-"""Chunks that come before the loop gets round to the work which the tap puts off: some 20 ms of a
-fast model."""
+"""Chunks that come before the loop does the work which the tap defers: some 20 ms of a fast
+model."""
 
 STREAMS = (
     traffic.anthropic_stream(DELTAS),
@@ -59,7 +59,7 @@ class Times:
 
 
 def run(plan: Plan) -> Section:
-    """All streams in turn, as often as the plan says."""
+    """Measure all streams in turn, as often as the plan says."""
     pricer = Pricer()
     times = {stream.name: Times() for stream in STREAMS}
     with on_core(1), no_collections():
@@ -99,8 +99,8 @@ def run(plan: Plan) -> Section:
 
 @contextmanager
 def no_collections() -> Iterator[None]:
-    """A full collection, of everything that this process has loaded, would be counted as a part of
-    whatever it interrupts."""
+    """Turn garbage collection off for a while: a full one, of everything that this process has
+    loaded, would be counted as part of whatever it interrupts."""
     gc.collect()
     gc.disable()
     try:
@@ -163,21 +163,21 @@ class _Tapped:
         )
 
     def do_what_was_deferred(self) -> float:
-        """As the loop does it; the seconds it takes."""
+        """Do the work that the tap defers, as the loop would; returns the seconds it takes."""
         began = time.thread_time()
         while self._deferred:
             self._deferred.pop()()
         return time.thread_time() - began
 
     def drain(self) -> float:
-        """Read the last chunks, as the end of a flow does it; the seconds it takes."""
+        """Read the last chunks, as the end of a flow does; returns the seconds it takes."""
         began = time.thread_time()
         self.tap.drain()
         return time.thread_time() - began
 
     def settle(self, pricer: Pricer) -> float:
-        """From the last message to the line in the journal and the one in the terminal; the seconds
-        it takes."""
+        """Do all that follows the last message, up to the lines for journal and terminal; returns
+        the seconds it takes."""
         began = time.thread_time()
         (call,) = self._exchange.end("complete", time.time())
         call = call.priced(pricer.price(call))

@@ -28,19 +28,19 @@ WORDS = (
 """Tokens of an answer, as long as real ones."""
 
 ID = b"%%%%%%%%%%%%%%%%"
-"""Stands for the response's id, which must be new every time: a repeat is not counted again."""
+"""Stands for the response's id, which must be new every time, as a repeated id is not counted."""
 
 _ids = itertools.count(1)
 
 
 def fresh(answer: bytes) -> bytes:
-    """The answer with an id of its own."""
+    """The answer with an id that no other answer has."""
     return answer.replace(ID, b"%016x" % next(_ids))
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One streamed answer."""
+    """A streamed answer, and the request path it answers."""
 
     name: str
     host: str
@@ -49,7 +49,7 @@ class Stream:
 
 
 def anthropic_stream(deltas: int) -> Stream:
-    """Messages: https://docs.anthropic.com/en/api/messages-streaming."""
+    """A stream of Anthropic Messages: https://docs.anthropic.com/en/api/messages-streaming."""
     begin = (
         b"event: message_start\ndata: "
         b'{"type":"message_start","message":{"model":"claude-sonnet-4-5-20250929","id":"msg_'
@@ -88,7 +88,8 @@ def anthropic_stream(deltas: int) -> Stream:
 
 
 def chat_stream(deltas: int) -> Stream:
-    """Chat Completions: https://platform.openai.com/docs/api-reference/chat/streaming."""
+    """A stream of Chat Completions:
+    https://platform.openai.com/docs/api-reference/chat/streaming."""
     head = (
         b'data: {"id":"chatcmpl-'
         + ID
@@ -114,7 +115,7 @@ def chat_stream(deltas: int) -> Stream:
 
 
 def responses_stream(deltas: int) -> Stream:
-    """Responses: https://platform.openai.com/docs/api-reference/responses-streaming."""
+    """A stream of Responses: https://platform.openai.com/docs/api-reference/responses-streaming."""
     answer = (
         b'"response":{"id":"resp_'
         + ID
@@ -152,7 +153,7 @@ def _repeat(delta: bytes, times: int) -> Iterable[bytes]:
 
 
 def chunk(event: bytes) -> bytes:
-    """One chunk of `Transfer-Encoding: chunked`."""
+    """An event as one chunk of `Transfer-Encoding: chunked`."""
     return b"%x\r\n%b\r\n" % (len(event), event)
 
 
@@ -189,7 +190,7 @@ def post(host: str, path: str, body: bytes) -> bytes:
 
 
 def ok(body: bytes) -> bytes:
-    """A whole JSON answer."""
+    """A whole JSON answer with status 200."""
     head = (
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: "
         b"req_011CSHoEeqs5C35K2UUqR7Fy\r\n"
@@ -237,7 +238,7 @@ def short_answer() -> bytes:
 
 
 IMAGE_ALPHABET = b"iVBORw0KGgoAAAANSUhEUgAABAAAAAQACAIAAADwf7zU"
-"""Base64 as a PNG begins."""
+"""Base64 characters with which a PNG begins."""
 
 
 def base64_image(size: int) -> str:
@@ -290,5 +291,5 @@ STAMPED = (
 
 
 def whole_stream(stream: Stream) -> bytes:
-    """The answer in one piece, one event a chunk."""
+    """The answer as one piece of bytes, with each event in its own chunk."""
     return STREAM_HEAD + b"".join(map(chunk, stream.events)) + LAST_CHUNK

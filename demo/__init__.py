@@ -1,10 +1,11 @@
-"""`scripts/demo`: the page alive without a key. All numbers are made up; nothing leaves 127.0.0.1.
+"""`scripts/demo`: the page with made-up traffic, without a key. All numbers are made up, and
+nothing leaves 127.0.0.1.
 
 Real SDKs (`clients.py`, as the users in `cast.py`) talk through a real mitmdump with the addon to
-the tests' fake upstream, which answers in the providers' shapes (`providers.py`). What a call will
-be is decided where it is made (`turns.py`) and sent along in a header; how full the plans are
-stands in `plans.py`. `history.py` writes last week's journal, so that charts have a shape at once.
-"""
+the tests' fake upstream, which answers in the providers' shapes (`providers.py`). The client
+decides what a call will be like (`turns.py`) and tells the provider in a header; `plans.py` knows
+how full the plans are. `history.py` writes last week's journal, so that charts have a shape at
+once."""
 
 import sys
 from pathlib import Path

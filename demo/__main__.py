@@ -24,7 +24,7 @@ from .plans import Plans
 from .providers import Providers
 
 PORT = 8088
-"""Where the page is, if nobody else is there: the addon's own default, which can be bookmarked."""
+"""The page's port where it is free: the addon's default, which can be bookmarked."""
 
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -42,7 +42,7 @@ Open it in a browser. Ctrl-C ends the demo and removes {directory}.
 
 
 def main() -> None:
-    """Read the command line and play."""
+    """Run the demo as the command line says, until it is ended."""
     parser = argparse.ArgumentParser(
         prog="scripts/demo", description="The page with made-up traffic: no key, no network."
     )
@@ -90,8 +90,8 @@ def _play(pace: Pace, directory: Path, port: int, seconds: float | None) -> None
 
 @contextmanager
 def _proxy(upstream: Upstream, directory: Path, port: int) -> Iterator[Proxy]:
-    """A mitmdump that is left alone by Ctrl-C, which a terminal sends to all: it ends last, when
-    all calls have."""
+    """Run a mitmdump that Ctrl-C, which a terminal sends to all processes, does not end: it ends
+    last, when all calls have."""
     outer = signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
@@ -141,8 +141,8 @@ def _free_port() -> int:
 
 
 def _refuse_the_world(event: str, arguments: tuple[Any, ...]) -> None:
-    """An audit hook, as in the tests and in the demo's mitmdump: nothing connects to anything but
-    loopback."""
+    """An audit hook, also used in the tests and in the demo's mitmdump, that refuses every
+    connection beyond loopback."""
     if (
         event == "socket.connect"
         and isinstance(arguments[1], tuple)

@@ -1,5 +1,5 @@
-"""Who calls: six users, as their clients present themselves. Both live traffic and last week's
-records are theirs."""
+"""The six users who call, as their clients present themselves, in live traffic and in last week's
+records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OPENAI = "api.openai.com"
 OPENROUTER = "openrouter.ai"
 
 UNPRICED_MODEL = "mystery-model-1"
-"""A model nobody knows the price of."""
+"""A model that no price list has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +28,23 @@ class User:
     path: str
     model: str
     headers: dict[str, str]
-    """What the client says of itself in each request. The keys are none."""
+    """What the client says of itself in each request. The keys are made up."""
     client: str | None = None
-    """Where the headers do not tell: the SDK that is used."""
+    """The SDK that is used, where the headers do not tell."""
     project: str | None = None
-    """None: the directory that the script runs in."""
+    """The working directory; None: the one that the script runs in."""
     agents: dict[str, str] = field(default_factory=dict)
-    """Types of agents that it starts, and their models."""
+    """The types of agents that it starts, and their models."""
     shared: int = 12_000
-    """Tokens of instructions and tools."""
+    """Tokens of instructions and tools, which all its conversations begin with."""
     talkative: float = 1.0
+    """How much is said in a turn, as a multiple of the usual."""
     daily_sessions: int = 9
+    """Sessions on each of the last days."""
 
     @property
     def directory(self) -> str:
-        """The working directory."""
+        """The working directory of the client."""
         return self.project or str(Path.cwd())
 
     @property

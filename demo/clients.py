@@ -1,7 +1,7 @@
 """The users at work: real SDKs, each in a thread, with pauses for thought.
 
 What the agents' own clients say of themselves in headers is put into the SDKs' requests, so that
-the page shows sessions with their agents. What they ask is of no interest to anybody.
+the page shows sessions with their agents. What they ask does not matter.
 """
 
 from __future__ import annotations
@@ -43,21 +43,20 @@ TROUBLE = (
     httpx.HTTPError,
     httpx2.HTTPError,
 )
-"""What SDKs raise when a call went wrong, on purpose here; their users go on."""
+"""What SDKs raise when a call goes wrong, here on purpose; the users then go on."""
 
 ENDING = 3.0
-"""Seconds in which the clients end: nobody waits any more, but an SDK may be pausing before it
-tries again."""
+"""Seconds that the clients may take to end: an SDK may be pausing before it tries again."""
 
 OPEN_CONTEXT = 25_000
-"""Tokens that have been said in a session that goes on."""
+"""Tokens of context in a session that was under way when the demo began."""
 
 TITLE: Any = {"format": {"type": "json_schema", "schema": {"type": "object"}}}
 """How Claude Code asks for the title of a conversation."""
 
 
 class Clients:
-    """Everybody who calls."""
+    """All users at work, each in its thread."""
 
     def __init__(self, pace: Pace) -> None:
         work: list[Callable[[], None]] = [
@@ -74,19 +73,19 @@ class Clients:
         ]
 
     def start(self) -> None:
-        """Let them begin."""
+        """Start the threads of all users."""
         for thread in self._threads:
             thread.start()
 
     def join(self) -> None:
-        """Wait until they have ended, which the pace has told them."""
+        """Wait until the threads have ended, as the pace has told them to."""
         deadline = time.monotonic() + ENDING
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
 
 class Desk:
-    """What all users have: a pace, chance, and trouble."""
+    """What all users need: a pace, chance, and trouble."""
 
     def __init__(self, pace: Pace, user: User, first: int) -> None:
         self.pace = pace
@@ -116,7 +115,7 @@ class Desk:
             self.think(1, 5)
 
     def think(self, least: float, most: float) -> None:
-        """Do nothing for some seconds."""
+        """Pause for a random time between two numbers of seconds."""
         self.pace.wait(self.chance.uniform(least, most))
 
     def read(self, stream: Any, turn: Turn) -> None:
@@ -127,7 +126,7 @@ class Desk:
 
 
 class ClaudeCode:
-    """A session of an agent that starts others: a title by a small model, then turns, and now and
+    """Sessions of an agent that starts others: a title by a small model, then turns, and now and
     then agents beside them."""
 
     def __init__(self, pace: Pace, user: User, first: int) -> None:
@@ -137,7 +136,7 @@ class ClaudeCode:
         self._client = anthropic.Anthropic(auth_token=token, default_headers=user.headers)
 
     def work(self) -> None:
-        """Session after session."""
+        """Hold one session after the other until the demo ends."""
         for session in self._desk.sessions():
             self._title(session)
             for number, turn in enumerate(self._desk.turns(24, 36, session=session)):
@@ -150,7 +149,7 @@ class ClaudeCode:
         self._ask(turn, HAIKU, session, tools=[], output_config=TITLE)
 
     def _delegate(self, session: str) -> None:
-        """One agent of each type, at the same time."""
+        """Run one agent of each type, all at the same time."""
         agents = [
             threading.Thread(target=self._agent, args=(session, kind, model), daemon=True)
             for kind, model in self._user.agents.items()
@@ -197,7 +196,7 @@ class ClaudeCode:
 
 
 class Codex:
-    """A session on a ChatGPT plan, with a review by another thread at its end."""
+    """Sessions on a ChatGPT plan, with a review by another thread at their end."""
 
     def __init__(self, pace: Pace) -> None:
         self._desk = Desk(pace, API_SERVER, first=4)
@@ -208,7 +207,7 @@ class Codex:
         )
 
     def work(self) -> None:
-        """Session after session."""
+        """Hold one session after the other until the demo ends."""
         for session in self._desk.sessions():
             for turn in self._desk.turns(12, 20, session=session):
                 self._ask(turn, {"session-id": session, "thread-id": session})
@@ -236,7 +235,7 @@ class Codex:
 
 
 class OpenCode:
-    """A session on OpenRouter, which says itself what a call cost."""
+    """Sessions on OpenRouter, which states what a call cost."""
 
     def __init__(self, pace: Pace) -> None:
         self._desk = Desk(pace, GAME, first=6)
@@ -245,7 +244,7 @@ class OpenCode:
         )
 
     def work(self) -> None:
-        """Session after session."""
+        """Hold one session after the other until the demo ends."""
         for session in self._desk.sessions():
             for turn in self._desk.turns(12, 20, session=session):
                 self._ask(turn, session)
@@ -276,7 +275,7 @@ class Evaluations:
         self._client = openai.OpenAI(api_key="sk-proj-made-up")
 
     def work(self) -> None:
-        """Run after run; one case of the first run goes to a model that is new."""
+        """Do one run after the other; one case of the first goes to a model without a price."""
         unpriced = 4
         for run in self._desk.sessions():
             for number, turn in enumerate(self._desk.turns(14, 22)):
@@ -304,7 +303,7 @@ class Summaries:
         self._client = genai.Client(api_key="made-up")
 
     def work(self) -> None:
-        """Conversation after conversation."""
+        """Hold one conversation after the other until the demo ends."""
         for session in self._desk.sessions():
             asked: list[Any] = []
             for turn in self._desk.turns(6, 10):

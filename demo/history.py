@@ -1,4 +1,4 @@
-"""Last week's journal, made up, so that the charts have a shape and today a yesterday at once.
+"""Makes up last week's journal, so that the charts have a shape, and today a yesterday, at once.
 
 The records are priced, attributed and written by the addon's own code; accounts and limits are
 those of the live traffic.
@@ -26,19 +26,19 @@ from .providers import openrouter_cost
 from .turns import Conversation, Turn
 
 DAYS = 7
-"""As much as the addon reads back at its start."""
+"""As many days as the addon reads back at its start."""
 
 MORNING, EVENING = 8 * HOUR, 19 * HOUR
-"""When sessions begin, in seconds of the day. People work in the daytime."""
+"""Between these seconds of the day sessions begin: people work in the daytime."""
 
 RECENT = (80, 66, 53, 40, 27)
-"""Minutes since the last sessions but one began."""
+"""Minutes since each user's last sessions, but for the open one, began."""
 
 OPEN_TURNS = 60
-"""Turns of the session that goes on: more than there is time for."""
+"""Turns of the session that is still open: more than there is time for."""
 
 REFUSED = 0.012
-"""How many calls are errors."""
+"""Share of calls that are answered with an error."""
 
 
 def write(directory: Path, plans: Plans) -> None:
@@ -72,8 +72,8 @@ def _calls(
 
 
 def _sessions(user: User, chance: Random, now: float) -> Iterator[tuple[float, str]]:
-    """When its sessions began, and their ids: every day some, some within the last hour and a half,
-    and one that goes on."""
+    """When a user's sessions began, and their ids: some every day, some within the last hour and a
+    half, and one that is still open."""
     today = (
         datetime.fromtimestamp(now).astimezone().replace(hour=0, minute=0, second=0, microsecond=0)
     )
@@ -157,8 +157,8 @@ def _call(
 
 
 def _usage(user: User, turn: Turn) -> Usage:
-    """Anthropic's clients have what is new written to the cache; elsewhere caches cost nothing to
-    fill."""
+    """A turn's tokens in buckets. Anthropic's clients have new input written to the cache; with
+    others writing to a cache costs nothing."""
     if user.provider == "anthropic":
         return Usage(
             input_tokens=min(12, turn.uncached),

@@ -1,5 +1,5 @@
-"""Everybody's sense of time. When the demo ends nobody waits any longer, so that all that is under
-way ends well, and at once."""
+"""Waits of clients and providers that end when the demo does, so that everything ends well, and at
+once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import threading
 import time
 
 SLICE = 0.1
-"""Seconds after which a waiting provider looks whether the demo has ended: nobody notices, and it
-costs nothing."""
+"""Seconds after which a waiting provider looks whether the demo has ended: too short to be noticed,
+too long to cost anything."""
 
 
 class Pace:
@@ -20,19 +20,19 @@ class Pace:
 
     @property
     def is_over(self) -> bool:
-        """Whether the demo has ended."""
+        """Whether the demo has ended, so that nothing should begin."""
         return self._over.is_set()
 
     def end(self) -> None:
-        """Let nobody wait from here on."""
+        """End all waits, now and from here on."""
         self._over.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait in a thread."""
+        """Wait in a client's thread; returns early when the demo ends."""
         self._over.wait(seconds)
 
     async def pause(self, seconds: float) -> None:
-        """Wait in the upstream's loop."""
+        """Wait in the fake upstream's loop; returns early when the demo ends."""
         until = time.monotonic() + seconds
         while not self.is_over and (left := until - time.monotonic()) > 0:  # noqa: ASYNC110  # the end comes from another thread
             await asyncio.sleep(min(left, SLICE))

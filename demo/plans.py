@@ -1,5 +1,5 @@
-"""How full the plans are, and the headers that say so. Each call fills them a little, fast enough
-to be seen moving."""
+"""How full the plans are, and the headers that say so. Each call fills them a little, by enough to
+be seen."""
 
 from __future__ import annotations
 
@@ -12,40 +12,43 @@ from .cast import ANTHROPIC, CHATGPT, OPENAI
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 CEILING = 97.0
-"""Percent that no window gets beyond, for the demo to go on: each call takes a window by its share
-nearer."""
+"""Percent that no window exceeds, so that the demo can go on: each call takes a window nearer to it
+by the window's share."""
 
 REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE = 500, 200_000
-"""Limits of the API key."""
+"""Rate limits of the made-up API key."""
 
 
 @dataclass(slots=True)
 class Window:
-    """One limit window; over, it begins again with nothing used."""
+    """One limit window; when it is over, it begins again with nothing used."""
 
     seconds: float
+    """How long the window is."""
     share: float
+    """What one call uses, as a share of what is left below the ceiling."""
     used: float
-    """Percent."""
+    """Percent of the window that is used."""
     began: float
+    """When it began, in epoch seconds."""
     now: float
-    """When it was last looked at."""
+    """When a call last filled it, in epoch seconds."""
 
     @property
     def resets_at(self) -> int:
-        """Epoch seconds."""
+        """When it begins again, in epoch seconds."""
         return int(self.began + self.seconds)
 
     def fill(self, now: float) -> None:
-        """Take in one call."""
+        """Count one call, in the window that is open now."""
         while now >= self.began + self.seconds:
             self.began, self.used = self.began + self.seconds, 0.0
         self.used += (CEILING - self.used) * self.share
         self.now = now
 
     def earlier(self, at: float) -> tuple[float, int]:
-        """Percent used and reset at an earlier time: as if it had filled evenly, and windows before
-        it to half."""
+        """The percent used and the reset as of an earlier time, as if the window had filled evenly,
+        and those before it to half."""
         if at >= self.began:
             return self.used * (at - self.began) / (self.now - self.began), self.resets_at
         back = math.ceil((self.began - at) / self.seconds)
@@ -71,14 +74,14 @@ class Plans:
         )
 
     def headers(self, host: str, now: float, tokens: int) -> dict[str, str]:
-        """What an answer to this many tokens says; the call has been taken in."""
+        """The limit headers of an answer with this many tokens, which counts as one call."""
         windows = {ANTHROPIC: self._claude, CHATGPT: self._codex}.get(host, ())
         for window in windows:
             window.fill(now)
         return _headers(host, [(window.used, window.resets_at) for window in windows], tokens)
 
     def earlier(self, host: str, at: float, tokens: int) -> Mapping[str, str]:
-        """What an answer said then."""
+        """The limit headers that an answer had at an earlier time."""
         windows = {ANTHROPIC: self._claude, CHATGPT: self._codex}.get(host, ())
         return _headers(host, [window.earlier(at) for window in windows], tokens)
 

@@ -1,5 +1,5 @@
-"""The fake providers: they answer in their own shapes, at a model's speed, by the turn that the
-client sent along."""
+"""The fake providers: they answer in the real ones' shapes, at a model's speed, with the turn that
+the client sent in a header."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Answer = Callable[[str, Turn], Json | Events]
 
 
 class Providers:
-    """All of them, on one fake upstream."""
+    """All fake providers, on one fake upstream."""
 
     def __init__(self, upstream: Upstream, pace: Pace, plans: Plans) -> None:
         self._upstream = upstream
@@ -235,7 +235,7 @@ def _chat_usage(turn: Turn) -> Json:
 
 
 def openrouter_cost(turn: Turn) -> float:
-    """What OpenRouter says that it charged."""
+    """The cost in USD that OpenRouter's answer states."""
     return round((0.1 * turn.cached + 0.6 * turn.uncached + 2.8 * turn.output) / 1e6, 6)
 
 

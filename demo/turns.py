@@ -1,5 +1,5 @@
-"""What calls are like: conversations whose context grows and is read from the cache, and now and
-then trouble."""
+"""Decides what calls are like: conversations whose context grows and is read from the cache, and
+now and then trouble."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from random import Random
 from typing import Literal
 
 HEADER = "x-demo-turn"
-"""Takes a turn from the client to the fake provider."""
+"""The header in which the client sends a turn to the fake provider."""
 
 Fate = Literal["answered", "refused", "left", "broken", "cut"]
 """`refused`: an error instead of an answer. `left`: the user stops a stream. `broken`: an error
-within it. `cut`: it just ends."""
+within a stream. `cut`: a stream that just ends."""
 
 TROUBLES: dict[int, Fate] = {2: "refused", 8: "left", 15: "broken", 19: "refused", 24: "cut"}
 TROUBLES_EVERY = 28
-"""Of so many calls of a user these go wrong, far more than in life: within a minute each kind has
-been seen."""
+"""Of this many calls of a user those above go wrong, far more than in life, so that each kind is
+seen within a minute."""
 
 CACHE_MISS = 0.04
-"""How often nothing comes from the cache."""
+"""Share of turns in which nothing comes from the cache."""
 
 MISSES = ("tools_changed", "tools_changed", "messages_changed", "previous_message_not_found")
-"""Why, as Anthropic words it; the last: it has expired."""
+"""Why, in Anthropic's words; the last means that the cache has expired."""
 
 COMPACTED_AT, COMPACTED_TO = 150_000, 14_000
 """Tokens of context at which agents sum up the conversation, and what is left of it."""
@@ -34,32 +34,35 @@ COMPACTED_AT, COMPACTED_TO = 150_000, 14_000
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One call as it is going to be."""
+    """One call, as it is going to be."""
 
     cached: int
     """Tokens of input that the cache has."""
     uncached: int
+    """Tokens of input that it has not."""
     output: int
-    """Tokens, reasoning included."""
+    """Tokens of output, reasoning included."""
     reasoning: int
+    """Subset of `output` that is reasoning."""
     seconds: float
     """From the request to the end of the answer."""
     fate: Fate = "answered"
+    """How the call is going to end."""
     missed: str | None = None
     """Why nothing came from the cache."""
 
     def to_header(self) -> str:
-        """As the client sends it along."""
+        """The header's value, as the client sends it."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_header(cls, value: str | None) -> Turn:
-        """As the provider reads it."""
+        """Read the header's value, as the provider does."""
         return cls(**json.loads(value or "{}"))
 
 
 class Conversation:
-    """Turns, each with all that was said before."""
+    """Makes turns, each of which has all that was said before as its context."""
 
     def __init__(self, chance: Random, *, shared: int, talkative: float = 1.0) -> None:
         """`shared`: tokens of instructions and tools, which other conversations have brought into
@@ -69,7 +72,7 @@ class Conversation:
         self._talkative = talkative
 
     def turn(self, fate: Fate = "answered") -> Turn:
-        """The next one."""
+        """Make the next turn, and add it to the context if it is answered."""
         chance = self._chance
         said = int(self._talkative * min(chance.lognormvariate(6.9, 0.9), 12_000))
         output = 15 + int(self._talkative * min(chance.lognormvariate(5.7, 0.8), 4_000))
@@ -92,13 +95,13 @@ class Conversation:
 
 
 class Troubles:
-    """Which calls of a user go wrong."""
+    """Decides which calls of a user go wrong."""
 
     def __init__(self, first: int = 0) -> None:
-        """`first`: how many calls there have been, lest all users are in trouble at the same
+        """`first`: how many calls there have been, so that not all users are in trouble at the same
         time."""
         self._calls = count(first + 1)
 
     def next(self) -> Fate:
-        """What becomes of the next call."""
+        """How the next call ends."""
         return TROUBLES.get(next(self._calls) % TROUBLES_EVERY, "answered")

@@ -50,5 +50,5 @@ def test_pricing_a_call() -> None:
 
 @given(st.floats(min_value=0, max_value=4e9))
 def test_times(seconds: float) -> None:
-    """Times keep their milliseconds."""
+    """A time keeps its milliseconds when it is written and read."""
     assert epoch(rfc3339(seconds)) == pytest.approx(seconds, abs=0.001)

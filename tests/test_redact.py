@@ -88,7 +88,7 @@ def test_secrets_go(message: str) -> None:
 
 @pytest.mark.parametrize("message", KEPT)
 def test_what_identifies_an_error_stays(message: str) -> None:
-    """Names of models, limits and times are no secrets."""
+    """Names of models, limits and times stay: they are not secrets."""
     assert redact(message) == message
 
 
@@ -113,7 +113,7 @@ def test_keys_are_known(text: str) -> None:
     "text", ["", "curl", "openai-python", "my-application-server-2", "claude-cli", "googleapis.com"]
 )
 def test_names_are_no_keys(text: str) -> None:
-    """Names of programs are none."""
+    """Names of programs do not look like keys."""
     assert not looks_like_key(text)
 
 
@@ -143,7 +143,7 @@ def test_what_the_request_said_goes(message: str, left: str) -> None:
 
 
 def test_the_longer_a_request_the_longer_an_echo() -> None:
-    """A codebase has some phrases of any error in it: only long ones are no coincidence."""
+    """A codebase has some phrases of any error in it: only long ones count as copied."""
     message = "Rate limit reached, please try again in 1.5 seconds"
     request = {"input": ["please try again in", "limit reached", "word " * 2000]}
 
@@ -164,7 +164,7 @@ def test_a_secret_that_is_a_word_stays() -> None:
     st.text(),
 )
 def test_an_echo_is_looked_for_in_anything(message: str, request: object, secret: str) -> None:
-    """Whatever was asked and answered."""
+    """Whatever was asked and answered, nothing is raised."""
     without_echo(redact(message), request, secret)
 
 

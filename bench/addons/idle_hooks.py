@@ -1,4 +1,4 @@
-"""Loaded into mitmdump: has the addon's hooks and does nothing in them. What this costs, every
+"""An addon for mitmdump that has the same hooks as ours and does nothing in them: it costs what any
 addon costs."""
 
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ from mitmproxy import flow, http
 
 
 def requestheaders(flow: http.HTTPFlow) -> None:
-    """Nothing."""
+    """Do nothing with the request."""
 
 
 def responseheaders(flow: http.HTTPFlow) -> None:
-    """Let event streams pass, through a callable."""
+    """Pass event streams on, through a callable."""
     if flow.response is not None and flow.response.headers.get("content-type", "").startswith(
         "text/event-stream"
     ):
@@ -19,8 +19,8 @@ def responseheaders(flow: http.HTTPFlow) -> None:
 
 
 def update(flows: Sequence[flow.Flow]) -> None:
-    """Nothing."""
+    """Do nothing with changed flows."""
 
 
 def response(flow: http.HTTPFlow) -> None:
-    """Nothing."""
+    """Do nothing with the response."""

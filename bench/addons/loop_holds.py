@@ -1,8 +1,8 @@
-"""Loaded into mitmdump: notes for how long its event loop was held, as a timer of a millisecond
-sees it.
+"""An addon for mitmdump that writes down for how long its event loop was held, as a timer of one
+millisecond notices it.
 
-A hold counts with the CPU time that mitmdump itself spent in it, in any thread (one that parses
-JSON keeps the interpreter's lock): what neighbours on the machine take is not its fault.
+Of a hold only the CPU time counts that mitmdump itself spent in it, in any thread (one that parses
+JSON keeps the interpreter's lock): what other programs take is not its fault.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import TextIO
 
 TICK = 0.001
 NOTED = 0.002
-"""Seconds: shorter ones are the timer's own inaccuracy."""
+"""Seconds: shorter holds are the timer's inaccuracy."""
 
 tasks: set[asyncio.Task[None]] = set()
 
@@ -29,6 +29,6 @@ async def watch(holds: TextIO) -> None:
 
 
 def running() -> None:
-    """Begin."""
+    """Start to watch, as mitmdump is up."""
     holds = Path(os.environ["LOOP_HOLDS"]).open("w", buffering=1)  # noqa: SIM115  # open as long as mitmdump runs
     tasks.add(asyncio.get_running_loop().create_task(watch(holds)))

@@ -1,5 +1,5 @@
-"""Loaded into mitmdump: finds the usage in the plain way, by parsing every event and every body.
-For orientation."""
+"""An addon for mitmdump that finds the usage in the plain way, by parsing every event and every
+body. It is measured for comparison."""
 
 import orjson
 from mitmproxy import http
@@ -8,7 +8,7 @@ usages: list[object] = []
 
 
 def responseheaders(flow: http.HTTPFlow) -> None:
-    """Read event streams as they pass."""
+    """Parse event streams as they pass."""
     if flow.response is not None and flow.response.headers.get("content-type", "").startswith(
         "text/event-stream"
     ):
@@ -16,14 +16,14 @@ def responseheaders(flow: http.HTTPFlow) -> None:
 
 
 def parse(data: bytes) -> bytes:
-    """Every event of a chunk."""
+    """Keep the usage of every event in a chunk."""
     events = (orjson.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: {"))
     usages.extend(event["usage"] for event in events if "usage" in event)
     return data
 
 
 def response(flow: http.HTTPFlow) -> None:
-    """Every whole body."""
+    """Keep the usage of a whole body."""
     if flow.response is not None and flow.response.raw_content and flow.request.raw_content:
         usages.append(
             (

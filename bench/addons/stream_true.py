@@ -1,11 +1,11 @@
-"""Loaded into mitmdump: streams event streams, as anyone must who puts mitmproxy before an LLM. The
-baseline."""
+"""An addon for mitmdump that only lets event streams pass, as anyone must who puts mitmproxy before
+an LLM: the baseline."""
 
 from mitmproxy import http
 
 
 def responseheaders(flow: http.HTTPFlow) -> None:
-    """Let event streams pass."""
+    """Pass event streams on as they come."""
     if flow.response is not None and flow.response.headers.get("content-type", "").startswith(
         "text/event-stream"
     ):

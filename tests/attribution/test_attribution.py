@@ -78,7 +78,7 @@ def test_client(path: Path) -> None:
 
 
 def test_every_row_has_a_fixture() -> None:
-    """A client in the table is proved by a request of its own."""
+    """Every client in the table is proved by a recorded request."""
     proved = {json.loads(path.read_text())["expect"]["client"] for path in FIXTURES}
     assert {client.name for client in CLIENTS} <= proved
 
@@ -297,7 +297,7 @@ class TestSession:
         assert session("p", NOW + 2 * SESSION_GAP + 1) != start
 
     def test_nothing_known(self) -> None:
-        """Unknown is said: no header, body or connection is no session."""
+        """Unknown is said: without header, body or connection there is no session."""
         assert Attributor(KEY).attribute(view("https://h/", peer=None), now=NOW) == Attribution()
 
 

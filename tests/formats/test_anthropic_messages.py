@@ -315,7 +315,8 @@ def test_a_last_0_does_not_undo_the_output() -> None:
 
 
 def test_hostile_tools_stay_few() -> None:
-    """A thousand server tools do not fill the record, and sentences are no names of tools."""
+    """A thousand server tools do not fill the record, and sentences do not count as names of
+    tools."""
     tools = {**{f"t{n}_requests": 1 for n in range(1000)}, "My password is hunter2_requests": 1}
 
     assert (

@@ -100,5 +100,5 @@ def test_an_exception_keeps_what_was_known() -> None:
 
 
 def test_content_is_text_reasoning_and_tool_input() -> None:
-    """Two bytes each."""
+    """Text, reasoning and tool input count, of two bytes each."""
     assert BEDROCK_CONVERSE.content(DELTA) == 6

@@ -111,7 +111,7 @@ def test_the_model_s_own_counts_go_first() -> None:
 
 
 def test_metrics_replace_a_placeholder() -> None:
-    """Where `message_delta` is missing, the output of `message_start` is no count."""
+    """Where `message_delta` is missing, the output of `message_start` is not counted."""
     reading = fold(BEDROCK_INVOKE, chunk(START), chunk(STOP))
 
     assert (usage(reading)["output_tokens"], reading.output_provisional, reading.finished) == (
@@ -122,7 +122,7 @@ def test_metrics_replace_a_placeholder() -> None:
 
 
 def test_counts_in_headers_fill_gaps() -> None:
-    """Models whose bodies say nothing are counted in the headers; what is no number there is
+    """Models whose bodies say nothing are counted in the headers; what is not a number there is
     unknown."""
     headers = {
         "x-amzn-bedrock-input-token-count": "9",

@@ -1,4 +1,4 @@
-"""Costs that responses state."""
+"""Costs that responses state, in the words of each gateway and provider."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def test_stated_cost(usage: dict[str, Any], cost: float | None, approximate: boo
 
 
 def test_cost_header() -> None:
-    """LiteLLM's header is a stated cost; one that is no number is none."""
+    """LiteLLM's header is a stated cost, unless it is not a number."""
     assert read_cost_header({"x-litellm-response-cost": "0.0021"}, Reading()).cost_usd == 0.0021
     assert read_cost_header({"x-litellm-response-cost": "None"}, Reading()).cost_usd is None

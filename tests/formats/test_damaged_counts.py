@@ -1,4 +1,4 @@
-"""What is no count where a count should stand: whatever capture it befalls, no number that follows
+"""Something else where a count should stand: whatever capture it befalls, no number that follows
 from it looks exact."""
 
 from __future__ import annotations

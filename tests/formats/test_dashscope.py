@@ -105,7 +105,7 @@ def test_the_word_null_is_no_reason(reason: str | None, finished: bool) -> None:
     ],
 )
 def test_tasks_are_lanes(frame: dict[str, Any], from_client: bool, turn: Turn | None) -> None:
-    """Several tasks share a connection."""
+    """Several tasks share a connection: each is a lane."""
     assert find_turn(frame, from_client) == turn
 
 
@@ -118,11 +118,11 @@ def test_an_empty_code_is_no_error() -> None:
 
 
 def test_the_model_is_in_the_body_or_the_payload() -> None:
-    """A frame wraps the request."""
+    """The model is named in a body, or in the payload of a frame."""
     assert DASHSCOPE.read_request({"model": "m"}).model == "m"
     assert DASHSCOPE.read_request(RUN).model == "m"
 
 
 def test_content() -> None:
-    """Two bytes, two, and one."""
+    """Text counts in every place where it can stand: two bytes, two, and one."""
     assert DASHSCOPE.content(EVENT) == DASHSCOPE.content(FRAME) == 5

@@ -73,7 +73,7 @@ def test_running_totals_are_not_added() -> None:
     [("in_progress", True), ("queued", True), ("completed", False), ("failed", False)],
 )
 def test_only_a_polled_interaction_can_be_pending(status: str, pending: bool) -> None:
-    """A whole body under way is no call yet; the same status in a stream's event is its
+    """A whole body that is under way is not yet a call; the same status in a stream's event is its
     beginning."""
     assert fold(GEMINI_INTERACTIONS, {"id": "i", "status": status}).pending is pending
     assert not fold(

@@ -29,7 +29,7 @@ def test_any_json_is_survived(message: Any) -> None:
 
 
 def test_timings_split_the_prompt() -> None:
-    """`prompt_n` leaves out what `cache_n` counts; `tokens_cached` is no cache read."""
+    """`prompt_n` leaves out what `cache_n` counts; `tokens_cached` does not count cache reads."""
     assert usage(fold(LLAMA_CPP, LAST)) == {
         "input_tokens": 10,
         "cache_read_tokens": 30,
@@ -60,5 +60,5 @@ def test_early_stops(end: dict[str, Any], early: bool) -> None:
 
 
 def test_content() -> None:
-    """Two bytes."""
+    """The text of a line counts, here two bytes."""
     assert LLAMA_CPP.content(LAST) == 2

@@ -79,6 +79,6 @@ def test_the_last_line_always_holds_a_needle() -> None:
 
 
 def test_content_is_text_thinking_and_arguments() -> None:
-    """Two bytes, one, and seven."""
+    """Text, thinking and arguments count: two bytes, one, and seven."""
     assert OLLAMA.content(LINE) == 2 + 1 + len('{"a":1}')
     assert OLLAMA.content({"response": "ab", "thinking": "c"}) == 3

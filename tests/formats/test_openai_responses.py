@@ -23,7 +23,7 @@ from llmtally.record import Part, Reading, Usage
 
 
 def test_counting_is_no_call() -> None:
-    """An answer of `/responses/input_tokens` is no usage."""
+    """An answer of `/responses/input_tokens` only counts, and is not usage."""
     assert read_response(
         {"object": "response.input_tokens", "input_tokens": 99}, Reading()
     ) == Reading(counting_only=True)
@@ -40,7 +40,7 @@ def test_background_response_is_pending_until_its_end(status: str) -> None:
 
 
 def test_usage_before_the_end_is_not_the_end() -> None:
-    """Only terminal events finish."""
+    """Only a terminal event says that the response has ended."""
     response = {"id": "r", "usage": {"input_tokens": 1, "output_tokens": 1}}
 
     assert not read_response(
@@ -75,7 +75,7 @@ def test_image_tool_is_a_part_and_folding_twice_adds_nothing() -> None:
 
 
 def test_an_error_of_null_is_none() -> None:
-    """Response objects carry `error: null`."""
+    """A response with `error: null` did not fail."""
     assert read_response({"id": "r", "status": "completed", "error": None}, Reading()).error is None
 
 

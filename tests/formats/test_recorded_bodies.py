@@ -14,7 +14,7 @@ EACH = pytest.mark.parametrize(
 
 
 def test_nothing_was_lost() -> None:
-    """The file is whole."""
+    """The file of recorded bodies still has all of them."""
     assert len(BODIES) == 1100
 
 
@@ -104,7 +104,7 @@ DIFFERENCES = (
     (
         (
             "It counts Google's modality DOCUMENT as images; we take apart only what may have a "
-            "price of its own."
+            "other price."
         ),
         {"input_image_tokens"},
         {110, 335, 337, 416, 475, 540, 573},

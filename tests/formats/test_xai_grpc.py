@@ -18,7 +18,7 @@ def varint(number: int) -> bytes:
 
 
 def proto(*fields: tuple[int, int | bytes]) -> bytes:
-    """A protobuf message."""
+    """A protobuf message with these fields."""
     return b"".join(
         varint(number << 3) + varint(value)
         if isinstance(value, int)
@@ -98,7 +98,7 @@ def test_server_tools_packed_or_not() -> None:
 
 
 def test_the_stated_cost_is_in_ticks() -> None:
-    """A tick is 1e-10 USD."""
+    """The stated cost is in ticks of 1e-10 USD."""
     assert fold(
         XAI_GRPC, proto((4, b"m"), (6, proto((2, 1), (11, 25_000_000))))
     ).cost_usd == pytest.approx(0.0025)
@@ -133,5 +133,5 @@ def test_content_is_text_and_reasoning_of_chunks() -> None:
     ],
 )
 def test_a_refusal_is_in_the_headers(headers: dict[str, str], error: ApiError | None) -> None:
-    """gRPC answers 200 whatever happens."""
+    """gRPC answers 200 also to refuse: the headers tell."""
     assert read_headers(headers, Reading()).error == error

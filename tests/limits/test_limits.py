@@ -35,7 +35,7 @@ def native(key: str, utilization: float | None = None, **fields: Any) -> LimitRe
 
 
 def classic(key: str, utilization: float | None = None, **fields: Any) -> LimitReading:
-    """A classic rate limit."""
+    """A reading of a classic rate limit."""
     return LimitReading(
         key=key, source="provider_api_rate_limit", utilization=utilization, **fields
     )
@@ -1024,7 +1024,7 @@ def test_quota_answers(name: str) -> None:
 
 
 def test_other_endpoints_are_no_quota_answers() -> None:
-    """Host and path decide together."""
+    """Only host and path together make an endpoint that answers about usage."""
     assert quota_endpoints.find("api.openai.com", "/api/oauth/usage") is None
     assert quota_endpoints.find("api.anthropic.com", "/v1/messages") is None
 
@@ -1149,7 +1149,7 @@ def test_any_headers(headers: dict[str, str], provider: str) -> None:
 
 
 def keys_of(value: Any) -> set[str]:
-    """All keys at any depth."""
+    """All keys of objects, at any depth."""
     if isinstance(value, dict):
         return set(value) | {key for inner in value.values() for key in keys_of(inner)}
     if isinstance(value, list | tuple):

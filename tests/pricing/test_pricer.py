@@ -258,7 +258,8 @@ def test_embeddings_need_no_output() -> None:
 
 
 def test_local_is_free() -> None:
-    """A server of one's own costs nothing for what people run themselves, whatever was cached."""
+    """A server of yours costs nothing for models that people run themselves, whatever was
+    cached."""
     usage = tokens(5, 5, 5, 5, input_audio_tokens=1, server_tools={"web_search": 1})
 
     for provider in ("local", "openai"):
