@@ -293,7 +293,7 @@ def led(tmp_path: Path, start_proxy: Callable[..., Proxy]) -> Led:
 
 
 def test_led_as_the_readme_says(led: Led) -> None:
-    """The variables of the README are all that is needed."""
+    """The variables of docs/connecting.md are all that is needed."""
     code, found = led.examined()
 
     assert code == 0, found

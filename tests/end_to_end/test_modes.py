@@ -1,8 +1,8 @@
-"""Every mode in which the README says clients reach the proxy: in each, a call has its provider's
-name, and other hosts are not decrypted. Transparent and WireGuard need root and a network made for
-the tests; where that cannot be had they are left out, and the first lines of the test run say so.
-Local capture loads a program into the kernel of the whole machine: it was tried by hand, see the
-README."""
+"""Every mode in which docs/connecting.md says clients reach the proxy: in each, a call has its
+provider's name, and other hosts are not decrypted. Transparent and WireGuard need root and a
+network made for the tests; where that cannot be had they are left out, and the first lines of the
+test run say so. Local capture loads a program into the kernel of the whole machine: it was tried by
+hand, see docs/connecting.md."""
 
 from __future__ import annotations
 

@@ -55,6 +55,6 @@ class Tunnels:
             logger.warning(
                 "llmtally: a client refused the connection to %s: it does not trust "
                 "mitmproxy's CA. Its calls are not counted. "
-                "Point it at mitmproxy-ca-cert.pem (the README says how for each client).",
+                "Point it at mitmproxy-ca-cert.pem (docs/connecting.md says how for each client).",
                 printable(host),
             )

@@ -41,7 +41,7 @@ def examine(setting: Setting) -> Iterator[Finding]:
     if (url := _proxy(setting)) is None:
         text = (
             "This shell leads no client through a proxy. Start clients with `llmtally run`, or "
-            "as the README says."
+            "as docs/connecting.md says."
         )
         yield Finding("environment", "note", text, "llmtally run -- CLIENT")
         return
