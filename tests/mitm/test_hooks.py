@@ -9,7 +9,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mitmproxy.proxy.mode_specs import ProxyMode
 from mitmproxy.test import taddons, tflow
 
 from llmtally.exchange import Exchange
+from llmtally.exchange.one_response import OneResponse
 from llmtally.journal import account_key
 from llmtally.mitm import UsageAddon, commands
 from llmtally.mitm.commands import Commands
@@ -560,14 +561,14 @@ def test_a_bug_in_the_thread_is_no_count(
 ) -> None:
     """What a body said before reading it failed is not presented as what the call cost: it is
     unparsed, and the log says why."""
-    read = Exchange._fold
+    read = OneResponse.read
 
-    def broken(self: Exchange, lane: Any, value: Any, size: int, at: float) -> None:
+    def broken(self: OneResponse, value: Any, size: int, at: float) -> Iterable[Call]:
         if "padding" in value:
             raise RuntimeError("bug")
-        read(self, lane, value, size, at)
+        return read(self, value, size, at)
 
-    monkeypatch.setattr(Exchange, "_fold", broken)
+    monkeypatch.setattr(OneResponse, "read", broken)
     passing = heavy_flow()
 
     async def test() -> None:

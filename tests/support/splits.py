@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from llmtally.record import WireError
 from llmtally.wire.content_coding import ContentDecoder
-from llmtally.wire.framing import Framing
+from llmtally.wire.messages import Framing
 
 cuts = st.lists(st.integers(min_value=0, max_value=400), max_size=8)
 """Positions at which to cut."""
@@ -37,9 +37,15 @@ def messages(framing: Framing, pieces: Iterable[bytes]) -> list[bytes]:
         except WireError:
             continue
     try:
-        return found + framing.flush()
+        return found + rest(framing)
     except WireError:
         return found
+
+
+def rest(framing: Framing) -> list[bytes]:
+    """What the end of a body brings out, an unfinished message included."""
+    whole, unfinished = framing.finish()
+    return [*whole, *([unfinished] if unfinished is not None else [])]
 
 
 def decoded(decoder: ContentDecoder, pieces: Iterable[bytes]) -> bytes:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from llmtally.record import WireError
 from llmtally.wire.eventstream import EventStreamDecoder, read_headers
+from llmtally.wire.messages import Rest
 from splits import cuts, every_byte, messages, split
 
 
@@ -60,7 +61,7 @@ def test_published_vectors_are_read() -> None:
     assert messages(decoder, [empty + without_headers + CHUNK]) == [
         b'{"chunk":{"bytes":"e30=","p":"ab"}}'
     ]
-    assert decoder.skim.faults == 0
+    assert decoder.faults == 0
 
 
 def test_event_is_named_by_its_type() -> None:
@@ -148,7 +149,7 @@ def test_damaged_headers_cost_one_message(headers: bytes) -> None:
     decoder = EventStreamDecoder()
 
     assert len(messages(decoder, [frame(b"{}", headers) + CHUNK])) == 1
-    assert decoder.skim.faults == 1
+    assert decoder.faults == 1
 
 
 def test_payload_that_is_no_json_costs_one_message() -> None:
@@ -156,7 +157,7 @@ def test_payload_that_is_no_json_costs_one_message() -> None:
     decoder = EventStreamDecoder()
 
     assert len(messages(decoder, [event("chunk", b'{"a":1}}') + CHUNK])) == 1
-    assert decoder.skim.faults == 1
+    assert decoder.faults == 1
 
 
 @pytest.mark.parametrize("at", [0, 5, 9, 20, len(CHUNK) - 20, len(CHUNK) - 1])
@@ -171,8 +172,8 @@ def test_damage_is_found_by_the_checksums(at: int) -> None:
     with pytest.raises(WireError):
         decoder.feed(CHUNK)
     assert decoder.feed(CHUNK) == []
-    assert decoder.flush() == []
-    assert decoder.skim.faults == 1
+    assert decoder.finish() == Rest()
+    assert decoder.faults == 1
 
 
 def test_damage_behind_the_last_message_is_said_at_the_end() -> None:
@@ -181,7 +182,7 @@ def test_damage_behind_the_last_message_is_said_at_the_end() -> None:
 
     assert len(decoder.feed(CHUNK + b"x" * 12)) == 1
     with pytest.raises(WireError):
-        decoder.flush()
+        decoder.finish()
     with pytest.raises(WireError):
         EventStreamDecoder().feed(b"x" * 12)
 

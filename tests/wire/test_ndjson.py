@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from llmtally.wire import ndjson
 from llmtally.wire.ndjson import NdjsonDecoder
-from llmtally.wire.skim import Skim
 from splits import cuts, every_byte, messages, split
 
 NEEDLES = (b'"done":true', b"error")
@@ -58,16 +57,19 @@ def test_any_split_gives_the_same_lines(stream: bytes, at: list[int]) -> None:
 @given(streams, cuts)
 def test_needles_select_among_the_same_lines(stream: bytes, at: list[int]) -> None:
     """With needles the lines are exactly those that hold one of them."""
-    assert reference(stream, NEEDLES) == messages(NdjsonDecoder(Skim(NEEDLES)), split(stream, at))
+    decoder = NdjsonDecoder()
+    decoder.seek(NEEDLES)
+
+    assert reference(stream, NEEDLES) == messages(decoder, split(stream, at))
 
 
 def test_skipped_is_counted() -> None:
     """Skipped lines are counted with their ends."""
     decoder = NdjsonDecoder()
-    decoder.skim.needles = NEEDLES
+    decoder.seek(NEEDLES)
     decoder.feed(b'{"a":1}\n' * 5 + b'{"done":true}\n')
 
-    assert (decoder.skim.skipped_bytes, decoder.skim.skipped_events) == (40, 5)
+    assert (decoder.skipped_content, decoder.skipped_events) == (40, 5)
 
 
 def test_endless_line_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,4 +87,4 @@ def test_endless_line_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> N
 
     assert peak < 3 * 2**20
     assert decoder.feed(b"x\n{}\n") == [b"{}"]
-    assert decoder.skim.faults == 1
+    assert decoder.faults == 1

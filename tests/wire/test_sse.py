@@ -7,15 +7,15 @@ import re
 import time
 import tracemalloc
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmtally.wire import blocks, sse
-from llmtally.wire.skim import Skim
 from llmtally.wire.sse import SseDecoder
-from splits import cuts, every_byte, messages, split
+from splits import cuts, every_byte, messages, rest, split
 
 BOM = b"\xef\xbb\xbf"
 NEEDLES = (b'"usage"', b"err")
@@ -124,7 +124,7 @@ def test_any_split_gives_the_events_of_the_standard(stream: bytes, at: list[int]
 def test_needles_select_among_the_same_events(stream: bytes, at: list[int]) -> None:
     """With needles the events are exactly those whose text holds one of them, however the stream is
     cut."""
-    assert reference(stream, NEEDLES) == messages(SseDecoder(Skim(NEEDLES)), split(stream, at))
+    assert reference(stream, NEEDLES) == messages(seeking(NEEDLES), split(stream, at))
 
 
 @given(st.binary(max_size=200), cuts)
@@ -147,20 +147,25 @@ def test_needles_may_change_in_the_middle() -> None:
     """Needles apply to the events that are completed after they were set."""
     decoder = SseDecoder()
     found = decoder.feed(b"data: a\n\ndata: b")
-    decoder.skim.needles = NEEDLES
+    decoder.seek(NEEDLES)
     found += decoder.feed(b'\n\ndata: "usage"\n\n')
-    decoder.skim.needles = ()
+    decoder.seek(())
     found += decoder.feed(b"data: c\n\n")
 
     assert found == [b"a", b'"usage"', b"c"]
-    assert decoder.skim.skipped_events == 1
+    assert decoder.skipped_events == 1
+
+
+def seeking(*sought: Any) -> SseDecoder:
+    decoder = SseDecoder()
+    decoder.seek(*sought)
+    return decoder
 
 
 def with_endings(pieces: Iterable[bytes]) -> list[bytes]:
-    decoder = SseDecoder(Skim(NEEDLES, endings=(b"err",)))
+    decoder = seeking(NEEDLES, (b"err",))
     found = [event for piece in pieces for event in decoder.feed(piece)]
-    decoder.skim.ended = True
-    return found + decoder.feed(b"") + decoder.flush()
+    return found + rest(decoder)
 
 
 @pytest.mark.parametrize("feed", [7, 1_000, 60_000, 10**6])
@@ -189,7 +194,7 @@ def test_endings_in_any_split(stream: bytes, at: list[int], last: int) -> None:
     the endings, too."""
     everything, certain = reference(stream, NEEDLES), reference(stream, NEEDLES[:1])
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(blocks, "LAST", last)
+        patched.setattr(blocks, "END_WINDOW", last)
         found = with_endings(split(stream, at))
 
     assert is_within(certain, found)
@@ -206,35 +211,34 @@ def is_within(few: list[bytes], many: list[bytes]) -> bool:
 def test_skipped_is_counted() -> None:
     """Bytes of skipped events are exact, also for an unfinished one; in small feeds their number is
     too."""
-    decoder = SseDecoder(Skim(NEEDLES))
+    decoder = seeking(NEEDLES)
     for _ in range(10):
         decoder.feed(b"data: abc\n\n" * 3 + b'data: "usage"\n\n')
     decoder.feed(b"data: unfinished")
-    decoder.flush()
+    decoder.finish()
 
-    assert decoder.skim.skipped_bytes == 10 * 3 * 11 + 16
-    assert decoder.skim.skipped_events == 31
+    assert decoder.skipped_content == 10 * 3 * 11 + 16
+    assert decoder.skipped_events == 31
 
 
 def test_skipped_number_of_a_large_feed_is_close() -> None:
     """In large feeds the number of skipped events is extrapolated, within a few percent for even
     events."""
-    decoder = SseDecoder(Skim(NEEDLES))
+    decoder = seeking(NEEDLES)
     for start in range(0, 10_000, 1000):
         decoder.feed(b"".join(b'data: {"token": %d}\n\n' % n for n in range(start, start + 1000)))
 
-    assert decoder.skim.skipped_bytes == sum(
+    assert decoder.skipped_content == sum(
         len(b'data: {"token": %d}\n\n' % n) for n in range(10_000)
     )
-    assert decoder.skim.skipped_events == pytest.approx(10_000, rel=0.03)
+    assert decoder.skipped_events == pytest.approx(10_000, rel=0.03)
 
 
 @pytest.mark.parametrize("feed", [1, 2, 7, 400, 5000])
 def test_pings_and_comments_are_not_counted(feed: int) -> None:
     """What is no longer than the envelope holds nothing: it counts neither as bytes nor as an
     event, however much of it comes."""
-    decoder = SseDecoder(Skim(NEEDLES))
-    decoder.skim.envelope = 40
+    decoder = seeking(NEEDLES, (), 40)
     delta = b"data: " + b"x" * 92 + b"\n\n"
     stream = [
         delta,
@@ -247,10 +251,12 @@ def test_pings_and_comments_are_not_counted(feed: int) -> None:
     for start in range(0, len(stream), feed):
         decoder.feed(b"".join(stream[start : start + feed]))
     decoder.feed(b": unfinished")
-    decoder.flush()
+    decoder.finish()
 
-    assert decoder.skim.skipped_events == pytest.approx(2000, rel=0.01 if feed > 100 else 0)
-    assert decoder.skim.skipped_bytes == pytest.approx(2000 * 100, rel=0.01 if feed > 100 else 0)
+    assert decoder.skipped_events == pytest.approx(2000, rel=0.01 if feed > 100 else 0)
+    assert decoder.skipped_content == pytest.approx(
+        2000 * (100 - 40), rel=0.01 if feed > 100 else 0
+    )
 
 
 @pytest.mark.parametrize("needles", [(), NEEDLES])
@@ -265,11 +271,11 @@ def test_event_beyond_the_cap_is_dropped_alone(
     stream = (
         b"data: err 1\n\n" + b"data: err " + b"x" * 91 + b"\n\n" + exact + b"\n\ndata: err 2\n\n"
     )
-    decoder = SseDecoder(Skim(needles))
+    decoder = seeking(needles)
     found = messages(decoder, [stream[at : at + width] for at in range(0, len(stream), width)])
 
     assert found == [b"err 1", exact[6:], b"err 2"]
-    assert decoder.skim.faults == 1
+    assert decoder.faults == 1
 
 
 def test_endless_event_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,14 +292,14 @@ def test_endless_event_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> 
         tracemalloc.stop()
 
     assert peak < 3 * 2**20
-    assert decoder.skim.faults == 1
+    assert decoder.faults == 1
     assert decoder.feed(b"\n\ndata: a\n\n") == [b"a"]
 
 
 def test_growing_event_is_not_searched_again() -> None:
     """8 MiB of one event in pieces of 64 bytes: a decoder that rescans what it holds takes
     minutes."""
-    decoder = SseDecoder(Skim(NEEDLES))
+    decoder = seeking(NEEDLES)
     began = time.process_time()
     decoder.feed(b'data: {"usage": "')
     for _ in range(2**17):

@@ -26,15 +26,11 @@ from ..record import (
 )
 from ..redact import without_echo, without_known_keys
 from .memory import Memory, Sighting
-from .values import NOTHING_READ, Ending, Lane, RequestHead, Response
+from .values import MAX_LIMITS, NOTHING_READ, Ending, Lane, RequestHead, Response
 
 BYTES_PER_TOKEN = 4
 """UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose
 and code: 3 to 5."""
-
-MAX_LIMITS = 64
-"""Limit readings kept for one call, from its headers, events and error together; a dozen is
-many."""
 
 _LLM_REQUEST_KEYS = frozenset({"messages", "input", "prompt", "contents", "inputText"})
 
@@ -48,40 +44,56 @@ class Verdict(NamedTuple):
     coverage: Coverage
 
 
+class Ended(NamedTuple):
+    """A response that has ended, with all that its call is made of."""
+
+    lane: Lane
+    """Its request and times: of a poll that shows the end of a background response, those of the
+    request that began it."""
+    reading: Reading
+    """What is believed of it."""
+    verdict: Verdict
+    attribution: Attribution
+    limits: tuple[LimitReading, ...]
+    """Limits that were told with it."""
+    at: float
+    """Epoch seconds when it ended."""
+    broken: ApiError | None
+    """Why the connection broke, if it did."""
+
+
 class Settlement:
     """Makes the calls of one exchange."""
 
-    def __init__(self, route: Route, request: RequestHead, memory: Memory) -> None:
+    def __init__(
+        self, route: Route, request: RequestHead, memory: Memory, response: Response
+    ) -> None:
         self._route = route
         self._request = request
         self._memory = memory
+        self._response = response
         self._settled = 0
 
     def call(
-        self,
-        lane: Lane,
-        response: Response,
-        ending: Ending,
-        at: float,
-        error: ApiError | None = None,
+        self, lane: Lane, ending: Ending, at: float, broken: ApiError | None = None
     ) -> Call | None:
-        """The call of a lane that ended at `at`; `error` is why a connection broke. None: nothing
-        to count."""
-        reading = self._reading(lane, response)
+        """The call of a lane that ended at `at`; `broken` is why its connection broke. None: there
+        is nothing to count."""
+        reading = self._reading(lane)
         if reading is None:
             return None
-        found_limits = _limits(lane, response)
+        found_limits = self._limits(lane)
         attribution, lane = self._attribution(lane, reading, at)
-        verdict = self._decide(lane, reading, response, ending)
+        verdict = self._decide(lane, reading, ending)
         if self._remember(lane, reading, verdict, attribution, at) and not lane.request.warmup:
             verdict = verdict._replace(coverage="duplicate")
         self._settled += 1
-        return self._build(lane, reading, response, verdict, attribution, found_limits, at, error)
+        return self._build(Ended(lane, reading, verdict, attribution, found_limits, at, broken))
 
-    def _reading(self, lane: Lane, response: Response) -> Reading | None:
+    def _reading(self, lane: Lane) -> Reading | None:
         """What is believed of the response; None where it was no LLM call, or not the end of
         one."""
-        request = self._request
+        request, response = self._request, self._response
         reading = NOTHING_READ if response.failed else lane.reading
         if reading.counting_only or not (self._route.confirmed or _is_llm(lane)):
             return None
@@ -97,14 +109,13 @@ class Settlement:
             return reading._replace(error=ApiError(f"http_{response.status}"))
         return reading
 
-    def _decide(self, lane: Lane, reading: Reading, response: Response, ending: Ending) -> Verdict:
+    def _decide(self, lane: Lane, reading: Reading, ending: Ending) -> Verdict:
         """How it ended, and what it counts as unless it has been counted before."""
-        outcome = self._outcome(reading, response, ending)
+        outcome = self._outcome(reading, ending)
         pending = reading.pending and outcome == "complete"
         unbilled = pending or lane.request.warmup
-        return Verdict(
-            outcome, pending, "no_usage" if unbilled else self._coverage(reading, response, outcome)
-        )
+        coverage = "no_usage" if unbilled else self._coverage(reading, outcome)
+        return Verdict(outcome, pending, coverage)
 
     def _remember(
         self, lane: Lane, reading: Reading, verdict: Verdict, attribution: Attribution, at: float
@@ -123,52 +134,44 @@ class Settlement:
         )
         return self._memory.counted_before(reading.response_id, sight)
 
-    def _build(
-        self,
-        lane: Lane,
-        reading: Reading,
-        response: Response,
-        verdict: Verdict,
-        attribution: Attribution,
-        found_limits: tuple[LimitReading, ...],
-        at: float,
-        error: ApiError | None,
-    ) -> Call:
-        request, warmup = self._request, lane.request.warmup
+    def _build(self, ended: Ended) -> Call:
+        request, response, route = self._request, self._response, self._route
+        lane, reading, attribution = ended.lane, ended.reading, ended.attribution
+        warmup = lane.request.warmup
         usage, estimated, reported = _usage(lane, reading)
-        asked = lane.request.model or self._route.model
+        asked = lane.request.model or route.model
         return Call(
             timestamp=lane.timestamp,
             started=lane.started,
-            ended=at,
-            pending=verdict.pending,
+            ended=ended.at,
+            pending=ended.verdict.pending,
             request_id=request.id if self._settled == 1 else f"{request.id}#{self._settled}",
             response_id=reading.response_id,
-            provider=self._route.provider.name,
-            api=self._route.format.name,
+            provider=route.provider.name,
+            api=route.format.name,
             host=request.host[:TEXT_CAP],
             path=without_known_keys(request.path[: 2 * TEXT_CAP])[:TEXT_CAP],
             transport=response.transport,
-            outcome=verdict.outcome,
-            coverage=verdict.coverage,
+            outcome=ended.verdict.outcome,
+            coverage=ended.verdict.coverage,
             streaming=response.transport not in ("json", "binary"),
             model=reading.model,
-            # the wrong variable
+            # a call that fails may name a key as its model, out of the wrong variable
             request_model=asked
             if reading.error is None or asked is None
             else without_known_keys(asked),
             status=response.status,
             stop_reason=reading.stop_reason,
-            error=self._unechoed(reading.error or error, lane),
+            error=self._unechoed(reading.error or ended.broken, lane),
             usage=usage,
             parts=reading.parts,
             estimated=estimated,
             reported_output_tokens=reported,
             cost_usd=None if warmup else reading.cost_usd,
             cost_source="provider" if reading.cost_usd is not None and not warmup else None,
-            cost_approximate=reading.cost_approximate or self._has_gap(reading, response),
+            cost_approximate=reading.cost_approximate or self._has_gap(reading),
             billing="api"
-            if paid_beyond_plan(found_limits)
+            if paid_beyond_plan(ended.limits)
             else attribution.billing or self._billing(reading.model or asked),
             service_tier=reading.service_tier,
             request_service_tier=lane.request.service_tier,
@@ -177,12 +180,18 @@ class Settlement:
             cache_miss_reason=reading.cache_miss_reason,
             cache_missed_tokens=reading.cache_missed_tokens,
             ttft_ms=_milliseconds(lane.started, lane.first_content),
-            duration_ms=_milliseconds(lane.started, at),
+            duration_ms=_milliseconds(lane.started, ended.at),
             request_bytes=lane.request_bytes,
             response_bytes=lane.response_bytes or response.size,
             attribution=attribution._replace(request_class="warmup") if warmup else attribution,
-            limits=found_limits,
+            limits=ended.limits,
         )
+
+    def _limits(self, lane: Lane) -> tuple[LimitReading, ...]:
+        """The limits that were told since the last call, oldest first."""
+        found = (*self._response.limits, *lane.limits)
+        self._response.limits = ()
+        return found[-MAX_LIMITS:]
 
     def _attribution(self, lane: Lane, reading: Reading, at: float) -> tuple[Attribution, Lane]:
         """Who asked; a poll that shows a background response's end belongs to the request that
@@ -201,7 +210,7 @@ class Settlement:
         return self._memory.attributor.attribute(self._view(lane), now=at), lane
 
     def _billing(self, model: str | None) -> Billing:
-        """Who is paid where the credential does not say so: a server of one's own that resells a
+        """How a call is paid where the credential does not say so: a local server that resells a
         vendor's model is not free."""
         billing = self._route.provider.billing
         return "api" if billing == "local" and model and proprietary_vendor(model) else billing
@@ -226,9 +235,10 @@ class Settlement:
         message = without_echo(error.message, lane.body, credential.secret if credential else "")
         return dataclasses.replace(error, message=message[:ERROR_MESSAGE_CAP])
 
-    def _has_gap(self, reading: Reading, response: Response) -> bool:
-        """Whether a message could not be read that may have said more of the counts. Of what
-        follows each other on a socket or in a batch it is not known whose that message was."""
+    def _has_gap(self, reading: Reading) -> bool:
+        """Whether a message could not be read that may have said more of the counts. Where several
+        responses share a socket or a body, nobody knows whose message that was."""
+        response = self._response
         many = response.status == 101 or self._route.format.multiple
         return (
             response.faults > 0
@@ -237,7 +247,7 @@ class Settlement:
             and reading.cost_usd is None
         )
 
-    def _outcome(self, reading: Reading, response: Response, ending: Ending) -> Outcome:
+    def _outcome(self, reading: Reading, ending: Ending) -> Outcome:
         if reading.error is not None:
             return "error"
         if not reading.finished:
@@ -245,13 +255,14 @@ class Settlement:
                 return ending
             if (
                 self._route.format.self_terminating
-                and response.transport in ("sse", "ndjson", "eventstream", "websocket")
-                and reading != response.base
+                and self._response.transport in ("sse", "ndjson", "eventstream", "websocket")
+                and reading != self._response.base
             ):
                 return "upstream_aborted"
         return "incomplete" if reading.stopped_early else "complete"
 
-    def _coverage(self, reading: Reading, response: Response, outcome: Outcome) -> Coverage:
+    def _coverage(self, reading: Reading, outcome: Outcome) -> Coverage:
+        response = self._response
         if response.failed:
             return "unparsed"
         if reading.usage is not None or reading.cost_usd is not None:
@@ -279,13 +290,6 @@ def _is_llm(lane: Lane) -> bool:
         and "model" in lane.body
         and not _LLM_REQUEST_KEYS.isdisjoint(lane.body)
     )
-
-
-def _limits(lane: Lane, response: Response) -> tuple[LimitReading, ...]:
-    """What was read of limits since the last call, oldest first."""
-    found = (*response.limits, *lane.limits)
-    response.limits = ()
-    return found[-MAX_LIMITS:]
 
 
 def _usage(lane: Lane, reading: Reading) -> tuple[Usage, bool, int | None]:

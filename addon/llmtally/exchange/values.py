@@ -11,8 +11,12 @@ from ..formats.format import RequestReading
 from ..providers import Method
 from ..record import LimitReading, Reading, Transport
 
-Ending = Literal["complete", "client_aborted", "upstream_aborted"]
+MAX_LIMITS = 64
+"""Limit readings kept for one call, from its headers, events and error together; a dozen is
+many."""
 
+Ending = Literal["complete", "client_aborted", "upstream_aborted"]
+"""How a flow ended: in good order, or broken off by one of its sides."""
 
 NO_QUERY: Mapping[str, str] = MappingProxyType({})
 
@@ -40,40 +44,49 @@ NOTHING_READ = Reading()
 
 @dataclass(slots=True)
 class Response:
-    """What is known of an HTTP response beside its messages; on a socket, of the upgrade."""
+    """What is known of the HTTP response beside its messages. Of a socket it is the upgrade."""
 
     transport: Transport
+    """The framing of the body; until the head came, a guess."""
     status: int | None = None
-    """None until the head came."""
+    """HTTP status; None until the head came."""
     base: Reading = NOTHING_READ
     """What the head says."""
     limits: tuple[LimitReading, ...] = ()
-    """Limits that no call has been given yet: those of the head, and those between two responses on
-    a socket."""
+    """Limits that no call has been given yet: those of the head, and those that came on a socket
+    since the last call."""
     size: int = 0
     """Bytes of the body on the wire."""
     faults: int = 0
     """Messages that could not be read."""
     failed: bool = False
-    """Reading it has gone wrong by a bug of ours: nothing of it is believed."""
+    """A bug of ours broke off the reading: nothing of it is believed."""
 
 
 @dataclass(slots=True)
 class Lane:
-    """One response in the making."""
+    """One response of an LLM in the making."""
 
     request: RequestReading
     body: Mapping[str, Any] | None
-    """The parsed request; held until the response is settled, for attribution."""
+    """The fields of the request; kept until the response is settled, for attribution."""
     timestamp: float
+    """Epoch seconds when the request began."""
     started: float
+    """Epoch seconds when the request had been sent."""
     reading: Reading = NOTHING_READ
+    """What the messages have said so far."""
     first_content: float | None = None
+    """Epoch seconds when the first content came."""
     delivered: int = 0
     """Bytes of generated text."""
     envelope: int = 0
-    """Bytes that the first content message had around its text; stands for those of the messages
-    skipped unparsed."""
+    """Bytes that the first message with content had around it. A message that is passed over
+    unparsed is taken to have as many."""
     request_bytes: int | None = None
+    """Size of the request's body, or of the client's frame."""
     response_bytes: int = 0
+    """Size of the messages of a response that shares its connection or body; 0 for one that has the
+    body for itself."""
     limits: list[LimitReading] = field(default_factory=list)
+    """Limits that its messages told."""

@@ -15,8 +15,8 @@ from zlib import crc32
 
 import orjson
 
-from ..record import WireError
-from .skim import Skim
+from ..record import Transport, WireError
+from .messages import Rest
 
 MAX_HEADERS = 128 * 2**10
 MAX_PAYLOAD = 24 * 2**20
@@ -34,11 +34,14 @@ _COUNTED = (6, _STRING)
 
 
 class EventStreamDecoder:
-    """Messages as `{"<event type>": <payload>}`, exceptions and errors as `{":exception": {"type",
-    "message"}}`."""
+    """Gives messages as `{"<event type>": <payload>}`, exceptions and errors as `{":exception":
+    {"type", "message"}}`."""
 
-    def __init__(self, skim: Skim | None = None) -> None:
-        self.skim = skim or Skim()
+    transport: Transport = "eventstream"
+    skipped_events = skipped_content = 0
+
+    def __init__(self) -> None:
+        self.faults = 0
         self._buffer = bytearray()
         self._damage: WireError | None = None
         self._dead = False
@@ -56,19 +59,22 @@ class EventStreamDecoder:
                 if (message := self._read(frame)) is not None:
                     messages.append(message)
         except WireError as error:
-            self.skim.faults += 1
+            self.faults += 1
             self._buffer.clear()
             self._damage = error
             if not messages:
                 self._raise_damage()
         return messages
 
-    def flush(self) -> list[bytes]:
-        """Nothing: half a message has no checksum. Raises WireError for damage after the last
-        message."""
+    def seek(self, *_: object) -> None:
+        """Do nothing: all messages are given."""
+
+    def finish(self) -> Rest:
+        """Nothing is left: half a message has no checksum. Raises WireError for damage after the
+        last message."""
         self._buffer.clear()
         self._raise_damage()
-        return []
+        return Rest()
 
     def _raise_damage(self) -> None:
         if self._damage is not None and not self._dead:
@@ -101,7 +107,7 @@ class EventStreamDecoder:
             headers = read_headers(frame[0])
             return _as_json(headers, frame[1])
         except ValueError:
-            self.skim.faults += 1
+            self.faults += 1
             return None
 
 

@@ -1,7 +1,7 @@
 """Which framing a body has: by its media type, and where that says nothing, by its first bytes.
 
-A framing takes the decoded bytes of a body as they come and gives whole messages: JSON texts, or
-protobuf for gRPC.
+`choose` gives one of the decoders of this folder. Where the media type may be wrong, that is a
+`Sniffing`, which picks a decoder when it has seen enough.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import Protocol
 
 from ..record import Transport, WireError
 from . import json_body
 from .eventstream import EventStreamDecoder
 from .grpc import GrpcDecoder
 from .json_body import JsonArray, JsonBody
+from .messages import Framing, Rest
 from .ndjson import NdjsonDecoder
-from .skim import Skim
 from .sse import SseDecoder
 
 MAX_FIRST_LINE = 2**20
@@ -30,19 +29,6 @@ _BLANKS = b" \t\r\n"
 _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
 _SKIPPED = (b" ", b"\t", b"\r", b"\n", _BOM)
 _SSE_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
-
-
-class Framing(Protocol):
-    """Cuts a body into messages. Raises WireError where the rest of the body cannot be cut any
-    more; ignores it from then on."""
-
-    skim: Skim
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """The messages that `data` completes, in order."""
-
-    def flush(self) -> list[bytes]:
-        """At the end of the body: what can still be read of an unfinished last message."""
 
 
 _BY_MEDIA_TYPE: dict[str, Transport] = {
@@ -59,7 +45,7 @@ _BY_MEDIA_TYPE: dict[str, Transport] = {
     "application/json": "json",
     "text/json": "json",
 }
-_FRAMINGS: dict[Transport, Callable[[Skim], Framing]] = {
+_FRAMINGS: dict[Transport, Callable[[], Framing]] = {
     "sse": SseDecoder,
     "ndjson": NdjsonDecoder,
     "eventstream": EventStreamDecoder,
@@ -70,20 +56,18 @@ _FRAMINGS: dict[Transport, Callable[[Skim], Framing]] = {
 _STREAMING: frozenset[Transport] = frozenset({"sse", "ndjson", "eventstream", "grpc"})
 
 
-def choose(content_type: str, *, hint: Transport | None = None) -> tuple[Transport, Framing]:
-    """The framing for a `Content-Type` value, and its name: for a `Sniffing`, its `transport` may
-    become another.
+def choose(content_type: str, *, hint: Transport | None = None) -> Framing:
+    """The framing for a `Content-Type` value.
 
-    `hint` is what the route is known to send. It matters only for `json_array`, which no media type
-    of its own tells from `json`.
+    `hint` is what the route is known to send. It matters only for `json_array`, whose media type is
+    that of `json`.
     """
     transport = _transport(content_type)
     if transport == "json" and hint == "json_array":
         transport = "json_array"
     if transport in (None, "json", "json_array"):
-        sniffing = Sniffing(transport)
-        return sniffing.transport, sniffing
-    return transport, _framing(transport, Skim())
+        return Sniffing(transport)
+    return _FRAMINGS.get(transport, Opaque)()
 
 
 def is_streaming(content_type: str) -> bool:
@@ -105,41 +89,56 @@ def _transport(content_type: str) -> Transport | None:
     return _BY_MEDIA_TYPE.get(media_type)
 
 
-def _framing(transport: Transport, skim: Skim) -> Framing:
-    return _FRAMINGS.get(transport, Opaque)(skim)
-
-
 class Opaque:
     """A body without messages: audio, pictures, a web page."""
 
-    def __init__(self, skim: Skim | None = None) -> None:
-        self.skim = skim or Skim()
+    transport: Transport = "binary"
+    faults = skipped_events = skipped_content = 0
 
     def feed(self, data: bytes) -> list[bytes]:  # noqa: ARG002
-        """Nothing."""
+        """No messages, whatever comes."""
         return []
 
-    def flush(self) -> list[bytes]:
-        """Nothing."""
-        return []
+    def seek(self, *_: object) -> None:
+        """Do nothing: there are no messages."""
+
+    def finish(self) -> Rest:
+        """Nothing is left."""
+        return Rest()
 
 
 class Sniffing:
     """A body whose label says nothing (`text/plain`) or may be wrong: decides by the first bytes
     that are not blank.
 
-    Labelled `application/json` are also event streams and NDJSON, by servers that think of what is
-    in them.
+    Some servers label event streams and NDJSON as `application/json`, because JSON is in them.
     """
 
     def __init__(self, label: Transport | None = None) -> None:
         self.transport: Transport = label or "json"
-        """What the body turned out to be; until then its label."""
-        self.skim = Skim()
+        """What the body turned out to be; until that is decided, its label."""
         self._label = label
         self._head = bytearray()
         """What came before it was decided."""
         self._framing: Framing | None = None
+        """None until it is decided."""
+        self._sought: tuple[tuple[bytes, ...], tuple[bytes, ...], int | None] | None = None
+        """What `seek` was given before it was decided."""
+
+    @property
+    def faults(self) -> int:
+        """Messages dropped because they were too long or damaged."""
+        return self._framing.faults if self._framing is not None else 0
+
+    @property
+    def skipped_events(self) -> int:
+        """About how many messages were skipped."""
+        return self._framing.skipped_events if self._framing is not None else 0
+
+    @property
+    def skipped_content(self) -> int:
+        """About how many bytes of content the skipped messages held."""
+        return self._framing.skipped_content if self._framing is not None else 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes; none until the framing is known."""
@@ -151,18 +150,36 @@ class Sniffing:
         transport = _sniff(self._head, self._label)
         return self._become(transport) if transport is not None else []
 
-    def flush(self) -> list[bytes]:
-        """What can still be read at the end of the body."""
+    def seek(
+        self,
+        needles: tuple[bytes, ...],
+        endings: tuple[bytes, ...] = (),
+        around: int | None = None,
+        /,
+    ) -> None:
+        """Let the framing skip messages, as soon as it is known."""
+        if self._framing is not None:
+            self._framing.seek(needles, endings, around)
+        else:
+            self._sought = needles, endings, around
+
+    def finish(self) -> Rest:
+        """What is left of the body; one that was too short to decide is what its label says."""
         messages: list[bytes] = []
         if self._framing is None and self._head:
             messages = self._become(
                 _sniff(self._head, self._label, ended=True) or self._label or "binary"
             )
-        return messages + self._framing.flush() if self._framing is not None else messages
+        if self._framing is None:
+            return Rest()
+        rest = self._framing.finish()
+        return Rest([*messages, *rest.messages], rest.unfinished)
 
     def _become(self, transport: Transport) -> list[bytes]:
         self.transport = transport
-        self._framing = _framing(transport, self.skim)
+        self._framing = _FRAMINGS.get(transport, Opaque)()
+        if self._sought is not None:
+            self._framing.seek(*self._sought)
         head, self._head = bytes(self._head), bytearray()
         return self._framing.feed(head)
 

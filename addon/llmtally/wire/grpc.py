@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..record import WireError
+from ..record import Transport, WireError
 from .content_coding import content_decoder
-from .skim import Skim
+from .messages import Rest
 
 MAX_MESSAGE = 32 * 2**20
 """Bytes of one message, decompressed: as much as one event of an event stream. gRPC's own default
@@ -27,10 +27,13 @@ _MAX_VARINT = 10
 
 
 class GrpcDecoder:
-    """The messages, as protobuf bytes."""
+    """Gives the messages as protobuf bytes."""
 
-    def __init__(self, skim: Skim | None = None) -> None:
-        self.skim = skim or Skim()
+    transport: Transport = "grpc"
+    skipped_events = skipped_content = 0
+
+    def __init__(self) -> None:
+        self.faults = 0
         self._buffer = bytearray()
         self._passing = 0
         """Bytes left of a message that is being dropped."""
@@ -44,10 +47,13 @@ class GrpcDecoder:
         self._buffer += data
         return list(self._messages())
 
-    def flush(self) -> list[bytes]:
-        """Nothing: a message that lacks its end is not read."""
+    def seek(self, *_: object) -> None:
+        """Do nothing: all messages are given."""
+
+    def finish(self) -> Rest:
+        """Nothing is left: a message that lacks its end is not read."""
         self._buffer.clear()
-        return []
+        return Rest()
 
     def _messages(self) -> Iterator[bytes]:
         buffer = self._buffer
@@ -59,11 +65,11 @@ class GrpcDecoder:
                 return
             flags, length = buffer[0], int.from_bytes(buffer[1:_HEAD], "big")
             if flags & ~(_COMPRESSED | _TRAILERS):
-                self.skim.faults += 1
+                self.faults += 1
                 self._dead = True
                 buffer.clear()
             elif length > MAX_MESSAGE:
-                self.skim.faults += 1
+                self.faults += 1
                 self._passing = _HEAD + length
             elif len(buffer) < _HEAD + length:
                 return
@@ -77,7 +83,7 @@ class GrpcDecoder:
         try:
             yield _decompress(message) if compressed else message
         except WireError:
-            self.skim.faults += 1
+            self.faults += 1
 
 
 def _decompress(message: bytes) -> bytes:

@@ -18,8 +18,8 @@ from typing import Any
 
 import orjson
 
-from ..record import WireError
-from .skim import Skim
+from ..record import Transport, WireError
+from .messages import Rest
 
 MAX_BODY = 64 * 2**20
 """Bytes of one document. Answers with ten generated images, as base64, are the largest: a few
@@ -179,17 +179,20 @@ def _backslashes_before(text: bytes | bytearray, end: int) -> int:
 
 
 class JsonBody:
-    """One document, delivered at its end."""
+    """Gives one document when the body ends."""
 
-    def __init__(self, skim: Skim | None = None) -> None:
-        self.skim = skim or Skim()
+    transport: Transport = "json"
+    skipped_events = skipped_content = 0
+
+    def __init__(self) -> None:
+        self.faults = 0
         self._body: bytes | bytearray = b""
         """A body that comes whole, as most do, is never copied: for tens of megabytes that holds
         all other work for long."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Nothing yet."""
-        if self.skim.faults:
+        """No message: the document may go on."""
+        if self.faults:
             return []
         if not self._body:
             self._body = data
@@ -197,26 +200,32 @@ class JsonBody:
             self._body = self._body if isinstance(self._body, bytearray) else bytearray(self._body)
             self._body += data
         if len(self._body) > MAX_BODY:
-            self.skim.faults = 1
+            self.faults = 1
             self._body = b""
         return []
 
-    def flush(self) -> list[bytes]:
-        """The document; nothing for an empty body."""
+    def seek(self, *_: object) -> None:
+        """Do nothing: the document is given whatever it holds."""
+
+    def finish(self) -> Rest:
+        """The document, whole or cut off; nothing for an empty body."""
         body, self._body = bytes(self._body).strip(_BLANKS), b""
-        return [body] if body else []
+        return Rest(unfinished=body or None)
 
 
 class JsonArray:
-    """Elements of a top-level array, each as soon as it is whole. An object in place of the array
-    counts as one element.
+    """Gives the elements of a top-level array, each as soon as it is whole. An object in place of
+    the array counts as one element.
 
     Elements are objects or arrays; numbers and strings are passed over, and so is an element that
     never ends.
     """
 
-    def __init__(self, skim: Skim | None = None) -> None:
-        self.skim = skim or Skim()
+    transport: Transport = "json_array"
+    skipped_events = skipped_content = 0
+
+    def __init__(self) -> None:
+        self.faults = 0
         self._buffer = bytearray()
         self._at = 0
         """Where in the buffer the scan goes on."""
@@ -237,17 +246,20 @@ class JsonArray:
             and len(self._buffer) - self._start > MAX_ELEMENT
             and not self._dropping
         ):
-            self.skim.faults += 1
+            self.faults += 1
             self._dropping = True
         self._forget()
         return elements
 
-    def flush(self) -> list[bytes]:
-        """Nothing: an element that lacks its end cannot be parsed."""
+    def seek(self, *_: object) -> None:
+        """Do nothing: all elements are given."""
+
+    def finish(self) -> Rest:
+        """Nothing is left: an element that lacks its end cannot be parsed."""
         self._buffer.clear()
         self._at = 0
         self._start = None
-        return []
+        return Rest()
 
     def _scan(self) -> Iterator[bytes]:
         buffer = self._buffer
@@ -297,7 +309,7 @@ class JsonArray:
             self._dropping = False
             return None
         if at + 1 - start > MAX_ELEMENT:
-            self.skim.faults += 1
+            self.faults += 1
             return None
         return bytes(self._buffer[start : at + 1])
 

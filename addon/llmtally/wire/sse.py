@@ -13,8 +13,11 @@ delivered as it stands (Gemini's errors in the middle of a stream).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ..record import Transport
 from .blocks import Blocks
-from .skim import Skim
+from .messages import Rest
 
 MAX_EVENT = 32 * 2**20
 """Bytes of one event. Generated images ride in events as base64, and the usage follows at the end
@@ -25,15 +28,33 @@ _SEPARATOR = b"\n\n"
 
 
 class SseDecoder:
-    """Data buffers of the dispatched events; with needles, of those whose raw text holds one of
-    them."""
+    """Gives the data buffers of the dispatched events; needles are sought in their raw text."""
 
-    def __init__(self, skim: Skim | None = None) -> None:
-        self.skim = skim or Skim()
-        self._blocks = Blocks(_SEPARATOR, MAX_EVENT, self.skim)
+    transport: Transport = "sse"
+
+    def __init__(self) -> None:
+        self._blocks = Blocks(_SEPARATOR, MAX_EVENT)
         self._head: bytes | None = b""
         """What may become a byte order mark; None once that is decided."""
         self._after_cr = False
+        """The last byte was a CR: an LF that follows belongs to the same line end."""
+        self._overhead = 0
+        """Bytes of the event given last that were not its data buffer."""
+
+    @property
+    def faults(self) -> int:
+        """Events dropped because they were too long."""
+        return self._blocks.faults
+
+    @property
+    def skipped_events(self) -> int:
+        """About how many events were skipped."""
+        return self._blocks.skipped_events
+
+    @property
+    def skipped_content(self) -> int:
+        """About how many bytes of content the skipped events held."""
+        return self._blocks.skipped_content
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data buffers of the events that `data` completes."""
@@ -47,9 +68,24 @@ class SseDecoder:
             data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         return self._data_buffers(self._blocks.feed(data))
 
-    def flush(self) -> list[bytes]:
-        """The data buffer of an unfinished last event."""
-        return self._data_buffers(self._blocks.flush())
+    def seek(
+        self,
+        needles: tuple[bytes, ...],
+        endings: tuple[bytes, ...] = (),
+        around: int | None = None,
+        /,
+    ) -> None:
+        """From now on give only events that hold one of the needles."""
+        envelope = 0 if around is None else max(0, around + self._overhead)
+        self._blocks.seek(needles, endings, envelope)
+
+    def finish(self) -> Rest:
+        """The data buffers of events held back, and that of an unfinished last event."""
+        messages, unfinished = self._blocks.finish()
+        return Rest(
+            self._data_buffers(messages),
+            _data_buffer(unfinished) if unfinished is not None else None,
+        )
 
     def _skip_bom(self, data: bytes) -> bytes:
         data = (self._head or b"") + data
@@ -59,12 +95,12 @@ class SseDecoder:
         self._head = None
         return data.removeprefix(_BOM)
 
-    def _data_buffers(self, blocks: list[bytes]) -> list[bytes]:
+    def _data_buffers(self, blocks: Sequence[bytes]) -> list[bytes]:
         buffers = []
         for block in blocks:
             if (data := _data_buffer(block)) is not None:
                 buffers.append(data)
-                self.skim.overhead = len(block) + len(_SEPARATOR) - len(data)
+                self._overhead = len(block) + len(_SEPARATOR) - len(data)
         return buffers
 
 

@@ -1,0 +1,84 @@
+"""The HTTP request of an exchange as it went out. Its body is read only when its calls are settled,
+which is after the client has the response."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..formats.format import Format, RequestReading
+from ..record import Reading, WireError
+from ..wire import json_members, multipart
+from ..wire.content_coding import decode_whole
+from .values import Lane, RequestHead
+
+MAX_REQUEST_BODY = 64 * 2**20
+"""Bytes of a request body that are read; providers refuse larger ones."""
+
+
+class SentRequest:
+    """What was asked, and when."""
+
+    def __init__(self, head: RequestHead, fmt: Format) -> None:
+        self.method = head.method
+        self._head = head
+        self._format = fmt
+        self._started = head.timestamp
+        self._size: int | None = None
+        self._raw: bytes | None = None
+        """The body, until it is read."""
+        self._read: tuple[RequestReading, Mapping[str, Any] | None] | None = None
+        """What the body says, and its fields."""
+
+    def went_out(self, body: bytes | None, size: int | None, at: float) -> None:
+        """The request is known whole: its body (None if it was not kept), its size in bytes, and
+        when it had been sent."""
+        self._raw = body
+        self._size = size
+        self._started = max(at, self._head.timestamp)
+
+    def read(self) -> tuple[RequestReading, Mapping[str, Any] | None]:
+        """What the body says, and its fields."""
+        if self._read is None:
+            fields = read_body(self._raw, self._head.headers)
+            asked = self._format.read_request(fields) if fields is not None else RequestReading()
+            self._read = asked, fields
+        return self._read
+
+    def open_lane(self, reading: Reading) -> Lane:
+        """A response to this request, of which no more is known than `reading`."""
+        return Lane(
+            RequestReading(),
+            None,
+            timestamp=self._head.timestamp,
+            started=self._started,
+            reading=reading,
+        )
+
+    def fill(self, lane: Lane) -> None:
+        """Enter into a lane what was asked for, as far as it is known by now."""
+        lane.request, lane.body = self.read()
+        lane.started, lane.request_bytes = self._started, self._size
+
+    def release(self) -> None:
+        """Let go of the body's bytes."""
+        self._raw = None
+
+
+def read_body(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
+    """The fields of a JSON object or a form; None where the body is missing or is neither.
+
+    Header names are in lower case. Fields of a long JSON text are parsed when they are looked up.
+    """
+    if not raw:
+        return None
+    content_type = headers.get("content-type", "")
+    try:
+        if encoding := headers.get("content-encoding", ""):
+            raw = decode_whole(encoding, raw, cap=MAX_REQUEST_BODY)
+        if content_type.startswith("multipart/"):
+            return multipart.text_fields(raw, content_type)
+        body = json_members.load(raw)
+    except WireError:
+        return None
+    return body if isinstance(body, dict) else None

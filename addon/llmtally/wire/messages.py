@@ -1,0 +1,61 @@
+"""What all framings have in common: how they are fed, and what they give back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from ..record import Transport
+
+
+class Rest(NamedTuple):
+    """What the end of a body brings out."""
+
+    messages: Sequence[bytes] = ()
+    """Whole messages that were held back until the end was known."""
+    unfinished: bytes | None = None
+    """A last message whose end nothing marked: it may be whole or cut off."""
+
+
+class Framing(Protocol):
+    """Cuts the decoded bytes of a body into messages: JSON texts, or protobuf for gRPC.
+
+    Raises WireError where the rest of a body cannot be cut, and ignores that rest from then on.
+    """
+
+    @property
+    def transport(self) -> Transport:
+        """Name of the framing."""
+
+    @property
+    def faults(self) -> int:
+        """Messages dropped because they were too long or damaged."""
+
+    @property
+    def skipped_events(self) -> int:
+        """About how many messages were skipped for want of a needle."""
+
+    @property
+    def skipped_content(self) -> int:
+        """About how many bytes of content the skipped messages held."""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The messages that `data` completes, in order."""
+
+    def seek(
+        self,
+        needles: tuple[bytes, ...],
+        endings: tuple[bytes, ...] = (),
+        around: int | None = None,
+        /,
+    ) -> None:
+        """From now on give only messages that hold one of the needles; none: give all again.
+
+        `endings` are those needles that matter only among the last messages of the body. `around`
+        is how many bytes the message given last had beside its content: a skipped message is taken
+        to have as many, and one that is no longer than that (a ping, a comment) to have no content.
+        Framings that cannot skip cheaply give all messages all the same.
+        """
+
+    def finish(self) -> Rest:
+        """The body has ended: what is left of it."""
