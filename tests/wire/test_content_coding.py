@@ -61,7 +61,6 @@ each_coding = pytest.mark.parametrize(("encoding", "encode"), CODERS)
 @pytest.fixture
 def brotli_before_1_2(monkeypatch: pytest.MonkeyPatch) -> None:
     """A brotli whose output cannot be limited, as mitmproxy 11 installs it."""
-
     current = brotli.Decompressor
 
     class Decompressor:

@@ -147,6 +147,7 @@ class RequestTap:
         self._chunks: list[bytes] = []
 
     def __call__(self, data: bytes) -> Any:
+        """Keep a chunk, and hand it on."""
         self.size += len(data)
         if self.size <= MAX_REQUEST_COPY:
             self._chunks.append(data)

@@ -48,6 +48,7 @@ def window_json(state: State, window: Window, now: float) -> dict[str, Any]:
 
 
 def seen_json(seen: Totals) -> dict[str, Any]:
+    """The members that say what went through the proxy within a window."""
     totals = to_json(seen)
     return {
         "tokens_in": seen.context_tokens,
@@ -67,6 +68,7 @@ def seen_json(seen: Totals) -> dict[str, Any]:
 
 
 def times_json(started_at: float | None, resets_at: float | None, now: float) -> dict[str, Any]:
+    """The members that say when a window began and when it ends."""
     return {
         "started_at": None if started_at is None else rfc3339(started_at),
         "resets_at": None if resets_at is None else rfc3339(resets_at),
@@ -85,6 +87,7 @@ def window_order(window: Window) -> tuple[bool, float, str, str]:
 
 
 def primary_json(primary: Primary, now: float) -> dict[str, Any]:
+    """The window that the page shows first."""
     native = primary.native
     return {
         "key": ESTIMATE_KEY,

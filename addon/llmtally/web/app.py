@@ -1,4 +1,4 @@
-"""What is answered to which request. Pure: no network, and the clock is passed in.
+r"""What is answered to which request. Pure: no network, and the clock is passed in.
 
 | path | answer |
 |---|---|
@@ -7,7 +7,7 @@
   `journal{healthy, errors, lost, waiting, followed}` |
 | `/api/calls?limit=&before=` and `FILTERS` | `{calls: [records, newest first]}` |
 | `/api/calls/{request_id}` | `{call: record, cost: the fields of record.Cost, by today's prices}` |
-| `/api/sessions?limit=&rank=cost\\|updated_at&account=` | `{sessions: [rows]}` |
+| `/api/sessions?limit=&rank=cost\|updated_at&account=` | `{sessions: [rows]}` |
 | `/api/sessions/{id}?account=` | `Tracker.session`; ids are percent-encoded |
 | `/api/series?minutes=&account=` | `Tracker.series` |
 | `/api/events` | an event stream; see `events` |

@@ -1,7 +1,7 @@
-"""Runs a program in our place: it has the terminal, its signals are its own, and its exit code
+r"""Runs a program in our place: it has the terminal, its signals are its own, and its exit code
 becomes ours.
 
-It stays in our process group, which is the terminal's foreground: Ctrl-C, Ctrl-Z, Ctrl-\\ and a new
+It stays in our process group, which is the terminal's foreground: Ctrl-C, Ctrl-Z, Ctrl-\ and a new
 window size reach it from the kernel, and the shell stops and continues us both. Signals sent to us
 alone are handed on. https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap11.html
 """
