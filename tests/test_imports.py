@@ -150,6 +150,19 @@ def test_a_test_stands_where_its_module_leads() -> None:
     ] == []
 
 
+def test_every_test_says_the_rule_it_proves() -> None:
+    """Its docstring is the rule."""
+    tests = [
+        (path.name, node.name, ast.get_docstring(node))
+        for path in TESTS.rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        if node.name.startswith("test_")
+    ]
+
+    assert [(file, test) for file, test, rule in tests if not rule] == []
+
+
 @pytest.mark.parametrize("name", sorted(modules()))
 def test_imports_point_down(name: str) -> None:
     """No module imports from a floor above its own."""
