@@ -171,7 +171,7 @@ def test_every_provider_has_a_capture(row: str) -> None:
     assert any(record["provider"] == row for records in RECORDS.values() for record in records), (
         f"the row {row} of providers.py has no capture: save a request and its response as "
         f"tests/captures/<format>/{row}-<what>.http (CONTRIBUTING.md says how), then run "
-        "`python tests/wire_capture.py` with that file and --write"
+        f"`python tests/wire_capture.py tests/captures/<format>/{row}-<what>.http --write`"
     )
 
 
