@@ -125,7 +125,7 @@ def kept_and_shown(directory: Path, calls: list[Call], caplog: pytest.LogCapture
             tracker.status(now),
         ]
         for session in filter(None, (tracker.session(name, now) for name in sessions)):
-            shown.append({**session, "calls": [to_record(call) for call in session["calls"]]})
+            shown.append([session.row, session.agents, [to_record(call) for call in session.calls]])
         said = [orjson.dumps(shown), render(tracker.counters, *tracker.gauges(now), Runtime("1"))]
         said += [one_line(call).encode() for call in calls]
         sink.close()

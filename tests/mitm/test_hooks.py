@@ -363,7 +363,7 @@ QUOTA_ANSWER = (
 TOKEN = "Bearer sk-ant-oat01-x"
 
 
-async def windows(addon: UsageAddon) -> list[tuple[str, float]]:
+async def windows(addon: UsageAddon) -> list[tuple[str | None, float | None]]:
     """The windows that the page shows, once an answer has been read."""
     tally, was_read = addon._tally, asyncio.Event()
     assert tally is not None

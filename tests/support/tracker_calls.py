@@ -3,7 +3,7 @@ them all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -70,7 +70,7 @@ def five_hours(
     )
 
 
-def figures(totals: dict[str, Any]) -> tuple[Any, ...]:
+def figures(totals: Mapping[str, Any]) -> tuple[Any, ...]:
     """The figures of a `<totals>` object that must be equal, in order."""
     return tuple(totals[name] for name in FIGURES)
 

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmtally.record import COUNT_CAP, Attribution, Call, LimitReading, Part, Usage
-from llmtally.schema import to_record
 from llmtally.tracker import Caps, ConfiguredLimits, Tracker
 from llmtally.tracker.sessions import LEAVES_CAP
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
@@ -102,9 +101,9 @@ def test_a_session_of_many_agents_stays_small() -> None:
     session = tracker.session("s", NOON)
 
     assert session is not None
-    [main] = session["agents"]
+    [main] = session.agents
     assert figures(main["total"]) == brute_force(calls)
-    assert str(session["agents"]).count("'children'") <= LEAVES_CAP + 2
+    assert str(session.agents).count("'children'") <= LEAVES_CAP + 2
 
 
 def a_reading(fields: dict[str, Any]) -> LimitReading:
@@ -191,7 +190,7 @@ def test_nothing_raises_and_nothing_is_negative(
     for row in tracker.sessions(now):
         session = tracker.session(row["session_id"], now)
         assert session is not None
-        answers.append({**session, "calls": [to_record(call) for call in session["calls"]]})
+        answers.append({**session.row, "totals": session.totals, "agents": session.agents})
 
     for answer in answers:
         orjson.dumps(answer)

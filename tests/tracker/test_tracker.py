@@ -75,8 +75,8 @@ def test_usage_has_every_field_of_the_contract() -> None:
             "observed_minutes",
         }
         assert usage["predictions"].keys() >= {"time_to_limit_ms", "safe", "limit_kind"}
-        for row in usage["per_model"].values():
-            assert row.keys() >= per_model
+        for model in usage["per_model"].values():
+            assert model.keys() >= per_model
         for row in usage["top_sessions"]:
             assert row.keys() >= {
                 "session_id",
@@ -335,7 +335,7 @@ def test_configured_limits(limits: ConfiguredLimits, expected: dict[str, Any]) -
     output, else total."""
     current = tracked(a_call(), limits=limits).usage(NOON)["current"]
 
-    assert {name: current[name] for name in expected} == expected
+    assert current.items() >= expected.items()
 
 
 @pytest.mark.parametrize(
@@ -401,15 +401,15 @@ def test_a_session_knows_its_agents() -> None:
     session = tracked(*calls).session("s", NOON)
 
     assert session is not None
-    assert (session["label"], session["client"], session["source"]) == (
+    assert (session.row["label"], session.row["client"], session.row["source"]) == (
         "app",
         "claude-code",
         "client_header",
     )
-    assert figures(session["totals"]) == brute_force(calls[:4])
-    assert session["calls_complete"]
-    assert [call.cost_usd for call in session["calls"]] == [1.0, 2.0, 4.0, 8.0]
-    [main] = session["agents"]
+    assert figures(session.totals) == brute_force(calls[:4])
+    assert session.calls_complete
+    assert [call.cost_usd for call in session.calls] == [1.0, 2.0, 4.0, 8.0]
+    [main] = session.agents
     [explore] = main["children"]
     [deep] = explore["children"]
     assert (main["own"]["cost_usd"], main["total"]["cost_usd"]) == (3.0, 15.0)
@@ -446,9 +446,9 @@ def test_agents_without_a_known_root_stand_under_the_main_one(parents: tuple[str
     session = tracked(*calls).session("s", NOON)
 
     assert session is not None
-    [main] = session["agents"]
+    [main] = session.agents
     assert figures(main["total"]) == brute_force(calls)
-    assert sorted(child["agent"] for child in main["children"]) == ["a", "b"]
+    assert sorted(str(child["agent"]) for child in main["children"]) == ["a", "b"]
 
 
 def test_sessions_are_ranked_and_say_their_share_of_the_window() -> None:
@@ -522,8 +522,8 @@ def test_what_is_read_back_late_is_still_older() -> None:
 
     assert [call.request_id for call in tracker.calls()] == ["f0", "f1", "f2"]
     assert session is not None
-    assert [call.request_id for call in session["calls"]] == ["f2", "f1", "f0"]
-    assert session["started_at"] == "2026-11-20T11:39:57.000Z"
+    assert [call.request_id for call in session.calls] == ["f2", "f1", "f0"]
+    assert session.row["started_at"] == "2026-11-20T11:39:57.000Z"
     assert figures(tracker.usage(NOON)["last_hour"]) == brute_force([live, before, long_before])
     assert tracker.usage(NOON)["window"]["started_at"] == "2026-11-20T11:40:00.000Z"
 

@@ -3,12 +3,11 @@ seen within them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from llmtally.record import Call, LimitReading
 from llmtally.tracker import Caps, Reset, Tracker
+from llmtally.tracker.window_json import WindowJson
 from tracker_calls import NOON, a_call, brute_force, five_hours
 
 HOUR = 3600.0
@@ -17,7 +16,7 @@ ELEVEN, EIGHT = NOON - HOUR, NOON - 4 * HOUR
 
 def windows(
     tracker: Tracker, now: float = NOON, account: str | None = None
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, WindowJson]:
     return {window["key"]: window for window in tracker.usage(now, account)["windows"]}
 
 
@@ -90,6 +89,7 @@ def test_without_provider_data_five_hours_from_the_oldest_call(
 
     assert (usage["window"]["source"], usage["window"]["confidence"]) == ("local_estimate", "low")
     assert usage["window"]["started_at"] == started_at
+    assert usage["window"]["resets_at"] is not None
     assert usage["window"]["resets_at"][11:13] == f"{int(started_at[11:13]) + 5:02}"
     assert usage["current"]["total_calls"] == calls
     [window] = usage["windows"]
@@ -212,7 +212,8 @@ def test_an_expired_window_is_cleared(reading: LimitReading, lives_until: float)
     tracker = tracked(a_call(limits=(reading,)))
 
     assert windows(tracker, lives_until - 0.1)["5h"]["utilization"] == 50
-    assert windows(tracker, lives_until).get("5h", {}).get("utilization") is None
+    shown = windows(tracker, lives_until)
+    assert "5h" not in shown or shown["5h"]["utilization"] is None
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from .ledger import OTHER
 from .scope import Scope
 from .state import FacetKey, ModelKey, State
-from .totals import UNKNOWN, Totals, plus, summed, to_json
+from .totals import UNKNOWN, Totals, TotalsJson, plus, summed, to_json
 
 TOP = 50
 """Names in any breakdown; what is beyond is summed as `other`."""
 
 
-def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
-    """Totals from a minute on: `{<totals>, per_model, per_client, per_project, per_class,
-    per_outcome}`, each by name."""
+class BreakdownJson(TotalsJson):
+    """Totals, and the same by name, the most expensive first."""
+
+    per_model: dict[str, TotalsJson]
+    """By `provider/model`."""
+    per_client: dict[str, TotalsJson]
+    per_project: dict[str, TotalsJson]
+    per_class: dict[str, TotalsJson]
+    """By request class."""
+    per_outcome: dict[str, TotalsJson]
+
+
+class ModelJson(TotalsJson):
+    """What one account spent on one model."""
+
+    provider: str
+    account_key: str | None
+    model: str
+    source: str | None
+    """Where its newest price came from: `cost_source` of a record."""
+
+
+def breakdown_json(state: State, scope: Scope, minute: int) -> BreakdownJson:
+    """What was spent from a minute on."""
     models = _grouped(
         state.models.items(scope),
         minute,
@@ -31,19 +52,11 @@ def breakdown_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
     return {
         **to_json(summed(models.values())),
         "per_model": _named_json(models),
-        **{name: _named_json(_facet_sums(facets, place)) for name, place in _FACETS.items()},
+        "per_client": _named_json(_facet_sums(facets, "client")),
+        "per_project": _named_json(_facet_sums(facets, "project")),
+        "per_class": _named_json(_facet_sums(facets, "request_class")),
+        "per_outcome": _named_json(_facet_sums(facets, "outcome")),
     }
-
-
-_FACETS = {
-    f"per_{name}": FacetKey._fields.index(field)
-    for name, field in {
-        "client": "client",
-        "project": "project",
-        "class": "request_class",
-        "outcome": "outcome",
-    }.items()
-}
 
 
 def _grouped(
@@ -57,15 +70,18 @@ def _grouped(
     return sums
 
 
-def _facet_sums(facets: Iterable[tuple[FacetKey, Totals]], place: int) -> dict[str, Totals]:
+def _facet_sums(
+    facets: Iterable[tuple[FacetKey, Totals]],
+    field: Literal["client", "project", "request_class", "outcome"],
+) -> dict[str, Totals]:
     sums: dict[str, Totals] = {}
     for key, totals in facets:
-        name = key[place] or UNKNOWN
+        name = getattr(key, field) or UNKNOWN
         sums[name] = plus(sums[name], totals) if name in sums else totals
     return sums
 
 
-def _named_json(sums: Mapping[str, Totals]) -> dict[str, Any]:
+def _named_json(sums: Mapping[str, Totals]) -> dict[str, TotalsJson]:
     """The names that cost most, the others summed."""
     top = heapq.nlargest(TOP, sums.items(), key=_weight)
     named = dict(top)
@@ -79,7 +95,7 @@ def _weight(item: tuple[Any, Totals]) -> tuple[int, int, int]:
     return totals.cost, totals.total_tokens, totals.calls
 
 
-def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
+def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, ModelJson]:
     """By `provider/model`, and by `provider/model@account` where several accounts used the same
     model."""
     rows = [
@@ -90,7 +106,7 @@ def per_model_json(state: State, scope: Scope, minute: int) -> dict[str, Any]:
     users: dict[tuple[str, str], int] = {}
     for key, _ in rows:
         users[key.provider, key.model] = users.get((key.provider, key.model), 0) + 1
-    answer = {}
+    answer: dict[str, ModelJson] = {}
     for key, totals in heapq.nlargest(TOP, rows, key=_weight):
         name = f"{key.provider}/{key.model}"
         if users[key.provider, key.model] > 1:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from .totals import Totals, usd
 from .windows import PAUSE_KEY, Window
@@ -49,6 +49,16 @@ FAR_MS = 10 * 365 * 86_400_000
 """Ten years: a limit that is further away is never reached."""
 
 
+class BurnRateJson(TypedDict):
+    """A burn rate as the API has it."""
+
+    tokens_per_minute: float
+    output_tokens_per_minute: float
+    cost_usd_per_minute: float
+    observed_minutes: float
+    """The time it is an average over: an hour, or since the first call."""
+
+
 @dataclass(frozen=True, slots=True)
 class BurnRate:
     """What goes per minute."""
@@ -69,8 +79,8 @@ class BurnRate:
             minutes,
         )
 
-    def to_json(self) -> dict[str, float]:
-        """As in `/api/usage`."""
+    def to_json(self) -> BurnRateJson:
+        """The same under the API's names."""
         return {
             "tokens_per_minute": self.tokens,
             "output_tokens_per_minute": self.output_tokens,
@@ -92,6 +102,17 @@ class Span:
         return self.resets_at - self.started_at
 
 
+class ForecastJson(TypedDict):
+    """A forecast as the API has it."""
+
+    time_to_limit_ms: int | None
+    """Null: never at this rate, or not known."""
+    safe: bool | None
+    """Whether the window ends first; null: not known."""
+    limit_kind: str | None
+    """What limit it is for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """When a limit will be reached."""
@@ -104,8 +125,8 @@ class Forecast:
     safe: bool | None = None
     """Whether the window ends first; None: not known."""
 
-    def to_json(self) -> dict[str, Any]:
-        """As in `/api/usage`."""
+    def to_json(self) -> ForecastJson:
+        """The same under the API's names."""
         return {
             "time_to_limit_ms": self.time_to_limit_ms,
             "safe": self.safe,

@@ -4,7 +4,7 @@ yesterday's."""
 from __future__ import annotations
 
 import heapq
-from typing import Any
+from typing import TypedDict
 
 from ..record import rfc3339
 from .ledger import OTHER
@@ -26,8 +26,38 @@ MAX_MINUTES = (RETENTION_DAYS + 1) * MINUTES_PER_DAY
 COARSE = MODEL_LEVELS[1].minutes
 
 
-def series_json(state: State, minutes: int, now: float, account: str | None) -> dict[str, Any]:
-    """What `/api/series` answers; its shape is told at `Tracker.series`."""
+class LineJson(TypedDict):
+    """One model's sums over each step, oldest first."""
+
+    tokens: list[int]
+    cost_usd: list[float]
+
+
+class CumulativeJson(TypedDict):
+    """A day's cost so far in USD, at the end of each step."""
+
+    step_minutes: int
+    today: list[float]
+    """Up to now."""
+    yesterday: list[float]
+
+
+SeriesJson = TypedDict(
+    "SeriesJson",
+    {
+        "generated_at": str,
+        "from": str,  # a keyword, so no class can have it
+        "step_minutes": int,
+        "points": int,
+        "models": dict[str, LineJson],
+        "cumulative": CumulativeJson,
+    },
+)
+"""Spend by `provider/model` in `points` steps since `from`. Times are RFC 3339."""
+
+
+def series_json(state: State, minutes: int, now: float, account: str | None) -> SeriesJson:
+    """What `/api/series` answers."""
     scope = Scope.of(account)
     minutes = max(1, min(minutes, MAX_MINUTES))
     step = next((each for each in STEPS if minutes <= each * POINTS), STEPS[-1])
@@ -66,7 +96,7 @@ class _Line:
         self.tokens[point] += tokens
         self.cost[point] += cost
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> LineJson:
         return {"tokens": self.tokens, "cost_usd": [usd(cost) for cost in self.cost]}
 
 

@@ -3,20 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
-from ..record import rfc3339
+from ..record import Call, rfc3339
 from .current import Primary, total_since
 from .scope import Scope
 from .sessions import SLOT_MINUTES, Agent, Leaf, Session
 from .state import State
 from .timeline import MINUTES_PER_DAY, day_start
-from .totals import SUBAGENT, UNKNOWN, ZERO, Totals, kind_of, plus, summed, to_json
+from .totals import SUBAGENT, UNKNOWN, ZERO, Totals, TotalsJson, kind_of, plus, summed, to_json
+
+
+class BriefJson(TypedDict):
+    """A few of the totals."""
+
+    calls: int
+    total_tokens: int | None
+    cost_usd: float | None
+
+
+class SessionJson(TotalsJson):
+    """One row of the sessions table. Times are RFC 3339."""
+
+    session_id: str
+    label: str
+    """A name for people."""
+    account_key: str | None
+    client: str | None
+    project: str | None
+    model: str | None
+    """The newest call's."""
+    today: BriefJson
+    window: BriefJson
+    """Within the 5-hour window."""
+    window_share_pct: float | None
+    """Percent of what the account's 5-hour window has seen, by cost where costs are known, else by
+    tokens."""
+    started_at: str
+    updated_at: str
+    source: str | None
+    """How the session was known: `session_source` of a record."""
+
+
+class AgentJson(TypedDict):
+    """One agent of a session and those it started."""
+
+    agent: str | None
+    """Null: the main agent."""
+    type: str | None
+    kind: str | None
+    """The kind of work, `subagent Explore`; null: the main agent, which does several."""
+    updated_at: str | None
+    own: TotalsJson
+    """What its own calls add up to."""
+    total: TotalsJson
+    """The same with its descendants'."""
+    by_class: dict[str, TotalsJson]
+    by_model: dict[str, TotalsJson]
+    children: list[AgentJson]
+    """The most expensive first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDetail:
+    """One session with what its row does not say."""
+
+    row: SessionJson
+    totals: TotalsJson
+    agents: list[AgentJson]
+    """A tree: the one root is the main agent."""
+    calls: list[Call]
+    """The newest, oldest of them first."""
+    calls_complete: bool
+    """False: older calls stand only in the journal."""
 
 
 def sessions_json(
     state: State, scope: Scope, now: float, primary: Primary, *, rank: str, limit: int
-) -> list[dict[str, Any]]:
+) -> list[SessionJson]:
     """The first sessions by `cost` or by `updated_at`, in rows."""
     whole = _window_total(state, scope, primary)
     return [
@@ -27,12 +92,12 @@ def sessions_json(
 
 def session_json(
     state: State, session: Session, now: float, primary: Primary, scope: Scope
-) -> dict[str, Any]:
+) -> SessionJson:
     """One session's row."""
     return _session_row(session, now, primary, _window_total(state, scope, primary))
 
 
-def _session_row(session: Session, now: float, primary: Primary, whole: Totals) -> dict[str, Any]:
+def _session_row(session: Session, now: float, primary: Primary, whole: Totals) -> SessionJson:
     shares = primary.native is None or primary.native.account == session.account
     return row_json(
         session,
@@ -53,15 +118,9 @@ def _window_total(state: State, scope: Scope, primary: Primary) -> Totals:
 
 def row_json(
     session: Session, *, today: int, window: int | None, window_total: Totals
-) -> dict[str, Any]:
+) -> SessionJson:
     """One row of the sessions table. `today` and `window` are the minutes at which these periods
-    begin.
-
-    `{session_id, label, account_key, client, project, model, <totals>, today, window,
-    window_share_pct, started_at, updated_at, source}`; `today` and `window` hold `{calls,
-    total_tokens, cost_usd}`. `window_share_pct` is the session's share of what the account's 5-hour
-    window has seen, by cost where costs are known, else by tokens.
-    """
+    begin."""
     in_window = (
         ZERO
         if window is None
@@ -84,9 +143,13 @@ def row_json(
     }
 
 
-def _brief(totals: Totals) -> dict[str, Any]:
+def _brief(totals: Totals) -> BriefJson:
     full = to_json(totals)
-    return {name: full[name] for name in ("calls", "total_tokens", "cost_usd")}
+    return {
+        "calls": full["calls"],
+        "total_tokens": full["total_tokens"],
+        "cost_usd": full["cost_usd"],
+    }
 
 
 def _share(part: Totals, whole: Totals) -> float | None:
@@ -95,13 +158,9 @@ def _share(part: Totals, whole: Totals) -> float | None:
     return min(100.0, 100 * part.total_tokens / whole.total_tokens) if whole.total_tokens else None
 
 
-def tree_json(session: Session) -> list[dict[str, Any]]:
-    """The agents as a tree, the main agent first: `{agent, type, kind, updated_at, own, total,
-    by_class, by_model, children}`.
-
-    `own` is what the agent's own calls add up to, `total` includes its descendants. An agent whose
-    parent is not known, or is its own descendant, stands under the main agent.
-    """
+def tree_json(session: Session) -> list[AgentJson]:
+    """The agents as a tree, the main agent first. An agent whose parent is not known, or is its own
+    descendant, stands under the main agent."""
     by_agent: dict[str | None, list[tuple[Leaf, Totals]]] = {None: []}
     for leaf, days in session.leaves.items():
         by_agent.setdefault(leaf.agent, []).append((leaf, days.total))
@@ -128,7 +187,7 @@ def _node(
     session: Session,
     by_agent: Mapping[str | None, list[tuple[Leaf, Totals]]],
     children: Mapping[str | None, list[str | None]],
-) -> dict[str, Any]:
+) -> AgentJson:
     by_class: dict[str, Totals] = {}
     by_model: dict[str, Totals] = {}
     for leaf, totals in by_agent[agent]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import sub
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 from ..record import TEXT_CAP, Call, Part, Usage
 
@@ -232,13 +232,32 @@ def _of_part(part: Part, call: Call) -> Totals:
     return _row(call, part.usage, cost, (0, 0, unpriced, 0, unpriced))
 
 
-def to_json(totals: Totals) -> dict[str, Any]:
-    """`{calls, errors, unpriced, uncounted, <buckets>, total_tokens, cache_hit_pct, cost_usd,
-    spent_usd, api_value_usd}`.
+class TotalsJson(TypedDict):
+    """Totals as the API has them. Tokens and `cost_usd` are null where they are unknown of every
+    call; where only some are, `uncounted` and `unpriced` say so."""
 
-    Tokens and `cost_usd` are null where they are unknown of every call; where only some are,
-    `uncounted` and `unpriced` say so.
-    """
+    calls: int
+    errors: int
+    unpriced: int
+    uncounted: int
+    input_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    total_tokens: int | None
+    cache_hit_pct: float | None
+    """Percent of the input; null: there was no input."""
+    cost_usd: float | None
+    """The sum of the next two."""
+    spent_usd: float
+    """Billed by the call."""
+    api_value_usd: float
+    """A subscription's calls at the API's prices: not a bill."""
+
+
+def to_json(totals: Totals) -> TotalsJson:
+    """The totals in the units of the API."""
     known = not (totals.uncounted and totals.uncounted >= totals.calls)
     return {
         "calls": totals.calls,

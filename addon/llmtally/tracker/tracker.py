@@ -2,11 +2,7 @@
 JSON, the newest calls as they are.
 
 Not for several threads. Every question takes the time of asking, in epoch seconds; a clock that
-goes back makes no figure negative. `<totals>` below is what `totals.to_json` gives: `calls, errors,
-unpriced, uncounted, input_tokens, cache_read_tokens, cache_write_tokens, output_tokens,
-reasoning_tokens, total_tokens, cache_hit_pct, cost_usd, spent_usd, api_value_usd`. `cost_usd` is
-the sum of `spent_usd` (billed by the call) and `api_value_usd` (a subscription's calls at API
-prices, not a bill).
+goes back makes no figure negative.
 """
 
 from __future__ import annotations
@@ -14,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 from ..record import Call, LimitReading
 from .budgets import ConfiguredLimits
@@ -22,13 +18,13 @@ from .counters import Counters
 from .current import burn_rate, primary_window
 from .prediction import BurnRate
 from .scope import Scope
-from .series import series_json
-from .session_json import session_json, sessions_json, tree_json
+from .series import SeriesJson, series_json
+from .session_json import SessionDetail, SessionJson, session_json, sessions_json, tree_json
 from .state import CAPS, Caps, State, as_journaled, horizon_of
 from .timeline import MINUTES_PER_DAY
 from .totals import by_model, of_call, to_json
-from .usage import status_json, usage_json
-from .window_json import window_json
+from .usage import StatusJson, UsageJson, status_json, usage_json
+from .window_json import WindowJson, window_json
 from .windows import Reset, Windows
 
 MAX_ROWS = 1_000
@@ -119,37 +115,8 @@ class Tracker:
         self._state.count_coverage(bucket, account, at)
         self.counters.coverage[bucket] += 1
 
-    def usage(self, now: float, account: str | None = None) -> dict[str, Any]:
-        """What `/api/usage` answers; `account` as in `accounts[].select`.
-
-        - `generated_at`, `restoring`, `account`, `accounts[{account_key, select, providers[],
-          today: <totals>, updated_at}]`
-        - `window{key, started_at, resets_at, reset_in_ms, source, confidence, utilization,
-          provider, account_key}`: the 5-hour window in force. Times are RFC 3339 or null.
-        - `windows[{key, name, provider, account_key, source, confidence, utilization, status,
-          representative, limit, remaining, warning, projected_utilization,
-          prediction{time_to_limit_ms, safe, limit_kind}, read_at, started_at, resets_at,
-          reset_in_ms, counted_from, tokens_in, tokens_out, calls, total_tokens, cost_usd,
-          spent_usd, api_value_usd, unpriced}]`; `extra_usage[]` the same for credit beside the
-          plan.
-        - `current{total_cost_usd, spent_usd, api_value_usd, total_tokens, total_output_tokens,
-          total_calls, unpriced, uncounted, output_token_limit, output_token_limit_pct,
-          output_token_limit_source, total_token_limit(_pct, _source), message_limit, message_pct,
-          message_limit_source, cost_limit_usd, cost_pct, cost_limit_source, token_limit, token_pct,
-          token_limit_source}`: since `window` began.
-        - `burn_rate{tokens_per_minute, output_tokens_per_minute, cost_usd_per_minute,
-          observed_minutes}`
-        - `predictions{time_to_limit_ms, safe, limit_kind, limits[the same for each]}`
-        - `per_model{key: {provider, account_key, model, <totals>, source}}`: since `window` began.
-        - `top_sessions[row]`: by cost over the week; rows as in `sessions`. `sessions{known, other:
-          <totals>}`
-        - `coverage{bucket: responses today}`
-        - `today`, `last_hour`, `week` (the retained days): `{<totals>, per_model, per_client,
-          per_project, per_class, per_outcome}`, each `{name: <totals>}`, the most expensive first
-        - `since_start: <totals>`: since the process began, whatever the account
-        - `problems[{kind, subject, count, pct}]`: `unpriced_model`, `unparsed`, `bypassed`,
-          `window`, `configured_limit`, `extra_usage`
-        """
+    def usage(self, now: float, account: str | None = None) -> UsageJson:
+        """What `/api/usage` answers; `account` as in `accounts[].select`."""
         return usage_json(
             self._state,
             self.limits,
@@ -159,24 +126,13 @@ class Tracker:
             since_start=self.counters.totals,
         )
 
-    def status(self, now: float, sessions: int = 50) -> dict[str, Any]:
-        """The few figures of a status line, for a fraction of what `usage` costs.
-
-        `{generated_at, today: <totals>, coverage, burn_rate, windows[{key, name, provider,
-        account_key, source, utilization, prediction, started_at, resets_at, reset_in_ms}],
-        sessions{id: {account_key, client, model, calls, total_tokens, cost_usd, spent_usd,
-        api_value_usd, cache_hit_pct, unpriced, updated_at}}}`: the newest sessions; the rest as in
-        `usage`.
-        """
+    def status(self, now: float, sessions: int = 50) -> StatusJson:
+        """The few figures of a status line, for a fraction of what `usage` costs; `sessions`: how
+        many of the newest."""
         return status_json(self._state, now, min(sessions, MAX_ROWS))
 
-    def series(self, minutes: int, now: float, account: str | None = None) -> dict[str, Any]:
-        """What `/api/series` answers, over the last `minutes`, at most the retained days.
-
-        `{generated_at, from, step_minutes, points, models: {"provider/model": {tokens[],
-        cost_usd[]}}, cumulative{step_minutes, today[], yesterday[]}}`. Amounts are sums over a
-        step; `cumulative` is the day's cost in USD at the end of each step.
-        """
+    def series(self, minutes: int, now: float, account: str | None = None) -> SeriesJson:
+        """What `/api/series` answers, over the last `minutes`, at most the retained days."""
         return series_json(self._state, minutes, now, account)
 
     def sessions(
@@ -186,14 +142,8 @@ class Tracker:
         limit: int = 50,
         rank: Literal["cost", "updated_at"] = "updated_at",
         account: str | None = None,
-    ) -> list[dict[str, Any]]:
-        """Rows of the sessions table, the first by `rank`.
-
-        `{session_id, label, account_key, client, project, model, <totals>, today, window,
-        window_share_pct, started_at, updated_at, source}`; `today` and `window` are `{calls,
-        total_tokens, cost_usd}`, `window_share_pct` is the session's share of what the 5-hour
-        window has seen.
-        """
+    ) -> list[SessionJson]:
+        """Rows of the sessions table, the first by `rank`."""
         self._state.advance(now)
         scope = Scope.of(account)
         return sessions_json(
@@ -207,16 +157,8 @@ class Tracker:
 
     def session(
         self, session_id: str, now: float, account: str | None = None
-    ) -> dict[str, Any] | None:
-        """What `/api/sessions/{id}` answers; None for a session that is not known.
-
-        The fields of its row, but for `calls`, which are its newest `Call`s, oldest of them first;
-        `totals: <totals>`; `agents`.
-
-        A node is `{agent, type, kind, updated_at, own: <totals>, total: <totals>, by_class,
-        by_model, children[]}`; the one root is the main agent, `agent: null`. `calls_complete` is
-        false where older calls stand only in the journal.
-        """
+    ) -> SessionDetail | None:
+        """One session with its agents and newest calls; None for one that is not known."""
         self._state.advance(now)
         scope = Scope.of(account)
         session = self._state.sessions.find(session_id, scope)
@@ -232,13 +174,13 @@ class Tracker:
             self._state, session, now, primary_window(self._state, scope, now), scope
         )
         counted = sum(call.attribution.request_class != "warmup" for call in newest)
-        return {
-            **row,
-            "totals": to_json(session.total),
-            "agents": tree_json(session),
-            "calls": newest[:MAX_ROWS][::-1],
-            "calls_complete": counted == row["calls"] and len(newest) <= MAX_ROWS,
-        }
+        return SessionDetail(
+            row=row,
+            totals=to_json(session.total),
+            agents=tree_json(session),
+            calls=newest[:MAX_ROWS][::-1],
+            calls_complete=counted == row["calls"] and len(newest) <= MAX_ROWS,
+        )
 
     def calls(
         self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None
@@ -259,7 +201,7 @@ class Tracker:
         )
         return list(islice(matching, max(0, min(limit, MAX_ROWS))))
 
-    def gauges(self, now: float) -> tuple[BurnRate, list[dict[str, Any]]]:
+    def gauges(self, now: float) -> tuple[BurnRate, list[WindowJson]]:
         """The burn rate and the provider's windows, as in `usage`, for metrics."""
         self._state.advance(now)
         scope = Scope()

@@ -6,30 +6,187 @@ it can be asked for one account or over all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypedDict
 
 from ..record import IN_USE, rfc3339
-from .breakdown import breakdown_json, per_model_json
+from .breakdown import BreakdownJson, ModelJson, breakdown_json, per_model_json
 from .budgets import SOURCE, ConfiguredLimits, percent_of
 from .current import burn_rate, coverage_since, primary_window, total_since
-from .prediction import BURN_SECONDS, BurnRate, Forecast, Span, first, of_configured, of_window
+from .prediction import (
+    BURN_SECONDS,
+    BurnRate,
+    BurnRateJson,
+    Forecast,
+    ForecastJson,
+    Span,
+    first,
+    of_configured,
+    of_window,
+)
 from .scope import Scope
-from .session_json import sessions_json
+from .session_json import SessionJson, sessions_json
 from .state import State, horizon_of
 from .timeline import day_start, first_minute_within
-from .totals import UNKNOWN, Totals, to_json, usd
+from .totals import UNKNOWN, Totals, TotalsJson, to_json, usd
 from .window_json import (
     WARNING_PCT,
+    PrimaryJson,
+    TimesJson,
+    WindowJson,
     estimate_json,
     primary_json,
     times_json,
     window_json,
     window_order,
 )
-from .windows import CREDIT_KEYS
+from .windows import CREDIT_KEYS, Window
 
 TOP_SESSIONS = 20
+"""Sessions in the answer; `/api/sessions` has more."""
+
+
+class AccountJson(TypedDict):
+    """One account that was active."""
+
+    account_key: str | None
+    select: str
+    """What to ask for to see it alone."""
+    providers: list[str]
+    today: TotalsJson
+    updated_at: str
+
+
+class CurrentJson(TypedDict):
+    """The 5-hour window's sums against the configured limits. A limit that is not set is null, and
+    so are its percentage and source."""
+
+    total_cost_usd: float | None
+    spent_usd: float
+    api_value_usd: float
+    total_tokens: int | None
+    total_output_tokens: int | None
+    total_calls: int
+    unpriced: int
+    uncounted: int
+    output_token_limit: float | None
+    output_token_limit_pct: float | None
+    output_token_limit_source: str | None
+    total_token_limit: float | None
+    total_token_limit_pct: float | None
+    total_token_limit_source: str | None
+    message_limit: float | None
+    message_pct: float | None
+    message_limit_source: str | None
+    cost_limit_usd: float | None
+    cost_pct: float | None
+    cost_limit_source: str | None
+    token_limit: float | None
+    """The untyped limit; a typed one where it is not set."""
+    token_pct: float | None
+    token_limit_source: str | None
+
+
+class PredictionsJson(ForecastJson):
+    """The limit that will be reached first, and each one's forecast."""
+
+    limits: list[ForecastJson]
+
+
+class ProblemJson(TypedDict):
+    """What needs a person."""
+
+    kind: str
+    """`unpriced_model`, `unparsed`, `bypassed`, `window`, `configured_limit`, `extra_usage`; the
+    page adds `journal`."""
+    subject: str | None
+    """The model, window, limit or provider."""
+    count: int | None
+    """Calls."""
+    pct: float | None
+    """How full."""
+
+
+class KnownSessionsJson(TypedDict):
+    """How many sessions there are."""
+
+    known: int
+    other: TotalsJson
+    """What those spent that are no longer known one by one."""
+
+
+class UsageJson(TypedDict):
+    """The live view. Times are RFC 3339 or null."""
+
+    generated_at: str
+    restoring: bool
+    """Whether the journal is still being read back."""
+    account: str | None
+    """The one that was asked for."""
+    accounts: list[AccountJson]
+    """The most recently active first."""
+    window: PrimaryJson
+    windows: list[WindowJson]
+    extra_usage: list[WindowJson]
+    """Credit beside a plan."""
+    current: CurrentJson
+    burn_rate: BurnRateJson
+    predictions: PredictionsJson
+    per_model: dict[str, ModelJson]
+    """Since `window` began, by `provider/model`, and `@account` where several used the same."""
+    top_sessions: list[SessionJson]
+    """By cost over the week."""
+    sessions: KnownSessionsJson
+    coverage: dict[str, int]
+    """Responses today, by bucket."""
+    today: BreakdownJson
+    last_hour: BreakdownJson
+    week: BreakdownJson
+    """The retained days."""
+    since_start: TotalsJson
+    """Since the process began, whatever the account."""
+    problems: list[ProblemJson]
+
+
+class StatusWindowJson(TimesJson):
+    """A limit window in the status."""
+
+    key: str
+    name: str | None
+    provider: str
+    account_key: str | None
+    source: str
+    utilization: float | None
+    prediction: ForecastJson
+
+
+class StatusSessionJson(TypedDict):
+    """A session in the status."""
+
+    account_key: str | None
+    client: str | None
+    model: str | None
+    calls: int
+    total_tokens: int | None
+    cost_usd: float | None
+    spent_usd: float
+    api_value_usd: float
+    cache_hit_pct: float | None
+    unpriced: int
+    updated_at: str
+
+
+class StatusJson(TypedDict):
+    """What a status line needs."""
+
+    generated_at: str
+    today: TotalsJson
+    coverage: dict[str, int]
+    """Responses today, by bucket."""
+    burn_rate: BurnRateJson
+    windows: list[StatusWindowJson]
+    sessions: dict[str, StatusSessionJson]
+    """By id, the newest last."""
 
 
 def usage_json(
@@ -40,8 +197,8 @@ def usage_json(
     *,
     restoring: bool,
     since_start: Totals,
-) -> dict[str, Any]:
-    """What `/api/usage` answers; its shape is told at `Tracker.usage`."""
+) -> UsageJson:
+    """What `/api/usage` answers."""
     state.advance(now)
     scope = Scope.of(account)
     primary = primary_window(state, scope, now)
@@ -87,8 +244,8 @@ def usage_json(
     }
 
 
-def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
-    """The few figures of a status line; its shape is told at `Tracker.status`."""
+def status_json(state: State, now: float, sessions: int) -> StatusJson:
+    """The few figures of a status line."""
     state.advance(now)
     scope = Scope()
     primary = primary_window(state, scope, now)
@@ -100,50 +257,51 @@ def status_json(state: State, now: float, sessions: int) -> dict[str, Any]:
         "coverage": coverage_since(state, scope, day_start(now)),
         "burn_rate": burn_rate(state, scope, now).to_json(),
         "windows": [
-            {
-                **{
-                    name: getattr(window, name)
-                    for name in ("key", "name", "provider", "source", "utilization")
-                },
-                "account_key": window.account,
-                "prediction": of_window(window, now).to_json(),
-                **times_json(window.started_at, window.resets_at, now),
-            }
-            for window in live
-            if window.key not in CREDIT_KEYS
+            _status_window(window, now) for window in live if window.key not in CREDIT_KEYS
         ],
         # A session that went on under another account stands there for each: the newest has the
         # last word.
-        "sessions": {
-            row["session_id"]: {
-                name: value for name, value in row.items() if name in _STATUS_OF_SESSION
-            }
-            for row in reversed(rows)
-        },
+        "sessions": {row["session_id"]: _status_session(row) for row in reversed(rows)},
     }
 
 
-_STATUS_OF_SESSION = frozenset(
-    {
-        "account_key",
-        "client",
-        "model",
-        "calls",
-        "total_tokens",
-        "cost_usd",
-        "spent_usd",
-        "api_value_usd",
-        "cache_hit_pct",
-        "unpriced",
-        "updated_at",
+def _status_window(window: Window, now: float) -> StatusWindowJson:
+    return {
+        "key": window.key,
+        "name": window.name,
+        "provider": window.provider,
+        "account_key": window.account,
+        "source": window.source,
+        "utilization": window.utilization,
+        "prediction": of_window(window, now).to_json(),
+        **times_json(window.started_at, window.resets_at, now),
     }
-)
 
 
-def _current_json(limits: ConfiguredLimits, totals: Totals) -> dict[str, Any]:
+def _status_session(row: SessionJson) -> StatusSessionJson:
+    return {
+        "account_key": row["account_key"],
+        "client": row["client"],
+        "model": row["model"],
+        "calls": row["calls"],
+        "total_tokens": row["total_tokens"],
+        "cost_usd": row["cost_usd"],
+        "spent_usd": row["spent_usd"],
+        "api_value_usd": row["api_value_usd"],
+        "cache_hit_pct": row["cache_hit_pct"],
+        "unpriced": row["unpriced"],
+        "updated_at": row["updated_at"],
+    }
+
+
+def _current_json(limits: ConfiguredLimits, totals: Totals) -> CurrentJson:
     """The 5-hour window's sums against the configured limits."""
     full = to_json(totals)
-    current: dict[str, Any] = {
+    if limits.tokens or not limits.output_tokens:
+        untyped, used = limits.tokens or limits.total_tokens, totals.total_tokens
+    else:
+        untyped, used = limits.output_tokens, totals.output_tokens
+    return {
         "total_cost_usd": full["cost_usd"],
         "spent_usd": full["spent_usd"],
         "api_value_usd": full["api_value_usd"],
@@ -152,31 +310,26 @@ def _current_json(limits: ConfiguredLimits, totals: Totals) -> dict[str, Any]:
         "total_calls": full["calls"],
         "unpriced": full["unpriced"],
         "uncounted": full["uncounted"],
+        "output_token_limit": limits.output_tokens or None,
+        "output_token_limit_pct": percent_of(totals.output_tokens, limits.output_tokens),
+        "output_token_limit_source": _source(limits.output_tokens),
+        "total_token_limit": limits.total_tokens or None,
+        "total_token_limit_pct": percent_of(totals.total_tokens, limits.total_tokens),
+        "total_token_limit_source": _source(limits.total_tokens),
+        "message_limit": limits.messages or None,
+        "message_pct": percent_of(totals.calls, limits.messages),
+        "message_limit_source": _source(limits.messages),
+        "cost_limit_usd": limits.cost_usd or None,
+        "cost_pct": percent_of(usd(totals.cost), limits.cost_usd),
+        "cost_limit_source": _source(limits.cost_usd),
+        "token_limit": untyped or None,
+        "token_pct": percent_of(used, untyped),
+        "token_limit_source": _source(untyped),
     }
-    current |= _limit_json(
-        "output_token_limit", "output_token_limit_pct", totals.output_tokens, limits.output_tokens
-    )
-    current |= _limit_json(
-        "total_token_limit", "total_token_limit_pct", totals.total_tokens, limits.total_tokens
-    )
-    current |= _limit_json("message_limit", "message_pct", totals.calls, limits.messages)
-    cost = _limit_json("cost_limit", "cost_pct", usd(totals.cost), limits.cost_usd)
-    current |= {"cost_limit_usd": cost.pop("cost_limit"), **cost}
-    if limits.tokens or not limits.output_tokens:
-        return current | _limit_json(
-            "token_limit", "token_pct", totals.total_tokens, limits.tokens or limits.total_tokens
-        )
-    return current | _limit_json(
-        "token_limit", "token_pct", totals.output_tokens, limits.output_tokens
-    )
 
 
-def _limit_json(name: str, percent_name: str, used: float, limit: float | None) -> dict[str, Any]:
-    return {
-        name: limit or None,
-        percent_name: percent_of(used, limit),
-        f"{name}_source": SOURCE if limit else None,
-    }
+def _source(limit: float | None) -> str | None:
+    return SOURCE if limit else None
 
 
 def _configured_forecasts(
@@ -198,18 +351,18 @@ def _configured_forecasts(
     ]
 
 
-def _predictions_json(forecasts: list[Forecast]) -> dict[str, Any]:
+def _predictions_json(forecasts: list[Forecast]) -> PredictionsJson:
     winner = first(forecasts)
-    if winner is None:
-        answer: dict[str, Any] = {"time_to_limit_ms": None, "safe": None, "limit_kind": None}
-    else:
-        answer = winner.to_json()
-        if winner.time_to_limit_ms is None:
-            answer["limit_kind"] = None
-    return {**answer, "limits": [forecast.to_json() for forecast in forecasts]}
+    ahead = None if winner is None else winner.time_to_limit_ms
+    return {
+        "time_to_limit_ms": ahead,
+        "safe": None if winner is None else winner.safe,
+        "limit_kind": None if winner is None or ahead is None else winner.kind,
+        "limits": [forecast.to_json() for forecast in forecasts],
+    }
 
 
-def _accounts_json(state: State, now: float) -> list[dict[str, Any]]:
+def _accounts_json(state: State, now: float) -> list[AccountJson]:
     today = day_start(now)
     return [
         {
@@ -226,57 +379,42 @@ def _accounts_json(state: State, now: float) -> list[dict[str, Any]]:
 
 
 def _problems(
-    today: Mapping[str, Any],
+    today: BreakdownJson,
     coverage: Mapping[str, int],
-    windows: Iterable[Mapping[str, Any]],
-    current: Mapping[str, Any],
-) -> list[dict[str, Any]]:
-    """What needs a person: `{kind, subject, count, pct}`."""
-    problems = [
-        {"kind": "unpriced_model", "subject": model, "count": totals["unpriced"], "pct": None}
-        for model, totals in today["per_model"].items()
-        if totals["unpriced"]
-    ]
-    problems += [
-        {"kind": bucket, "subject": None, "count": coverage[bucket], "pct": None}
-        for bucket in ("unparsed", "bypassed")
-        if coverage.get(bucket)
-    ]
-    problems += [
-        {
-            "kind": "window",
-            "subject": window["name"] or window["key"],
-            "count": None,
-            "pct": window["utilization"],
-        }
-        for window in windows
-        if window["warning"]
-    ]
-    names = {
-        "output_token_limit_pct": "output tokens",
-        "total_token_limit_pct": "total tokens",
-        "message_pct": "calls",
-        "cost_pct": "cost",
+    windows: Iterable[WindowJson],
+    current: CurrentJson,
+) -> Iterator[ProblemJson]:
+    """What needs a person."""
+    for model, totals in today["per_model"].items():
+        if totals["unpriced"]:
+            yield _problem("unpriced_model", model, count=totals["unpriced"])
+    for bucket in ("unparsed", "bypassed"):
+        if coverage.get(bucket):
+            yield _problem(bucket, None, count=coverage[bucket])
+    for window in windows:
+        if window["warning"]:
+            yield _problem("window", window["name"] or window["key"], pct=window["utilization"])
+    configured = {
+        "output tokens": current["output_token_limit_pct"],
+        "total tokens": current["total_token_limit_pct"],
+        "calls": current["message_pct"],
+        "cost": current["cost_pct"],
     }
     if current["token_limit"] not in (current["output_token_limit"], current["total_token_limit"]):
-        names["token_pct"] = "tokens"  # noqa: S105  of a model: the untyped limit, set by itself
-    problems += [
-        {"kind": "configured_limit", "subject": subject, "count": None, "pct": current[field]}
-        for field, subject in names.items()
-        if (current[field] or 0) > WARNING_PCT
-    ]
-    return problems
+        configured["tokens"] = current["token_pct"]  # the untyped limit, set by itself
+    for subject, pct in configured.items():
+        if pct is not None and pct > WARNING_PCT:
+            yield _problem("configured_limit", subject, pct=pct)
 
 
-def _paid_extra(beyond_plan: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _paid_extra(beyond_plan: Iterable[WindowJson]) -> Iterator[ProblemJson]:
     """Credit beyond a plan that pays for calls now: what was the plan's has become a bill."""
-    return [
-        {
-            "kind": "extra_usage",
-            "subject": credit["provider"],
-            "count": None,
-            "pct": credit["utilization"],
-        }
-        for credit in beyond_plan
-        if credit["status"] == IN_USE
-    ]
+    for credit in beyond_plan:
+        if credit["status"] == IN_USE:
+            yield _problem("extra_usage", credit["provider"], pct=credit["utilization"])
+
+
+def _problem(
+    kind: str, subject: str | None, *, count: int | None = None, pct: float | None = None
+) -> ProblemJson:
+    return {"kind": kind, "subject": subject, "count": count, "pct": pct}

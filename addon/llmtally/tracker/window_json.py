@@ -2,23 +2,83 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from ..record import rfc3339
 from .current import ESTIMATE_KEY, Primary
-from .prediction import Forecast, of_window, projected_utilization
+from .prediction import Forecast, ForecastJson, of_window, projected_utilization
 from .scope import Scope
 from .state import State, horizon_of
 from .timeline import MINUTE, nearest_minute
 from .totals import Totals, summed, to_json
-from .windows import Window
+from .windows import Confidence, Window
 
 WARNING_PCT = 80.0
 """A window that is fuller than this is warned of."""
 
 
-def window_json(state: State, window: Window, now: float) -> dict[str, Any]:
-    """One provider's window with what was seen within it; see `Tracker.usage`."""
+class TimesJson(TypedDict):
+    """When a window began and when it ends, RFC 3339; null: not known."""
+
+    started_at: str | None
+    resets_at: str | None
+    reset_in_ms: int | None
+
+
+class SeenJson(TypedDict):
+    """What was seen of a window's use."""
+
+    tokens_in: int
+    """All input, cached or not."""
+    tokens_out: int
+    calls: int
+    total_tokens: int | None
+    cost_usd: float | None
+    spent_usd: float
+    api_value_usd: float
+    unpriced: int
+
+
+class PrimaryJson(TimesJson):
+    """The 5-hour window in force."""
+
+    key: str
+    source: str
+    """`provider_native`, or `local_estimate` where no provider tells of one."""
+    confidence: Confidence
+    utilization: float | None
+    """Percent used, by the provider's word."""
+    provider: str | None
+    account_key: str | None
+
+
+class WindowJson(TimesJson, SeenJson):
+    """One limit window: what its provider says, what was seen within it, and a forecast."""
+
+    key: str
+    name: str | None
+    provider: str | None
+    account_key: str | None
+    source: str
+    confidence: Confidence
+    utilization: float | None
+    status: str | None
+    representative: bool
+    limit: float | None
+    remaining: float | None
+    warning: bool
+    """Whether it is fuller than `WARNING_PCT`."""
+    projected_utilization: float | None
+    """Percent at the reset if it goes on like this."""
+    prediction: ForecastJson
+    read_at: str | None
+    """When its provider last told of it."""
+    counted_from: str | None
+    """From when on the calls are counted."""
+
+
+def window_json(state: State, window: Window, now: float) -> WindowJson:
+    """One provider's window with what was seen within it."""
     since = nearest_minute(max(window.counted_from, horizon_of(now) * MINUTE))
     seen = summed(
         timeline.since(since)
@@ -47,28 +107,23 @@ def window_json(state: State, window: Window, now: float) -> dict[str, Any]:
     }
 
 
-def seen_json(seen: Totals) -> dict[str, Any]:
-    """The members that say what went through the proxy within a window."""
+def seen_json(seen: Totals) -> SeenJson:
+    """What was seen within a window."""
     totals = to_json(seen)
     return {
         "tokens_in": seen.context_tokens,
         "tokens_out": seen.output_tokens,
-        **{
-            name: totals[name]
-            for name in (
-                "calls",
-                "total_tokens",
-                "cost_usd",
-                "spent_usd",
-                "api_value_usd",
-                "unpriced",
-            )
-        },
+        "calls": totals["calls"],
+        "total_tokens": totals["total_tokens"],
+        "cost_usd": totals["cost_usd"],
+        "spent_usd": totals["spent_usd"],
+        "api_value_usd": totals["api_value_usd"],
+        "unpriced": totals["unpriced"],
     }
 
 
-def times_json(started_at: float | None, resets_at: float | None, now: float) -> dict[str, Any]:
-    """The members that say when a window began and when it ends."""
+def times_json(started_at: float | None, resets_at: float | None, now: float) -> TimesJson:
+    """A window's times, from epoch seconds."""
     return {
         "started_at": None if started_at is None else rfc3339(started_at),
         "resets_at": None if resets_at is None else rfc3339(resets_at),
@@ -86,8 +141,8 @@ def window_order(window: Window) -> tuple[bool, float, str, str]:
     )
 
 
-def primary_json(primary: Primary, now: float) -> dict[str, Any]:
-    """The window that the page shows first."""
+def primary_json(primary: Primary, now: float) -> PrimaryJson:
+    """The 5-hour window in force."""
     native = primary.native
     return {
         "key": ESTIMATE_KEY,
@@ -100,27 +155,23 @@ def primary_json(primary: Primary, now: float) -> dict[str, Any]:
     }
 
 
-def estimate_json(primary: Primary, seen: Totals, now: float) -> list[dict[str, Any]]:
-    """The assumed window in the shape of a provider's."""
+def estimate_json(primary: Primary, seen: Totals, now: float) -> list[WindowJson]:
+    """The assumed window in the shape of a provider's; none where nothing was called in it."""
     if primary.started_at is None:
         return []
-    unknown = (
-        "name",
-        "utilization",
-        "status",
-        "limit",
-        "remaining",
-        "projected_utilization",
-        "read_at",
-    )
     times = times_json(primary.started_at, primary.resets_at, now)
     return [
         {
             **primary_json(primary, now),
-            **dict.fromkeys(unknown),
+            "name": None,
+            "status": None,
             "representative": False,
+            "limit": None,
+            "remaining": None,
             "warning": False,
+            "projected_utilization": None,
             "prediction": Forecast(ESTIMATE_KEY).to_json(),
+            "read_at": None,
             "counted_from": times["started_at"],
             **seen_json(seen),
         }

@@ -298,8 +298,14 @@ class App:
         )
         if session is None:
             return error(404, "no such session")
-        calls = [to_record(call) for call in session["calls"]]
-        return _json(request, to_json({**session, "calls": calls}))
+        found = {
+            **session.row,
+            "totals": session.totals,
+            "agents": session.agents,
+            "calls": [to_record(call) for call in session.calls],
+            "calls_complete": session.calls_complete,
+        }
+        return _json(request, to_json(found))
 
     def _series(self, request: Request) -> Answer:
         query = request.query
