@@ -85,7 +85,7 @@ def test_sums_are_those_made_by_hand(directory: Path, name: str) -> None:
 
 
 def test_a_kind_of_work_is_a_class_and_the_type_of_its_subagents(tmp_path: Path) -> None:
-    """What a client calls a compaction of its own is one, not another kind of subagent."""
+    """What a client calls its compaction is one, not another kind of subagent."""
     who = [
         ("main", None),
         ("subagent", "Explore"),

@@ -135,7 +135,7 @@ def test_nothing_called_is_no_window() -> None:
     ],
 )
 def test_a_reset_time_that_moves(moved: float, calls: int, is_reset: bool) -> None:
-    """From a minute on it is a new window with counters of its own, and both are told; less is
+    """From a minute on it is a new window with its own counters, and both are told; less is
     jitter and moves nothing."""
     resets: list[Reset] = []
     tracker = Tracker(on_reset=resets.append)
@@ -228,7 +228,7 @@ def test_a_window_above_80_percent_is_warned_of(utilization: float | None, warns
 
 
 def test_two_accounts_at_once() -> None:
-    """Each account has windows of its own with its own calls in them; over all, the one heard of
+    """Each account has its own windows with its own calls in them; over all, the one heard of
     last stands in front."""
     a = [
         a_call(NOON - 120, cost=1.0, limits=(five_hours(70, NOON + HOUR),)),

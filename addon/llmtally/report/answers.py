@@ -1,4 +1,4 @@
-"""What a question gave."""
+"""What a report or a query answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .groupings import GROUPINGS
 
 
 class Row(NamedTuple):
-    """One line of a report."""
+    """One line of a report: a group of calls and what they add up to."""
 
     key: tuple[str | None, ...]
     totals: Totals
@@ -26,7 +26,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The answer."""
+    """A grouping's rows, their total, and what was left out of both."""
 
     name: str
     rows: list[Row]
@@ -55,7 +55,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a query of the user's own gave."""
+    """What a user's SQL query gave."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]

@@ -1,4 +1,4 @@
-"""What DuckDB reads of a record, and what is said of calls in its SQL."""
+"""The columns DuckDB reads of a record, and the SQL for what is computed from them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ COST = (
     f"CASE WHEN cost_usd BETWEEN 0 AND {COST_CAP} THEN CAST(round_even(cost_usd * "
     f"{PICODOLLARS}, 0) AS HUGEINT) END"
 )
-"""Of one call, in picodollars."""
+"""Cost of one call in picodollars; NULL where it is unknown or absurd."""
 
 KIND = (
     f"CASE WHEN request_class = '{SUBAGENT}' THEN concat_ws(' ', request_class, agent_type) "

@@ -28,17 +28,17 @@ def condition(chosen: Filter) -> tuple[str, list[str]]:
 
 
 def _like(pattern: str) -> str:
-    """`*` and `?` in the words of LIKE."""
+    """A pattern with `*` and `?` as one for LIKE."""
     return pattern.translate(
         {ord("\\"): "\\\\", ord("%"): "\\%", ord("_"): "\\_", ord("*"): "%", ord("?"): "_"}
     )
 
 
 def literal(text: str) -> str:
-    """Text as SQL quotes it: where no parameter may stand."""
+    """Text as an SQL literal, for places where no parameter may stand."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def timestamp(seconds: float) -> str:
-    """Epoch seconds as SQL has them."""
+    """Epoch seconds as an SQL timestamp."""
     return f"make_timestamp({round(seconds * 1_000_000)})"

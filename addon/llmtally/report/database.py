@@ -26,7 +26,7 @@ from .filters import Filter
 from .groupings import GROUPINGS, Grouping
 
 THREADS = 2
-"""Two read a gigabyte in a second; each further one takes buffers of its own."""
+"""Two read a gigabyte in a second; each further one takes more memory for buffers."""
 
 MEMORY_LIMIT = "200MB"
 """What does not fit goes to a temporary directory, so a report runs on the machine that has the
@@ -41,7 +41,7 @@ class ReportError(Exception):
 
 
 class _DamageError(ReportError):
-    """A line is no record, and was not to be ignored."""
+    """A line is not a record, and the views were made to refuse those."""
 
 
 class Database:
@@ -76,7 +76,7 @@ class Database:
 
     @property
     def is_empty(self) -> bool:
-        """There is no file to read."""
+        """Whether there is no file to read."""
         return not self._days
 
     def progress(self) -> float:
@@ -126,7 +126,7 @@ class Database:
         return Report(name, rows, totals, warmups, unpriced, self._damage(damaged))
 
     def sql(self, query: str) -> Answer:
-        """The rows of one statement."""
+        """Run one SQL statement over the views and give its rows."""
         result = self._execute(query)
         if result is None:  # what DuckDB makes of a comment alone, whatever its types say
             raise ReportError("There is no statement in it.")
@@ -165,7 +165,7 @@ class Database:
             yield *row[:said], row[said : -len(AGGREGATES)], row[-len(AGGREGATES) :]
 
     def _unpriced(self, chosen: Filter) -> list[str]:
-        """Names for what could not be priced."""
+        """The first `provider/model` names of calls without a price."""
         where, parameters = condition(chosen)
         query = f"""
             SELECT DISTINCT provider || '/' || {MODEL} FROM calls
@@ -243,7 +243,7 @@ class Database:
         )
 
     def _local(self, zone: Zone) -> str:
-        """`ended` on the zone's clock."""
+        """SQL for `ended` in the local time of the zone."""
         if self.is_empty:
             return "ended"
         changes = offsets(
@@ -276,8 +276,8 @@ def _own_errors() -> Iterator[None]:
 
 
 _TOLERANT = f", ignore_errors = true, maximum_object_size = {2 * journal.LINE_CAP}"
-"""A line that is no JSON becomes a row of NULLs. Longer ones than ours are read whole: the reader
-needs no cap to be safe."""
+"""A line that is not JSON becomes a row of NULLs. Lines longer than the journal's cap are read
+whole: this reader is safe without one."""
 
 
 def _needed(grouping: Grouping, chosen: Filter) -> list[str]:

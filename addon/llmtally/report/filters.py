@@ -1,4 +1,4 @@
-"""Which calls are meant: the filters that `report`, `tail` and `reconcile` share.
+"""Which calls to include: the filters that `report`, `tail` and `reconcile` share.
 
 In a pattern `*` stands for any text and `?` for one character; everything else for itself.
 """
@@ -16,8 +16,8 @@ from ..tracker.totals import model_of
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a call has to be. Nothing given: any call. Several patterns for one thing: any of
-    them."""
+    """Conditions on a call, all of which must hold. Of several patterns for one field, one must
+    match."""
 
     since: float | None = None
     """Epoch seconds. A call belongs to the time at which it ended."""
@@ -35,7 +35,7 @@ class Filter:
     run: tuple[str, ...] = ()
 
     def patterns(self) -> dict[str, list[str]]:
-        """By name of the filter, what a value of its has to match in full."""
+        """By name of the filter, the patterns of which a value must match one in full."""
         given = {
             "model": list(self.model),
             "client": list(self.client),
@@ -47,7 +47,7 @@ class Filter:
         return {name: patterns for name, patterns in given.items() if patterns}
 
     def accepts(self, call: Call) -> bool:
-        """Whether the call is meant."""
+        """Whether the call fulfils all conditions; `condition` says the same in SQL."""
         in_time = (self.since is None or call.ended >= self.since) and (
             self.until is None or call.ended < self.until
         )

@@ -12,18 +12,19 @@ from .columns import KIND, MODEL
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """One kind of report."""
+    """How one kind of report groups calls into rows."""
 
     keys: dict[str, str]
     """Names of what a row is about, and their SQL."""
     details: dict[str, str] = field(default_factory=dict)
-    """What else is said of a row."""
+    """Further columns of a row, and their SQL."""
     by_time: bool = False
     """Rows are in the order of time; otherwise the most expensive comes first."""
     name: Callable[[Any], str] = str
-    """What DuckDB gave for a key, as a name: made once a row here, a million times there."""
+    """Makes a name of what DuckDB gave for a key: once a row here, in SQL it would be once a
+    call."""
     nameless: str = UNKNOWN
-    """What people read where a key has no value."""
+    """The name shown where a key has no value."""
 
 
 GROUPINGS = {
@@ -50,4 +51,4 @@ GROUPINGS = {
     "outcome": Grouping({"outcome": "outcome"}),
     "blocks": Grouping({"block": "epoch(date_trunc('minute', ended))"}, by_time=True),
 }
-"""Weeks begin on Monday and are called by that day. Blocks are made of minutes, in `blocks_of`."""
+"""Weeks begin on Monday and are named by that day. `blocks_of` makes blocks of minutes."""

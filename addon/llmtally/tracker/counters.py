@@ -1,6 +1,6 @@
 """Counters for Prometheus: since the process began, never falling, with a bounded set of labels.
 
-The first models get a label of their own and keep it; all later ones are `other`. Folding a label
+The first models get their own labels and keep them; all later ones are `other`. Folding a label
 away, as the live view does, would look to Prometheus like a counter that was reset. What is read
 back from the journal is not counted here.
 """
@@ -20,8 +20,7 @@ from .ledger import OTHER
 from .totals import ZERO, Totals, plus, summed
 
 LABELS_CAP = 200
-"""Pairs of provider and model with labels of their own: each pair is a dozen series in
-Prometheus."""
+"""Pairs of provider and model that have their own labels: each is a dozen series in Prometheus."""
 
 TTFT_SECONDS = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 DURATION_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
@@ -29,7 +28,7 @@ DURATION_SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
 
 
 class ModelLabels(NamedTuple):
-    """Labels of tokens and cost."""
+    """Labels of the token and cost metrics."""
 
     provider: str
     model: str
@@ -37,7 +36,7 @@ class ModelLabels(NamedTuple):
 
 
 class CallLabels(NamedTuple):
-    """Labels of calls."""
+    """Labels of the metric that counts calls."""
 
     provider: str
     model: str
@@ -46,7 +45,7 @@ class CallLabels(NamedTuple):
 
 @dataclass(slots=True)
 class Histogram:
-    """Observations by bucket."""
+    """Counts of observations by bucket, and their sum."""
 
     bounds: tuple[float, ...]
     counts: list[int]
@@ -55,7 +54,7 @@ class Histogram:
     """Sum of the observations, in seconds."""
 
     def observe(self, value: float) -> None:
-        """Count one."""
+        """Count one observation, in seconds."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
@@ -81,7 +80,7 @@ class Counters:
 
     @property
     def totals(self) -> Totals:
-        """Over all models."""
+        """What all models add up to."""
         return summed(self.by_model.values())
 
     def add(self, call: Call, shares: Iterable[tuple[str, Totals]]) -> None:

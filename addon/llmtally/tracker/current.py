@@ -1,5 +1,5 @@
-"""Questions that several answers share: which 5-hour window is in force, how fast it goes, and what
-was spent since a moment."""
+"""What several answers ask of the state: the 5-hour window in force, the burn rate, and what was
+spent since a moment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .totals import Totals, summed
 from .windows import Window
 
 ESTIMATE_KEY = "5h"
-"""The window that configured limits are for, and that stands in front."""
+"""Key of the window that configured limits are for, and that the page shows first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Primary:
 
     @property
     def span(self) -> Span | None:
-        """Its beginning and end."""
+        """Its beginning and end; None where nothing was called in it."""
         if self.started_at is None or self.resets_at is None:
             return None
         return Span(self.started_at, self.resets_at)
@@ -63,7 +63,7 @@ def primary_window(state: State, scope: Scope, now: float) -> Primary:
 
 
 def burn_rate(state: State, scope: Scope, now: float) -> BurnRate:
-    """The rate of the last hour."""
+    """The burn rate over the last hour."""
     since = first_minute_within(now, BURN_SECONDS)
     observed = 0.0 if state.first_call is None else now - max(state.first_call, since * MINUTE)
     return BurnRate.of(total_since(state, scope, since), observed)

@@ -1,4 +1,4 @@
-"""Timelines by name, never more than a cap: beyond it, the least recently active one folds into the
+"""Timelines by name, at most a cap: beyond it, the least recently active one is added to the
 `other` of its group."""
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from .timeline import Resolution, Timeline
 from .totals import Totals
 
 OTHER = "other"
-"""The name under which folded names go on."""
+"""The name under which the sums of dropped names go on."""
 
 K = TypeVar("K", bound=tuple[str | None, ...])
 
@@ -29,7 +29,7 @@ class Ledger(Generic[K]):
         self._others: dict[K, Timeline] = {}
 
     def add(self, key: K, minute: int, row: Totals) -> None:
-        """Count something under a name."""
+        """Add what one call spent in a minute under a name."""
         timeline = self._named.get(key)
         if timeline is None:
             timeline = self._named[key] = Timeline(self._levels)

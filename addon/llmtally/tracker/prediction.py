@@ -1,10 +1,10 @@
-"""How fast it goes, and when a limit will be reached.
+"""The burn rate, and when a limit will be reached.
 
 A configured limit is reached when what remains is used up at the burn rate of the same quantity; a
 provider's window when its utilization, along the slope of the last hour's readings, comes to 100 %.
-That slope holds for the next hours: a window of days goes on at its own average, or every hour of
-work would foretell the worst. Too little to go on gives no figure: silence is better than a wrong
-alarm. A limit that has been reached needs no forecast.
+That slope holds for the next hours; after them a window of days goes on at its average so far, or
+every hour of work would foretell the worst. Too little to go on gives no figure: silence is better
+than a wrong alarm. A limit that has been reached needs no forecast.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class BurnRateJson(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class BurnRate:
-    """What goes per minute."""
+    """What is spent per minute."""
 
     tokens: float = 0.0
     output_tokens: float = 0.0
@@ -70,7 +70,7 @@ class BurnRate:
 
     @classmethod
     def of(cls, totals: Totals, observed_seconds: float) -> BurnRate:
-        """The rate at which these totals came together."""
+        """The average rate of these totals over the time in which they were observed."""
         minutes = max(observed_seconds, BURN_SECONDS_MIN) / 60
         return cls(
             totals.total_tokens / minutes,
@@ -98,7 +98,7 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """Its length."""
+        """Its length in seconds."""
         return self.resets_at - self.started_at
 
 

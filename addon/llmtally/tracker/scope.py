@@ -26,7 +26,7 @@ class Scope:
 
     @classmethod
     def only(cls, account: str | None) -> Scope:
-        """One account."""
+        """The scope of one account; None: calls that showed no credential."""
         return cls(account, every=False)
 
     def includes(self, account: str | None) -> bool:

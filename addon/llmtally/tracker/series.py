@@ -14,7 +14,7 @@ from .timeline import MINUTE, MINUTES_PER_DAY, day_start, minute_of
 from .totals import usd
 
 LINES = 8
-"""Models with a line of their own: more colours are not told apart."""
+"""Models that get their own line: more colours could not be told apart."""
 
 POINTS = 200
 """Points a line may have before its steps grow: the width of a chart."""
@@ -57,7 +57,7 @@ SeriesJson = TypedDict(
 
 
 def series_json(state: State, minutes: int, now: float, account: str | None) -> SeriesJson:
-    """What `/api/series` answers."""
+    """What `/api/series` answers, over the last `minutes`."""
     scope = Scope.of(account)
     minutes = max(1, min(minutes, MAX_MINUTES))
     step = next((each for each in STEPS if minutes <= each * POINTS), STEPS[-1])
@@ -86,7 +86,7 @@ def series_json(state: State, minutes: int, now: float, account: str | None) -> 
 
 
 class _Line:
-    """One model's spend by step."""
+    """What one model spent in each step."""
 
     def __init__(self, points: int) -> None:
         self.tokens = [0] * points

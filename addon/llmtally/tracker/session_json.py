@@ -16,7 +16,7 @@ from .totals import SUBAGENT, UNKNOWN, ZERO, Totals, TotalsJson, kind_of, plus, 
 
 
 class BriefJson(TypedDict):
-    """A few of the totals."""
+    """The few totals that a row has of a period."""
 
     calls: int
     total_tokens: int | None
@@ -93,7 +93,7 @@ def sessions_json(
 def session_json(
     state: State, session: Session, now: float, primary: Primary, scope: Scope
 ) -> SessionJson:
-    """One session's row."""
+    """One session's row of the table."""
     return _session_row(session, now, primary, _window_total(state, scope, primary))
 
 

@@ -37,8 +37,8 @@ SessionKey = tuple[str | None, str]
 
 
 class Buckets:
-    """What each step added, for sums that are many, small and seldom asked for: they are made by
-    walking it."""
+    """Totals by step of time, for many small sums that are seldom asked for: each is made by adding
+    up its steps."""
 
     __slots__ = ("_rows",)
 
@@ -50,16 +50,16 @@ class Buckets:
 
     @property
     def total(self) -> Totals:
-        """All of it."""
+        """The sum of all steps."""
         return summed(self._rows.values())
 
     @property
     def newest(self) -> int:
-        """The latest step there is."""
+        """The latest step that has totals."""
         return max(self._rows)
 
     def add(self, step: int, row: Totals) -> None:
-        """Add to a step."""
+        """Add to the totals of a step."""
         before = self._rows.get(step)
         self._rows[step] = row if before is None else plus(before, row)
 
@@ -73,12 +73,12 @@ class Buckets:
             del self._rows[old]
 
     def fold(self, other: Buckets) -> None:
-        """Add all of another one."""
+        """Add all steps of another one."""
         for step, row in other.items():
             self.add(step, row)
 
     def items(self) -> Iterable[tuple[int, Totals]]:
-        """Buckets and what they added."""
+        """Steps and what was added in them."""
         return self._rows.items()
 
 
@@ -102,7 +102,7 @@ class Agent:
 
 @dataclass(slots=True)
 class Session:
-    """One session."""
+    """What one session spent, and what is known of it."""
 
     account: str | None
     id: str
@@ -131,11 +131,11 @@ class Session:
 
     @property
     def total(self) -> Totals:
-        """All that is retained."""
+        """What it spent over all retained days."""
         return summed(days.total for days in self.leaves.values())
 
     def since_day(self, day: int) -> Totals:
-        """What this day and later ones added."""
+        """What it spent on this day and later ones."""
         return summed(days.since(day) for days in self.leaves.values())
 
     def add(self, call: Call, model: str, ended: float, row: Totals) -> None:
@@ -177,7 +177,7 @@ class Session:
 
     def forget(self, day: int) -> None:
         """Drop the days before this one."""
-        # as of most, and there may be ten thousand
+        # nothing is older, as in most sessions: this is fast, as there may be ten thousand
         if minute_of(self.started_at) >= day * MINUTES_PER_DAY:
             return
         self.slots.forget(day * MINUTES_PER_DAY // SLOT_MINUTES)

@@ -159,7 +159,7 @@ class State:
         return chain(reversed(self._calls), reversed(self._restored_calls))
 
     def oldest_within_estimate(self, now: float, scope: Scope) -> float | None:
-        """When the oldest call of the last 5 hours ended."""
+        """When the oldest call of the last 5 hours ended; None: there was none."""
         ends = (
             ended
             for owner, anchors in self._anchors.items()

@@ -65,7 +65,7 @@ class RunningSums:
 
     @property
     def total(self) -> Totals:
-        """All that it holds."""
+        """The sum of all steps that are kept here."""
         return self.since(NEVER)
 
     def add(self, step: int, row: Totals) -> None:
@@ -182,7 +182,7 @@ class Timeline:
 
     @property
     def retained(self) -> Totals:
-        """Everything that is not forgotten."""
+        """The sum of everything that has not been forgotten."""
         return summed(curve.total for curve in self.curves)
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, Totals]]:
@@ -193,7 +193,7 @@ class Timeline:
 
     @property
     def is_empty(self) -> bool:
-        """Whether everything has been forgotten."""
+        """Whether nothing is left in it."""
         return not any(curve.steps for curve in self.curves)
 
     def forget(self, minute: int) -> None:

@@ -21,7 +21,7 @@ COST_CAP = 10**9
 costs a billion."""
 
 UNKNOWN = "unknown"
-"""The name of what the wire did not name."""
+"""The name shown for what the wire did not name."""
 
 
 class Totals(NamedTuple):
@@ -58,7 +58,7 @@ class Totals(NamedTuple):
 
     @property
     def cost(self) -> int:
-        """Picodollars, billed or not."""
+        """Picodollars of all calls, billed or not."""
         return self.spent + self.api_value
 
     @property
@@ -153,7 +153,7 @@ def usd(amount: int) -> float:
 
 
 def of_call(call: Call) -> Totals:
-    """One call."""
+    """What one call adds to the sums; `report.columns.AGGREGATES` says the same in SQL."""
     refused = call.coverage == "error"
     usage = call.usage
     cost = picodollars(call.cost_usd)
@@ -207,7 +207,7 @@ def by_model(call: Call, whole: Totals) -> list[tuple[str, Totals]]:
 
 
 def model_of(call: Call) -> str:
-    """The model that answered, or the one that was asked."""
+    """The model that answered, else the one that was asked for."""
     return (call.model or call.request_model or UNKNOWN)[:TEXT_CAP]
 
 

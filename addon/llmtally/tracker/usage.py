@@ -1,4 +1,4 @@
-"""The live view as JSON: what `/api/usage` answers, assembled from the state without walking calls.
+"""The live view as JSON: what `/api/usage` answers, made of sums, so that no call is looked at.
 
 Amounts are integers within and floats of USD here. What the wire did not say is null. Every part of
 it can be asked for one account or over all of them.
@@ -47,7 +47,7 @@ TOP_SESSIONS = 20
 
 
 class AccountJson(TypedDict):
-    """One account that was active."""
+    """An account that was active, and what it spent today."""
 
     account_key: str | None
     select: str
@@ -94,7 +94,7 @@ class PredictionsJson(ForecastJson):
 
 
 class ProblemJson(TypedDict):
-    """What needs a person."""
+    """Something that a person should look at."""
 
     kind: str
     """`unpriced_model`, `unparsed`, `bypassed`, `window`, `configured_limit`, `extra_usage`; the
@@ -108,7 +108,7 @@ class ProblemJson(TypedDict):
 
 
 class KnownSessionsJson(TypedDict):
-    """How many sessions there are."""
+    """How many sessions are known, and what the others spent."""
 
     known: int
     other: TotalsJson
@@ -149,7 +149,7 @@ class UsageJson(TypedDict):
 
 
 class StatusWindowJson(TimesJson):
-    """A limit window in the status."""
+    """What a status line shows of a limit window."""
 
     key: str
     name: str | None
@@ -161,7 +161,7 @@ class StatusWindowJson(TimesJson):
 
 
 class StatusSessionJson(TypedDict):
-    """A session in the status."""
+    """What a status line shows of a session."""
 
     account_key: str | None
     client: str | None
@@ -177,7 +177,7 @@ class StatusSessionJson(TypedDict):
 
 
 class StatusJson(TypedDict):
-    """What a status line needs."""
+    """The few figures that a status line needs."""
 
     generated_at: str
     today: TotalsJson
@@ -384,7 +384,7 @@ def _problems(
     windows: Iterable[WindowJson],
     current: CurrentJson,
 ) -> Iterator[ProblemJson]:
-    """What needs a person."""
+    """What a person should look at."""
     for model, totals in today["per_model"].items():
         if totals["unpriced"]:
             yield _problem("unpriced_model", model, count=totals["unpriced"])

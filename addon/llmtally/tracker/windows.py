@@ -1,8 +1,8 @@
-"""Limit windows: how full each is by its provider's word, when it resets, and whether it is still
-the same window.
+"""Limit windows: how full each one is according to its provider, when it resets, and whether it is
+still the same window.
 
 A window is known by provider, account and key, and classic rate limits also by model, as each model
-has a pool of its own. A reset time that moves by a minute or more is a new window; less is jitter.
+has its own pool. A reset time that moves by a minute or more is a new window; less is jitter.
 What the wire said before a reset must not come back through a long stream that began before it, so
 readings are ordered by when their request was sent.
 """
@@ -83,7 +83,7 @@ class Window:
 
     @property
     def confidence(self) -> Confidence:
-        """How far its numbers can be trusted."""
+        """How far its figures can be trusted."""
         return "high" if self.source == "provider_native" else "medium"
 
     @property
