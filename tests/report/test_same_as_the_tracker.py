@@ -71,7 +71,10 @@ CALLS = st.builds(
     attribution=WHO,
 )
 PATTERNS = st.lists(
-    st.one_of(st.sampled_from(["*", "?", "a*", "*/b", "openai/*"]), TEXTS.map(lambda t: t or "*")),
+    st.one_of(
+        st.sampled_from(["*", "?", "_", "%", "\\", "a*", "*/b", "openai/*"]),
+        TEXTS.map(lambda t: t or "*"),
+    ),
     max_size=2,
 ).map(tuple)
 FILTERS = st.builds(
