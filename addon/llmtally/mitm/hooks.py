@@ -169,7 +169,8 @@ class UsageAddon:
         gc.freeze()
         if unknown := options.unknown():
             logger.warning(
-                "llmtally: no such option: %s. `mitmdump --options` lists those that exist.",
+                "llmtally: no such option: %s. It has no effect; docs/options.md lists those that "
+                "exist.",
                 ", ".join(unknown),
             )
         if self._tally is not None:
