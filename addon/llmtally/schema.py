@@ -94,9 +94,13 @@ FIELDS: tuple[str, ...] = _Record.__struct_fields__
 
 
 def _picker(wanted: tuple[str, ...], names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """Make a function that takes the values named `wanted` out of a sequence of values named
+    """Make a function that takes the values named `wanted` out of a tuple of values named
     `names`."""
-    return itemgetter(*map(names.index, wanted))
+    places = [names.index(name) for name in wanted]
+    run = slice(places[0], places[-1] + 1)
+    if places == list(range(run.start, run.stop)):
+        return itemgetter(run)  # neighbours in their order: a slice takes half the time
+    return itemgetter(*places)
 
 
 # Every call is taken apart by position, for speed. The positions are looked up here, once and by
@@ -110,6 +114,7 @@ _TIMES_AT = tuple(map(_OWN.index, _TIMES))
 _USAGE = 1 + len(_OWN)
 """Where the usage begins in a record; before it stand the schema and the call's own fields."""
 _TOTAL = _USAGE + len(USAGE_FIELDS)
+_PARTS = FIELDS.index("parts")
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Record)
@@ -179,20 +184,16 @@ def _not_a_record(error: Exception) -> RecordError:
 
 def _call(record: msgspec.Struct) -> Call:
     fields = msgspec.structs.astuple(record)
-    *who, parts, limits = fields[_TOTAL + 1 :]
     own = list(fields[1:_USAGE])
     for at in _TIMES_AT:
         own[at] = epoch(own[at])
     pending = False  # such a call is not written
     usage = Usage._make(fields[_USAGE:_TOTAL])
-    attribution = Attribution._make(_as_attribution((*who, None)))
-    nested = (usage, attribution, tuple(map(_part, parts)), tuple(map(_limit, limits)))
-    return Call._make(_as_call((*own, pending, *nested)))
+    attribution = Attribution._make(_as_attribution((*fields[_TOTAL + 1 : _PARTS], None)))
+    parts = tuple(map(_part, fields[_PARTS]))
+    limits = tuple([LimitReading._make(msgspec.structs.astuple(limit)) for limit in fields[-1]])
+    return Call._make(_as_call((*own, pending, usage, attribution, parts, limits)))
 
 
 def _part(fields: dict[str, Any]) -> Part:
     return msgspec.convert({**fields, "usage": [fields.get(name) for name in USAGE_FIELDS]}, Part)
-
-
-def _limit(record: msgspec.Struct) -> LimitReading:
-    return LimitReading._make(msgspec.structs.astuple(record))

@@ -213,7 +213,8 @@ def _latest_counts(old: Usage, new: Usage) -> Usage:
         for name in _INPUTS
         if (before := getattr(old, name)) and getattr(new, name) == 0
     }
-    return old.updated(new)._replace(**kept)
+    latest = old.updated(new)
+    return latest._replace(**kept) if kept else latest
 
 
 def _uncached_rest(old: Usage, new: Usage) -> int | None:

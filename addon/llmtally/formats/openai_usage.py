@@ -126,7 +126,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
         prompt=_prompt(usage, connector_tokens),
         completion=completion,
         total=total,
-        cached=_cached((known or Usage()).updated(cache)),
+        cached=_cached(known.updated(cache) if known else cache),
         reasoning=_largest((output_details, usage), ("reasoning_tokens",)),
     )
     beside = _cache_beside_prompt(usage, told)
@@ -138,8 +138,13 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     if told.reasoning is not None and output is not None and told.reasoning > output:
         # This server counts reasoning elsewhere, and its total is silent about it.
         output, doubtful = output + told.reasoning, True
-    counted = cache._replace(
+    counted = Usage(
         input_tokens=None if uncached is None else max(0, uncached),
+        cache_read_tokens=cache.cache_read_tokens,
+        cache_write_tokens=cache.cache_write_tokens,
+        cache_write_30m_tokens=cache.cache_write_30m_tokens,
+        cache_write_12h_tokens=cache.cache_write_12h_tokens,
+        cache_read_audio_tokens=cache.cache_read_audio_tokens,
         output_tokens=output,
         reasoning_tokens=told.reasoning,
         input_audio_tokens=count(input_details.get("audio_tokens")),
