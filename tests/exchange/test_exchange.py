@@ -177,6 +177,17 @@ class TestEndings:
         assert call.estimated
         assert call.usage.output_tokens == pytest.approx(1000, rel=0.02)
 
+    def test_estimate_of_a_stream_fed_at_once(self) -> None:
+        """What is known of a message's envelope stays known, however many are parsed after the
+        first content."""
+        opened = exchange()
+        opened.feed(sse(START, *[DELTA] * 1_999), 101.5)
+        opened.feed(sse(*[DELTA] * 1_000), 101.6)
+
+        call = one(opened.end("client_aborted", 102.0))
+
+        assert call.usage.output_tokens == pytest.approx(2_999, rel=0.02)
+
     def test_pings_are_no_text(self) -> None:
         """Events that deliver nothing take nothing from the estimate."""
         opened = exchange()
@@ -549,7 +560,7 @@ class TestSockets:
         return exchange("api.openai.com", "/v1/responses", method="SOCKET")
 
     def test_turns(self) -> None:
-        """Each turn of a socket is a call of its own, numbered from the second on."""
+        """Each turn of a socket is a call, numbered from the second on."""
         opened, calls = self.socket(), list[Call]()
         for number in ("1", "2"):
             opened.frame(self.ask(), from_client=True, at=102.0)
@@ -616,8 +627,7 @@ class TestSockets:
         ]
 
     def test_error_without_a_turn(self) -> None:
-        """An error frame ends the turn it interrupts, and is no call of its own where none is
-        open."""
+        """An error frame ends the turn it interrupts, and makes no call where none is open."""
         opened, error = (
             self.socket(),
             orjson.dumps(

@@ -1,12 +1,14 @@
-"""The heart: one HTTP flow in, its calls out. Sans-IO: bytes, frames, times and the ending are
-handed in.
+"""The heart: one HTTP flow in, its calls out. It does no I/O: bytes, frames, times and the ending
+are handed in.
 
-`exchange` follows a request that leads to an LLM and reads what is answered; `lanes` holds the
-responses that are open at once on a socket; `settlement` makes a `Call` of each; `memory` is what
-exchanges must know of each other; `values` is what they pass on.
+`exchange` is the way in. It chooses who reads the response by its head: `one_response`,
+`many_responses` (results of a batch) or `websocket`. `body` turns bytes into parsed messages;
+`turns` and `lanes` sort messages where several responses share a body or a socket; `fold` adds a
+message to its response. `settlement` makes a `Call` of each response. `sent_request` holds what was
+asked, `memory` what exchanges must know of each other, `values` what is passed between all these.
 
-If a method in here raises anything, that is a bug; what peers send ends in `error` or `coverage` of
-the call.
+A method in here that raises has a bug. Whatever peers send ends in `error` or `coverage` of the
+call.
 """
 
 from .exchange import Exchange

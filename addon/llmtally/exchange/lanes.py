@@ -1,5 +1,5 @@
-"""The responses that are open at once on one connection, each in a lane of its own; a lane holds
-one at a time."""
+"""The responses that are open at once on one connection or in one body. Each is in a lane, which
+holds one open response at a time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ settled as cut off."""
 
 
 class Lanes:
-    """Open responses by lane, those asked for behind them, and the last that ended in each."""
+    """Holds the open responses by lane, those that wait behind them, and the last one that ended in
+    each lane."""
 
     def __init__(self) -> None:
         self._open: dict[str, Lane] = {}

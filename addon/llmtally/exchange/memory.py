@@ -20,22 +20,23 @@ BACKGROUND = 4_096
 
 
 class Sighting(NamedTuple):
-    """One passing of a response."""
+    """A response as it was seen to pass."""
 
     method: Method
     host: str
     total_tokens: int | None
     started: float
     ended: float
-    """Epoch seconds, like `started`."""
+    """Both in epoch seconds."""
 
     def repeats(self, other: Sighting) -> bool:
-        """Whether two sights under one id are of the same response.
+        """Whether two sightings under one id are of the same response.
 
-        The id alone proves nothing: Ollama draws it from 999, KoboldCpp has but one. What GET shows
-        has been asked for before, by polling or to resume a stream. A new request to the same host
-        has a new answer. A gateway and its upstream (or two sockets of one session) show as many
-        tokens at the same time; the details of the counts may get lost between them.
+        The id alone proves nothing: Ollama draws it from 999 numbers, KoboldCpp always sends the
+        same. A GET shows a response that was asked for before: it polls, or resumes a stream. A new
+        POST to the same host has a new response. A gateway and its upstream (or two sockets of one
+        session) show the same number of tokens at the same time, though details of the counts may
+        get lost between them.
         """
         if self.method == "GET":
             return True
@@ -46,29 +47,31 @@ class Sighting(NamedTuple):
 
 
 class Memory:
-    """Bounded: the oldest is forgotten."""
+    """Remembers a bounded number of responses; the oldest are forgotten."""
 
     def __init__(self, attributor: Attributor) -> None:
         self.attributor = attributor
         self._seen: OrderedDict[str, Sighting] = OrderedDict()
-        """The last sight of each response id."""
+        """The last sighting of each response id."""
         self._background: OrderedDict[str, tuple[Lane, Attribution]] = OrderedDict()
 
-    def counted_before(self, response_id: str, sight: Sighting) -> bool:
+    def counted_before(self, response_id: str, sighting: Sighting) -> bool:
         """Whether this response has been counted; remembers it."""
         known = self._seen.get(response_id)
-        self._seen[response_id] = sight
+        self._seen[response_id] = sighting
         self._seen.move_to_end(response_id)
         if len(self._seen) > SEEN_IDS:
             self._seen.popitem(last=False)
-        return known is not None and sight.repeats(known)
+        return known is not None and sighting.repeats(known)
 
     def recall(self, call: Call) -> None:
         """Remember a call of an earlier run, so that polls and downloads of its response do not
         count it again."""
         if call.response_id is not None and call.usage:
-            sight = Sighting("POST", call.host, call.usage.total_tokens, call.started, call.ended)
-            self.counted_before(call.response_id, sight)
+            sighting = Sighting(
+                "POST", call.host, call.usage.total_tokens, call.started, call.ended
+            )
+            self.counted_before(call.response_id, sighting)
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
         """Keep who asked for a response whose end a later poll will show."""

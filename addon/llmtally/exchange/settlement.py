@@ -1,5 +1,5 @@
-"""Settlement: of what was read of one response, and how it ended, one `Call`; or none, where it was
-no LLM call after all."""
+"""Settlement: what was read of one response, and how it ended, becomes one `Call`; or none, if it
+was no LLM call after all."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _LLM_REQUEST_KEYS = frozenset({"messages", "input", "prompt", "contents", "input
 
 
 class Verdict(NamedTuple):
-    """What a response comes to."""
+    """How a response ended, and what it counts as."""
 
     outcome: Outcome
     pending: bool
@@ -120,7 +120,7 @@ class Settlement:
     def _remember(
         self, lane: Lane, reading: Reading, verdict: Verdict, attribution: Attribution, at: float
     ) -> bool:
-        """Keep what later responses may refer to; gives whether this one has been counted
+        """Remember what later responses may refer to. Returns whether this one has been counted
         before."""
         if reading.response_id is None:
             return False
@@ -129,10 +129,10 @@ class Settlement:
         if reading.usage is None or verdict.pending:
             return False
         self._memory.attributor.answered(reading.response_id, attribution.session)
-        sight = Sighting(
+        sighting = Sighting(
             self._request.method, self._request.host, reading.usage.total_tokens, lane.started, at
         )
-        return self._memory.counted_before(reading.response_id, sight)
+        return self._memory.counted_before(reading.response_id, sighting)
 
     def _build(self, ended: Ended) -> Call:
         request, response, route = self._request, self._response, self._route
@@ -194,8 +194,8 @@ class Settlement:
         return found[-MAX_LIMITS:]
 
     def _attribution(self, lane: Lane, reading: Reading, at: float) -> tuple[Attribution, Lane]:
-        """Who asked; a poll that shows a background response's end belongs to the request that
-        began it."""
+        """Who asked, and the lane with the request. A poll that shows the end of a background
+        response belongs to the request that began it."""
         request = self._request
         if request.method == "GET" and reading.response_id is not None:
             behind = (
@@ -228,7 +228,7 @@ class Settlement:
         )
 
     def _unechoed(self, error: ApiError | None, lane: Lane) -> ApiError | None:
-        """The error without what it repeats of the request."""
+        """The error, without words of the request that it repeats."""
         if error is None or not error.message:
             return error
         credential = read_credential(self._view(lane))
@@ -293,8 +293,8 @@ def _is_llm(lane: Lane) -> bool:
 
 
 def _usage(lane: Lane, reading: Reading) -> tuple[Usage, bool, int | None]:
-    """Usage, whether its output is an estimate, and what the wire had said of the output by
-    then."""
+    """The usage, whether its output is an estimate, and the output tokens that the provider had
+    reported by then."""
     usage = reading.usage
     if usage is None:
         return Usage(), False, None

@@ -1,5 +1,5 @@
-"""Content codings (RFC 9110, section 8.4.1), undone as the bytes come: gzip, deflate, br, zstd and
-chains of them.
+"""Content codings (RFC 9110, section 8.4.1) are undone here as the bytes come: gzip, deflate, br,
+zstd and chains of them.
 
 Servers flush the coder after each event of a stream, so each piece decodes to whole events at once.
 Output is handed on in pieces: a few hundred bytes can decode to gigabytes (a "bomb"), which are
@@ -34,8 +34,8 @@ ZSTD_WINDOW = 8 * 2**20
 """RFC 9659: the largest window of the zstd content coding."""
 
 ZLIB_SLICE = 16 * 2**10
-"""Compressed bytes handed to zlib at once: it copies what it has not used each time its output is
-cut."""
+"""Compressed bytes handed to zlib at once: each time its output is cut, it copies all the input it
+has not used."""
 
 ZSTD_SLICE = 128
 """Compressed bytes handed to zstd at once. It has no limit of output, but 4 bytes make at most one
@@ -78,11 +78,11 @@ class _Coding(Protocol):
 
 
 class ContentDecoder:
-    """Undoes one coding or a chain: their limit, and the one place where the libraries' errors
-    become ours.
+    """Undoes one coding or a chain, limits the output, and turns the libraries' errors into
+    WireError.
 
-    Every coding hands out all it has with each call, so nothing is left at the end of a body. One
-    that was cut off is no damage: what came of it stands.
+    Every coding hands out all it has with each call, so nothing is left at the end of a body. A
+    body that was cut off is not damaged: what came of it stands.
     """
 
     def __init__(self, codings: list[_Coding]) -> None:
@@ -127,8 +127,8 @@ def _slices(data: bytes, size: int) -> Iterator[bytes]:
 
 
 class _Gzip:
-    """Members one after the other (RFC 1952, section 2.2). What follows them and is none, padding
-    mostly, is ignored."""
+    """One or more gzip members (RFC 1952, section 2.2). What follows the last, mostly padding, is
+    ignored."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(zlib.MAX_WBITS | 16)
@@ -148,8 +148,8 @@ class _Gzip:
 
 
 class _Deflate:
-    """The zlib format (RFC 1950), or the bare deflate stream (RFC 1951) that some servers send in
-    its name."""
+    """The zlib format (RFC 1950), or the bare deflate stream (RFC 1951) that some servers send
+    under the same name."""
 
     def __init__(self) -> None:
         self._stream: zlib._Decompress | None = None
@@ -176,8 +176,8 @@ def _inflate(stream: zlib._Decompress, data: bytes) -> Iterator[bytes]:
 
 
 class _Brotli:
-    """RFC 7932. One call does not give all that its input holds, so it is asked again until nothing
-    comes."""
+    """RFC 7932. One call does not give all that its input holds, so the library is called again
+    until nothing comes."""
 
     def __init__(self) -> None:
         self._stream = brotli.Decompressor()

@@ -4,8 +4,8 @@ https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html
     u32 total length | u32 headers length | u32 crc32 of these 8 bytes | headers | payload | u32
     crc32 of all before header: u8 length of name | name | u8 type | value
 
-All numbers are big-endian. A message is delivered as AWS's own client shows it: the payload under
-the name of its event.
+All numbers are big-endian. A message is given as AWS's client shows it: the payload under the name
+of its event.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .messages import Rest
 
 MAX_HEADERS = 128 * 2**10
 MAX_PAYLOAD = 24 * 2**20
-"""The limits AWS's own clients keep."""
+"""Bytes of the headers and of the payload of a message: the limits of AWS's clients."""
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")

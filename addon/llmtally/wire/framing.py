@@ -1,4 +1,4 @@
-"""Which framing a body has: by its media type, and where that says nothing, by its first bytes.
+"""Which framing a body has: its media type tells, and where that says nothing, its first bytes.
 
 `choose` gives one of the decoders of this folder. Where the media type may be wrong, that is a
 `Sniffing`, which picks a decoder when it has seen enough.
@@ -20,9 +20,9 @@ from .ndjson import NdjsonDecoder
 from .sse import SseDecoder
 
 MAX_FIRST_LINE = 2**20
-"""Bytes of a body that are held while it is open whether a second line follows, which would make it
-NDJSON. OpenAI gives results of a batch without a label; a line of them is a whole answer, 70 KB for
-an embedding."""
+"""Bytes of a body that are held until it is known whether a second line follows, which would make
+it NDJSON. OpenAI sends results of a batch without a label; a line of them is a whole response,
+70 KB for an embedding."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t\r\n"
@@ -96,20 +96,20 @@ class Opaque:
     faults = skipped_events = skipped_content = 0
 
     def feed(self, data: bytes) -> list[bytes]:  # noqa: ARG002
-        """No messages, whatever comes."""
+        """No messages come, whatever the body holds."""
         return []
 
     def seek(self, *_: object) -> None:
         """Do nothing: there are no messages."""
 
     def finish(self) -> Rest:
-        """Nothing is left."""
+        """Nothing is left at the end."""
         return Rest()
 
 
 class Sniffing:
-    """A body whose label says nothing (`text/plain`) or may be wrong: decides by the first bytes
-    that are not blank.
+    """Decides by the first bytes that are not blank what a body is whose label says nothing
+    (`text/plain`) or may be wrong.
 
     Some servers label event streams and NDJSON as `application/json`, because JSON is in them.
     """

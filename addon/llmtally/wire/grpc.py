@@ -3,7 +3,7 @@ https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
 
     u8 flags | u32 length, big-endian | message
 
-Flag 1 marks a compressed message (gzip is the one coding in use), flag 128 the trailers that
+Flag 1 marks a compressed message (gzip is the only coding in use), flag 128 the trailers that
 gRPC-Web puts into the body, flag 2 those of Connect, whose streams have the same frames. Protobuf
 is read without a schema: https://protobuf.dev/programming-guides/encoding/
 """

@@ -4,9 +4,9 @@
     ,
     {"candidates": [...], "usageMetadata": {...}}]
 
-is how Gemini streams without `alt=sse`. Images and audio ride in JSON as base64 strings of many
-megabytes, embeddings as arrays of numbers; `load` empties these before it parses, because nothing
-that is read here is that long.
+is how Gemini streams without `alt=sse`. JSON may hold images and audio as base64 strings of many
+megabytes, and embeddings as arrays of numbers. `load` empties these before it parses, because
+nothing that is read here is that long.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ LONG_STRING = 32 * 2**10
 much text came."""
 
 MAX_LENIENT = 2**20
-"""Bytes of a text that strict JSON does not allow and that is parsed all the same, slowly. Stream
-messages are far shorter."""
+"""Bytes up to which a text that is not strict JSON is parsed all the same, slowly. Messages of a
+stream are far shorter."""
 
 MAX_DIGITS = 20
 """Digits of a whole number that is read as one: those of 64 bits."""
@@ -68,10 +68,12 @@ def load(data: bytes) -> Any:
 
 
 def _load_leniently(text: bytes) -> Any:
-    """What servers send that strict JSON forbids: half a surrogate pair (an emoji cut between two
-    deltas), NaN, raw control characters, broken UTF-8. The second pass leaves only values that can
-    be written as UTF-8 again. What is no finite number stays the text it is, which is neither a
-    count nor absent."""
+    """Parse what servers send though strict JSON forbids it: half a surrogate pair (an emoji cut
+    between two deltas), NaN, raw control characters, broken UTF-8.
+
+    The second pass leaves only values that can be written as UTF-8 again. A number that is not
+    finite becomes its text, which is neither a count nor absent.
+    """
     try:
         value = json.loads(
             text.decode("utf-8", "replace"),
@@ -114,7 +116,7 @@ def prune(text: bytes) -> bytes:
 def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
     """Where the insides of long strings, and of long arrays without strings, begin and end.
 
-    Whether a stretch without quotes is inside a string shows in the number of quotes before it.
+    A stretch without quotes is inside a string if the number of quotes before it is odd.
     """
     known = quote = 0
     inside = False  # whether `known` is inside a string
@@ -135,8 +137,8 @@ def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
 
 
 def _long_arrays(text: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
-    """The same for the innermost arrays between `begin` and `end`, where no string is. One that is
-    long ends no earlier than a stride after where the last one ended."""
+    """The same for the innermost arrays between `begin` and `end`, where no string is. A long one
+    ends at least a stride behind the end of the one before, so the search may skip that far."""
     at = begin
     while (closing := text.find(b"]", at + STRIDE, end)) >= 0:
         opening = text.rfind(b"[", at, closing) + 1

@@ -1,9 +1,8 @@
-"""A JSON object of which little will be asked: its members are found at once, and each is parsed
-when it is asked for.
+"""A JSON object whose members are parsed only when they are looked up.
 
 Agents send 50 to 500 kB with every request, nearly all of it messages and tools; what is read of
 them is the name of a model and a dozen small fields. Finding where the members begin and end takes
-a third of the time that parsing them takes.
+a third of the time that parsing them all takes.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from ..record import WireError
 from . import json_body
 
 WORTHWHILE = 8 * 2**10
-"""Bytes from which it is: shorter texts are parsed in 10 microseconds."""
+"""Bytes from which a text is treated so: a shorter one is parsed in 10 microseconds."""
 
 ON_DEMAND = 512 * 2**10
-"""Bytes up to which it is: a longer text is parsed by a thread, and no member of it later by the
-loop, which 1 ms would hold up."""
+"""Bytes up to which a text is treated so. A longer one is read in a thread, which parses all of
+it: a member parsed later would hold up mitmproxy's loop for a millisecond."""
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Members(dict[str, Any]):
-    """The members of an object. A value that cannot be parsed is None."""
+    """The members of an object, as a dict. A value that cannot be parsed is None."""
 
     def __getitem__(self, name: str) -> Any:
         value = super().__getitem__(name)
@@ -36,18 +35,18 @@ class Members(dict[str, Any]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        """As of any dict."""
+        """The value of a member, or the default."""
         try:
             return self[name]
         except KeyError:
             return default
 
     def values(self) -> Any:
-        """As of any dict; all of them are parsed."""
+        """All values, parsed."""
         return self._whole().values()
 
     def items(self) -> Any:
-        """As of any dict; all of them are parsed."""
+        """All members, their values parsed."""
         return self._whole().items()
 
     def _whole(self) -> dict[str, Any]:
@@ -55,13 +54,13 @@ class Members(dict[str, Any]):
 
 
 def load(data: bytes) -> Any:
-    """The value of one JSON text as `json_body.load` gives it; an object of middling size by its
-    members. Raises WireError."""
+    """The value of one JSON text, as `json_body.load` gives it; an object of middling size becomes
+    `Members`. Raises WireError."""
     if WORTHWHILE <= len(data) <= ON_DEMAND:
         try:
             return Members(_decoder.decode(data))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            pass  # no object, or nothing that strict JSON allows
+            pass  # not an object, or not strict JSON
     return json_body.load(data)
 
 

@@ -25,7 +25,7 @@ class Framing(Protocol):
 
     @property
     def transport(self) -> Transport:
-        """Name of the framing."""
+        """The name of this framing."""
 
     @property
     def faults(self) -> int:

@@ -1,5 +1,5 @@
-"""`multipart/form-data`, as far as a model name needs it (RFC 7578): the short text fields, none of
-the files."""
+"""`multipart/form-data` (RFC 7578), of which only short text fields are read: they hold the model's
+name, and no file is needed."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ MAX_FIELD = 1024
 wanted."""
 
 MAX_PARTS = 64
-"""Parts looked at: uploads of the APIs known have fewer than twenty."""
+"""Parts read: uploads have fewer than twenty in all APIs known."""
 
 
 def text_fields(body: bytes, content_type: str) -> dict[str, str]:
-    """Short text fields by name; a body that is not what it says gives what could be found."""
+    """The short text fields by name; of a damaged body, those that can be found."""
     boundary = _parameter(content_type, "boundary")
     if not boundary:
         return {}

@@ -4,7 +4,7 @@ https://github.com/ndjson/ndjson-spec
     {"message": {"content": "Hi"}, "done": false}
     {"done": true, "prompt_eval_count": 29, "eval_count": 3}
 
-Lines end in LF or CRLF; blank ones are ignored; the last one may lack its end.
+Lines end in LF or CRLF. Blank lines are ignored. The last line may lack its end.
 """
 
 from __future__ import annotations
