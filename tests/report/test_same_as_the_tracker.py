@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 
 from calls import NOON, a_call, write
 from llmtally.record import Attribution, Call, Part, Usage
-from llmtally.report import Database, Report
+from llmtally.report import Database
 from llmtally.report.filters import Filter
 from llmtally.tracker.totals import COST_CAP, ZERO, Totals, by_model, kind_of, of_call, plus
 
@@ -84,6 +83,8 @@ FILTERS = st.builds(
     **dict.fromkeys(("model", "client", "project", "session", "account", "run"), PATTERNS),
 )
 
+UTC = ZoneInfo("UTC")
+
 Key = tuple[str | None, ...]
 
 GROUPED: dict[str, Callable[[Call], Key]] = {
@@ -99,11 +100,6 @@ def added_up(calls: list[Call], key: Callable[[Call], Key]) -> dict[Key, Totals]
     for call in calls:
         sums[key(call)] = plus(sums[key(call)], of_call(call))
     return dict(sums)
-
-
-def ask(directory: Path, name: str, chosen: Filter) -> Report:
-    with Database(directory, since=chosen.since, until=chosen.until) as database:
-        return database.report(name, chosen, ZoneInfo("UTC"))
 
 
 slowly = settings(
@@ -122,11 +118,12 @@ def test_sums(tmp_path_factory: pytest.TempPathFactory, calls: list[Call]) -> No
         for model, share in by_model(call, of_call(call)):
             shares[call.provider, model] = plus(shares[call.provider, model], share)
 
-    for name, key in GROUPED.items():
-        rows = ask(directory, name, Filter()).rows
-        assert {row.key: row.totals for row in rows} == added_up(billed, key), name
-    by_provider_and_model = ask(directory, "model", Filter()).rows
-    assert {row.key: row.totals for row in by_provider_and_model} == dict(shares)
+    with Database(directory) as database:
+        for name, key in GROUPED.items():
+            rows = database.report(name, Filter(), UTC).rows
+            assert {row.key: row.totals for row in rows} == added_up(billed, key), name
+        by_provider_and_model = database.report("model", Filter(), UTC).rows
+        assert {row.key: row.totals for row in by_provider_and_model} == dict(shares)
 
 
 @slowly
@@ -137,7 +134,9 @@ def test_filters(
     """`condition` against `Filter.accepts`, all filters at once and each by itself."""
     directory = write(tmp_path_factory.mktemp("filters"), calls)
     billed = [call for call in calls if call.attribution.request_class != "warmup"]
-    for each in (chosen, *(Filter(**{name: getattr(chosen, name)}) for name in Filter.__slots__)):
-        meant = [call for call in billed if each.accepts(call)]
-        rows = ask(directory, "outcome", each).rows
-        assert {row.key: row.totals for row in rows} == added_up(meant, GROUPED["outcome"]), each
+    by_itself = [Filter(**{name: getattr(chosen, name)}) for name in Filter.__slots__]
+    with Database(directory) as database:
+        for each in (chosen, *by_itself):
+            meant = [call for call in billed if each.accepts(call)]
+            rows = database.report("outcome", each, UTC).rows
+            assert {row.key: row.totals for row in rows} == added_up(meant, GROUPED["outcome"])
