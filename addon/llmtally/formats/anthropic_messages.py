@@ -26,6 +26,7 @@ from .copilot import with_copilot_usage
 from .cost import read_cost_header, stated_cost
 from .format import (
     MAX_ENTRIES,
+    PARTS_CAP,
     Format,
     Turn,
     api_error,
@@ -57,10 +58,6 @@ _EVENTS = frozenset(
         "error",
     }
 )
-
-_MAX_PARTS = 16
-"""Models and kinds kept apart within one call: real calls have up to four; further ones are added
-to the last."""
 
 
 def read_usage(usage: Mapping[str, Any]) -> Usage:
@@ -238,7 +235,7 @@ def _read_iterations(usage: Mapping[str, Any], model: str | None) -> tuple[Part,
     for entry in map(mapping, items(usage.get("iterations"))[:MAX_ENTRIES]):
         kind = text(entry.get("type")) or "message"
         key = (_KINDS.get(kind, kind), text(entry.get("model")) or model)
-        if key not in sums and len(sums) == _MAX_PARTS:
+        if key not in sums and len(sums) == PARTS_CAP:
             key = next(reversed(sums))
         sums[key] = sums.get(key, Usage()) + read_usage(entry)
     return tuple(Part(kind, served, part) for (kind, served), part in sums.items())

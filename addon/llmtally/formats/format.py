@@ -23,6 +23,10 @@ ERROR_TYPE_CAP = 64
 SERVER_TOOLS_CAP = 32
 """Server tools kept of one response; providers know about ten."""
 
+PARTS_CAP = 16
+"""Models and kinds kept apart within one call: real calls have up to four; further ones are added
+to the last."""
+
 REASON_CAP = 64
 """Characters of the word for why a cache was missed: the longest known has 26."""
 

@@ -17,7 +17,7 @@ from ..record import Part, Reading
 from . import anthropic_messages
 from .copilot import with_copilot_usage
 from .cost import read_cost_header
-from .format import MAX_ENTRIES, Format, count, items, mapping, text, utf8_len
+from .format import MAX_ENTRIES, PARTS_CAP, Format, count, items, mapping, text, utf8_len
 from .openai_usage import read_error, read_usage, with_usage
 
 STOPPED_EARLY = frozenset(
@@ -31,9 +31,6 @@ STOPPED_EARLY = frozenset(
     }
 )
 """OpenAI's two; OpenRouter and Mistral; Mistral; gateways before Anthropic; DeepSeek under load."""
-
-_MAX_PARTS = 16
-"""Models told apart within one call: real ones have up to four; what is beyond goes to the last."""
 
 _ANTHROPIC_EVENTS = frozenset(
     {"message", "message_start", "message_delta", "message_stop", "content_block_start"}
@@ -98,7 +95,7 @@ def _read_breakdown(breakdown: Mapping[str, Any]) -> tuple[Part, ...]:
     parts: list[Part] = []
     for entry in map(mapping, items(breakdown.get("models"))[:MAX_ENTRIES]):
         usage, _ = read_usage(mapping(entry.get("usage")))
-        if len(parts) < _MAX_PARTS:
+        if len(parts) < PARTS_CAP:
             parts.append(Part("message", text(entry.get("model")), usage))
         else:
             parts[-1] = dataclasses.replace(parts[-1], usage=parts[-1].usage + usage)
