@@ -63,6 +63,8 @@ def rows(kind: type, names: Iterable[str], always: Container[str]) -> list[str]:
     hints, meanings = typing.get_type_hints(kind), texts_beneath(kind)
     lines = []
     for name in names:
+        if name not in meanings:
+            sys.exit(f"record.py: write a string with the meaning beneath `{kind.__name__}.{name}`")
         of = "time" if name in TIMES else json_type(hints[name])
         written = "always" if name in always else "if true" if of == "boolean" else "if known"
         lines.append(row(name, of, written, meanings[name]))
