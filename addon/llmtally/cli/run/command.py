@@ -147,7 +147,7 @@ found.
     metavar="ARG",
     help="Hand ARG to the proxy that is started. Repeat it.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Do not print what was run_summary.")
+@click.option("-q", "--quiet", is_flag=True, help="Do not print what was spent.")
 @journal_option
 @click.pass_context
 def command(
@@ -162,7 +162,7 @@ def command(
     quiet: bool,
     directory: Path,
 ) -> None:
-    """Run a client through llmtally, and print what it run_summary."""
+    """Run a client through llmtally, and print what it spent."""
     import secrets  # half as slow to load as all of click
 
     from ...attribution.run_tag import NAME, Run
@@ -218,7 +218,7 @@ def command(
 
 
 def _say(name: str, calls: Sequence[Call]) -> None:
-    """What the run run_summary."""
+    """Print what the run spent."""
     from ...text import tables
     from ...tracker.totals import summed
     from .. import run_summary, totals_columns
