@@ -179,7 +179,7 @@ def test_what_is_unknown_stays_unknown(serve: Serve, open_page: OpenPage) -> Non
         "~$1.00"
     )
     expect(page.locator("dialog .sum")).to_contain_text("2 calls not included")
-    nobody = part(page, "Project").filter(has_text="not known")
+    nobody = part(page, "Project").filter(has_text="unknown")
     expect(nobody).to_have_count(1)
     expect(nobody.locator("a")).to_have_count(0)
 
@@ -256,7 +256,7 @@ def test_before_the_first_call_of_a_day(serve: Serve, open_page: OpenPage) -> No
     page = open_page(serve(tracker)).page
     expect(page.locator("a.where")).to_contain_text("Where it went")
     page.locator("a.where").click()
-    expect(page.locator("dialog .sum")).to_have_text("No call yet.")
+    expect(page.locator("dialog .sum")).to_have_text("No calls yet.")
     page.locator("dialog .choice").get_by_text("7 days").click()
 
     expect(part(page, "Project")).to_contain_text("shop")

@@ -104,7 +104,7 @@ def test_what_needs_a_person_is_said(site: Traffic, open_page: OpenPage) -> None
 
     expect(notices).to_contain_text("No price for openai/model-nobody-has-priced")
     expect(notices).to_contain_text("5-hour window (anthropic): over 90% used")
-    expect(notices).to_contain_text("could not be read")
+    expect(notices).to_contain_text("could not be parsed")
     expect(window.page.locator(".coverage .bad")).to_contain_text("1 unparsed")
     unpriced = window.page.locator(ROWS).filter(has_text="model-nobody-has-priced")
     expect(unpriced).to_contain_text("unpriced")
@@ -315,7 +315,7 @@ def test_a_broken_journal_and_bypassing_clients(serve: Serve, open_page: OpenPag
     notices = page.locator("#notices")
 
     expect(notices).to_contain_text("The journal cannot be written 3 records lost")
-    expect(notices).to_contain_text("A client goes past the proxy 1 connection today")
+    expect(notices).to_contain_text("A client bypasses the proxy 1 connection today")
     page.evaluate("window.kept = [...document.querySelectorAll('#empty *, #notices *')]")
     site.call(partial(tracker.count_coverage, "bypassed", at=time.time()))
     site.call(site.server.changed)
@@ -398,12 +398,14 @@ def test_another_model_than_asked_is_said(serve: Serve, open_page: OpenPage) -> 
     expect(page.locator(ROWS)).to_have_count(len(same) + len(others))
     chips = page.locator(f"{ROWS} td.model .chip")
 
-    assert sorted(chips.all_inner_texts()) == sorted(f"asked {asked}" for _, asked in others)
+    assert sorted(chips.all_inner_texts()) == sorted(f"requested {asked}" for _, asked in others)
     expect(page.locator(ROWS).filter(has_text="gpt-5-mini").locator(".chip")).to_have_attribute(
-        "title", "gpt-5 was asked; the provider served gpt-5-mini"
+        "title", "gpt-5 was requested; the provider served gpt-5-mini"
     )
     page.locator(ROWS).filter(has_text="gpt-5-mini").click()
-    expect(page.locator("dialog .facts")).to_contain_text("Model asked gpt-5", use_inner_text=True)
+    expect(page.locator("dialog .facts")).to_contain_text(
+        "Requested model gpt-5", use_inner_text=True
+    )
 
 
 def test_accounts(serve: Serve, open_page: OpenPage) -> None:

@@ -91,7 +91,7 @@ def test_who_cost_how_much(dear: MadeUp, open_page: OpenPage) -> None:
     shares, the dearest first."""
     window = open_page(dear)
     window.page.locator("#sessions-body tbody a").first.click()
-    kinds = window.page.get_by_label("What kinds of work cost").locator("li")
+    kinds = window.page.get_by_label("Cost by kind of work").locator("li")
 
     expect(kinds).to_have_count(5)
     said = [re.match(r"(.+?)\s*(\$[\d.]+)", text) for text in kinds.all_inner_texts()]
@@ -123,15 +123,12 @@ def test_which_turn_was_dear_and_why(dear: MadeUp, open_page: OpenPage) -> None:
     expect(turns).to_contain_text("The most expensive is turn 4 at")
     expect(turns).to_contain_text("$0.44")
     expect(turns).to_contain_text("The cache was lost in 1 turn")
-    expect(turns).to_contain_text("tokens were sent anew (tools changed).")
+    expect(turns).to_contain_text("tokens were sent again (tools changed).")
     expect(turns.locator(".hint [title='62,000']")).to_be_visible()
     marked = page.locator("table.session-calls tbody tr").filter(has_text="cache lost")
     expect(marked).to_have_count(1)
     hint = marked.get_by_text("cache lost: tools changed").get_attribute("title")
-    assert (
-        hint == "62,000 tokens that were in the cache were sent anew, after a pause of 14m: tools "
-        "changed"
-    )
+    assert hint == "62,000 cached tokens were sent again after a pause of 14m: tools changed"
     assert page.locator("dialog path.slot-lost").get_attribute("d")
 
     turns.get_by_role("link").click()

@@ -103,7 +103,7 @@ def test_limits_tell_where_they_come_from(busy_proxy: Traffic, open_page: OpenPa
     window = page.locator(".window").first
 
     expect(window).to_contain_text("5-hour window")
-    expect(window).to_contain_text("provider's figure, high confidence")
+    expect(window).to_contain_text("from the provider, high confidence")
     expect(window.locator(".window-used")).to_contain_text("40%")
     expect(window).to_contain_text(re.compile("resets in 1h"))
     assert window.get_by_role("meter").get_attribute("aria-valuenow") == "40"
@@ -135,7 +135,7 @@ def test_filters_that_nothing_matches(busy_proxy: Traffic, open_page: OpenPage) 
     page.get_by_label("model", exact=True).select_option(GPT)
     page.get_by_label("outcome", exact=True).select_option("error")
 
-    expect(page.locator("#calls-body")).to_have_text("No call matches. Choose another filter.")
+    expect(page.locator("#calls-body")).to_have_text("No calls match this filter.")
 
 
 def test_a_call_opens_to_how_its_cost_adds_up(busy_proxy: Traffic, open_page: OpenPage) -> None:

@@ -1,5 +1,5 @@
 /**
- * The agents of a session: what each kind of work cost, and the tree of who started whom.
+ * The agents of a session: the cost of each kind of work, and the tree of which agent started which.
  */
 
 import { chip } from "./calls.js";
@@ -8,7 +8,7 @@ import * as format from "./format.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
-/** Kinds of work told apart, and rows shown at first. */
+/** Kinds of work that are shown separately, and rows shown at first. */
 const KINDS = 7;
 const SHOWN = 8;
 
@@ -17,8 +17,8 @@ const COLUMNS = [
   { title: "Calls", kind: "n c1" },
   { title: "Tokens", kind: "n" },
   { title: "Cache", kind: "n c1", hint: "Cache hit rate" },
-  { title: "Own", kind: "n c2", hint: "Its own calls alone" },
-  { title: "With its agents", kind: "n" },
+  { title: "Own", kind: "n c2", hint: "Calls of this agent only" },
+  { title: "With subagents", kind: "n" },
 ];
 
 export class Agents {
@@ -31,9 +31,9 @@ export class Agents {
     });
     this.table.element.className = "agents";
     this.more = el("button", { class: "quiet", type: "button", onclick: () => this.toggle() });
-    /** What kinds of work cost. */
+    /** The cost by kind of work. */
     this.shares = el("div", { class: "mix" });
-    /** The tree. */
+    /** The tree of agents. */
     this.element = el("section", {}, el("h3", {}, "Agents"), el("div", { class: "scroll" }, this.table.element), this.more);
   }
 
@@ -60,7 +60,7 @@ export class Agents {
       el("div", { class: "mix-bar", "aria-hidden": "true" }, parts.map(({ cost }, slot) => el("span", { class: `bucket slot-${slot}`, "--share": cost / whole.cost_usd }))),
       el(
         "ul",
-        { class: "mix-legend", "aria-label": "What kinds of work cost" },
+        { class: "mix-legend", "aria-label": "Cost by kind of work" },
         parts.map(({ name, agents, cost }, slot) =>
           el("li", {}, swatch(slot), el("span", { class: "name" }, name), agents > 1 && ` ×${format.compact(agents)}`, " ", values.money(cost), cost !== null && el("small", {}, ` ${format.percent((100 * cost) / whole.cost_usd)}`)),
         ),
@@ -69,7 +69,7 @@ export class Agents {
   }
 }
 
-/** What the main agent did itself, by class, and all agents of a type together: `{name, agents, cost}`, the most expensive first. */
+/** The main agent's work by class, and all agents of a type together: `{name, agents, cost}`, the most expensive first. */
 function kinds(root) {
   const parts = new Map();
   const add = (kind, { cost_usd: cost }, agents) => {
@@ -117,6 +117,6 @@ function agentName(node, depth) {
     depth ? el("span", { class: "spoken" }, `level ${depth + 1}: `) : null,
     values.name(name, 60),
     id ? el("small", {}, values.plain(id)) : null,
-    classes.map(([kind, totals]) => chip(`${kind} ${format.money(totals.cost_usd)}`, "plain", `${totals.calls} calls`)),
+    classes.map(([kind, totals]) => chip(`${kind} ${format.money(totals.cost_usd)}`, "plain", format.counted(totals.calls, "call"))),
   );
 }

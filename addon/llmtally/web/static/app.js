@@ -1,5 +1,5 @@
 /**
- * The page: asks the proxy once, follows its events, and has each part drawn when what it shows has changed.
+ * The page: loads everything once, follows the server's events, and redraws each part when its data has changed.
  */
 
 import { Calls } from "./calls.js";
@@ -15,13 +15,13 @@ import { Timeline } from "./timeline.js";
 import { drawToday } from "./today.js";
 import * as values from "./values.js";
 
-/** Between two questions for the charts, while calls come in. */
+/** Least time between two requests for the charts, while calls come in. */
 const SERIES_MS = 3_000;
-/** Between two questions for an open session. */
+/** Least time between two requests for an open session. */
 const DRAWER_MS = 2_000;
-/** Between two sentences to a screen reader. */
+/** Least time between two announcements to a screen reader. */
 const ANNOUNCE_MS = 60_000;
-/** The charts end now, whether or not there was a call. */
+/** The charts are loaded at least this often, as they end at the current minute. */
 const MINUTE_MS = 60_000;
 const TICK_MS = 1_000;
 
@@ -44,7 +44,7 @@ const sessions = new Sessions(failed);
 const timeline = new Timeline(loadSeries);
 const drawer = new Drawer({ session: openSession, call: openCall, tables: openTables, breakdown: openBreakdown }, failed);
 
-// What the proxy says
+// Loading
 
 async function loadAll() {
   await Promise.all([loadUsage(), loadSeries(), calls.load()]);
@@ -106,7 +106,7 @@ follow({
   reset: loadAll,
 });
 
-/** Nothing can be read of a refused event stream: ask in a way that tells why. */
+/** A refused event stream does not tell why: send a request that does. */
 async function probe() {
   try {
     await ask("api/usage");
@@ -118,7 +118,7 @@ async function probe() {
 const CONNECTION = {
   connecting: () => "Connecting",
   live: () => (isFollowed() ? "Live from the journal" : "Live"),
-  stopped: () => `${isFollowed() ? "llmtally page has ended" : "Proxy stopped or out of reach"}. Numbers are those of ${format.clock(view.usage.generated_at)}; trying again`,
+  stopped: () => `${isFollowed() ? "llmtally page has ended" : "Proxy stopped or unreachable"}. Numbers as of ${format.clock(view.usage.generated_at)}; retrying`,
   locked: () => "Logged out. Open the address that was printed at the start",
 };
 
@@ -135,11 +135,11 @@ function connection(state) {
   if (told.textContent !== text) told.textContent = text;
 }
 
-// What the page shows
+// Drawing
 
 let isPainting = false;
 
-/** Draw in the next frame, however much happens until then; not while the page is out of sight. */
+/** Draw in the next frame, once however much happens until then, and not while the page is hidden. */
 function paint() {
   if (isPainting) return;
   isPainting = true;
@@ -149,7 +149,7 @@ function paint() {
   });
 }
 
-/** One part of the page a frame: all at once would hold up what a person does meanwhile. */
+/** Draw one part of the page per frame: all at once would delay a person's input. */
 function draw() {
   const { usage, series } = view;
   if (!usage) return;
@@ -213,7 +213,7 @@ byId("account").addEventListener("change", (event) => {
   loadAll();
 });
 
-/** Now and then, and only if something was spent meanwhile, say how things stand. */
+/** Announce today's totals to screen readers, at most once a minute and only if they changed. */
 function announce({ today }) {
   const text = `${format.counted(today.calls, "call")} today, ${format.money(today.spent_usd)} spent${today.api_value_usd ? `, API value ${format.money(today.api_value_usd)}` : ""}`;
   if (text === view.announced || Date.now() - view.announcedAt < ANNOUNCE_MS) return;
@@ -233,7 +233,7 @@ setInterval(() => {
   if (view.isStale.drawer && Date.now() - view.drawerAt > DRAWER_MS) refreshDrawer();
 }, TICK_MS);
 
-// What opens
+// The drawer
 
 function refreshDrawer() {
   view.isStale.drawer = false;
@@ -241,7 +241,7 @@ function refreshDrawer() {
   drawer.refresh();
 }
 
-/** Calls that an open session has shown, by their id. */
+/** Calls that an open session has shown, by id. */
 const seen = new Map();
 
 async function openSession(parameters) {
@@ -250,7 +250,7 @@ async function openSession(parameters) {
     const { sessionPage } = await import("./session_drawer.js");
     return await sessionPage(parameters, seen);
   } catch (problem) {
-    return gone("Session", problem, "This session is not in memory: it is older than a week, or was never seen.");
+    return gone("Session", problem, "This session is not in memory: it is older than a week or unknown.");
   }
 }
 
@@ -261,7 +261,7 @@ async function openCall([id]) {
     return callPage(call, cost);
   } catch (problem) {
     const record = calls.find(id) ?? seen.get(id);
-    return record ? callPage(record, null) : gone("Call", problem, "This call is no longer in memory. Its record stands in the journal.");
+    return record ? callPage(record, null) : gone("Call", problem, "This call is no longer in memory. Its record is in the journal.");
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * Where it went: what today or the week cost, by project, model, client, kind of work and outcome.
+ * Where it went: the cost of today or of the week by project, model, client, kind of work and outcome.
  */
 
 import { OUTCOMES } from "./calls.js";
@@ -12,9 +12,9 @@ import { isRough, isUnknown, lastDirectory, NAMELESS, ranked, shareOf } from "./
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
-/** Rows of each part at first: together they fit a screen. */
+/** Rows of each table at first: together they fit a screen. */
 const SHOWN = 6;
-/** Letters of a name off the wire. */
+/** Characters of a name off the wire. */
 const NAME = 120;
 
 const PERIODS = [
@@ -31,7 +31,7 @@ const WORK = {
 
 const labelled = (text) => values.name(text, NAME);
 
-/** Each part: the field of the usage, the filter of calls with the `value` that it has for a name, and the name as `shown`. */
+/** Each table: its field in the usage, the filter for its calls, the filter's `value` for a name, and how the name is `shown`. */
 const PARTS = [
   { title: "Project", field: "per_project", filter: "project", shown: projectName },
   { title: "Model", field: "per_model", filter: "model", value: shortName, shown: (name) => [swatch(slotOf(name)), labelled(shortName(name))] },
@@ -40,14 +40,14 @@ const PARTS = [
   { title: "Outcome", field: "per_outcome", filter: "outcome", shown: (name) => labelled(OUTCOMES[name]?.[0] ?? name) },
 ];
 
-/** The last directory, and small the way to it. */
+/** The last directory of a path, and the rest of the path in small print. */
 function projectName(path) {
   const last = lastDirectory(path);
   const parent = path.slice(0, path.lastIndexOf(last));
   return [labelled(last), el("small", {}, ` ${values.plain(parent).slice(0, NAME)}`)];
 }
 
-/** What the drawer shows; `usage` gives the newest, `choose(filter, value)` has the calls of a row shown. */
+/** What the drawer shows; `usage()` returns the latest usage, `choose(filter, value)` shows the calls of a row. */
 export function breakdownPage(usage, choose) {
   return new BreakdownPage(usage, choose);
 }
@@ -71,7 +71,7 @@ class BreakdownPage {
   }
 }
 
-/** One of the tables. */
+/** The table of one field, with a button that shows all its rows. */
 class Part {
   constructor({ title, field, filter, value = (name) => name, shown = labelled }, choose) {
     this.field = field;
@@ -109,7 +109,7 @@ class Part {
 const key = (kind) => el("span", { class: `key ${kind}`, "aria-hidden": "true" });
 
 function sum(whole) {
-  if (!whole.calls) return "No call yet.";
+  if (!whole.calls) return "No calls yet.";
   const missing = whole.unpriced + whole.uncounted;
   const amounts = [
     (whole.spent_usd || !whole.api_value_usd) && [key("slot-cost"), el("b", {}, isUnknown(whole) ? values.unknown() : values.money(whole.spent_usd, isRough(whole))), " spent"],
@@ -121,9 +121,9 @@ function sum(whole) {
   return amounts.filter(Boolean).map((amount) => el("span", {}, amount));
 }
 
-/** A name, which leads to its calls where it is one. */
+/** A name; a real one links to its calls. */
 function nameOf(name, shown, choose) {
-  if (NAMELESS.includes(name)) return el("span", { class: "name unknown" }, name === "other" ? "all others" : "not known");
+  if (NAMELESS.includes(name)) return el("span", { class: "name unknown" }, name === "other" ? "all others" : "unknown");
   const open = (event) => {
     event.preventDefault();
     choose();
@@ -145,7 +145,7 @@ function cells(name, totals, whole) {
   ];
 }
 
-/** The share, and in it what was billed apart from what was not. */
+/** A bar for the share, split into what was billed and what was not. */
 function bar({ cost_usd: cost, spent_usd: spent }, share) {
   const billed = cost ? (share * spent) / cost : share;
   return el("span", { class: "mix-bar", "aria-hidden": "true" }, el("span", { class: "bucket slot-cost", "--share": billed }), el("span", { class: "bucket read", "--share": share - billed }));

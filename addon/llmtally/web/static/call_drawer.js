@@ -21,7 +21,7 @@ const BUCKETS = {
   output_tokens: "Output",
 };
 
-/** Subset, the bucket it is taken out of, and its name. Reasoning is shown also where it has no rate of its own. */
+/** Subset, the bucket it is part of, and its name. Reasoning is shown even if it has no separate rate. */
 const SUBSETS = [
   ["cache_write_30m_tokens", "cache_write_tokens", "Cache write, 30 minutes"],
   ["cache_write_1h_tokens", "cache_write_tokens", "Cache write, 1 hour"],
@@ -39,10 +39,10 @@ const SOURCES = {
   override: "from your price file",
   overlay: "list price, corrected",
   prices: "list price",
-  local: "local, nothing charged",
+  local: "local model, nothing charged",
 };
 
-/** What the drawer shows of a call. `cost`: how it is priced today, with the rates; null where nobody could say. */
+/** What the drawer shows of a call. `cost`: its price today with the rates, or null if that is not known. */
 export function callPage(record, cost) {
   return {
     title: values.plain(modelOf(record)).slice(0, 120),
@@ -53,7 +53,7 @@ export function callPage(record, cost) {
       el("h3", {}, record.billing === "subscription" ? "How the API value adds up" : "How the cost adds up"),
       bill(record, cost),
       record.parts ? [el("h3", {}, "Billed in parts"), parts(record)] : null,
-      record.limits ? [el("h3", {}, "Limits told with the answer"), limits(record)] : null,
+      record.limits ? [el("h3", {}, "Limits reported with the response"), limits(record)] : null,
       el("h3", {}, "Record"),
       snippet(pretty(record)),
     ],
@@ -67,12 +67,12 @@ function facts(record) {
   return el(
     "dl",
     { class: "facts" },
-    asked && fact("Model asked", values.name(asked)),
+    asked && fact("Requested model", values.name(asked)),
     fact(record.billing === "subscription" ? "API value" : "Cost", values.fineMoney(record.cost_usd, isRough(record))),
     fact("Context", values.count(contextTokens(record)), " tokens"),
     fact("Output", values.count(record.output_tokens, Boolean(record.estimated)), " tokens"),
-    fact("First content after", values.duration(record.ttft_ms)),
-    fact("Took", values.duration(record.duration_ms)),
+    fact("Time to first token", values.duration(record.ttft_ms)),
+    fact("Duration", values.duration(record.duration_ms)),
     fact("Outcome", outcomeCell(record, true), record.status && record.outcome !== "error" ? ` · HTTP ${record.status}` : ""),
     fact("Client", values.name([record.client, record.client_version].filter(Boolean).join(" "))),
     fact("Session", session || values.unknown()),
@@ -83,12 +83,12 @@ function billColumns(record) {
   return [
     { title: "Bucket" },
     { title: "Tokens", kind: "n" },
-    { title: "Rate", kind: "n", hint: "USD per million tokens; per thousand calls of a tool" },
+    { title: "Rate", kind: "n", hint: "USD per million tokens, or per thousand tool calls" },
     { title: record.billing === "subscription" ? "API value" : "Cost", kind: "n" },
   ];
 }
 
-/** Buckets times rates. Without rates, what is known: the buckets and the sum. */
+/** Buckets times rates. Without rates, only the buckets and the sum. */
 function bill(record, cost) {
   const rates = cost?.rates ?? {};
   const items = [...tokenItems(record, rates), ...toolItems(record, rates)];
@@ -102,7 +102,7 @@ function bill(record, cost) {
   const rest = isKnown(record.cost_usd) ? record.cost_usd - added : 0;
   const hasRates = Object.keys(rates).length > 0;
   if (hasRates && Math.abs(rest) > EXACT * (1 + added)) {
-    rows.push([record.parts ? "Parts at rates of their own" : DIFFERENCE[record.cost_source] ?? "Priced otherwise then", null, null, signed(rest)]);
+    rows.push([record.parts ? "Parts with their own rates" : DIFFERENCE[record.cost_source] ?? "Priced differently at the time", null, null, signed(rest)]);
   }
   rows.push([el("b", {}, "Total"), values.exactCount(record.total_tokens, Boolean(record.estimated)), null, el("b", {}, values.finestMoney(record.cost_usd, isRough(record)))]);
   return [plainTable("Buckets, rates and cost", billColumns(record), rows, "bill"), el("p", { class: "hint" }, billNotes(record, hasRates).join(" "))];
@@ -110,17 +110,17 @@ function bill(record, cost) {
 
 const isKnown = (value) => value !== null && value !== undefined;
 
-/** The sum and the stated cost are the same but for the last bits of floating point. */
+/** Relative difference below which two sums are equal: the last bits of floating point. */
 const EXACT = 1e-9;
 
 const NO_COST = {
   unpriced: "No price is known for this model: the cost is unknown, not zero.",
-  error: "The provider refused the call and told of no usage.",
-  unparsed: "The response could not be read: what it cost is unknown, not zero.",
-  no_usage: "The response told of no usage: what it cost is unknown, not zero.",
+  error: "The provider refused the call and reported no usage.",
+  unparsed: "The response could not be parsed: its cost is unknown, not zero.",
+  no_usage: "The response reported no usage: its cost is unknown, not zero.",
 };
 
-const DIFFERENCE = { provider: "As the provider states it" };
+const DIFFERENCE = { provider: "Difference to the cost that the provider states" };
 
 function signed(usd) {
   return el("span", {}, usd < 0 ? "−" : "+", values.finestMoney(Math.abs(usd)));
@@ -131,15 +131,15 @@ function billNotes(record, hasRates) {
   const known = isKnown(record.cost_usd);
   if (!known) notes.push(NO_COST[record.coverage] ?? "The cost is unknown.");
   else notes.push(`Price: ${SOURCES[record.cost_source] ?? "source unknown"}.`);
-  if (known && !hasRates && record.cost_source !== "local") notes.push("The rates behind it are not known.");
-  if (record.billing === "subscription") notes.push("A subscription pays for it: this is what the API would have charged, not a bill.");
-  if (record.estimated) notes.push(`The stream was cut off, so the output is an estimate; the provider had said ${format.exact(record.reported_output_tokens)}.`);
-  if (record.cost_approximate) notes.push("The price rule is known to be inexact here.");
-  if (isKnown(record.list_cost_usd)) notes.push(`By list prices: ${format.exactMoney(record.list_cost_usd)}.`);
+  if (known && !hasRates && record.cost_source !== "local") notes.push("The rates are not known.");
+  if (record.billing === "subscription") notes.push("A subscription covers this call: the API would have charged this amount, but it is not billed.");
+  if (record.estimated) notes.push(`The stream was cut off, so the output is an estimate; the provider had reported ${format.exact(record.reported_output_tokens)}.`);
+  if (record.cost_approximate) notes.push("The price is known to be approximate here.");
+  if (isKnown(record.list_cost_usd)) notes.push(`At list prices: ${format.exactMoney(record.list_cost_usd)}.`);
   return notes;
 }
 
-/** Disjoint token counts: a subset with a rate of its own is taken out of its bucket. */
+/** Disjoint token counts: a subset with a separate rate is subtracted from its bucket. */
 function tokenItems(record, rates) {
   const counts = Object.fromEntries(Object.keys(BUCKETS).map((bucket) => [bucket, record[bucket]]));
   const items = [];
@@ -156,7 +156,7 @@ function tokenItems(record, rates) {
   }
   return Object.entries(BUCKETS).flatMap(([bucket, name]) => {
     const within = items.filter((item) => item.of === bucket && item.within).map((item) => item.within);
-    const own = { name, amount: counts[bucket], rate: rates[bucket], per: MILLION, note: within.length ? `of it ${within.join(", ")}` : "" };
+    const own = { name, amount: counts[bucket], rate: rates[bucket], per: MILLION, note: within.length ? `including ${within.join(", ")}` : "" };
     const apart = items.filter((item) => item.of === bucket && !item.within);
     const isNothing = !counts[bucket] && (apart.length || counts[bucket] === undefined) && bucket.startsWith("cache");
     return isNothing ? apart : [own, ...apart];
@@ -167,7 +167,7 @@ const TOOL_RATES = { google_search: "web_search" };
 
 function toolItems(record, rates) {
   const tools = Object.entries(record.server_tools ?? {}).map(([tool, amount]) => ({
-    name: `${values.plain(tool).slice(0, 60).replaceAll("_", " ")}, calls`,
+    name: `${values.plain(tool).slice(0, 60).replaceAll("_", " ")} calls`,
     amount,
     rate: rates[TOOL_RATES[tool] ?? tool],
     per: THOUSAND,
@@ -190,10 +190,10 @@ function limits(record) {
     values.count(limit.limit),
     limit.resets_at ? values.clock(new Date(limit.resets_at * 1000).toISOString()) : values.unknown(),
   ]);
-  return el("div", { class: "scroll" }, plainTable("Limits told with this answer", columns, rows));
+  return el("div", { class: "scroll" }, plainTable("Limits reported with this response", columns, rows));
 }
 
-/** JSON over lines, each made harmless: `JSON.stringify` leaves direction marks alone. */
+/** Indented JSON without control characters: `JSON.stringify` leaves direction marks in. */
 function pretty(record) {
   return JSON.stringify(record, null, 2).split("\n").map((line) => values.plain(line)).join("\n");
 }

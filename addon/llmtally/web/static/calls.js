@@ -1,5 +1,5 @@
 /**
- * The calls as they happen, newest first, a page at a time.
+ * The table of calls as they happen, newest first, a page at a time.
  */
 
 import { el, put, spoken, swatch } from "./dom.js";
@@ -10,14 +10,14 @@ import { lastDirectory } from "./shares.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
-/** Rows in the table, and records in memory: more than is read at once, few enough to be laid out anew while calls pour in. */
+/** Rows in the table, and records in memory: more than a person reads at once, few enough to lay out again while calls pour in. */
 const PAGE = 50;
 const CHOICES = 200;
 /** The account of calls without a credential. */
 const NOBODY = "unknown";
 
-/** Its title says what all amounts are; where there are both kinds, each API value is called so. */
-export const MONEY_COLUMN = { title: "Cost", kind: "n money", hint: "API value: what a subscription's call would have cost at the API's prices, not a bill" };
+/** The column title names the kind of all amounts; if both kinds occur, each API value is labelled. */
+export const MONEY_COLUMN = { title: "Cost", kind: "n money", hint: "API value: what a subscription's call would have cost at API prices; it is not billed" };
 
 const COLUMNS = [
   { title: "Time" },
@@ -35,14 +35,14 @@ export const OUTCOMES = {
   complete: ["complete", "plain"],
   incomplete: ["cut short", "plain"],
   client_aborted: ["aborted", "warn"],
-  upstream_aborted: ["broke off", "warn"],
+  upstream_aborted: ["disconnected", "warn"],
   error: ["error", "bad"],
 };
 
 const COVERAGE = { unpriced: ["unpriced", "warn"], unparsed: ["unparsed", "bad"], no_usage: ["no usage", "plain"] };
 
 export class Calls {
-  /** `changed` is called when there is something to be drawn; `failed` is told what went wrong when asking. */
+  /** `changed` is called when there is something to be drawn; `failed` gets the error of a failed request. */
   constructor(changed, failed) {
     this.changed = changed;
     this.failed = failed;
@@ -52,7 +52,7 @@ export class Calls {
     this.isNewest = true;
     this.waiting = 0;
     this.asked = 0;
-    /** From where the next page goes on; null: there is none. */
+    /** Id of the last record, after which the next page begins; null if there is none. */
     this.oldest = null;
     this.table = new Table("Calls, newest first", COLUMNS, { key: (record) => record.request_id, version: (record) => record, row: cells });
     const button = (text, onclick) => el("button", { class: "quiet", type: "button", onclick, hidden: true }, text);
@@ -62,7 +62,7 @@ export class Calls {
     this.drawFilters({});
   }
 
-  /** Ask for the newest page, or the one after a record. */
+  /** Load the newest page, or the one after a record. */
   async load(before) {
     const turn = ++this.asked;
     let answer;
@@ -82,14 +82,14 @@ export class Calls {
     if (before) document.getElementById("calls-body").scrollTop = 0;
   }
 
-  /** Records that were pushed while the page was on its way. */
+  /** Records that were pushed while the page was loading. */
   fresh(page) {
     const known = new Set(page.map((record) => record.request_id));
     const newest = page[0]?.ended ?? "";
     return this.isNewest ? this.records.filter((record) => !known.has(record.request_id) && record.ended >= newest && this.matches(record)) : [];
   }
 
-  /** A new call. The page that is looked at moves only if it is the newest. */
+  /** Add a new call. The rows move only if the newest page is shown. */
   add(record) {
     if (!this.matches(record)) return;
     if (!this.isNewest) {
@@ -126,7 +126,7 @@ export class Calls {
       if (this.table.element.parentElement !== host) put(host, this.table.element);
     } else {
       const isFiltered = Object.keys(this.filters).length > 0;
-      put(host, el("p", { class: "hint" }, isFiltered ? "No call matches. Choose another filter." : "No call yet."));
+      put(host, el("p", { class: "hint" }, isFiltered ? "No calls match this filter." : "No calls yet."));
     }
     this.drawFooter();
   }
@@ -139,7 +139,7 @@ export class Calls {
     document.getElementById("calls-footer").hidden = this.newest.hidden && this.older.hidden;
   }
 
-  /** The filters offer what has been seen. */
+  /** Draw the filters, which offer the values that were seen. */
   drawFilters({ usage, forced = false }) {
     const choices = usage ? this.choices(usage) : { model: [], client: [], session: [], outcome: outcomes() };
     const signature = JSON.stringify(choices);
@@ -167,7 +167,7 @@ export class Calls {
     };
   }
 
-  /** Filters that are set elsewhere, and can only be taken back here. */
+  /** Filters that are set elsewhere and can only be cleared here. */
   unoffered() {
     const { project, request_class: work } = this.filters;
     return { ...(project && { project: [[project, lastDirectory(project)]] }), ...(work && { request_class: [[work, work]] }) };
@@ -206,7 +206,7 @@ export class Calls {
     (document.querySelector(`#filters select[name="${name}"]`) ?? document.querySelector("#filters select")).focus();
   }
 
-  /** Show the calls of one name alone. */
+  /** Show only the calls in which one field has this value. */
   only(name, value) {
     this.filters = {};
     this.choose(name, value);
@@ -228,20 +228,20 @@ function outcomes() {
   return [...Object.entries(OUTCOMES).map(([value, [text]]) => [value, text]), ["coverage:unpriced", "unpriced"], ["coverage:unparsed", "unparsed"]];
 }
 
-/** Each value once, a bounded number of them; what is chosen is always among them. */
+/** Each value once, a bounded number of them, the chosen one always included. */
 function named(pairs, chosen) {
   const all = new Map(pairs.filter(([value]) => value && value !== "unknown" && value !== "other"));
   const first = [...all].slice(0, CHOICES);
   return chosen && !first.some(([value]) => value === chosen) ? [[chosen, all.get(chosen) ?? chosen], ...first] : first;
 }
 
-/** Newest first by the end of the call, as the proxy has them; each once. */
+/** Merge two lists of records, newest first, each record once. */
 function merged(fresh, records) {
   const known = new Set(fresh.map((record) => record.request_id));
   return [...fresh, ...records.filter((record) => !known.has(record.request_id))].slice(0, PAGE);
 }
 
-/** As the sessions table names it, with the beginning of its id. */
+/** Name a session as the sessions table does, with the beginning of its id. */
 export function sessionName(record) {
   const name = (record.project && lastDirectory(record.project)) || record.client;
   const id = record.session?.slice(0, 8);
@@ -262,7 +262,7 @@ export function isRough(record) {
   return Boolean(record.cost_approximate || record.estimated);
 }
 
-/** Call the money in a table of calls what it is: what was billed is spent, what a subscription pays for is not. */
+/** Title the money column of a table of calls: billed calls are "Spent", a subscription's are "API value". */
 export function titleMoney(table, records) {
   const priced = records.filter((record) => record.cost_usd !== null);
   const worth = priced.filter((record) => record.billing === "subscription").length;
@@ -292,14 +292,14 @@ function cells(record) {
   ];
 }
 
-/** The model that answered, and the one that was asked if that was another. */
+/** The model that answered, and the requested one if it was another. */
 function modelCell(record) {
   const asked = askedOf(record);
   const model = [swatch(slotOf(keyOf(record))), values.name(modelOf(record))];
-  return asked ? el("span", { class: "two" }, el("span", {}, model), chip(`asked ${asked}`, "plain", `${asked} was asked; the provider served ${record.model}`)) : model;
+  return asked ? el("span", { class: "two" }, el("span", {}, model), chip(`requested ${asked}`, "plain", `${asked} was requested; the provider served ${record.model}`)) : model;
 }
 
-/** When it ended, and where it opens. */
+/** When a call ended, as a link that opens it. */
 export function callLink(record) {
   return el("a", { href: callHash(record), "data-key": record.request_id }, values.clock(record.ended));
 }
@@ -308,7 +308,7 @@ export function callHash(record) {
   return `#/call/${encodeURIComponent(record.request_id)}`;
 }
 
-/** How it ended; in a table, only what is out of the ordinary is shown. */
+/** How a call ended; in a table, only what is out of the ordinary is shown. */
 export function outcomeCell(record, isAlone = false) {
   const marks = [];
   const [text, kind] = OUTCOMES[record.outcome] ?? [record.outcome, "plain"];

@@ -1,5 +1,5 @@
 /**
- * Charts as inline SVG: stacked bars and lines over one axis, with what lies under the pointer told beside it.
+ * Charts as inline SVG: stacked bars and lines over one axis, with a tip for the values under the pointer.
  */
 
 import { el, put, svg, swatch } from "./dom.js";
@@ -7,13 +7,13 @@ import { el, put, svg, swatch } from "./dom.js";
 const BOTTOM = 18;
 const TOP = 6;
 const RIGHT = 2;
-/** Between an axis and its labels, and between two labels. */
+/** Pixels between an axis and its labels, and between two labels. */
 const GAP = 8;
 /** Pixels: a chart lower than this has no room for many labels. */
 const LOW = 90;
 const STEPS = [1, 2, 2.5, 5, 10];
 
-/** The marks of an axis from 0 to at least `top`, about so many of them. */
+/** About `wanted` marks for an axis from 0 to at least `top`. */
 function marks(top, wanted) {
   if (!(top > 0)) return [0, 1];
   const rough = top / wanted;
@@ -25,7 +25,7 @@ function marks(top, wanted) {
 
 const ink = document.createElement("canvas").getContext("2d");
 
-/** The width of a label in pixels: it depends on the viewer's locale and fonts. Told without laying out the page. */
+/** The width of a label in pixels, measured without laying out the page: it depends on the viewer's locale and fonts. */
 function widthOf(text) {
   return ink.measureText(text).width;
 }
@@ -36,7 +36,7 @@ function stacked(bars, points) {
   return sums;
 }
 
-/** One chart in `host`. */
+/** A chart that fills `host`. */
 export class Chart {
   constructor(host) {
     this.host = host;
@@ -100,7 +100,7 @@ export class Chart {
     );
   }
 
-  /** Labels under the axis, moved in at the very ends; one that would stick out or touch the one before is left out. */
+  /** Labels under the axis, moved inwards at the ends; one that would stick out or touch the previous one is left out. */
   ticks(width, height) {
     const { ticks, points } = this.plot;
     let taken = 0;

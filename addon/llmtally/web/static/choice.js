@@ -1,11 +1,11 @@
 /**
- * One of a few: buttons of which one is pressed. The browser remembers which.
+ * A choice of one from a few, as a row of radio buttons. The browser remembers it.
  */
 
 import { el } from "./dom.js";
 
 export class Choice {
-  /** Fill a fieldset. `options`: `[value, label, as a sentence says it]`, the first is the default; `changed` is called with none. */
+  /** Fill a fieldset. `options`: `[value, label, label for screen readers]`, the first is the default; `changed` is called without arguments. */
   constructor(host, name, options, changed) {
     const known = stored(name);
     this.value = options.some(([value]) => value === known) ? known : options[0][0];

@@ -1,15 +1,15 @@
 /**
- * Elements made by hand: names and errors come off the wire, and go in as text that nothing parses as markup.
+ * Building elements: names and errors come off the wire, and are inserted as text that nothing parses as markup.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** An element. `properties`: `class`, `on<event>` listeners, booleans, and anything else as an attribute. */
+/** Make an element. `properties`: `class`, `on<event>` listeners, booleans, and anything else as an attribute. */
 export function el(tag, properties = {}, ...children) {
   return fill(document.createElement(tag), properties, children);
 }
 
-/** The same for SVG. */
+/** Make an SVG element. */
 export function svg(tag, properties = {}, ...children) {
   return fill(document.createElementNS(SVG, tag), properties, children);
 }
@@ -29,7 +29,7 @@ function present(children) {
   return children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false);
 }
 
-/** Replace what an element holds. */
+/** Replace the children of an element. */
 export function put(element, ...children) {
   element.replaceChildren(...present(children));
 }
@@ -40,8 +40,8 @@ function focusKey(element, key) {
 }
 
 /**
- * Make an element hold the given children by changing what is there: what stays the same keeps the pointer over it, its hint
- * and its selection, and what moves can move gently. Not for elements with listeners: the old ones stay.
+ * Give an element new children by changing the present ones: what stays the same keeps its hover, its tooltip and its
+ * selection, and what moves can be animated. Not for elements with listeners: the old listeners stay.
  */
 export function morph(element, ...children) {
   const fresh = present(children).map((child) => (child instanceof Node ? child : document.createTextNode(child)));
@@ -69,8 +69,8 @@ function become(old, fresh) {
 }
 
 /**
- * Make the rows of a table body those of `items`, in their order. A row is made anew only when its version changed, so that a
- * live table costs what changed, and focus and selection stay.
+ * Make the rows of a table body those of `items`, in their order. A row is rebuilt only when its version changed, so that a
+ * live table costs only what changed, and focus and selection stay.
  */
 export function keyedRows(body, items, { key, version, row }) {
   const known = new Map([...body.children].map((each) => [each.rowKey, each]));

@@ -1,19 +1,19 @@
 /**
- * The drawer beside the page, in which a session, a call or a table opens. The address says which, so that Back works.
+ * The drawer that slides in beside the page with a session, a call or a table. The URL's hash says which, so that Back works.
  */
 
 import { el, put } from "./dom.js";
 
 export class Drawer {
   /**
-   * `routes`: name to `async (parameters) => {title, aside, content, refresh}`; what cannot change has no `refresh`.
-   * `failed` is told what went wrong when asking.
+   * `routes`: name to `async (parameters) => {title, aside, content, refresh}`; content that cannot change has no `refresh`.
+   * `failed` gets the error of a failed request.
    */
   constructor(routes, failed) {
     this.routes = routes;
     this.failed = failed;
     this.dialog = document.getElementById("drawer");
-    /** What was open before, the place in it and the focus, to come back to. */
+    /** The pages that were open before, each with its scroll position and focus. */
     this.trail = [];
     this.dialog.addEventListener("close", () => this.leave());
     this.dialog.addEventListener("click", (event) => event.target === this.dialog && this.dialog.close());
@@ -69,7 +69,7 @@ export class Drawer {
     return el("button", { class: "quiet close", type: "button", "aria-label": "Close", onclick: () => this.dialog.close() }, "Close ", el("kbd", { "aria-hidden": "true" }, "Esc"));
   }
 
-  /** Have what is open change in place, if it can. */
+  /** Update the open page in place, if it can change. */
   async refresh() {
     try {
       if (this.dialog.open) await this.page.refresh?.();
@@ -86,7 +86,7 @@ export class Drawer {
   }
 }
 
-/** Settles when the drawer's own style is there. */
+/** Load the drawer's style sheet. */
 function loadStyle() {
   return new Promise((settle) => document.head.append(el("link", { rel: "stylesheet", href: "drawer.css", onload: settle, onerror: settle })));
 }

@@ -1,5 +1,5 @@
 /**
- * What to do when nothing has passed yet.
+ * What to do while there are no calls yet.
  */
 
 import { el, put } from "./dom.js";
@@ -20,20 +20,20 @@ export function drawEmpty(usage) {
   if (host.dataset.lines === lines) return;
   host.dataset.lines = lines;
   const byHand = [
-    el("p", {}, "or by hand, in the terminal where it runs:"),
+    el("p", {}, "Or set it up by hand, in the terminal where the client runs:"),
     snippet(lines),
     el(
       "dl",
       {},
       entry("Claude Code, Codex CLI, Python SDKs", "read ", el("code", {}, "SSL_CERT_FILE"), "; Codex also ", el("code", {}, "CODEX_CA_CERTIFICATE"), ", boto3 ", el("code", {}, "AWS_CA_BUNDLE")),
-      entry("Gemini CLI and all on Node", "read ", el("code", {}, "NODE_EXTRA_CA_CERTS")),
-      entry("A client with a base URL of its own", "needs no certificate: start with ", el("code", {}, "--mode reverse:https://api.anthropic.com"), ", then ", el("code", {}, `ANTHROPIC_BASE_URL=http://${name}:${port}`)),
+      entry("Gemini CLI and other Node programs", "read ", el("code", {}, "NODE_EXTRA_CA_CERTS")),
+      entry("A client with a configurable base URL", "needs no certificate: start with ", el("code", {}, "--mode reverse:https://api.anthropic.com"), ", then ", el("code", {}, `ANTHROPIC_BASE_URL=http://${name}:${port}`)),
     ),
   ];
   put(
     host,
-    el("h2", { id: "empty-title" }, "Nothing has passed yet"),
-    el("p", {}, "Lead a client through a proxy, in one command"),
+    el("h2", { id: "empty-title" }, "No calls yet"),
+    el("p", {}, "Run a client through the proxy with one command:"),
     snippet("llmtally run -- claude"),
     !usage.journal.followed && byHand,
     el("p", { class: "hint" }, "The first call appears here by itself. If none does, ", el("code", {}, "llmtally doctor"), " finds out why."),

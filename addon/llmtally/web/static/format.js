@@ -1,6 +1,6 @@
 /**
- * Numbers, money and times as text. They are written as in the viewer's locale; words and units are English, like the page's other
- * words. Unknown is `–`, never 0.
+ * Numbers, money and times as text. They are written as in the viewer's locale; words and units are English, like the rest of the
+ * page. Unknown is `–`, never 0.
  */
 
 const LOCALE = navigator.language;
@@ -58,7 +58,7 @@ export function money(usd) {
   return (usd > 0 && usd < 0.01 ? fractions : cents).format(usd);
 }
 
-/** `$0.0382`: for columns in which the points stand below each other. */
+/** `$0.0382`: for columns in which decimal points are aligned. */
 export function fineMoney(usd) {
   if (isUnknown(usd)) return UNKNOWN;
   if (usd > 0 && usd < SMALLEST) return `<${fractions.format(SMALLEST)}`;
@@ -95,7 +95,7 @@ export function duration(ms) {
   return lower ? `${upper} ${whole.format(lower)}${small}` : upper;
 }
 
-/** A span of time to look forward to, without seconds above a minute. */
+/** A time that is left, without seconds above a minute. */
 export function wait(ms) {
   if (isUnknown(ms)) return UNKNOWN;
   if (ms < 60_000) return `${whole.format(Math.max(0, ms / 1000))}s`;
@@ -104,12 +104,12 @@ export function wait(ms) {
 
 let skew = 0;
 
-/** Tell the clock of the proxy, which all times are told by. */
+/** Set the clock by the server's: all ages and waits are relative to it. */
 export function setClock(generatedAt) {
   skew = Date.parse(generatedAt) - Date.now();
 }
 
-/** The proxy's time in milliseconds. */
+/** The server's time in milliseconds. */
 export function now() {
   return Date.now() + skew;
 }
@@ -129,25 +129,25 @@ const formatted = (format) => (time) => (isUnknown(time) ? UNKNOWN : format.form
 export const hour = formatted(minutes);
 /** `Fri, 20 Nov` */
 export const dayName = formatted(date);
-/** Everything there is to a moment. */
+/** A time with everything: weekday, date, seconds and zone. */
 export const exactTime = formatted(full);
 
 const isToday = (at) => at.toDateString() === moment(now()).toDateString();
 const otherDay = (at) => (Math.abs(at - now()) < 6 * DAY ? day : date);
 
-/** `14:30`, with the day where it is another one. */
+/** `14:30`, with the day if it is not today. */
 export function soon(time) {
   if (isUnknown(time)) return UNKNOWN;
   const at = moment(time);
   return (isToday(at) ? minutes : otherDay(at)).format(at);
 }
 
-/** `14:30:05`, with the day instead of seconds where it is another one. */
+/** `14:30:05`, with the day instead of seconds if it is not today. */
 export function clock(time) {
   return clockParts(time).join("");
 }
 
-/** The same as `[14:30, :05, ""]`, with the seconds apart, which a narrow column can do without. */
+/** The same as `[14:30, :05, ""]`: a narrow column can leave the seconds out. */
 export function clockParts(time) {
   if (isUnknown(time)) return [UNKNOWN];
   const at = moment(time);
@@ -167,7 +167,7 @@ export function ago(time) {
   return `${whole.format(Math.floor(past / size))}${unit} ago`;
 }
 
-/** The first characters of something long; the end is said to be missing. */
+/** Cut a long text, with an ellipsis for the rest. */
 export function cut(text, length) {
   return text.length > length ? `${text.slice(0, length)}…` : text;
 }

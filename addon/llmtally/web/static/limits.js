@@ -9,13 +9,13 @@ import * as values from "./values.js";
 const SHOWN = 4;
 /** A limit that is fuller than this is warned of, as in the tracker. */
 export const WARNING_PCT = 80;
-/** Letters of a name, which comes off the wire. */
+/** Characters of a name, which comes off the wire. */
 const NAME = 80;
 
 const SOURCES = {
-  provider_native: "provider's figure",
+  provider_native: "from the provider",
   provider_api_rate_limit: "rate-limit headers",
-  local_estimate: "assumed",
+  local_estimate: "estimated",
 };
 
 const CONFIGURED = [
@@ -28,7 +28,7 @@ const CONFIGURED = [
 
 const UNITS = { m: "minute", h: "hour", d: "day" };
 
-/** `5h` as `5-hour window`, `7d_sonnet` as `7-day window, sonnet`. Every plan has one of 5 hours: whose it is stands behind. */
+/** `5h` as `5-hour window`, `7d_sonnet` as `7-day window, sonnet`. The provider follows, as every plan has a 5-hour window. */
 export function windowName({ key, name, provider }) {
   const title = windowTitle(key, name);
   return provider ? `${title} (${values.plain(provider).slice(0, NAME)})` : title;
@@ -57,7 +57,7 @@ export function drawLimits(usage) {
     document.getElementById("limits-body"),
     rows.length
       ? el("ul", { class: "windows" }, shown.map(row))
-      : el("p", { class: "hint" }, "No limit known yet. Providers tell their limits with their answers; limits of your own are set with ", el("code", {}, "usage_limits"), "."),
+      : el("p", { class: "hint" }, "No limits known yet. Providers report theirs with their responses; set your own with ", el("code", {}, "usage_limits"), "."),
     usage.extra_usage.map(credit),
   );
   drawMore(rows.length);
@@ -76,7 +76,7 @@ function drawMore(count) {
   more.setAttribute("aria-expanded", String(expanded));
 }
 
-/** What the limits come to, in words. */
+/** Sum the limits up in a sentence. */
 function verdict(usage) {
   const { time_to_limit_ms: ms, safe } = usage.predictions;
   if (ms === 0) return el("span", { class: "bad" }, `${nextName(usage)}: limit reached`);
@@ -85,7 +85,7 @@ function verdict(usage) {
   return null;
 }
 
-/** The limit that is reached first. */
+/** Name the limit that is reached first. */
 function nextName({ predictions: { limit_kind: kind, time_to_limit_ms: ms }, windows }) {
   const configured = CONFIGURED.find(([name]) => name === kind);
   if (configured) return `Your ${configured[1].toLowerCase()} limit`;
@@ -96,7 +96,7 @@ function providerRows(usage, source) {
   return usage.windows.filter((window) => window.source === source).map((window) => ofWindow(window, usage));
 }
 
-/** A model's classic rate limits matter when they are nearly used up: fullest first. */
+/** Rate limits per model, fullest first: they matter when they are nearly used up. */
 function rateLimitRows(usage) {
   return providerRows(usage, "provider_api_rate_limit").sort((one, other) => (other.used ?? 0) - (one.used ?? 0));
 }
@@ -142,13 +142,13 @@ function configuredRows(usage) {
   });
 }
 
-/** The untyped limit repeats a typed one where it was not set itself. */
+/** Whether a limit was set. The untyped one repeats a typed one if it was not. */
 function isConfigured(limit, current) {
   const repeats = limit === "token_limit" && [current.output_token_limit, current.total_token_limit].includes(current[limit]);
   return Boolean(current[limit]) && !repeats;
 }
 
-/** Where a limit that fills evenly stands at the reset. */
+/** Predict the percentage at the reset for a limit that fills evenly. */
 function projected(used, msToLimit, msToReset) {
   if (!msToLimit || msToReset === null || used === null) return null;
   return used + ((100 - used) * msToReset) / msToLimit;
@@ -173,7 +173,7 @@ function row(limit) {
       "p",
       { class: "window-ahead" },
       ahead !== null && ahead !== undefined && isKnown
-        ? el("span", { title: `${format.exact(ahead)} percent at the reset, if it goes on like this` }, `→ ${format.percent(Math.min(ahead, 999))}`)
+        ? el("span", { title: `${format.exact(ahead)} percent at the reset, at this pace` }, `→ ${format.percent(Math.min(ahead, 999))}`)
         : null,
     ),
     el("div", { class: "window-reset" }, resetText(resetsAt), el("small", {}, fate(limit))),
@@ -228,7 +228,7 @@ function gauge(limit) {
 }
 
 function credit(window) {
-  const state = window.status === "in_use" ? ", pays for calls now" : "";
+  const state = window.status === "in_use" ? ", paying for calls now" : "";
   const amount = window.utilization !== null ? `${format.percent(window.utilization)} used` : (state ? "on" : (window.status ?? "on"));
-  return el("p", { class: "hint" }, `Extra usage beside the plan: ${values.plain(amount)}${state}`);
+  return el("p", { class: "hint" }, `Extra usage beyond the plan: ${values.plain(amount)}${state}`);
 }

@@ -1,5 +1,5 @@
 /**
- * A model keeps its colour for as long as the page is open, in every chart and table.
+ * Names and colours of models. A model keeps its colour in every chart and table for as long as the page is open.
  */
 
 const SLOTS = 8;
@@ -39,7 +39,7 @@ function family(name) {
   return rest.replaceAll(".", "-");
 }
 
-/** The model that was asked, where another one answered, and not merely the same under a longer name; else null. */
+/** The requested model if another one answered, not merely the same under a longer name; else null. */
 export function askedOf({ model, request_model: asked }) {
   return model && asked && model !== asked && family(model) !== family(asked) ? asked : null;
 }
@@ -49,7 +49,7 @@ export function shortName(key) {
   return key.slice(key.indexOf("/") + 1);
 }
 
-/** The colour of a model whose provider is not told. */
+/** The colour of a model whose provider is not given. */
 export function slotOfName(model) {
   const key = [...slots.keys()].find((each) => shortName(each) === model);
   return slotOf(key ?? `${UNKNOWN}/${model ?? UNKNOWN}`);

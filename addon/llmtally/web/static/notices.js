@@ -1,5 +1,5 @@
 /**
- * What needs a person.
+ * The notices at the top: what needs a person, and the cure.
  */
 
 import { el, morph } from "./dom.js";
@@ -9,15 +9,15 @@ import { plain } from "./values.js";
 
 const SHOWN = 6;
 
-/** How serious, what, which is said once and so holds no number that grows, and the cure. */
+/** By kind: severity, title and cure. A title is announced once, so it holds no number that grows. */
 const TEXTS = {
-  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${format.counted(count, "call")} today without a cost. Put a price into the file that \`usage_prices\` names.`],
-  unparsed: ({ count }) => ["bad", "A response could not be read", `${format.counted(count, "response")} today, whose tokens are in no sum. The proxy's log says why; please report it.`],
-  bypassed: ({ count }) => ["warn", "A client goes past the proxy", `${format.counted(count, "connection")} today: it does not trust the proxy's certificate. The log names the hosts.`],
+  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${format.counted(count, "call")} today have no known cost. Add a price to the file that \`usage_prices\` names.`],
+  unparsed: ({ count }) => ["bad", "A response could not be parsed", `${format.counted(count, "response")} today whose tokens are not counted. The proxy's log says why; please report it.`],
+  bypassed: ({ count }) => ["warn", "A client bypasses the proxy", `${format.counted(count, "connection")} today: the client does not trust the proxy's certificate. The log names the hosts.`],
   window: ({ window, pct }) => [...fullness(windowName(window), pct), ""],
   configured_limit: ({ subject, pct }) => [...fullness(`Your limit on ${subject}`, pct), ""],
   extra_usage: ({ subject }) => ["warn", `Extra usage is being billed by ${subject}`, "Calls beyond the plan count as spent."],
-  journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${format.counted(count, "record")} lost. ` : ""}Counting goes on in memory. Check the space and the rights in \`usage_dir\`.`],
+  journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${format.counted(count, "record")} lost. ` : ""}Counting continues in memory. Check the free space and the permissions of \`usage_dir\`.`],
 };
 
 function textOf(problem) {
@@ -25,7 +25,7 @@ function textOf(problem) {
   return known ? known(problem) : ["warn", [problem.kind, problem.subject].filter(Boolean).join(": "), ""];
 }
 
-/** Many models without a price are one thing to do. */
+/** Merge models without a price into one notice: they need one thing to be done. */
 function gathered(problems) {
   const unpriced = problems.filter(({ kind }) => kind === "unpriced_model");
   if (unpriced.length < 2) return problems;
@@ -34,7 +34,7 @@ function gathered(problems) {
   return [{ kind: "unpriced_model", subject, count }, ...problems.filter(({ kind }) => kind !== "unpriced_model")];
 }
 
-/** The gauge says how full; this changes only when it gets serious. */
+/** Percentages at which a notice changes; the gauge shows the exact one. */
 const STEPS = [95, 90, WARNING_PCT];
 
 function fullness(name, pct) {
@@ -50,7 +50,7 @@ function withWindow(problem, windows) {
 
 let known = new Set();
 
-/** Show what needs a person, and tell what is new of it to a screen reader. */
+/** Show the notices, and announce new ones to a screen reader. */
 export function drawNotices({ problems, windows }) {
   const host = document.getElementById("notices");
   const things = gathered(problems.map((problem) => withWindow(problem, windows)));
@@ -63,14 +63,14 @@ export function drawNotices({ problems, windows }) {
   morph(
     host,
     texts.map(([kind, title, cure]) => el("p", { class: `notice ${kind}` }, el("b", {}, title), " ", code(cure))),
-    rest > 0 && el("p", { class: "notice warn" }, format.counted(rest, "further notice")),
+    rest > 0 && el("p", { class: "notice warn" }, format.counted(rest, "more notice")),
   );
   const fresh = texts.map(([, title]) => title).filter((title) => !known.has(title));
   if (fresh.length) document.getElementById("announcer").textContent = fresh.join(". ");
   known = new Set(texts.map(([, title]) => title));
 }
 
-/** Text with `names` between backticks. */
+/** Turn `names` between backticks into code elements. */
 function code(text) {
   return text.split("`").map((part, index) => (index % 2 ? el("code", {}, part) : part));
 }

@@ -1,16 +1,16 @@
 /**
- * The proxy as the page sees it: JSON on request, and a stream of events with reconnect.
+ * The connection to the server: JSON on request, and a stream of events that reconnects.
  */
 
 const RECONNECT_MS = 1_500;
-/** The proxy tells how things stand every 15 seconds. Silence for longer is a lost connection, even if nothing has closed it. */
+/** The server sends the usage every 15 seconds. A longer silence is a lost connection, even if nothing has closed it. */
 const SILENCE_MS = 40_000;
 const LOOK_MS = 1_000;
 
-/** The proxy wants a login. */
+/** The server wants a login. */
 export class Locked extends Error {}
 
-/** Ask for JSON. Raises `Locked`, or an error where there is no proxy or no such thing. */
+/** Request JSON. Throws `Locked`, or an error if the server is gone or does not have it. */
 export async function ask(path, query = {}) {
   const known = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== "");
   const search = new URLSearchParams(known).toString();
@@ -22,7 +22,7 @@ export async function ask(path, query = {}) {
 
 /**
  * Follow `/api/events`. `handlers`: one for each event name, and `open` and `lost`.
- * A stopped proxy closes the connection, so `lost` comes at once; then it is tried again until it is back.
+ * A server that stops closes the connection, so `lost` is called at once; then it reconnects until the server is back.
  */
 export function follow(handlers) {
   const source = new EventSource("api/events");

@@ -1,5 +1,5 @@
 /**
- * One session: what it cost and who in it, how the context grew and what each turn cost, its agents, and its calls in order.
+ * One session: its cost by agent, how the context grew and what each turn cost, and its calls in order.
  */
 
 import { Agents } from "./agents.js";
@@ -12,7 +12,7 @@ import { Table } from "./table.js";
 import { Turns, steps } from "./turns.js";
 import * as values from "./values.js";
 
-/** Rows of the table of calls: the newest of them. */
+/** Rows in the table of calls, the newest ones. */
 const ROWS = 200;
 
 const COLUMNS = [
@@ -20,14 +20,14 @@ const COLUMNS = [
   { title: "Agent", kind: "from c1" },
   { title: "Model", kind: "model c2" },
   { title: "Context", kind: "n", hint: "All input tokens" },
-  { title: "Growth", kind: "n c2", hint: "Against the call before of the same agent" },
+  { title: "Growth", kind: "n c2", hint: "Compared with the previous call of the same agent" },
   { title: "Cached", kind: "n c1" },
   { title: "Output", kind: "n c1" },
   MONEY_COLUMN,
   { title: "Outcome", kind: "outcome" },
 ];
 
-/** What the drawer shows of a session; `seen` takes in its calls, by id. */
+/** What the drawer shows of a session; `seen` receives its calls, by id. */
 export async function sessionPage([id, account], seen) {
   const page = new SessionPage(id, account, seen);
   await page.refresh();
@@ -60,7 +60,7 @@ class SessionPage {
     ];
   }
 
-  /** Ask anew and change what is shown in place: what is being looked at or clicked on stays where it is. */
+  /** Load the session again and update in place: what is being looked at or clicked on stays where it is. */
   async refresh() {
     const { id, account } = this.where;
     const session = await ask(`api/sessions/${encodeURIComponent(id)}`, { account });
@@ -77,7 +77,7 @@ class SessionPage {
 
   drawCalls({ calls, calls_complete: complete }, all) {
     const left = all.length - ROWS;
-    const notes = [left > 0 && `The ${format.exact(left)} calls before these are not shown.`, !complete && "Older calls of this session stand in the journal."];
+    const notes = [left > 0 && `${format.exact(left)} earlier calls are not shown.`, !complete && "Older calls of this session are in the journal."];
     const text = notes.filter(Boolean).join(" ");
     this.note.hidden = !text;
     this.note.textContent = text;
@@ -96,9 +96,9 @@ function facts(session) {
     fact("Cache hit rate", values.percent(session.cache_hit_pct)),
     fact("Calls", values.count(session.agents[0].total.calls), session.errors ? el("span", { class: "bad" }, ` ${session.errors} failed`) : null),
     fact("Share of the 5-hour window", values.percent(session.window_share_pct)),
-    fact("Began", values.liveTime(session.started_at, "ago")),
+    fact("Started", values.liveTime(session.started_at, "ago")),
     fact("Last active", values.liveTime(session.updated_at, "ago")),
-    el("div", { class: "wide" }, el("dt", {}, "Session"), el("dd", {}, el("code", {}, values.name(session.session_id)), session.source ? ` known by ${session.source.replaceAll("_", " ")}` : "")),
+    el("div", { class: "wide" }, el("dt", {}, "Session"), el("dd", {}, el("code", {}, values.name(session.session_id)), session.source ? ` identified by ${session.source.replaceAll("_", " ")}` : "")),
   ];
 }
 

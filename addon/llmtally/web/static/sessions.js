@@ -1,5 +1,5 @@
 /**
- * The most expensive sessions, or the latest: one that is at work now may not be among the week's most expensive yet.
+ * The table of sessions: the most expensive, or the latest, as an active one may not be among the week's most expensive yet.
  */
 
 import { Choice } from "./choice.js";
@@ -11,7 +11,7 @@ import { isRough, isUnknown } from "./shares.js";
 import { Table } from "./table.js";
 import * as values from "./values.js";
 
-export const MONEY_HINT = "API value: what a subscription's calls would have cost at the API's prices, not a bill";
+export const MONEY_HINT = "API value: what a subscription's calls would have cost at API prices; it is not billed";
 
 const COLUMNS = [
   { title: "Session" },
@@ -27,11 +27,11 @@ const RANKS = [
   ["updated_at", "Latest", "latest first"],
 ];
 const LATEST = 50;
-/** Between two questions for the latest. */
+/** Least time between two requests for the latest. */
 const ASK_MS = 3_000;
 
 export class Sessions {
-  /** `failed` is told what went wrong when asking. */
+  /** `failed` gets the error of a failed request. */
   constructor(failed) {
     this.failed = failed;
     this.host = document.getElementById("sessions-body");
@@ -52,7 +52,7 @@ export class Sessions {
     this.tick();
   }
 
-  /** Ask for the latest if there is news, and if it is time. */
+  /** Load the latest if there is news and the last request is long enough ago. */
   tick() {
     if (this.isStale && Date.now() - this.askedAt > ASK_MS) this.loadLatest(this.usage);
   }
@@ -77,7 +77,7 @@ export class Sessions {
   show(rows) {
     document.getElementById("sessions-aside").textContent = aside(this.usage.sessions.known, rows.length);
     if (!rows.length) {
-      put(this.host, el("p", { class: "hint" }, "No call has named its session yet."));
+      put(this.host, el("p", { class: "hint" }, "No call belongs to a known session yet."));
       return;
     }
     this.table.draw(rows);

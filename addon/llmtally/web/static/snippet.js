@@ -1,10 +1,10 @@
 /**
- * Text to be copied.
+ * A text to be copied.
  */
 
 import { el } from "./dom.js";
 
-/** Text as it is typed, and a button that copies it. */
+/** A text in monospace, and a button that copies it. */
 export function snippet(text) {
   return el("div", { class: "snippet" }, el("pre", { tabindex: "0" }, el("code", {}, text)), copyButton(text));
 }

@@ -1,5 +1,5 @@
 /**
- * Tables: columns told once, rows that open, arrow keys from row to row.
+ * Tables: rows that open on a click, and arrow keys that go from row to row.
  */
 
 import { el, keyedRows } from "./dom.js";

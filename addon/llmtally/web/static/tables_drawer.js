@@ -1,5 +1,5 @@
 /**
- * What the charts show, as tables.
+ * The numbers behind the charts, as tables.
  */
 
 import { el } from "./dom.js";

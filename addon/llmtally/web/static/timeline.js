@@ -10,7 +10,7 @@ import { shortName, slotOf } from "./models.js";
 import * as values from "./values.js";
 
 const MINUTE = 60_000;
-/** Minutes, label, and what a screen reader says. */
+/** Minutes, label, and the label for screen readers. */
 const RANGES = [
   ["60", "1 h", "last hour"],
   ["360", "6 h", "last 6 hours"],
@@ -48,7 +48,7 @@ export class Timeline {
     return el("li", { title }, swatch(slotOf(name)), el("span", { class: "name" }, shown), " ", cost ? el("span", { class: "cost" }, values.money(cost)) : null);
   }
 
-  /** `amount` and `exact` write a value: beside the axis, and under the pointer. */
+  /** `amount` formats a value beside the axis, `exact` under the pointer. */
   stack(field, what, amount, exact) {
     const { models, points, step_minutes: step } = this.series;
     const bars = this.names.map((name) => ({ slot: slotOf(name), values: models[name][field].map((value) => value / step) }));
@@ -59,7 +59,7 @@ export class Timeline {
       bars,
       ticks: ticks(at, points, step),
       amount,
-      label: `${what} by model, ${amount(total)} in all over the last ${format.duration(points * step * MINUTE)}. The numbers stand under “As tables”.`,
+      label: `${what} by model, ${amount(total)} in total over the last ${format.duration(points * step * MINUTE)}. The numbers are under “As tables”.`,
       tell: (index) => ({ title: span(at(index), step), rows: this.told(bars, index, exact) }),
     };
   }
@@ -72,7 +72,7 @@ export class Timeline {
     if (!rows.length) return [{ name: "nothing", amount: "" }];
     const sum = rows.reduce((total, { value }) => total + value, 0);
     const shown = rows.slice(0, TOLD).map(({ slot, name, value }) => ({ slot, name, amount: amount(value) }));
-    return rows.length > 1 ? [...shown, { name: "in all", amount: amount(sum) }] : shown;
+    return rows.length > 1 ? [...shown, { name: "total", amount: amount(sum) }] : shown;
   }
 
   drawDay(word) {
@@ -106,7 +106,7 @@ export class Timeline {
   }
 }
 
-/** What a sum of costs may be called: subscription money is never spent. */
+/** The name for a sum of costs: what a subscription covers is never "spent". */
 export function costWord(totals) {
   if (!totals.api_value_usd) return "Spent";
   return totals.spent_usd ? "Cost incl. API value" : "API value";
@@ -121,17 +121,17 @@ function spentOn(series, name) {
   return series.models[name].cost_usd.reduce((sum, value) => sum + value, 0);
 }
 
-/** When the steps of a series begin. */
+/** A function from the index of a step to its start, in milliseconds. */
 export function startOf({ from, step_minutes: step }) {
   return (index) => Date.parse(from) + index * step * MINUTE;
 }
 
-/** When steps of so many minutes of the series' UTC day begin. */
+/** The same for steps of so many minutes in the series' UTC day. */
 export function dayOf({ generated_at: now }, step) {
   return (index) => Date.parse(`${now.slice(0, 10)}T00:00:00Z`) + index * step * MINUTE;
 }
 
-/** A step as text. */
+/** The period of a step as text. */
 export function span(start, step) {
   return step < 60 * 24 ? `${format.soon(start)}${step > 1 ? `–${format.hour(start + step * MINUTE)}` : ""}` : format.dayName(start);
 }

@@ -19,9 +19,9 @@ const COVERAGE = [
   ["priced", "priced", "fine"],
   ["unpriced", "unpriced", "warn"],
   ["unparsed", "unparsed", "bad"],
-  ["no_usage", "without usage", "plain"],
+  ["no_usage", "no usage", "plain"],
   ["error", "refused", "plain"],
-  ["duplicate", "seen before", "plain"],
+  ["duplicate", "duplicate", "plain"],
   ["bypassed", "bypassed", "warn"],
 ];
 
@@ -30,13 +30,13 @@ const HOUR = 60;
 export function drawToday(usage) {
   const { today, burn_rate: burn, coverage } = usage;
   const since = new Date(`${usage.generated_at.slice(0, 10)}T00:00:00Z`);
-  morph(document.getElementById("today-since"), el("span", { title: "Days are UTC days." }, `since ${format.hour(since)}, ${format.counted(today.calls, "call")}`));
+  morph(document.getElementById("today-since"), el("span", { title: "Days begin at midnight UTC." }, `since ${format.hour(since)}, ${format.counted(today.calls, "call")}`));
   morph(
     document.getElementById("today-body"),
     el("dl", { class: "figures-row" }, moneyFigures(today), burnFigure(burn, usage.last_hour)),
     where(today),
     mix(today),
-    el("ul", { class: "coverage", "aria-label": "Coverage: responses today by how they were read" }, coverageItems(coverage)),
+    el("ul", { class: "coverage", "aria-label": "Coverage: today's responses by how they were parsed" }, coverageItems(coverage)),
   );
 }
 
@@ -44,14 +44,14 @@ function figure(label, amount, note, kind = "") {
   return el("div", { class: `figure ${kind}` }, el("dt", {}, label), el("dd", { class: "amount" }, amount), el("dd", { class: "note" }, note));
 }
 
-/** Billed money and a subscription's API value are two figures, never one sum; of a lone kind the other is not mentioned. */
+/** Billed money and a subscription's API value: two figures, never one sum. A kind that did not occur is left out. */
 function moneyFigures(today) {
   const both = [];
   const missing = today.unpriced + today.uncounted;
   const why = `${format.exact(today.unpriced)} without a price, ${format.exact(today.uncounted)} without token counts`;
   const without = missing > 0 && el("span", { class: "warn", title: why }, `${format.counted(missing, "call")} not included`);
   if (!today.api_value_usd || today.spent_usd) {
-    both.push(figure("Spent", isUnknown(today) ? values.unknown() : values.money(today.spent_usd), without || "billed by the call"));
+    both.push(figure("Spent", isUnknown(today) ? values.unknown() : values.money(today.spent_usd), without || "billed per call"));
   }
   if (today.api_value_usd) {
     both.push(figure("API value", values.money(today.api_value_usd), both.length ? "subscription, not billed" : without || "subscription, not billed", "worth"));
@@ -69,7 +69,7 @@ function burnFigure(burn, hour) {
   );
 }
 
-/** The project and the model that most of it went to, and the way to all the others. */
+/** The project and the model with the largest shares, and a link to the breakdown. */
 function where(today) {
   const lead = (named, shown) => {
     const [name, totals] = ranked(named).find(([each]) => !NAMELESS.includes(each)) ?? [];
@@ -77,7 +77,7 @@ function where(today) {
   };
   const bold = (name) => el("b", { class: "name" }, values.plain(name).slice(0, 80));
   const leads = [lead(today.per_project, (name) => bold(lastDirectory(name))), lead(today.per_model, (name) => [swatch(slotOf(name)), bold(shortName(name))])].filter(Boolean);
-  return el("a", { class: "where", href: "#/breakdown" }, leads.length > 0 && [el("span", {}, "Most on"), leads], el("span", { class: "more" }, "Where it went ›"));
+  return el("a", { class: "where", href: "#/breakdown" }, leads.length > 0 && [el("span", {}, "Mostly"), leads], el("span", { class: "more" }, "Where it went ›"));
 }
 
 function mix(today) {
@@ -107,6 +107,6 @@ function mix(today) {
 
 function coverageItems(coverage) {
   const known = COVERAGE.filter(([bucket]) => coverage[bucket]);
-  if (!known.length) return el("li", { class: "plain" }, "No response read yet");
+  if (!known.length) return el("li", { class: "plain" }, "No responses yet");
   return known.map(([bucket, label, kind]) => el("li", { class: kind }, values.count(coverage[bucket]), ` ${label}`));
 }

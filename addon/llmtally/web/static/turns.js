@@ -11,13 +11,13 @@ import * as values from "./values.js";
 
 /** Bars in a chart: the newest turns. */
 const BARS = 200;
-/** Tokens: providers cache no less, so less is no loss. */
+/** Tokens: the smallest prompt that providers cache, so fewer are no loss. */
 const SMALLEST_LOSS = 1024;
-/** Share of what was in the cache that may be missed for the rounding of counts. */
+/** Share of the cached tokens that may be missing because counts are rounded. */
 const ROUNDING = 0.1;
 /** Causes named in a sentence. */
 const CAUSES = 3;
-/** A context smaller than this share of the one before was compacted, or is another conversation. */
+/** A context smaller than this share of the previous one was compacted, or belongs to another conversation. */
 const SAME_CONTEXT = 0.9;
 
 const BUCKETS = [
@@ -30,8 +30,8 @@ const MAIN = "";
 const ALL = "*";
 
 /**
- * The calls of a session, oldest first, each beside the one before of the same agent:
- * `{call, who, context, growth, lost: null or {tokens, cause, text}}`. Agents have contexts of their own; titles and the like have none.
+ * The calls of a session, oldest first, each compared with the previous one of the same agent:
+ * `{call, who, context, growth, lost: null or {tokens, cause, text}}`. Each agent has its own context; titles and the like have none.
  */
 export function steps({ agents, calls }) {
   const types = agentTypes(agents);
@@ -51,7 +51,7 @@ export function steps({ agents, calls }) {
   });
 }
 
-/** What the call before had left in the cache and this one did not read, though its context goes on from there. */
+/** The tokens that the previous call left in the cache and this one did not read, although it continues the same context. */
 function loss(before, call) {
   const cached = (before.cache_read_tokens ?? 0) + (before.cache_write_tokens ?? 0);
   if (call.cache_read_tokens === undefined || contextTokens(call) < SAME_CONTEXT * contextTokens(before)) return null;
@@ -60,15 +60,15 @@ function loss(before, call) {
   const pause = format.duration(Date.parse(call.timestamp) - Date.parse(before.ended));
   const cause = causeOf(call) ?? (modelOf(before) === modelOf(call) ? null : "model changed");
   const because = cause ? `: ${cause}` : "";
-  return { tokens, cause, text: `${format.exact(tokens)} tokens that were in the cache were sent anew, after a pause of ${pause}${because}` };
+  return { tokens, cause, text: `${format.exact(tokens)} cached tokens were sent again after a pause of ${pause}${because}` };
 }
 
-/** What the provider says had changed, where the client asked; that it could not compare is no cause. */
+/** What changed, as the provider says if the client asked; that it could not compare is no cause. */
 function causeOf({ cache_miss_reason: reason }) {
   return /_(changed|compacted)$/.test(reason ?? "") ? values.plain(reason.replaceAll("_", " ")) : null;
 }
 
-/** The types of agents by their ids; not every call of an agent tells its type. */
+/** The types of agents by id: not every call of an agent names its type. */
 function agentTypes(tree) {
   return new Map(tree.flatMap((node) => [[node.agent, node.type], ...agentTypes(node.children)]).filter(([agent, type]) => agent && type));
 }
@@ -128,7 +128,7 @@ export class Turns {
   }
 }
 
-/** Where to look first. */
+/** A sentence on the most expensive turn and the lost cache: where to look first. */
 function summary(turns, session) {
   const priced = turns.filter(({ call }) => call.cost_usd);
   if (!priced.length) return null;
@@ -144,12 +144,12 @@ function summary(turns, session) {
     values.money(most.call.cost_usd),
     `${share}.`,
     losses.length
-      ? [` The cache was lost in ${format.exact(losses.length)} turn${losses.length > 1 ? "s" : ""}, which cost `, values.money(cost), ": ", values.count(tokens), " tokens were sent anew", causes(losses), "."]
+      ? [` The cache was lost in ${format.exact(losses.length)} turn${losses.length > 1 ? "s" : ""}, which cost `, values.money(cost), ": ", values.count(tokens), " tokens were sent again", causes(losses), "."]
       : null,
   ];
 }
 
-/** The causes that are known, the most frequent first: ` (tools changed ×3, model changed)`. */
+/** The known causes, the most frequent first: ` (tools changed ×3, model changed)`. */
 function causes(losses) {
   const counts = new Map();
   for (const { lost } of losses) if (lost.cause) counts.set(lost.cause, (counts.get(lost.cause) ?? 0) + 1);
@@ -170,7 +170,7 @@ function plot(turns, what) {
     ...what,
     tell: (index) => ({
       title: `${index + 1}. ${format.clock(turns[index].call.ended)}`,
-      rows: [...what.tell(turns[index]), turns[index].lost && { slot: "lost", name: "sent anew", amount: format.exact(turns[index].lost.tokens) }].filter(Boolean),
+      rows: [...what.tell(turns[index]), turns[index].lost && { slot: "lost", name: "sent again", amount: format.exact(turns[index].lost.tokens) }].filter(Boolean),
     }),
   };
 }
@@ -180,7 +180,7 @@ function contextPlot(turns) {
   return plot(turns, {
     bars: BUCKETS.map(([bucket, , slot]) => ({ slot, values: turns.map(({ call }) => call[bucket] ?? 0) })),
     amount: format.compact,
-    label: `Context of each of ${turns.length} calls, ${format.compact(last)} tokens in the last. The numbers stand in the table below.`,
+    label: `Context of each of ${turns.length} calls, ${format.compact(last)} tokens in the last. The numbers are in the table below.`,
     tell: ({ call }) => [
       ...BUCKETS.map(([bucket, name, slot]) => ({ slot, name, amount: format.rounded(call[bucket]) })),
       { name: "output", amount: format.rounded(call.output_tokens) },
@@ -194,7 +194,7 @@ function costPlot(turns) {
   return plot(turns, {
     bars: [bars("cost", false), bars("lost", true)],
     amount: format.money,
-    label: `Cost of each of ${turns.length} calls, ${format.money(total)} together. The numbers stand in the table below.`,
+    label: `Cost of each of ${turns.length} calls, ${format.money(total)} together. The numbers are in the table below.`,
     tell: ({ call }) => [{ name: values.plain(modelOf(call)).slice(0, 60), amount: format.fineMoney(call.cost_usd) }],
   });
 }

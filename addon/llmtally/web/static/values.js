@@ -1,5 +1,5 @@
 /**
- * Values as elements: humanised to the eye, exact on hover and for screen readers.
+ * Values as elements: short to the eye, exact on hover and for screen readers.
  */
 
 import { el, spoken } from "./dom.js";
@@ -13,7 +13,7 @@ function value(text, precise, approximate) {
   return el("span", { title: said }, el("span", { "aria-hidden": "true" }, shown), spoken(said));
 }
 
-/** What nobody told. */
+/** The mark for a value that is not known. */
 export function unknown() {
   return el("span", { class: "unknown", title: "unknown" }, el("span", { "aria-hidden": "true" }, format.UNKNOWN), spoken("unknown"));
 }
@@ -26,21 +26,21 @@ export const exactCount = (n, approximate = false) => value(n === null || n === 
 export const percent = (n) => value(format.percent(n), `${format.exact(n)} percent`, false);
 export const duration = (ms) => value(format.duration(ms), `${format.exact(ms)} milliseconds`, false);
 
-/** Text off the wire. Terminal escapes and other controls have no business in it. */
+/** A name off the wire, cut, without terminal escapes and other control characters. */
 export function name(text, length = 256) {
   if (text === null || text === undefined || text === "") return unknown();
   const clean = format.cut(plain(text), length);
   return el("span", { class: "name", title: clean }, clean);
 }
 
-/** Text without control and direction characters, which could rearrange what stands around it. */
+/** Text without control and direction characters, which could rearrange the text around it. */
 export function plain(text) {
   return String(text).slice(0, 4096).replace(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, "\u{FFFD}");
 }
 
 const LIVE = { ago: format.ago, in: (time) => format.wait(Date.parse(time) - format.now()) };
 
-/** A time that is told anew as it passes; `kind`: `ago` or `in`. */
+/** A time whose text is kept current; `kind`: `ago` or `in`. */
 export function liveTime(time, kind) {
   if (!time) return unknown();
   return el("time", { datetime: time, title: format.exactTime(time), "data-live": kind }, LIVE[kind](time));
@@ -52,7 +52,7 @@ export function clock(time) {
   return el("time", { datetime: time, title: format.exactTime(time) }, before, seconds && el("span", { class: "seconds" }, seconds), after);
 }
 
-/** Tell all live times anew. */
+/** Update all live times. */
 export function tick() {
   for (const each of document.querySelectorAll("time[data-live]")) {
     const text = LIVE[each.dataset.live](each.dateTime);
