@@ -174,6 +174,6 @@ def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     run(test)
 
     assert (
-        "Address already in use. Everything else works. Choose another port with --set "
+        "address already in use. Everything else works. Choose another port with --set "
         "usage_web_port=PORT" in caplog.text
     )

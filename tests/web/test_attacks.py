@@ -61,7 +61,7 @@ APP = app_of()
 
 def targets() -> list[str]:
     """Every path that is answered, one of each family included."""
-    return [*APP.routes, *(f"{family}made-up-1" for family in APP.families)]
+    return [*APP.endpoints, *(f"{family}made-up-1" for family in APP.families)]
 
 
 PUBLIC = {"/healthz", "/login"}
@@ -109,7 +109,7 @@ def test_every_path_wants_the_login(site: Site, target: str, headers: dict[str, 
 def test_what_is_public_is_known() -> None:
     """A new path is behind the login unless somebody says so here, too."""
     assert {
-        path for path, route in {**APP.routes, **APP.families}.items() if route.is_public
+        path for path, endpoint in {**APP.endpoints, **APP.families}.items() if endpoint.is_public
     } == PUBLIC
 
 

@@ -1,9 +1,9 @@
-"""The built-in page and its JSON: what the tracker knows, for a browser, a script and Prometheus.
+"""The built-in page and its JSON: what the tracker knows, for browsers, scripts and Prometheus.
 Read-only.
 
-`access` says who may ask, `app` what is answered (both pure), `assets` holds the page's files,
-`events` what open pages are told. `server` puts them on the network, and is the only import of
-tornado.
+`access` decides who may ask and `app` what is answered (neither does I/O), `assets` holds the
+page's files, `events` feeds open pages and `metrics` writes the text for Prometheus. `server` puts
+them on the network and is the only module that imports tornado.
 """
 
 from .access import load_token

@@ -21,12 +21,13 @@ from ..system.atomic_write import atomic_write
 
 TOKEN_FILE = "web-token"  # noqa: S105  # the name of a file
 TOKEN_BYTES = 24
-"""192 random bits: nobody guesses them, however often they may try."""
+"""192 random bits: nobody guesses them, however often they try."""
 
 TOKEN_LENGTH_MIN = 16
-"""Characters of a token that a person chose: there is no other brake on guessing."""
+"""Characters of a token that a person chose: nothing else slows guessing down."""
 
 TOKEN_LENGTH_MAX = 512
+"""Characters: more than anybody needs, and short enough for a URL and a header."""
 
 COOKIE_SECONDS = 30 * 86_400
 """How long a browser stays logged in: a month, as the token lives on in its file."""
@@ -36,20 +37,20 @@ WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  # compared with, not
 
 
 def load_token(directory: Path, configured: str | None) -> str:
-    """The configured token, or the one that is kept in the directory; made at the first start.
+    """Return the configured token, or the one in the directory, which the first start makes.
     Raises ValueError and OSError."""
     if configured:
         if not is_token(configured):
             raise ValueError(
                 f"a token has {TOKEN_LENGTH_MIN} to {TOKEN_LENGTH_MAX} letters, digits or "
-                "`-._~`; leave it empty and one is made"
+                "`-._~`; leave it empty to have one made"
             )
         return configured
     return kept_token(directory) or _make_token(directory / TOKEN_FILE)
 
 
 def kept_token(directory: Path) -> str | None:
-    """The token that an earlier start has made; None where there is none that could be trusted.
+    """Return the token that an earlier start made, or None if there is none that can be trusted.
     Raises OSError."""
     path = directory / TOKEN_FILE
     try:
@@ -60,13 +61,13 @@ def kept_token(directory: Path) -> str | None:
 
 
 def login_url(page: str, token: str) -> str:
-    """What a person opens to be logged in. It is a secret."""
+    """Return the URL that logs a browser in. It contains the token: keep it secret."""
     return f"{page}login?token={token}"
 
 
 def is_token(text: str) -> bool:
-    """Whether it is long enough, and made of RFC 3986's unreserved characters, which need no
-    quoting in a URL or a header."""
+    """Whether a text can be a token: long enough, and made of RFC 3986's unreserved characters,
+    which need no quoting in a URL or a header."""
     return TOKEN_LENGTH_MIN <= len(text) <= TOKEN_LENGTH_MAX and all(
         char.isascii() and (char.isalnum() or char in "-._~") for char in text
     )
@@ -83,7 +84,7 @@ def is_private(path: Path) -> bool:
 
 
 def _make_token(path: Path) -> str:
-    """Make a token and put it in its file."""
+    """Make a random token and write it to its file."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     token = secrets.token_urlsafe(TOKEN_BYTES)
     atomic_write(path, f"{token}\n".encode())
@@ -91,14 +92,15 @@ def _make_token(path: Path) -> str:
 
 
 def cookies(header: str) -> dict[str, str]:
-    """Name to value. `http.cookies` stops at the first cookie it finds odd, and other servers on
-    this host may set such."""
+    """Parse a `Cookie` header. `http.cookies` stops at the first cookie that it finds malformed,
+    and other servers on this host may set such cookies."""
     pairs = (part.strip().partition("=") for part in header.split(";"))
     return {name: value for name, _, value in pairs}
 
 
 def split_host(authority: str) -> tuple[str, int | None] | None:
-    """Host, without brackets and in lower case, and port of `host:port`; None if it is none."""
+    """Split `host:port` into the host, in lower case without brackets, and the port; None if it is
+    malformed."""
     try:
         parts = urlsplit(f"//{authority}")
         host, port = parts.hostname, parts.port
@@ -111,7 +113,7 @@ def split_host(authority: str) -> tuple[str, int | None] | None:
 
 def is_loopback(host: str) -> bool:
     """Whether connecting to this host leads to this machine, in any spelling of the address that a
-    resolver takes (`127.1`)."""
+    resolver accepts (`127.1`)."""
     name = host.lower().rstrip(".")
     try:
         return (
@@ -130,13 +132,13 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Decides on requests to one address."""
+    """Decides who may use the server at one address."""
 
     def __init__(self, token: str, host: str, port: int) -> None:
         self.port = port
         self.host = host.lower()
         # Browsers send a host's cookies to all its ports: the name keeps two proxies on one host
-        # apart, and the value, which is no token, is worth nothing to other servers that get to see
+        # apart, and the value, which is not the token, is worth nothing to other servers that see
         # it.
         self.cookie_name = f"llmtally_{port}"
         self._token = token.encode()
@@ -145,11 +147,11 @@ class Access:
     # The token
 
     def is_token(self, offered: str) -> bool:
-        """Whether this is the token."""
+        """Whether a text is the token, compared in constant time."""
         return hmac.compare_digest(offered.encode(), self._token)
 
     def is_logged_in(self, headers: Mapping[str, str]) -> bool:
-        """Whether the request brings the cookie, or the token as `Authorization: Bearer` (RFC
+        """Whether the request has the cookie, or the token as `Authorization: Bearer` (RFC
         6750)."""
         scheme, _, credentials = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
@@ -159,19 +161,19 @@ class Access:
 
     @property
     def set_cookie(self) -> str:
-        """The header that logs a browser in. Not `Secure`: there is no TLS on loopback."""
+        """The `Set-Cookie` value that logs a browser in. Not `Secure`: loopback has no TLS."""
         return (
             f"{self.cookie_name}={self._cookie}; Path=/; Max-Age={COOKIE_SECONDS}; HttpOnly; "
             "SameSite=Strict"
         )
 
-    # Where it comes from
+    # The origin
 
     def is_ours(self, authority: str) -> bool:
         """Whether `Host` names this server.
 
-        Any port will do, as with `ssh -L`: rebinding needs a name of the attacker's. For the same
-        reason an address will do if we listen on all of them.
+        Any port will do, as with `ssh -L`: rebinding needs one of the attacker's names. For the
+        same reason any address will do if we listen on all of them.
         """
         split = split_host(authority)
         if split is None:
@@ -183,8 +185,8 @@ class Access:
             or (self.host in WILDCARDS and _is_address(name))
         )
 
-    def is_own_page(self, headers: Mapping[str, str]) -> bool:
-        """Whether no page asks, or one of this very server: the same host and port."""
+    def is_same_origin(self, headers: Mapping[str, str]) -> bool:
+        """Whether the request comes from our page (same host and port), or from no page."""
         origin = headers.get("origin")
         if (
             origin is not None
@@ -195,8 +197,8 @@ class Access:
 
     @staticmethod
     def is_navigation(headers: Mapping[str, str]) -> bool:
-        """Whether a person follows a link to us: what is shown then is out of reach for the page
-        with the link."""
+        """Whether a person follows a link to us: the page with the link cannot read what is shown
+        then."""
         return (
             headers.get("sec-fetch-mode") == "navigate"
             and headers.get("sec-fetch-dest") == "document"

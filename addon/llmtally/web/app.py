@@ -1,4 +1,4 @@
-r"""What is answered to which request. Pure: no network, and the clock is passed in.
+r"""The answer to each request. Does no I/O; the clock is passed in.
 
 | path | answer |
 |---|---|
@@ -15,7 +15,7 @@ r"""What is answered to which request. Pure: no network, and the clock is passed
 | `/login?token=` | the cookie, and a redirect to the page; a form posts here too |
 | `/healthz` | `ok` |
 
-All but the last two want the token or the cookie, whether the path exists or not. An error is
+All but the last two need the token or the cookie, whether the path exists or not. An error is
 `{error: text}`.
 """
 
@@ -41,14 +41,14 @@ from .metrics import MEDIA_TYPE, Runtime, render
 from .snapshots import Snapshots
 
 MAX_PARAMETERS = 32
-"""In a query or a form; the page sends up to five."""
+"""Parameters of a query or a form: more than there are filters."""
 
 CALLS_DEFAULT = 100
 CALLS_MAX = 1_000
 SESSIONS_DEFAULT = 50
 SERIES_DEFAULT = 60
 SERIES_MAX = 8 * 1440
-"""Minutes: all that the tracker retains."""
+"""Minutes: all that the tracker keeps."""
 
 FILTERS = (
     "model",
@@ -63,8 +63,8 @@ FILTERS = (
     "project",
     "account",
 )
-"""Query parameters of `/api/calls` that pick records by a field; `account=unknown`: those without a
-credential, as everywhere."""
+"""Query parameters of `/api/calls` that filter records by a field; `account=unknown` selects those
+without a credential, as everywhere."""
 
 RANKS: Mapping[str, Literal["cost", "updated_at"]] = {"cost": "cost", "updated_at": "updated_at"}
 
@@ -82,7 +82,7 @@ SECURITY_HEADERS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Cache-Control", "no-store"),
 )
-"""On every answer that does not say otherwise."""
+"""Sent with every answer that does not set the same header itself."""
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -92,23 +92,23 @@ TEXT: Headers = (("Content-Type", "text/plain; charset=utf-8"),)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request, its body read."""
+    """A request whose body has been read."""
 
     method: str
     target: str
-    """Path and query, as on the wire."""
+    """Path and query as on the wire."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes = b""
 
     @property
     def path(self) -> str:
-        """Not decoded: a path has one spelling here, and any other is unknown."""
+        """The path, not decoded: each has one spelling here, and any other is unknown."""
         return self.target.partition("?")[0]
 
     @property
     def last_segment(self) -> str:
-        """What follows the last slash, decoded."""
+        """The text after the last slash, decoded."""
         return unquote(self.path.rpartition("/")[2])
 
     @property
@@ -118,36 +118,37 @@ class Request:
 
     @property
     def accepts_gzip(self) -> bool:
-        """Whether the answer may be compressed."""
+        """Whether the client accepts a compressed answer."""
         return "gzip" in self.headers.get("accept-encoding", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent back."""
+    """What the server sends back."""
 
     status: int = 200
     headers: Headers = ()
     body: bytes = b""
     is_stream: bool = False
-    """The head of an event stream, which goes on."""
+    """Whether this is the head of an event stream, which stays open."""
 
 
 class BadRequestError(ValueError):
-    """A parameter makes no sense."""
+    """A parameter is malformed or out of range; the message is for the client."""
 
 
 @dataclass(frozen=True, slots=True)
-class Handler:
-    """What answers a path."""
+class Endpoint:
+    """The function that answers a path, and who may call it how."""
 
     answer: Callable[[Request], Answer]
     methods: tuple[str, ...] = ("GET",)
     is_public: bool = False
+    """Whether it answers without a login."""
 
 
 class App:
-    """Answers requests."""
+    """Answers requests about one tracker."""
 
     def __init__(
         self,
@@ -165,25 +166,25 @@ class App:
         self._runtime = runtime
         self._explain = explain
         self.snapshots = Snapshots(self._usage_json, clock)
-        self.routes: dict[str, Handler] = {
-            **{path: Handler(partial(_file, asset)) for path, asset in assets.items()},
-            "/api/usage": Handler(self._usage),
-            "/api/calls": Handler(self._calls),
-            "/api/sessions": Handler(self._sessions),
-            "/api/series": Handler(self._series),
-            "/api/events": Handler(_events),
-            "/metrics": Handler(self._metrics),
-            "/login": Handler(self._login, methods=("GET", "POST"), is_public=True),
-            "/healthz": Handler(_health, is_public=True),
+        self.endpoints: dict[str, Endpoint] = {
+            **{path: Endpoint(partial(_file, asset)) for path, asset in assets.items()},
+            "/api/usage": Endpoint(self._usage),
+            "/api/calls": Endpoint(self._calls),
+            "/api/sessions": Endpoint(self._sessions),
+            "/api/series": Endpoint(self._series),
+            "/api/events": Endpoint(_events),
+            "/metrics": Endpoint(self._metrics),
+            "/login": Endpoint(self._login, methods=("GET", "POST"), is_public=True),
+            "/healthz": Endpoint(_health, is_public=True),
         }
-        self.families: dict[str, Handler] = {
-            "/api/calls/": Handler(self._call),
-            "/api/sessions/": Handler(self._session),
+        self.families: dict[str, Endpoint] = {
+            "/api/calls/": Endpoint(self._call),
+            "/api/sessions/": Endpoint(self._session),
         }
-        """Routes for whatever follows the last slash."""
+        """Endpoints for paths that differ in what follows the last slash."""
 
     def answer(self, request: Request) -> Answer:
-        """The answer to any request."""
+        """Answer a request, whatever it is."""
         answer = self._admit(request) or self._dispatch(request)
         own = {name for name, _ in answer.headers}
         return replace(
@@ -192,16 +193,16 @@ class App:
         )
 
     def _admit(self, request: Request) -> Answer | None:
-        """A refusal, or None: the request may be answered."""
+        """Return a refusal, or None if the request may be answered."""
         access, headers = self._access, request.headers
         if not access.is_ours(headers.get("host", "")):
             return error(
-                403, "this name is not ours: open the address that was printed at the start"
+                403, "unexpected Host header: open the address that was printed at the start"
             )
-        if not access.is_own_page(headers) and not self._is_navigation(request):
-            return error(403, "other pages may not ask")
-        route = self._route(request.path)
-        if (route is None or not route.is_public) and not access.is_logged_in(headers):
+        if not access.is_same_origin(headers) and not self._is_navigation(request):
+            return error(403, "cross-origin requests are refused")
+        endpoint = self._endpoint(request.path)
+        if (endpoint is None or not endpoint.is_public) and not access.is_logged_in(headers):
             return _unauthorized(login.ASK if request.path == "/" else None)
         return None
 
@@ -212,19 +213,20 @@ class App:
             and self._access.is_navigation(request.headers)
         )
 
-    def _route(self, path: str) -> Handler | None:
-        return self.routes.get(path) or self.families.get(path[: path.rfind("/") + 1])
+    def _endpoint(self, path: str) -> Endpoint | None:
+        return self.endpoints.get(path) or self.families.get(path[: path.rfind("/") + 1])
 
     def _dispatch(self, request: Request) -> Answer:
-        route = self._route(request.path)
-        if route is None:
+        endpoint = self._endpoint(request.path)
+        if endpoint is None:
             return error(404, "no such path")
-        if request.method not in route.methods:
+        if request.method not in endpoint.methods:
             return replace(
-                error(405, "read-only"), headers=(*JSON, ("Allow", ", ".join(route.methods)))
+                error(405, "this method is not allowed: the server is read-only"),
+                headers=(*JSON, ("Allow", ", ".join(endpoint.methods))),
             )
         try:
-            return route.answer(request)
+            return endpoint.answer(request)
         except BadRequestError as problem:
             return error(400, str(problem))
 
@@ -285,7 +287,7 @@ class App:
         query = request.query
         rank = RANKS.get(query.get("rank", "updated_at"))
         if rank is None:
-            raise BadRequestError(f"rank is one of {', '.join(RANKS)}")
+            raise BadRequestError(f"rank must be one of {', '.join(RANKS)}")
         limit = _number(query, "limit", SESSIONS_DEFAULT, CALLS_MAX)
         rows = self._tracker.sessions(
             self._clock(), limit=limit, rank=rank, account=query.get("account")
@@ -356,7 +358,7 @@ def _unauthorized(page: bytes | None) -> Answer:
 
 
 def error(status: int, text: str) -> Answer:
-    """An answer that says what is wrong."""
+    """Make an answer that says what is wrong, as JSON."""
     return Answer(status, JSON, to_json({"error": text}))
 
 
@@ -368,7 +370,7 @@ def _json(request: Request, body: bytes) -> Answer:
 
 
 def parameters(text: str) -> dict[str, str]:
-    """The last value of each parameter of a query or a form. Raises BadRequestError."""
+    """Parse a query or a form: the last value of each parameter. Raises BadRequestError."""
     try:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_PARAMETERS))
     except ValueError:
@@ -379,13 +381,13 @@ def _number(query: Mapping[str, str], name: str, default: int, most: int) -> int
     try:
         number = int(query.get(name, default))
     except ValueError:
-        raise BadRequestError(f"{name} is no number") from None
+        raise BadRequestError(f"{name} is not a number") from None
     return max(1, min(number, most))
 
 
 def to_json(value: Any) -> bytes:
-    """JSON, whatever came off the wire: half a surrogate pair is replaced, and a sum beyond 64 bits
-    loses exactness."""
+    """Encode as JSON, whatever came off the wire: half a surrogate pair is replaced, and a sum
+    beyond 64 bits is rounded to a float."""
     try:
         return orjson.dumps(value)
     except TypeError:

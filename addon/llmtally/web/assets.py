@@ -1,5 +1,5 @@
-"""The page's files, read once and held in memory: only what was there at the start can be asked
-for, whatever the path says."""
+"""The page's files, read once and held in memory: only what was there at the start is served,
+whatever the path says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATIC = Path(__file__).parent / "static"
 INDEX = "index.html"
 
 MEDIA_TYPES = {
-    # Said here, as `mimetypes` asks the machine's own lists, which may call JavaScript text/plain;
+    # Given here because `mimetypes` asks the machine's lists, which may call JavaScript text/plain;
     # then no module loads.
     ".css": "text/css; charset=utf-8",
     ".html": "text/html; charset=utf-8",
@@ -26,17 +26,17 @@ MEDIA_TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file."""
+    """One of the page's files, ready to be sent."""
 
     media_type: str
     body: bytes
     compressed: bytes | None
-    """With gzip; None where that saves nothing."""
+    """The body with gzip; None if that saves nothing."""
     etag: str
 
     @classmethod
     def of(cls, path: Path) -> Asset:
-        """Read a file."""
+        """Read and compress a file."""
         body = path.read_bytes()
         compressed = gzip.compress(body, mtime=0)
         etag = hashlib.sha256(body).hexdigest()[:16]
@@ -49,7 +49,7 @@ class Asset:
 
 
 def load_assets(directory: Path = STATIC) -> Mapping[str, Asset]:
-    """Every file of a known type, by its path; the index is `/`."""
+    """Load every file of a known type, by its path in a URL; the index is `/`."""
     files = [
         path
         for path in sorted(directory.rglob("*"))

@@ -1,13 +1,13 @@
-"""What open pages are told as it happens, as server-sent events.
+"""What is sent to open pages as it happens, as server-sent events.
 https://html.spec.whatwg.org/multipage/server-sent-events.html
 
-- `record`: a call's record, as it stands in the journal.
-- `usage`: what `/api/usage` answers, when it has changed and at most once a second; in any case now
-  and then.
-- `reset`: events were missed; what is shown must be asked for anew.
+- `record`: a call's record, as its line in the journal.
+- `usage`: the answer of `/api/usage`, at most once a second if it changed, and at least every 15
+  seconds.
+- `reset`: events were missed; the page must load what it shows again.
 
-Pure: the timer and what writes are passed in. A reader that does not read costs its backlog, which
-is bounded, and no time.
+Does no I/O: the timer and the function that writes are passed in. A reader that does not read costs
+its backlog, which is bounded, and no time.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from typing import Any
 from .snapshots import Snapshot, Snapshots
 
 READERS_CAP = 256
-"""Pages open at a time: each costs a connection and a write for every tick with news."""
+"""Pages open at a time: each costs a connection, and a write for every tick with news."""
 
 BACKLOG_CAP = 256 * 2**10
 """Bytes that wait for one reader: some hundred records, more than a page shows."""
 
 TICK_SECONDS = 0.25
-"""Between two looks at what is new: at once for a person, and one write for all that a busy proxy
-counts meanwhile."""
+"""Between two writes: immediate for a person, and one write for all that a busy proxy counts
+meanwhile."""
 
 HEARTBEAT_SECONDS = 15.0
-"""A `usage` is due even if no call was: rates fall and windows run out by the clock. And a dead
-connection is found out."""
+"""A `usage` is sent even without a call: rates fall and windows end by the clock. It also detects
+dead connections."""
 
 STALL_SECONDS = 60.0
-"""A reader that has taken nothing for so long while something waited is let go."""
+"""A reader that has taken nothing for this long while something waited is disconnected."""
 
 SLICE_SECONDS = 0.002
-"""Writing at a time, then the traffic has its turn."""
+"""Time spent writing before the traffic has its turn."""
 
 RETRY_MS = 1_000
-"""When a browser comes back after its connection was lost."""
+"""After this a browser reconnects when its connection was lost."""
 
 
 def event(name: str, data: bytes) -> bytes:
-    """One event; `data` is one line."""
+    """Encode an event; `data` is one line."""
     return b"event: %s\ndata: %s\n\n" % (name.encode(), data)
 
 
@@ -53,7 +53,7 @@ RESET = event("reset", b"{}")
 
 
 class Reader:
-    """One open page. `write` sends bytes and calls `written` when they have gone; `close` ends the
+    """One open page. `write` sends bytes and calls `written` when they are sent; `close` ends the
     connection."""
 
     def __init__(
@@ -61,15 +61,15 @@ class Reader:
     ) -> None:
         self.close = close
         self.usage: bytes | None = None
-        """The newest that waits; an older one is of no interest."""
+        """The latest `usage` event that waits; it replaces older ones."""
         self.busy_since: float | None = None
-        """On the monotonic clock: since when a write has been going on."""
+        """When the write that is under way began, on the monotonic clock; None if there is none."""
         self._write = write
         self._backlog = [PREAMBLE]
         self._size = 0
 
     def add(self, record: bytes) -> None:
-        """Put an event into the backlog; one that is full becomes a reset."""
+        """Add an event to the backlog; a full backlog is replaced by a reset."""
         self._size += len(record)
         if self._size > BACKLOG_CAP:
             self._backlog, self._size = [RESET], 0
@@ -77,7 +77,7 @@ class Reader:
             self._backlog.append(record)
 
     def flush(self) -> None:
-        """Send what waits, unless the last has not gone yet."""
+        """Send what waits, unless a write is under way."""
         if self.busy_since is not None or not (self._backlog or self.usage):
             return
         chunk = b"".join(self._backlog) + (self.usage or b"")
@@ -90,37 +90,37 @@ class Reader:
 
 
 class Hub:
-    """All open pages."""
+    """Sends events to all open pages."""
 
     def __init__(
         self, snapshots: Snapshots, later: Callable[[float, Callable[[], None]], Any]
     ) -> None:
-        """`later` calls a function after some seconds."""
+        """`later(seconds, work)` calls `work` after some seconds."""
         self.readers: set[Reader] = set()
         self._snapshots = snapshots
         self._later = later
         self._ticking = False
-        self._told: Snapshot | None = None
-        self._told_at = 0.0
+        self._sent: Snapshot | None = None
+        self._sent_at = 0.0
         self._to_flush: deque[Reader] = deque()
 
     @property
     def is_full(self) -> bool:
-        """Whether no further reader is taken."""
+        """Whether no further reader is accepted."""
         return len(self.readers) >= READERS_CAP
 
     def join(self, reader: Reader) -> None:
-        """Take in a reader, and tell it how things stand."""
+        """Add a reader, and send it the current usage."""
         self.readers.add(reader)
         reader.usage = event("usage", self._snapshots.get().body)
         reader.flush()
-        self._snapshots.changed()  # while nobody looked, nobody may have said so
+        self._snapshots.changed()  # without readers, changes may not have been reported
         if not self._ticking:
             self._ticking = True
             self._later(TICK_SECONDS, self._tick)
 
     def leave(self, reader: Reader) -> None:
-        """Forget a reader."""
+        """Remove a reader that is gone."""
         self.readers.discard(reader)
 
     def publish(self, record: bytes) -> None:
@@ -135,25 +135,25 @@ class Hub:
             return
         self._later(TICK_SECONDS, self._tick)
         now = time.monotonic()
-        self._let_go(now)
-        self._tell_usage(now)
+        self._drop_stalled(now)
+        self._send_usage(now)
         if not self._to_flush:
             self._to_flush.extend(self.readers)
             self._flush()
 
-    def _tell_usage(self, now: float) -> None:
-        is_news = self._told is None or self._told.changes < self._snapshots.changes
-        if not is_news and now - self._told_at < HEARTBEAT_SECONDS:
+    def _send_usage(self, now: float) -> None:
+        is_news = self._sent is None or self._sent.changes < self._snapshots.changes
+        if not is_news and now - self._sent_at < HEARTBEAT_SECONDS:
             return
         snapshot = self._snapshots.get()
-        if snapshot is self._told:
+        if snapshot is self._sent:
             return  # a newer one is not due yet
-        self._told, self._told_at = snapshot, now
+        self._sent, self._sent_at = snapshot, now
         usage = event("usage", snapshot.body)
         for reader in self.readers:
             reader.usage = usage
 
-    def _let_go(self, now: float) -> None:
+    def _drop_stalled(self, now: float) -> None:
         for reader in list(self.readers):
             if reader.busy_since is not None and now - reader.busy_since > STALL_SECONDS:
                 self.leave(reader)

@@ -1,5 +1,5 @@
-"""The one page that is shown to strangers. It asks for the token and brings all it needs with
-it."""
+"""The login page: the only one that is shown without a login. It asks for the token, and its style
+is inline."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def _page(notice: str) -> bytes:
 <input id="token" name="token" type="password" autocomplete="current-password" required autofocus>
 <button>Log in</button>
 </form>
-<p>Open the address that was printed at the start: it has the token. A proxy's token is also in the
-file <code>web-token</code> of <code>usage_dir</code>. Already logged in?
+<p>Open the address that was printed at the start: it contains the token. A proxy's token is also in
+the file <code>web-token</code> in <code>usage_dir</code>. Already logged in?
 <a href="/">Go to the page.</a></p>
 </main>
 </body>
@@ -45,7 +45,7 @@ file <code>web-token</code> of <code>usage_dir</code>. Already logged in?
 
 
 ASK = _page("")
-REFUSE = _page('<p role="alert"><strong>This is not the token.</strong></p>')
+REFUSE = _page('<p role="alert"><strong>Wrong token.</strong></p>')
 
 HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),

@@ -1,4 +1,4 @@
-"""What is counted, as Prometheus reads it: text format 0.0.4.
+"""The counters as Prometheus reads them: text format 0.0.4.
 
     # HELP llmtally_output_tokens_total All output, reasoning included.
     # TYPE llmtally_output_tokens_total counter
@@ -28,12 +28,12 @@ from ..tracker.totals import UNKNOWN, Totals, usd
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 LABEL_CAP = 128
-"""Characters of a label's value: names off the wire may be longer, those of real models are not."""
+"""Characters of a label's value: names off the wire may be longer, names of real models are not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What the tracker does not know."""
+    """State of the process that the tracker does not know."""
 
     version: str
     """Of llmtally."""
@@ -41,17 +41,17 @@ class Runtime:
     """Events of streams and frames of sockets that providers sent."""
     journal_healthy: bool = True
     journal_errors: int = 0
-    """Attempts to write that failed."""
+    """Failed attempts to write."""
     journal_lost: int = 0
     """Records that were never written."""
     journal_waiting: int = 0
     """Records not written yet."""
     journal_followed: bool = False
-    """Others write it; here it is only read."""
+    """Whether other processes write the journal and this one only reads it."""
     reached_at: tuple[str, int] | None = None
-    """Where clients connect to."""
+    """Host and port that clients connect to; None if unknown."""
     ca: str | None = None
-    """The certificate they have to trust."""
+    """Path of the certificate that clients have to trust; None if unknown."""
 
 
 Labels = Mapping[str, str | None]
@@ -96,7 +96,7 @@ _TOKENS: tuple[tuple[str, str, Callable[[Totals], int]], ...] = (
 def render(
     counters: Counters, burn: BurnRate, windows: Iterable[Mapping[str, Any]], runtime: Runtime
 ) -> bytes:
-    """All metrics. `windows` as in `/api/usage`."""
+    """Write all metrics. `windows` as in `/api/usage`."""
     families = (
         *_build(runtime),
         *_calls(counters),
@@ -137,7 +137,7 @@ def _calls(counters: Counters) -> Iterator[str]:
     yield _family(
         "responses_total",
         "counter",
-        "Responses of LLM routes by what became of them.",
+        "Responses of LLM routes by how they were parsed.",
         (({"coverage": bucket}, n) for bucket, n in counters.coverage.items()),
     )
 
@@ -173,7 +173,7 @@ def _windows(windows: list[Mapping[str, Any]]) -> Iterator[str]:
     yield _family(
         "limit_reset_timestamp_seconds",
         "gauge",
-        "When a limit window starts anew.",
+        "When a limit window resets.",
         samples("resets_at", epoch),
     )
 
@@ -248,8 +248,8 @@ def _head(name: str, kind: str, text: str) -> str:
 
 
 def _lines(name: str, samples: Samples, *, adds_up: bool = True) -> str:
-    """The samples. No two may have the same labels, so those of names that came out alike are added
-    up."""
+    """Write samples. No two may have the same labels, so counters whose names became equal by
+    cutting are added up."""
     merged: dict[str, float] = {}
     for labels, value in samples:
         key = _labels(labels)
@@ -263,8 +263,8 @@ def _labels(labels: Labels) -> str:
 
 
 def _escaped(value: str) -> str:
-    """A label's value, cut. What a terminal would obey, line ends among it, becomes a replacement
-    character."""
+    """Escape and cut a label's value. Control characters, line ends included, become replacement
+    characters."""
     plain = value[:LABEL_CAP]
     if not plain.isprintable():
         plain = "".join(

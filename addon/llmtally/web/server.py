@@ -1,8 +1,11 @@
-"""The page on the network: tornado's HTTP server on mitmproxy's loop, which carries the traffic
-too. The only import of tornado.
+"""The page on the network: tornado's HTTP server on mitmproxy's loop, which carries the traffic,
+too. The only module that imports tornado.
 
-tornado parses requests and limits their size; `app` answers them. Nothing here waits.
+tornado parses requests and limits their size; `app` answers them. Nothing here blocks.
 https://www.tornadoweb.org/en/stable/httpserver.html
+
+`tornado.web` would save 29 lines of 711, but it checks the method and parses forms before a handler
+can check `Host` and login, and its gzip would compress each open page's event stream separately.
 """
 
 from __future__ import annotations
@@ -43,22 +46,24 @@ MAX_BODY_BYTES = 4 * 2**10
 """The login form is all that is ever sent."""
 
 MAX_BUFFER_BYTES = 64 * 2**10
-"""Of a connection's input: more than a request may have."""
+"""Of a connection's input: more than the largest request."""
 
 BACKLOG = 128
-"""Connections that wait to be accepted: tornado's own number."""
+"""Connections that wait to be accepted: tornado's default."""
 
 BODY_SECONDS = 10.0
+"""For the body of a request to arrive."""
+
 IDLE_SECONDS = 75.0
-"""A connection without a whole request head is closed after this; browsers keep theirs for about
-that long."""
+"""A connection without a complete request head is closed after this; browsers keep theirs about as
+long."""
 
 MAX_CONNECTIONS = 512
-"""Twice the open pages that are taken. File descriptors are the traffic's, too."""
+"""Twice the open pages that are accepted. The traffic needs file descriptors, too."""
 
 
 class WebServer:
-    """The page and its JSON at one address. All methods are for the loop's thread."""
+    """Serves the page and its JSON at one address. Call its methods on the loop's thread."""
 
     def __init__(
         self,
@@ -72,8 +77,8 @@ class WebServer:
         explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why
-        there is no page."""
+        """`port` 0 takes any free port. `explain` prices a call that is looked at; `on_trouble` is
+        told why if the page cannot be served."""
         self._tracker = tracker
         self._host = host
         self._port = port
@@ -85,8 +90,7 @@ class WebServer:
         self._server: _Server | None = None
 
     def start(self) -> bool:
-        """Listen; False if the address cannot be had, which has been told then. Wants a running
-        loop."""
+        """Listen. If that fails, tell `on_trouble` why and return False. Needs a running loop."""
         listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
         try:
             # A restart must not wait for connections of the last run to time out.
@@ -95,8 +99,11 @@ class WebServer:
             listener.listen(BACKLOG)
         except (OSError, OverflowError, UnicodeError) as problem:
             listener.close()
-            reason = problem.strerror if isinstance(problem, OSError) else problem
-            self._on_trouble(f"There is no page at {_authority(self._host, self._port)}: {reason}.")
+            reason = str((problem.strerror if isinstance(problem, OSError) else None) or problem)
+            self._on_trouble(
+                f"Cannot serve the page on {_authority(self._host, self._port)}: "
+                f"{reason[:1].lower()}{reason[1:]}."
+            )
             return False
         listener.setblocking(False)
         self._port = listener.getsockname()[1]
@@ -122,7 +129,7 @@ class WebServer:
         return True
 
     def stop(self) -> None:
-        """Free the port and end all connections, open event streams too, at once."""
+        """Free the port and close all connections at once, open event streams included."""
         if self._server is not None:
             self._server.stop()
             self._server.close_connections()
@@ -130,18 +137,18 @@ class WebServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port it listens on."""
         return self._port
 
     @property
     def address(self) -> str:
-        """The page's URL, for those who are logged in."""
+        """The page's URL, for a browser that is logged in."""
         host = "127.0.0.1" if self._host in WILDCARDS else self._host
         return f"http://{_authority(host, self._port)}/"
 
     @property
     def url(self) -> str:
-        """What a person opens to be logged in. It is a secret."""
+        """The URL that logs a browser in. It contains the token: keep it secret."""
         return login_url(self.address, self._token)
 
     def publish(self, line: bytes) -> None:
@@ -152,22 +159,22 @@ class WebServer:
         self._server.hub.publish(line.rstrip())
 
     def changed(self) -> None:
-        """Have `/api/usage` told anew without a new record: limits were read, the journal is read
-        back, a view was reset."""
+        """Send open pages a new usage without a record: limits were read, the journal was read
+        back, or the view was reset."""
         if self._server is not None:
             self._server.app.snapshots.changed()
 
     def is_reached_by(self, address: tuple[str, int]) -> bool:
-        """Whether a connection to this address would lead here. The proxy must not make it: to us,
-        its clients would be local."""
+        """Whether a connection to this address would lead here. The proxy must not make one: its
+        clients would look local to us."""
         host, port = address[:2]
         if self._server is None or port != self._port:
             return False
         return is_loopback(host) or host in WILDCARDS or host.lower() == self._host.lower()
 
     def proxy_connected(self, local: tuple[str, int], remote: tuple[str, int]) -> None:
-        """The proxy has made a connection between these addresses. If it leads here, by a name only
-        the resolver knows, end it."""
+        """Note that the proxy connected these addresses. If that leads here, by a name that only
+        the resolver knows, close the connection."""
         if self._server is not None and (
             self.is_reached_by(remote) or (remote[1] == self._port and remote[0] == local[0])
         ):
@@ -179,25 +186,25 @@ def _authority(host: str, port: int) -> str:
 
 
 def _plain(address: tuple[Any, ...]) -> tuple[str, int]:
-    """Host and port; a socket that takes both IPv6 and IPv4 has its own way of writing the
-    latter."""
+    """Return host and port, with an IPv4 address as such: a socket for both families writes it as
+    IPv6."""
     return address[0].removeprefix("::ffff:"), address[1]
 
 
 class _Server(HTTPServer):
-    """tornado's server with a cap on connections, and `app` in place of its own application."""
+    """tornado's server with a cap on connections and `app` as its application."""
 
     def answer_with(self, app: App, hub: Hub) -> None:
-        """tornado makes its servers in a way of its own, so this is no `__init__`."""
+        """Set what answers. Not in `__init__`, as tornado makes its servers without it."""
         self.app = app
         self.hub = hub
         self._streams: dict[IOStream, tuple[str, int]] = {}
-        """Open connections, and whose they are."""
+        """Open connections and their clients' addresses."""
         self._refused: deque[tuple[str, int]] = deque(maxlen=BACKLOG)
-        """Whose connection is not taken, once it comes; no more of them can wait for that."""
+        """Clients whose connection is closed once it comes; no more than these can be waiting."""
 
     def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
-        """A new connection."""
+        """Accept or close a new connection."""
         client = _plain(address)
         if client in self._refused:
             self._refused.remove(client)
@@ -210,7 +217,7 @@ class _Server(HTTPServer):
         super().handle_stream(stream, address)
 
     def refuse(self, address: tuple[str, int]) -> None:
-        """End the connection from there; it may be made by now and not be taken yet."""
+        """Close the connection from an address; it may be made but not accepted yet."""
         client = _plain(address)
         streams = [stream for stream, other in self._streams.items() if other == client]
         for stream in streams:
@@ -223,25 +230,25 @@ class _Server(HTTPServer):
         server_conn: object,  # noqa: ARG002  tornado's signature
         request_conn: HTTPConnection,
     ) -> HTTPMessageDelegate:
-        """A request begins."""
+        """Begin a request."""
         assert isinstance(request_conn, HTTP1Connection)
         return _Exchange(self.app, self.hub, request_conn)
 
     def on_close(self, server_conn: object) -> None:
-        """A connection has ended."""
+        """Forget a connection that has ended."""
         assert isinstance(server_conn, HTTP1ServerConnection)
         self._streams.pop(server_conn.stream, None)
         super().on_close(server_conn)
 
     def close_connections(self) -> None:
-        """End all connections at once. tornado's `close_all_connections` has to be awaited, and
-        mitmproxy's `done` can't be."""
+        """Close all connections at once. tornado's `close_all_connections` must be awaited, which
+        mitmproxy's `done` cannot."""
         for stream in list(self._streams):
             stream.close()
 
 
 class _Exchange(HTTPMessageDelegate):
-    """One request and its answer."""
+    """Reads one request and sends its answer."""
 
     def __init__(self, app: App, hub: Hub, connection: HTTP1Connection) -> None:
         self._app = app
@@ -252,17 +259,17 @@ class _Exchange(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
-        """The head is here."""
+        """Keep the request's head."""
         assert isinstance(start_line, RequestStartLine)
         self._start_line = start_line
         self._headers = {name.lower(): value for name, value in headers.items()}
 
     def data_received(self, chunk: bytes) -> None:
-        """A piece of the body; tornado limits the whole."""
+        """Keep a piece of the body, whose size tornado limits."""
         self._body += chunk
 
     def finish(self) -> None:
-        """The request is here: answer it."""
+        """Answer the request, which is complete."""
         request = Request(
             self._start_line.method, self._start_line.path, self._headers, bytes(self._body)
         )
@@ -271,7 +278,7 @@ class _Exchange(HTTPMessageDelegate):
         except Exception:
             # The page must be able to tell a bug of ours from a proxy that is gone.
             logger.exception("llmtally: a request to the page failed. This is a bug of llmtally.")
-            answer = error(500, "this failed; the log of mitmproxy says why")
+            answer = error(500, "internal error: the log says more")
         if answer.is_stream and self._hub.is_full:
             answer = error(503, "too many open pages")
         if answer.is_stream:
