@@ -38,7 +38,7 @@ class Traffic:
     proxy: Proxy
     upstream: Upstream
     used_pct: float = 40.0
-    """How full the plan's 5-hour window is."""
+    """Utilization of the plan's 5-hour window, in percent."""
     _numbers: Any = field(default_factory=lambda: count(1))
     _answers: dict[str, Answer] = field(default_factory=dict)
 
@@ -153,7 +153,7 @@ class Traffic:
         )
 
     def lively(self) -> None:
-        """Some of everything that is not out of the ordinary, and one refusal."""
+        """Send some of everything that is ordinary, and one call that is refused."""
         for turn in range(6):
             self.claude(
                 usage={"cache_read_input_tokens": 20_000 + 9_000 * turn}, output=200 + 90 * turn

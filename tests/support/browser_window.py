@@ -47,7 +47,7 @@ class Window:
     problems: list[str] = field(default_factory=list)
     requests: list[PageRequest] = field(default_factory=list)
     is_proxy_stopped: bool = False
-    """Requests may fail from here on."""
+    """Whether requests may fail."""
 
     def watch(self) -> None:
         self.page.on("console", self._console)
@@ -80,7 +80,7 @@ class Window:
 
 @dataclass
 class MadeUp:
-    """A server without a proxy, for what would take long to bring about."""
+    """A server without a proxy, for states that would take long to reach with one."""
 
     site: Site
 
@@ -93,7 +93,7 @@ Serve = Callable[..., MadeUp]
 
 
 def close_drawer(page: Page) -> None:
-    """Close what is open as one does, and wait until it says so: it is out of sight a little
+    """Close the drawer with Escape, and wait until the URL says so: it is out of sight a little
     before."""
     page.keyboard.press("Escape")
     page.wait_for_url(lambda address: "#" not in address)

@@ -4,8 +4,8 @@ In a test: `with running() as site: site.get("/api/usage")`. `site.add(call)` ad
 call; anything else that touches `site.tracker` goes through `site.call(function, ...)`, which runs
 it on the server's loop.
 
-For a person: `.venv/bin/python tests/web_server.py --port 8099` prints an address to open, and lets
-a call end every half second. `--empty` starts with nothing; files of `static/` are read at the
+For a person: `.venv/bin/python tests/support/web_server.py --port 8099` prints an address to open,
+and adds a call every half second. `--empty` starts with nothing. Files of `static/` are read at the
 start, so restart after an edit.
 """
 
@@ -50,7 +50,7 @@ class Site:
     loop: asyncio.AbstractEventLoop
     troubles: list[str]
     runtime: list[Runtime]
-    """The one item may be replaced."""
+    """A list of one, which tests may replace."""
     cookie: str = field(default="", repr=False)
 
     @property
@@ -71,7 +71,7 @@ class Site:
         return result.result(10)
 
     def add(self, call: Call) -> None:
-        """What the addon does with a call."""
+        """Add a call to the tracker and publish it, as the addon does."""
 
         def work() -> None:
             self.tracker.add(call)
@@ -87,7 +87,7 @@ class Site:
         headers: dict[str, str] | None = None,
         body: bytes | None = None,
     ) -> Response:
-        """One request with exactly these headers, `Host` and what a body needs apart."""
+        """Send a request with exactly these headers, besides `Host` and what a body needs."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             connection.putrequest(
@@ -115,7 +115,7 @@ class Site:
 
 @dataclass
 class Response:
-    """What came back."""
+    """A response of the server."""
 
     status: int
     headers: dict[str, str]
@@ -133,8 +133,8 @@ def running(
     port: int = 0,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[Site]:
-    """A server in a thread of its own; in the end it is stopped, and its loop left at once as
-    mitmproxy does."""
+    """Run a server in a thread; at the end it is stopped, and its loop ends at once as mitmproxy's
+    does."""
     started: Future[Site] = Future()
     stop = threading.Event()
     thread = threading.Thread(
@@ -207,12 +207,12 @@ PROFILES = (
         12.0,
     ),
 )
-"""provider, api, host, model, client, USD per million tokens in and out. The prices are made up,
-too."""
+"""provider, api, host, model, client, USD per million input and output tokens. The prices are made
+up, too."""
 
 
 def made_up_call(chance: random.Random, ended: float, number: int) -> Call:
-    """One call of lively, varied traffic."""
+    """Make one call of lively, varied traffic."""
     provider, api, host, model, client, price_in, price_out = chance.choice(PROFILES)
     usage = Usage(
         input_tokens=chance.randrange(2, 4_000),
@@ -296,7 +296,7 @@ def _limits(at: float) -> tuple[LimitReading, ...]:
 
 
 def made_up_calls(count: int, now: float, seconds: float) -> list[Call]:
-    """Calls of the last so many seconds, oldest first, the same every time."""
+    """Make calls spread over the last `seconds`, oldest first, the same every time."""
     chance = random.Random(7)
     return [made_up_call(chance, now - seconds * (1 - (n + 1) / count), n) for n in range(count)]
 
