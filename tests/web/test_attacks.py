@@ -114,7 +114,7 @@ def test_what_is_public_is_known() -> None:
 
 
 def test_the_health_answer_is_bare(site: Site) -> None:
-    """It says that somebody is there."""
+    """It only says that the server is up."""
     assert site.request("/healthz").body == b"ok\n"
 
 
@@ -132,7 +132,7 @@ def test_the_token_in_another_query_is_nothing(site: Site) -> None:
 
 
 def test_the_token_is_in_no_answer(site: Site) -> None:
-    """Nothing repeats it."""
+    """No body and no header repeats the token."""
     for target in targets():
         if target != "/api/events":
             answer = site.get(target)
@@ -185,7 +185,7 @@ def test_our_own_names(site: Site, host: str) -> None:
 
 
 def test_no_host_and_two_hosts(site: Site) -> None:
-    """HTTP/1.0 needs none, and some servers take the last of two; this one takes neither."""
+    """HTTP/1.0 needs no Host, and some servers take the last of two; this one refuses both."""
     for head in (
         b"GET /api/usage HTTP/1.0\r\n",
         b"GET /api/usage HTTP/1.1\r\n",
@@ -361,7 +361,7 @@ def test_headers_of_every_answer(site: Site) -> None:
     ],
 )
 def test_a_path_has_one_spelling(site: Site, target: str) -> None:
-    """Whatever else leads to nothing, logged in or not; no file is looked for."""
+    """Any other spelling is refused, logged in or not; no file is looked up."""
     stranger, known = raw(site, head(target)), raw(site, head(target, TOKEN))
 
     assert stranger.split(b" ")[1] in (b"400", b"401")
@@ -376,7 +376,7 @@ def test_a_path_has_one_spelling(site: Site, target: str) -> None:
 )
 @pytest.mark.parametrize("target", ["/", "/api/usage", "/api/sessions/x", "/metrics", "/healthz"])
 def test_it_is_read_only(site: Site, method: str, target: str) -> None:
-    """Nothing but GET, and POST to the login."""
+    """Only GET is allowed, and POST to the login."""
     answer = raw(site, head(target, TOKEN, method))
 
     assert answer.split(b" ")[1] in (b"405", b"400")
@@ -473,7 +473,7 @@ def test_any_request(method: str, target: str, headers: dict[str, str], body: by
     st.text(max_size=60) | st.sampled_from(targets()), st.text(max_size=60), st.text(max_size=60)
 )
 def test_any_request_of_ours(target: str, query: str, value: str) -> None:
-    """Nor does one of somebody who is logged in end in an exception."""
+    """No request of somebody who is logged in ends in an exception."""
     headers = {"host": "localhost", "authorization": f"Bearer {TOKEN}"}
     names = ("limit", "before", "minutes", "account", "rank", "token", "model")
     for text in (query, *(f"{name}={value}" for name in names)):
@@ -580,7 +580,7 @@ def turnaround(site: Site, calls: list[Any]) -> float:
 
 
 def test_there_is_no_end_of_the_queue_for_readers() -> None:
-    """Pages beyond the cap are told so; when one goes, the next is taken."""
+    """Pages beyond the cap get a 503; when one goes, the next is accepted."""
     with running() as site, ExitStack() as stack:
         clients = [
             stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
@@ -636,7 +636,7 @@ def _is_closed(client: socket.socket) -> bool:
 
 
 def head(target: str, token: str | None = None, method: str = "GET") -> bytes:
-    """A request as it is written, unchecked."""
+    """A request's head as bytes, unchecked."""
     login = f"Authorization: Bearer {token}\r\n" if token else ""
     return (
         f"{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{login}\r\n".encode(

@@ -201,7 +201,7 @@ def test_windows() -> None:
 
 
 def test_burn_rate() -> None:
-    """As in `/api/usage`."""
+    """The burn rate is that of `/api/usage`."""
     tracker = tracker_of(*made_up_calls(50, NOW, 3_000.0))
     samples, burn = metrics(tracker), tracker.usage(NOW)["burn_rate"]
 
@@ -334,7 +334,7 @@ def test_a_million_models_are_few_series() -> None:
 
 
 def test_windows_are_those_of_the_page() -> None:
-    """Nothing is told of a window that `/api/usage` does not show."""
+    """Only windows that `/api/usage` shows are reported."""
     tracker = tracker_of(*made_up_calls(50, NOW, 3_600.0))
     shown = tracker.usage(NOW)["windows"]
     samples = metrics(tracker)

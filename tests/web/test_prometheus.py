@@ -53,7 +53,7 @@ def program(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Prometheus:
-    """One that is running."""
+    """A Prometheus that is running, and its API."""
 
     port: int
 
@@ -203,7 +203,7 @@ def test_all_tokens_are_the_sum_of_the_buckets(prometheus: Prometheus, calls: li
 
 
 def test_quantiles(prometheus: Prometheus, calls: list[Call]) -> None:
-    """The histograms are histograms."""
+    """Prometheus computes quantiles from the histograms."""
     answer = prometheus.wait_for(
         "histogram_quantile(0.5, sum by (le) (llmtally_call_duration_seconds_bucket))"
     )
@@ -213,7 +213,7 @@ def test_quantiles(prometheus: Prometheus, calls: list[Call]) -> None:
 
 
 def test_a_new_call_shows(prometheus: Prometheus, site: Site, calls: list[Call]) -> None:
-    """Counters go on counting."""
+    """A call that ends later is counted, too."""
     prometheus.wait_for(f"sum(llmtally_calls_total) == {len(calls)}")
     site.add(calls[0]._replace(request_id="new", ended=time.time()))
 

@@ -31,7 +31,7 @@ LATE_IMPORT = re.compile(r'import\("\./([\w.]+)"\)')
 
 
 def eager(name: str = "app.js") -> set[str]:
-    """A module, and all that is loaded before it runs."""
+    """A module, and all modules that are loaded before it runs."""
     found = {name}
     waiting = [name]
     while waiting:
@@ -71,7 +71,7 @@ def test_nothing_is_fetched_from_elsewhere(name: str) -> None:
 
 
 def test_every_file_is_used() -> None:
-    """What a module imports exists, and no file lies about unused."""
+    """What a module imports exists, and no file is unused."""
     late = {found for name in SCRIPTS for found in LATE_IMPORT.findall(FILES[name])}
     modules = set().union(*(eager(name) for name in {"app.js", *late}))
     others = set(re.findall(r'(?:src|href)="([\w.]+)"', FILES["index.html"]))

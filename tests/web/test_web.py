@@ -71,7 +71,7 @@ def test_usage_of_one_account(site: Site) -> None:
 
 
 def test_a_journal_in_trouble_is_a_problem() -> None:
-    """That records cannot be written needs a person."""
+    """Records that cannot be written are a problem that needs a person."""
     with running() as site:
         site.runtime[0] = replace(site.runtime[0], journal_healthy=False, journal_lost=3)
         answer = site.get("/api/usage").json()
@@ -128,7 +128,7 @@ def test_calls_without_a_credential(site: Site) -> None:
 
 
 def test_calls_of_a_session_and_a_client(site: Site) -> None:
-    """Several filters must all hold."""
+    """A record must match all filters."""
     one = site.get("/api/calls?limit=1&client=codex").json()["calls"][0]
 
     assert site.get(f"/api/calls?session={one['session']}&client=codex").json()["calls"][0] == one
@@ -191,7 +191,7 @@ def test_series(site: Site) -> None:
     ],
 )
 def test_parameters_that_make_no_sense(site: Site, target: str) -> None:
-    """They are refused with a text that says which."""
+    """They are refused with an error that names the parameter."""
     answer = site.get(target)
 
     assert answer.status == 400
@@ -231,7 +231,7 @@ def test_large_json_is_compressed(site: Site) -> None:
 def test_a_bug_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An exception of ours is an answer and stands in the log; the server goes on."""
+    """An exception of ours becomes a 500 and is logged; the server goes on."""
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("a bug")
@@ -296,7 +296,7 @@ def test_login_by_address(site: Site) -> None:
 
 
 def test_login_by_form(site: Site) -> None:
-    """The login page posts the token; a wrong one is said to be wrong, and gets no cookie."""
+    """The login page posts the token; a wrong one gets an error and no cookie."""
     stranger = site.request("/")
     wrong = site.request("/login", "POST", body=b"token=wrong")
     right = site.request("/login", "POST", body=f"token={TOKEN}".encode())
@@ -359,7 +359,7 @@ def test_a_token_that_cannot_be_trusted_is_replaced(tmp_path: Path, damage: str)
 
 
 def test_a_chosen_token(tmp_path: Path) -> None:
-    """It is taken if it is long enough and needs no quoting; else the cure is named."""
+    """It is accepted if it is long enough and needs no quoting; else the error names the cure."""
     assert load_token(tmp_path, "correct-horse-battery.staple") == "correct-horse-battery.staple"
     for bad in (
         "short",
@@ -377,7 +377,7 @@ def test_a_chosen_token(tmp_path: Path) -> None:
 
 
 class Events:
-    """A plain reader of `/api/events`."""
+    """Reads the events of `/api/events`."""
 
     def __init__(self, site: Site) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", site.port, timeout=10)
@@ -450,7 +450,7 @@ def test_the_last_change_is_always_told() -> None:
 
 
 def test_a_change_without_a_record_is_told() -> None:
-    """What is no call (limits that were read, the journal read back) is shown too."""
+    """Changes without a call (limits that were read, the journal read back) are shown, too."""
     with running() as site:
         events = Events(site)
         assert events.next_of("usage")["restoring"] is False
@@ -641,7 +641,7 @@ def test_no_page_no_timer() -> None:
 
 
 def test_a_port_that_is_taken() -> None:
-    """No page, which is said; nothing else is disturbed."""
+    """The page is not served, and the reason is told; nothing else is disturbed."""
     with running() as first, running(port=first.port) as second:
         (trouble,) = second.troubles
 
@@ -656,7 +656,7 @@ def test_a_port_that_is_taken() -> None:
     ("host", "port"), [("no.such.host.invalid", 0), ("127.0.0.1", 70_000), ("x" * 70, 0)]
 )
 def test_an_address_that_is_none(host: str, port: int) -> None:
-    """Nor does a mistyped one stop the proxy."""
+    """A mistyped address does not stop the proxy either."""
     with running(host=host, port=port) as site:
         assert len(site.troubles) == 1
 

@@ -36,7 +36,7 @@ class Runtime:
     """State of the process that the tracker does not know."""
 
     version: str
-    """Of llmtally."""
+    """The version of llmtally."""
     stream_events: int = 0
     """Events of streams and frames of sockets that providers sent."""
     journal_healthy: bool = True

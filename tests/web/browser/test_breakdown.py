@@ -38,7 +38,7 @@ def call(number: int, *, project: str | None, kind: str | None = "main", **field
 
 
 def shown(serve: Serve, *calls: Call) -> MadeUp:
-    """A page of these calls."""
+    """Open a page that knows these calls."""
     tracker = Tracker()
     for each in calls:
         tracker.add(each)
@@ -55,7 +55,7 @@ def part(page: Page, title: str) -> Any:
 
 
 def open_breakdown(page: Page) -> None:
-    """By the link in the panel of today."""
+    """Open the breakdown by the link in today's panel."""
     page.locator("a.where").click()
     expect(page.locator(PART).first).to_be_visible()
 

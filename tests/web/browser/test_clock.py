@@ -31,7 +31,7 @@ def made_up(serve: Serve) -> MadeUp:
 
 
 def axis(page: Page, chart: str) -> list[str]:
-    """The labels below a chart."""
+    """The labels below a chart's axis."""
     return page.locator(f"{chart} text.tick").all_text_contents()
 
 
@@ -51,7 +51,7 @@ def test_the_viewers_clock_is_wrong(made_up: MadeUp, open_page: OpenPage, hours:
 
 
 def span(minutes: int) -> str:
-    """As the page writes it."""
+    """A span of minutes as the page writes it."""
     hours, rest = divmod(minutes, 60)
     return " ".join([f"{hours}h"] * bool(hours) + [f"{rest}m"] * bool(rest))
 
@@ -93,7 +93,7 @@ def ticking(made_up: MadeUp, open_page: OpenPage) -> Iterator[Page]:
 
 
 def test_a_connection_that_falls_silent(ticking: Page) -> None:
-    """A connection that is open but says nothing is given up and made anew, as after a laptop's
+    """A connection that is open but says nothing is given up and made again, as after a laptop's
     sleep."""
     asked: list[str] = []
     ticking.on("request", lambda request: asked.append(request.url))

@@ -305,7 +305,7 @@ def test_still_reading_the_journal(serve: Serve, open_page: OpenPage) -> None:
 
 
 def test_a_broken_journal_and_bypassing_clients(serve: Serve, open_page: OpenPage) -> None:
-    """That records do not reach the disk, and that clients go past the proxy, is said."""
+    """Records that do not reach the disk and clients that bypass the proxy raise notices."""
     tracker = Tracker()
     tracker.count_coverage("bypassed", at=time.time())
     made_up = serve(tracker)

@@ -24,7 +24,7 @@ MAIN = Attribution(client="claude-code", session=SESSION, project="/home/me/shop
 
 
 def agent(name: str, kind: str) -> Attribution:
-    """One of the agents."""
+    """Attribution of a call to one of the agents."""
     return MAIN._replace(agent=name, agent_type=kind, request_class="subagent")
 
 
@@ -78,7 +78,7 @@ def dear_session(now: float) -> Iterator[Call]:
 
 @pytest.fixture
 def dear(serve: Serve) -> MadeUp:
-    """A page with that session."""
+    """Open a page that knows this session."""
     tracker = Tracker()
     made_up = serve(tracker)
     for call in dear_session(time.time()):
@@ -88,7 +88,7 @@ def dear(serve: Serve) -> MadeUp:
 
 def test_who_cost_how_much(dear: MadeUp, open_page: OpenPage) -> None:
     """What the main agent did by class, and agents gathered by type, stand with their costs and
-    shares, the dearest first."""
+    shares, the most expensive first."""
     window = open_page(dear)
     window.page.locator("#sessions-body tbody a").first.click()
     kinds = window.page.get_by_label("Cost by kind of work").locator("li")
@@ -114,8 +114,8 @@ def test_who_cost_how_much(dear: MadeUp, open_page: OpenPage) -> None:
 
 
 def test_which_turn_was_dear_and_why(dear: MadeUp, open_page: OpenPage) -> None:
-    """The dearest turn is named; one that lost its cache is marked, with what was sent anew and the
-    pause; a compaction is not."""
+    """The most expensive turn is named; one that lost its cache is marked, with what was sent
+    again and the pause; a compaction is not."""
     page = open_page(dear).page
     page.locator("#sessions-body tbody a").first.click()
     turns = page.locator("dialog section").filter(has_text="Turn by turn")

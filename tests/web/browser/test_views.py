@@ -98,12 +98,12 @@ def test_a_subscription_is_never_called_spent(busy_proxy: Traffic, open_page: Op
 
 
 def test_limits_tell_where_they_come_from(busy_proxy: Traffic, open_page: OpenPage) -> None:
-    """A window shows how full it is, when it resets, and on whose word."""
+    """A window shows how full it is, when it resets, and the source of the figure."""
     page = open_page(busy_proxy).page
     window = page.locator(".window").first
 
     expect(window).to_contain_text("5-hour window")
-    expect(window).to_contain_text("from the provider, high confidence")
+    expect(window).to_contain_text("reported, high confidence")
     expect(window.locator(".window-used")).to_contain_text("40%")
     expect(window).to_contain_text(re.compile("resets in 1h"))
     assert window.get_by_role("meter").get_attribute("aria-valuenow") == "40"

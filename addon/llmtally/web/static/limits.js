@@ -13,7 +13,7 @@ export const WARNING_PCT = 80;
 const NAME = 80;
 
 const SOURCES = {
-  provider_native: "from the provider",
+  provider_native: "reported",
   provider_api_rate_limit: "rate-limit headers",
   local_estimate: "estimated",
 };

@@ -11,7 +11,7 @@ const SHOWN = 6;
 
 /** By kind: severity, title and cure. A title is announced once, so it holds no number that grows. */
 const TEXTS = {
-  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${format.counted(count, "call")} today have no known cost. Add a price to the file that \`usage_prices\` names.`],
+  unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${format.counted(count, "call")} today without a known cost. Add a price to the file that \`usage_prices\` names.`],
   unparsed: ({ count }) => ["bad", "A response could not be parsed", `${format.counted(count, "response")} today whose tokens are not counted. The proxy's log says why; please report it.`],
   bypassed: ({ count }) => ["warn", "A client bypasses the proxy", `${format.counted(count, "connection")} today: the client does not trust the proxy's certificate. The log names the hosts.`],
   window: ({ window, pct }) => [...fullness(windowName(window), pct), ""],
