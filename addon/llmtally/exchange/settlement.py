@@ -32,6 +32,11 @@ BYTES_PER_TOKEN = 4
 """UTF-8 bytes of text per output token, to estimate what an aborted stream delivered. English prose
 and code: 3 to 5."""
 
+_DECIDED = {"usage", "error", "cost_usd", "cost_approximate", "pending"}
+"""Fields of a reading that a call does not take over as they are: settlement decides them."""
+_COPIED = tuple(name for name in Reading._fields if name in Call._fields and name not in _DECIDED)
+"""Fields that a call has from its reading by their names alone."""
+
 _LLM_REQUEST_KEYS = frozenset({"messages", "input", "prompt", "contents", "inputText"})
 
 
@@ -141,12 +146,12 @@ class Settlement:
         usage, estimated, reported = _usage(lane, reading)
         asked = lane.request.model or route.model
         return Call(
+            **{name: getattr(reading, name) for name in _COPIED},
             timestamp=lane.timestamp,
             started=lane.started,
             ended=ended.at,
             pending=ended.verdict.pending,
             request_id=request.id if self._settled == 1 else f"{request.id}#{self._settled}",
-            response_id=reading.response_id,
             provider=route.provider.name,
             api=route.format.name,
             host=request.host[:TEXT_CAP],
@@ -155,16 +160,13 @@ class Settlement:
             outcome=ended.verdict.outcome,
             coverage=ended.verdict.coverage,
             streaming=response.transport not in ("json", "binary"),
-            model=reading.model,
             # a call that fails may name a key as its model, out of the wrong variable
             request_model=asked
             if reading.error is None or asked is None
             else without_known_keys(asked),
             status=response.status,
-            stop_reason=reading.stop_reason,
             error=self._unechoed(reading.error or ended.broken, lane),
             usage=usage,
-            parts=reading.parts,
             estimated=estimated,
             reported_output_tokens=reported,
             cost_usd=None if warmup else reading.cost_usd,
@@ -173,12 +175,7 @@ class Settlement:
             billing="api"
             if paid_beyond_plan(ended.limits)
             else attribution.billing or self._billing(reading.model or asked),
-            service_tier=reading.service_tier,
             request_service_tier=lane.request.service_tier,
-            speed=reading.speed,
-            inference_geo=reading.inference_geo,
-            cache_miss_reason=reading.cache_miss_reason,
-            cache_missed_tokens=reading.cache_missed_tokens,
             ttft_ms=_milliseconds(lane.started, lane.first_content),
             duration_ms=_milliseconds(lane.started, ended.at),
             request_bytes=lane.request_bytes,
