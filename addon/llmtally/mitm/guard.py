@@ -22,7 +22,7 @@ class Guard:
         self._count = count
 
     def __call__(self, work: Callable[..., Any], *args: Any) -> bool:
-        """Run `work`; gives whether it went well."""
+        """Run `work`; returns whether it went well."""
         try:
             work(*args)
         except Exception:

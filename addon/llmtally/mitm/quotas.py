@@ -47,7 +47,7 @@ class Quotas:
             self._poll.seen(token, time.monotonic())
 
     def answered(self, flow: http.HTTPFlow) -> bool:
-        """Take note of a response, if it answers such a question; gives whether it does."""
+        """Take note of a response, if it answers such a question; returns whether it does."""
         if (endpoint := self._asked.pop(flow.id, None)) is None or flow.response is None:
             return False
         self._scheduler.defer(

@@ -133,7 +133,7 @@ class Scheduler:
             asyncio.get_running_loop().call_soon(self._slice)
 
     def _await(self, future: Future[Any], then: Callable[[BaseException | None], object]) -> bool:
-        """Run `then` once the future is done; gives whether it is the first to wait for this
+        """Run `then` once the future is done; returns whether it is the first to wait for this
         one."""
         if (follow_ups := self._awaited.get(future)) is not None:
             follow_ups.append(then)

@@ -50,7 +50,7 @@ class JournalPage:
         self._on_trouble = on_trouble
 
     def open(self) -> str | None:
-        """Listen; gives the URL that logs in, or None where the port cannot be had, which was
+        """Listen; returns the URL that logs in, or None where the port cannot be had, which was
         told."""
         return self._view.serve(
             host=HOST,

@@ -79,7 +79,7 @@ class LiveView:
         explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> str | None:
-        """Open the page; gives the URL that logs in, or None where the address is taken, which
+        """Open the page; returns the URL that logs in, or None where the address is taken, which
         `on_trouble` is told. Wants a running loop. `port` 0 takes any; `explain` prices a call that
         is looked at."""
         self.stop_serving()

@@ -32,7 +32,7 @@ class Prices:
         self._looked = 0.0
 
     def use(self, path: Path | None) -> str | None:
-        """Use this price file from now on, or none; gives what is wrong with it, if anything is."""
+        """Use this price file from now on, or none; returns what is wrong with it, if anything."""
         self._pricer = Pricer(override_path=path)
         return self._pricer.reload_if_changed()
 

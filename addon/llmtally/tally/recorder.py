@@ -27,7 +27,7 @@ class Recorder:
         self._processes = processes
 
     def record(self, calls: Iterable[Call], connection: str) -> list[str]:
-        """Take in settled calls of a client's connection; gives the line of each that is
+        """Take in settled calls of a client's connection; returns the line of each that is
         journaled."""
         lines = []
         for settled in calls:

@@ -64,7 +64,7 @@ class Sink:
 
     def add(self, call: Call) -> bool:
         """Take in a settled call: all of them count for coverage, all but duplicates and pending
-        ones are journaled. Gives whether this one is."""
+        ones are journaled. Returns whether this one is."""
         self.view.add(call)
         if call.coverage == "duplicate" or call.pending:
             return False
@@ -110,7 +110,7 @@ class Sink:
     def serve(
         self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]
     ) -> str | None:
-        """Open the page; gives the URL that logs in, or None where the address is taken, which is
+        """Open the page; returns the URL that logs in, or None where the address is taken, which is
         logged. Wants a running loop."""
         return self.view.serve(
             host=host,

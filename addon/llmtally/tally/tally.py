@@ -50,7 +50,7 @@ class Tally:
         return reading
 
     def serve(self, *, host: str, port: int, token: str) -> str | None:
-        """Open the page; gives the URL that logs in, or None where the address is taken, which is
+        """Open the page; returns the URL that logs in, or None where the address is taken, which is
         logged. Wants a running loop."""
         return self.sink.serve(host=host, port=port, token=token, explain=self.prices.price)
 
