@@ -61,11 +61,12 @@ class WebSocket:
     def _skips(self, data: bytes) -> bool:
         """Whether a frame need not be parsed. On an idle socket each is: the next response may
         begin without being asked for."""
-        return (
-            self._turns.all_answering
-            and bool(self._needles)
-            and not any(needle in data for needle in self._needles)
-        )
+        if not self._turns.all_answering or not self._needles:
+            return False
+        for needle in self._needles:  # noqa: SIM110  # `any` takes twice as long
+            if needle in data:
+                return False
+        return True
 
     def _parse(self, data: bytes) -> Any:
         value = json_body.load(data)
