@@ -224,7 +224,7 @@ def test_no_such_client(runner: Runner) -> None:
 
     assert (done.returncode, done.stderr) == (
         127,
-        "llmtally: no-such-client: there is no such program.\n",
+        "llmtally: no-such-client: no such program.\n",
     )
 
 
@@ -290,7 +290,7 @@ def test_what_is_not_known_is_said(capsys: pytest.CaptureFixture[str]) -> None:
 
 def said(capsys: pytest.CaptureFixture[str], *calls: Call) -> list[str]:
     """The lines at the end of a run."""
-    run_command._say("r", calls)
+    run_command._print_sums("r", calls)
     return capsys.readouterr().err.splitlines()
 
 

@@ -76,7 +76,7 @@ def end_of_a_run(_: Path) -> str:
     later = [call("claude-opus-4-8", Usage(600, 22_400, 1_600, output_tokens=769), 0.0338)] * 11
     said = io.StringIO()
     with redirect_stderr(said):
-        command._say("claude-5f0a3c", [FIRST, *later, TITLE, TITLE])
+        command._print_sums("claude-5f0a3c", [FIRST, *later, TITLE, TITLE])
     return f"{said.getvalue()}details: llmtally page\n"
 
 

@@ -1,5 +1,5 @@
-"""The proxy of a run: one that is at work on the directory already, or a mitmdump of the run's
-own."""
+"""The proxy of a run: one that is already running on the directory, or a mitmdump that the run
+starts."""
 
 from __future__ import annotations
 
@@ -12,10 +12,15 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlsplit
 
+from ...attribution.run_tag import OWN_RUN, Run, user_info
+from ...journal import make_directory
 from ...system import presence
 from ...system.presence import OWNER, Presence
+from ..main import find_addon
+from .trust import machine_roots
 
 START_SECONDS = 30.0
 """mitmdump takes about a second to start; a machine under load takes several."""
@@ -23,19 +28,63 @@ START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 """A proxy settles what is in flight and ends in less than a second."""
 
+JOINED_SECONDS = 0.5
+"""A proxy that keeps running settles a call a tenth of a second after its end and writes it half of
+that later; more if it is busy."""
+
 POLL = 0.02
+"""Seconds between two looks for the file of a proxy that is starting."""
 
 LOG_SHOWN = 4_000
-"""Characters of the log that are shown where it did not start: the reason stands at its end."""
+"""Characters of the log that are shown if it did not start: the reason is at its end."""
 
 
 class ProxyError(Exception):
-    """There is no proxy; the message says why and what to do."""
+    """There is no proxy to be had; the message says why and what to do."""
+
+
+def find_or_start(
+    directory: Path,
+    environment: Mapping[str, str],
+    run: Run,
+    *,
+    confdir: Path,
+    intercept: str,
+    arguments: Sequence[str],
+    may_join: bool,
+) -> JoinedProxy | OwnProxy:
+    """The proxy for a run: a running one if `may_join`, else a new one. Raises ProxyError."""
+    try:
+        make_directory(directory)
+        if may_join and (running := to_join(directory, environment)) is not None:
+            return JoinedProxy(running)
+        # What the client would have trusted without us is what the proxy trusts upstream.
+        trusted = environment.get("SSL_CERT_FILE") or str(machine_roots())
+        options = {
+            "usage_intercept": intercept,
+            "usage_web": "false",
+            "flow_detail": "0",
+            "termlog_verbosity": "warn",
+            "ssl_verify_upstream_trusted_ca": trusted,
+        }
+        return OwnProxy(
+            directory,
+            find_addon(),
+            confdir=confdir,
+            options=options,
+            arguments=(*upstream_mode(environment), *arguments),
+            environment={**environment, OWN_RUN: user_info(run)},
+        )
+    except OSError as error:
+        raise ProxyError(
+            f"{directory} can't be used: {error.strerror}. Choose another with --dir or "
+            "$LLMTALLY_DIR."
+        ) from error
 
 
 def to_join(directory: Path, environment: Mapping[str, str]) -> Presence | None:
-    """A proxy that is running: the one the environment leads to (a run within a run), else one that
-    belongs to nobody."""
+    """A running proxy: the one that the environment names (a run within a run), else one that no
+    other run has started."""
     found = [each for each in presence.running(directory) if each.regular and each.open_to_all]
     wanted = _address(environment)
     return next((each for each in found if each.regular == wanted), None) or next(
@@ -44,7 +93,7 @@ def to_join(directory: Path, environment: Mapping[str, str]) -> Presence | None:
 
 
 def mitmdump() -> str:
-    """The program: that of our own Python's environment, else the first on PATH. Raises
+    """The path of mitmdump: beside the Python that runs us, else the first on PATH. Raises
     ProxyError."""
     beside = Path(sysconfig.get_path("scripts")) / "mitmdump"
     found = shutil.which(str(beside)) or shutil.which("mitmdump")
@@ -56,8 +105,26 @@ def mitmdump() -> str:
     return found
 
 
+class JoinedProxy:
+    """A proxy that was running before and keeps running."""
+
+    log = ""
+    """Its log is not ours to show."""
+
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
+        """Wait until the last calls are written."""
+        if error is None:
+            time.sleep(JOINED_SECONDS)
+
+
 class OwnProxy:
-    """A mitmdump as a child: out of reach of the terminal's signals, ended by us."""
+    """A mitmdump as a child process: the terminal's signals do not reach it, and we end it."""
 
     def __init__(
         self,
@@ -74,6 +141,7 @@ class OwnProxy:
         self._directory = directory
         self._owner = secrets.token_hex(8)
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by stop()
+        self._last_log = ""
         settings = {"confdir": str(confdir), "usage_dir": str(directory), **options}
         command = [mitmdump(), "-s", str(addon), "--listen-host", "127.0.0.1", "--listen-port", "0"]
         for name, value in settings.items():
@@ -89,12 +157,18 @@ class OwnProxy:
             env={**(os.environ if environment is None else environment), OWNER: self._owner},
         )
         try:
-            self.presence = self._announced()
+            self.presence = self._wait_until_running()
         except BaseException:
             self.stop()
             raise
 
-    def _announced(self) -> Presence:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _wait_until_running(self) -> Presence:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             for each in presence.read_all(self._directory):
@@ -111,12 +185,14 @@ class OwnProxy:
 
     @property
     def log(self) -> str:
-        """What it has printed."""
+        """What it has printed; complete once it has been stopped."""
+        if self._log.closed:
+            return self._last_log
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
-    def stop(self) -> str:
-        """End it; what is in flight is settled and written. Gives its log."""
+    def stop(self) -> None:
+        """End the proxy; it settles and writes the calls in flight before."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -124,14 +200,13 @@ class OwnProxy:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-        log = self.log
+        self._last_log = self.log
         self._log.close()
-        return log
 
 
 def reason(log: str) -> str:
-    """What mitmdump says at its end, without the stack traces that it prints for a mistake in an
-    option, too."""
+    """The end of mitmdump's log, without the stack traces that it prints even for a mistake in an
+    option."""
     said = [
         line
         for line in log.splitlines()
@@ -141,8 +216,8 @@ def reason(log: str) -> str:
 
 
 def upstream_mode(environment: Mapping[str, str]) -> list[str]:
-    """mitmdump's arguments where the environment already leads through a proxy, as in a company's
-    network. Raises ProxyError."""
+    """mitmdump's arguments if the environment already names a proxy, as in a company's network.
+    Raises ProxyError."""
     url = _url(environment)
     if url is None:
         return []
@@ -154,7 +229,7 @@ def upstream_mode(environment: Mapping[str, str]) -> list[str]:
         )
     if parts.username or parts.password:
         raise ProxyError(
-            "HTTPS_PROXY has a password in it, which would be seen in the list of processes. "
+            "HTTPS_PROXY has a password in it, which would be visible in the list of processes. "
             "Unset it, put mode: "
             "[upstream:http://HOST:PORT] and upstream_auth: USER:PASSWORD into "
             "~/.mitmproxy/config.yaml and start the proxy "
