@@ -302,7 +302,7 @@ def test_a_node_that_goes_past_is_named(runner: Runner, modules: Path) -> None:
         for node in ("node-20", "node-24")
     ]
 
-    assert "Node 20.20.2 goes past every proxy" in said[0]
+    assert "Node 20.20.2 ignores proxies" in said[0]
     assert "llmtally run --base-urls" in said[0]
     assert "llmtally doctor" in said[1]
 
@@ -378,7 +378,7 @@ def test_base_urls(before: Mapping[str, str], origin: str, path: str) -> None:
 )
 def test_a_base_url_that_is_none(url: str) -> None:
     """The mistake is named, and nothing is started."""
-    with pytest.raises(ProxyError, match="OPENAI_BASE_URL is no URL"):
+    with pytest.raises(ProxyError, match="OPENAI_BASE_URL is not a URL"):
         base_urls({"OPENAI_BASE_URL": url})
 
 

@@ -107,7 +107,7 @@ def visiting(directory: Path, *arguments: str) -> Iterator[Visitor]:
             assert process.stdout is not None
             line = process.stdout.readline()
             assert line.startswith(
-                f"llmtally: the page of the journal in {directory} is at http://127.0.0.1:"
+                f"llmtally: the journal in {directory} is shown at http://127.0.0.1:"
             ), line
             visitor = Visitor(process, line.split()[-1])
             visitor.log_in()
@@ -188,7 +188,7 @@ def test_what_is_skipped_is_said(tmp_path: Path) -> None:
         assert visitor.process.stderr is not None
         assert (
             visitor.process.stderr.readline()
-            == "1 damaged lines were skipped; `llmtally report` names them.\n"
+            == "1 damaged line was skipped; `llmtally report` shows which.\n"
         )
 
 
@@ -243,7 +243,7 @@ def test_a_proxy_that_has_a_page(tmp_path: Path) -> None:
 
     assert (said.exit_code, said.stdout) == (
         0,
-        "llmtally: the proxy that is running has a page, at http://127.0.0.1:8088/\n",
+        "llmtally: the running proxy has a page: http://127.0.0.1:8088/\n",
     )
     assert then.stdout.endswith(f" at http://127.0.0.1:8088/login?token={token}\n")
 

@@ -1,2 +1,2 @@
-"""One module a command: what it takes and what it prints. What it does is in the module that it
-imports when it runs."""
+"""One module or package per command: its options, its help and what it prints. The work is done by
+the modules that it imports when it runs."""

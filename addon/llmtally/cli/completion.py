@@ -1,4 +1,4 @@
-"""`llmtally completion`."""
+"""`llmtally completion`: prints the completion scripts that click makes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""The command line, `llmtally`. A command's module is imported when it is asked for, so that
-starting costs little."""
+"""The command line, `llmtally`. Each command's module is imported only when it is called, so that
+starting stays fast."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import click
 from .. import __version__
 
 INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 and the number of the signal."""
+"""Exit code after Ctrl-C, as shells use it: 128 plus the number of the signal."""
 
 EXAMPLES = """
 \b
 Examples:
   llmtally run -- claude -p "hello"     run a client, print what it spent
-  llmtally page                         what was spent on what, in the browser
+  llmtally page                         what was spent on what, in a browser
   llmtally tail                         calls as they happen
   llmtally report                       what each day cost
   llmtally doctor                       why nothing is counted
@@ -35,12 +35,11 @@ COMMANDS = {
     "reconcile": ".reconcile.command",
     "completion": ".completion",
 }
-"""In the order of the help, with the modules that define them. Each module's command is its
-`command`."""
+"""The commands in the order of the help, and the modules in which each is defined as `command`."""
 
 
 class _Commands(click.Group):
-    """click's way to load commands late.
+    """Loads commands late, the way click describes.
     https://click.palletsprojects.com/en/stable/complex/#defining-the-lazy-group"""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -81,21 +80,21 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__)
 def main() -> None:
-    """Reads the token spend of any LLM client off the wire.
+    """Read the token spend of any LLM client off the wire.
 
-    A proxy with the addon keeps a journal of all calls; `run` starts one, the others read what it
-    has written.
+    A proxy with the addon writes every call to a journal. `run` starts such a proxy for one client;
+    the other commands read the journal.
     """
 
 
 @main.command()
 def addon_path() -> None:
-    """Print the file to load: mitmdump -s "$(llmtally addon-path)"."""
+    """Print the addon's path: mitmdump -s "$(llmtally addon-path)"."""
     click.echo(find_addon())
 
 
 def find_addon() -> Path:
-    """The door: in a folder of its own in an installed package, beside the package in a
+    """The script that mitmdump loads: in `door/` of an installed package, beside the package in a
     checkout."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "door" / "usage.py"

@@ -1,5 +1,5 @@
-"""What commands have in common: where the journal is, which calls are meant, how to print, how to
-fail."""
+"""What commands share: the options for directory, time, filters and formats, notes on standard
+error, and exit codes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ NOTHING = 1
 """Exit code: there is nothing to show, or a comparison found differences."""
 
 FAILED = 2
-"""Exit code: a mistake in the command, or a journal that cannot be read. click's own for the
-former."""
+"""Exit code: a mistake in the command, for which click uses the same, or an unreadable journal."""
 
 EXIT_CODES = (
     "Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal that "
@@ -35,12 +34,12 @@ EXIT_CODES = (
 
 
 class Failure(click.ClickException):
-    """Ends the command with a message."""
+    """Ends the command with an error message."""
 
     exit_code = FAILED
 
     def format_message(self) -> str:
-        """It may quote what stands in the journal."""
+        """The message, safe to print: it may quote the journal."""
         return _safe(self.message)
 
 
@@ -57,7 +56,7 @@ journal_option = click.option(
     show_default=True,
     show_envvar=True,
     callback=lambda _context, _parameter, value: value.expanduser(),
-    help="Where the journal is (the option usage_dir of the addon).",
+    help="Directory of the journal (the addon's option usage_dir).",
 )
 
 prices_option = click.option(
@@ -65,22 +64,22 @@ prices_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     envvar="RUNTIME_USAGE_PRICING_FILE",
     show_envvar=True,
-    help="Your own prices (the option usage_prices of the addon), for what has to be priced anew.",
+    help="Your prices (the addon's option usage_prices), for calls that are priced again.",
 )
 
-_PATTERN = "Repeat it for any of several; * stands for any text."
+_PATTERN = "Repeat for several; * matches any text."
 
 time_options = _all(
     click.option(
         "--since",
         metavar="TIME",
-        help="From here on: 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d, 12h.",
+        help="Start: 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d, 12h.",
     ),
-    click.option("--until", metavar="TIME", help="Up to here; a day is included."),
+    click.option("--until", metavar="TIME", help="End; a day is included."),
     click.option(
         "--timezone",
         metavar="ZONE",
-        help="Whose days these are, e.g. Europe/Berlin. The machine's own by default.",
+        help="Time zone for day boundaries, e.g. Europe/Berlin. Default: this machine's.",
     ),
 )
 
@@ -99,19 +98,25 @@ filter_options = _all(
         "--project",
         multiple=True,
         metavar="PATTERN",
-        help="Only this project: its path or the last parts of it.",
+        help="Only this project: its path, or the end of its path.",
     ),
     click.option(
-        "--session", multiple=True, metavar="PATTERN", help="Only the session whose id begins so."
+        "--session",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only sessions whose id starts with PATTERN.",
     ),
     click.option(
-        "--account", multiple=True, metavar="PATTERN", help="Only the account whose id begins so."
+        "--account",
+        multiple=True,
+        metavar="PATTERN",
+        help="Only accounts whose id starts with PATTERN.",
     ),
     click.option(
         "--run",
         multiple=True,
         metavar="PATTERN",
-        help="Only this run: the name it was given by `llmtally run`.",
+        help="Only this run of `llmtally run`, by its name.",
     ),
 )
 
@@ -127,7 +132,7 @@ format_options = _all(
 def chosen(
     since: str | None, until: str | None, timezone: str | None, **patterns: tuple[str, ...]
 ) -> tuple[Filter, Zone]:
-    """The filter and the zone that `filter_options` mean. Raises click.BadParameter."""
+    """The filter and the time zone given by `filter_options`. Raises click.BadParameter."""
     from ..report.filters import Filter
     from ..text.local_time import moment, zone_named
 
@@ -142,12 +147,12 @@ def chosen(
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint=option) from error
     if begin is not None and end is not None and begin >= end:
-        raise click.BadParameter("it is not after --since", param_hint="--until")
+        raise click.BadParameter("is not after --since", param_hint="--until")
     return Filter(begin, end, **patterns), zone
 
 
 def note(text: str) -> None:
-    """Say something beside the answer: on standard error, so that the answer can be piped. Wraps
+    """Print a remark on standard error, so that the answer on standard output can be piped. Wraps
     between words on a terminal."""
     text = _safe(text)
     if sys.stderr.isatty():
@@ -178,7 +183,7 @@ def _wrapped(line: str) -> str:
 
 
 def note_damage(damage: DamageReport) -> None:
-    """Say which lines of the journal were skipped."""
+    """Print which lines of the journal were skipped."""
     if damage.count:
         note(f"{damage.count:,} damaged line{'s were' if damage.count > 1 else ' was'} skipped:")
         for each in damage.first:
@@ -188,14 +193,15 @@ def note_damage(damage: DamageReport) -> None:
 
 
 def note_skipped(follower: JournalFollower) -> None:
-    """Say how much of a journal that is followed was skipped."""
+    """Print what a journal's follower has skipped."""
     if follower.damaged:
-        note(f"{follower.damaged:,} damaged lines were skipped; `llmtally report` names them.")
+        were = "lines were" if follower.damaged > 1 else "line was"
+        note(f"{follower.damaged:,} damaged {were} skipped; `llmtally report` shows which.")
     for path, reason in follower.unreadable.items():
         note(f"{path}: {reason}.")
 
 
 def nothing(message: str) -> NoReturn:
-    """End: there is nothing to show."""
+    """End the command with exit code 1: there is nothing to show."""
     note(message)
     click.get_current_context().exit(NOTHING)

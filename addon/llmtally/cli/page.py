@@ -1,4 +1,4 @@
-"""`llmtally page`."""
+"""`llmtally page`: serves the page from the journal, without a proxy."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 EXAMPLES = """
 \b
 Examples:
-  llmtally page                    the last 7 days and what comes
-  llmtally page --dir ~/from-ci    of a journal from elsewhere
-  llmtally page --port 0           on any port that is free
+  llmtally page                    the last 7 days, and new calls
+  llmtally page --dir ~/from-ci    a journal from elsewhere
+  llmtally page --port 0           on any free port
   ssh -t -L 8088:127.0.0.1:8088 HOST llmtally page
-                                   of another machine
+                                   the journal of another machine
 
-It is the page that a proxy has, made of the journal: what `llmtally run` spent can be looked at
-during and after it. Where a proxy that is running on the directory has a page, its address is
-printed instead, as only that one knows what makes no record: limits that clients ask for apart,
-limits of your own, connections that were refused.
+This is the page that a proxy serves, made from the journal: it shows what `llmtally run` spends,
+while it runs and afterwards. If a running proxy on the directory serves a page, that page's URL is
+printed instead: only the proxy knows what is not in the journal, such as limits that clients ask
+for separately, your budgets, and refused connections.
 
-Nothing is written. The token in the address is good until the command ends.
+Nothing is written. The token in the URL is valid until the command ends.
 
-Ctrl-C ends it. Exit codes: 0 done, 2 a mistake in the command, or the port is taken.
+Ctrl-C ends it. Exit codes: 0 done, 2 a mistake in the command, or the port is in use.
 """
 
 
@@ -42,19 +42,19 @@ Ctrl-C ends it. Exit codes: 0 done, 2 a mistake in the command, or the port is t
     type=click.IntRange(0, 65535),
     default=8088,
     show_default=True,
-    help="Where it listens; 0 takes any.",
+    help="Port to listen on; 0 takes any free one.",
 )
 @click.option(
     "--open/--no-open",
     "opens",
     default=True,
     show_default=True,
-    help="On a terminal: open it in the browser.",
+    help="Open the page in a browser (only on a terminal).",
 )
 @prices_option
 @journal_option
 def command(port: int, opens: bool, prices: Path | None, directory: Path) -> None:
-    """Show the journal as the page, without a proxy."""
+    """Show the journal in a browser, without a proxy."""
     import webbrowser
 
     from ..system import presence
@@ -62,9 +62,9 @@ def command(port: int, opens: bool, prices: Path | None, directory: Path) -> Non
 
     opens = opens and sys.stdout.isatty() and has_browser(os.environ)
     if page := next((proxy.page for proxy in presence.running(directory) if proxy.page), None):
-        if token := kept_token(directory):  # unless the proxy was given another, it is this one
+        if token := kept_token(directory):  # right unless the proxy was given another one
             page = login_url(page, token)
-        click.echo(f"llmtally: the proxy that is running has a page, at {page}")
+        click.echo(f"llmtally: the running proxy has a page: {page}")
         if opens:
             webbrowser.open(page)
         return
@@ -86,7 +86,7 @@ def _show(directory: Path, port: int, prices: Path | None, *, opens: bool) -> No
     asyncio.run(_serve(page, directory, opens=opens))
     if troubles:
         raise Failure(
-            f"{troubles[0]} Choose another port with --port, or let --port 0 take any that is free."
+            f"{troubles[0]} Choose another port with --port, or any free one with --port 0."
         )
 
 
@@ -97,8 +97,8 @@ async def _serve(page: JournalPage, directory: Path, *, opens: bool) -> None:
     if (url := page.open()) is None:
         return
     try:
-        click.echo(f"llmtally: the page of the journal in {directory} is at {url}")
-        if opens:  # in a thread of its own: some browsers keep the one who opens them waiting
+        click.echo(f"llmtally: the journal in {directory} is shown at {url}")
+        if opens:  # in a thread, because some browsers block the caller until they are closed
             threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         await page.read_back()
         note_skipped(page.follower)
@@ -108,8 +108,8 @@ async def _serve(page: JournalPage, directory: Path, *, opens: bool) -> None:
 
 
 def has_browser(environment: Mapping[str, str]) -> bool:
-    """Whether there is a screen before the person who asks; a browser in the terminal would take
-    that away."""
+    """Whether a browser can open a window here; one that runs in the terminal would hide our
+    output."""
     if any(environment.get(name) for name in ("BROWSER", "DISPLAY", "WAYLAND_DISPLAY")):
         return True
     return sys.platform == "darwin" and not environment.get("SSH_CONNECTION")

@@ -10,13 +10,14 @@ from typing import TypeVar
 from ..report import Database
 
 PATIENCE_SECONDS = 1.0
-"""What is done sooner needs no bar."""
+"""Work that takes less time shows no bar."""
 
 Result = TypeVar("Result")
 
 
 def watched(database: Database, work: Callable[[], Result]) -> Result:
-    """The result of the work, which asks the database. Ctrl-C ends the query too."""
+    """Run work that queries the database, with a progress bar; its result. Ctrl-C also ends the
+    query."""
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
         try:

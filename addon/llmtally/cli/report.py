@@ -1,4 +1,4 @@
-"""`llmtally report`."""
+"""`llmtally report`: sums by day, model, session and more, from DuckDB."""
 
 from __future__ import annotations
 
@@ -41,26 +41,26 @@ NAMES = (
 )
 
 UNPRICED_NAMED = 5
-"""Of models without a price: enough to see what is missing; `--json` has more."""
+"""How many models without a price are named: enough to see what is missing; `--json` has more."""
 
 ID_COLUMNS = 9
-"""The first 8 characters of a session's id, which tell it from others, and a mark that there are
-more."""
+"""Columns for a session's id: its first 8 characters tell it from others, and a mark says that
+there are more."""
 
 EXAMPLES = f"""
 \b
 Examples:
   llmtally report                           what each day cost
-  llmtally report model --since 7d          what the last week went to
+  llmtally report model --since 7d          what each model cost this week
   llmtally report session --project shop --limit 10
-  llmtally report kind --run nightly        what it went to in that run
+  llmtally report kind --run nightly        that run, by kind of work
   llmtally report blocks --since today      windows of 5 hours
   llmtally report daily --csv > spend.csv
 
-"API value" is what a subscription's calls would have cost at the API's prices: it is not a bill,
-and it is never added to "Spent". "Cached" is the share of the input that was read from a cache. A
-dash means unknown; ≥ marks a sum in which something unknown is missing. A narrow terminal shows
-fewer columns; --json and --csv have all of them.
+"API value" is what a subscription's calls would have cost at the API's prices: it is not billed,
+and is never added to "Spent". "Cached" is the share of the input that was read from a cache. A dash
+means unknown; ≥ marks a sum that lacks something unknown. A narrow terminal shows fewer columns;
+--json and --csv have all of them.
 
 {EXIT_CODES}
 """
@@ -72,13 +72,13 @@ fewer columns; --json and --csv have all of them.
 @click.option(
     "--sort",
     type=click.Choice(["cost", "tokens", "calls", "name"]),
-    help="Time reports by name, others by cost.",
+    help="Order of the rows. Default: name for periods, cost for others.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(1),
     metavar="N",
-    help="Only so many rows; the total stays that of all.",
+    help="Show at most N rows; the total covers all.",
 )
 @format_options
 @journal_option
@@ -87,9 +87,9 @@ def command(
 ) -> None:
     """What was spent, by day, model, session...
 
-    BY is daily (if nothing is said), weekly, monthly, session, model, client, project, account, run
-    (of `llmtally run`), kind (of work: main, auxiliary, `subagent Explore`...), outcome, or blocks
-    (of 5 hours).
+    BY is daily (the default), weekly, monthly, session, model, client, project, account, run (of
+    `llmtally run`), kind (of work: main, auxiliary, `subagent Explore`...), outcome, or blocks (of
+    5 hours).
     """
     from ..report import Database, ReportError
     from .progress import watched
@@ -132,7 +132,7 @@ def _print(report: Report, form: str | None, zone: Zone, asked: Filter) -> None:
 
 
 def _field_names(report: Report) -> list[str]:
-    """The same whatever was found, so that a script can rely on them."""
+    """The columns of CSV: the same whatever was found, so that scripts can rely on them."""
     from ..report import GROUPINGS
     from ..tracker.totals import ZERO, to_json
 
@@ -155,7 +155,7 @@ def _table(report: Report, zone: Zone) -> Table:
 
 
 def _names(report: Report) -> list[Column]:
-    """What a row is about."""
+    """The columns that name a row."""
     from ..report import GROUPINGS
     from ..text.tables import Column
 

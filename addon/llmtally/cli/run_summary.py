@@ -1,4 +1,5 @@
-"""What a run spent: in a line, by model, by kind of work, and the call that cost most."""
+"""What a run spent: the total in one line, by model, by kind of work, and the most expensive
+call."""
 
 from __future__ import annotations
 
@@ -14,14 +15,15 @@ from ..text.safe_text import printable
 from ..tracker.totals import SUBAGENT, ZERO, Totals, kind_of, of_call, plus, summed, usd
 
 MODELS_SHOWN = 10
-"""An agent uses two or three; a script that tries all there are gets a row for the rest."""
+"""Models with a row each; an agent uses two or three. A script that tries many gets one row for the
+rest."""
 
 KINDS_SHOWN = 7
-"""As many as the page tells apart."""
+"""Kinds of work that are named: as many as the page tells apart."""
 
 
 def calls_of(directory: Path, name: str, since: float) -> list[Call]:
-    """The calls of a run, from the journal. A warm-up is none: it is not billed."""
+    """The calls of a run, from the journal. Warm-ups are left out: they are not billed."""
     return [
         call
         for call in journal.read(directory, since=journal.utc_day(since))
@@ -32,16 +34,16 @@ def calls_of(directory: Path, name: str, since: float) -> list[Call]:
 
 
 def by_model(calls: Sequence[Call]) -> list[tuple[str, Totals]]:
-    """Names and what they add up to, the most expensive first."""
+    """Models and their totals, the most expensive first."""
     return _ranked(((_name(call), call) for call in calls), MODELS_SHOWN)
 
 
 def by_kind(calls: Sequence[Call]) -> str | None:
-    """What kinds of work cost, the most expensive first, in a line: what the main agent did by its
-    class, and the agents of each type together, with their number. None where there is but one, or
+    """One line with what each kind of work cost, the most expensive first: the main agent's calls
+    by request class, and subagents by type, with their number. None if there is only one kind, or
     no cost is known.
 
-    The names are those of a session on the page.
+    The names are those that the page uses for a session.
     """
     kinds = _kinds(calls)
     ranked = _ranked(zip(kinds, calls, strict=True), KINDS_SHOWN)
@@ -58,7 +60,7 @@ def by_kind(calls: Sequence[Call]) -> str | None:
 
 
 def _kinds(calls: Sequence[Call]) -> list[str]:
-    """Of each call. An agent is of the type it was last said to be."""
+    """The kind of work of each call. A subagent's type is the last one that its calls named."""
     types = {
         _agent(call): call.attribution.agent_type for call in calls if call.attribution.agent_type
     }
@@ -72,13 +74,13 @@ def _kinds(calls: Sequence[Call]) -> list[str]:
 
 
 def _agent(call: Call) -> tuple[str | None, str] | None:
-    """The agent that made the call; None for the main one."""
+    """The subagent that made the call, as `(session, agent)`; None for the main agent."""
     who = call.attribution
     return (who.session, who.agent) if who.agent else None
 
 
 def _ranked(named: Iterable[tuple[str, Call]], most: int) -> list[tuple[str, Totals]]:
-    """The sums by name, the most expensive first; what there is beyond `most` in one."""
+    """Totals by name, the most expensive first; all beyond `most` are added up as `others`."""
     sums: dict[str, Totals] = defaultdict(lambda: ZERO)
     for name, call in named:
         sums[name] = plus(sums[name], of_call(call))
@@ -89,7 +91,7 @@ def _ranked(named: Iterable[tuple[str, Call]], most: int) -> list[tuple[str, Tot
 
 
 def in_a_line(totals: Totals) -> str:
-    """Money, calls, tokens, and what is out of order."""
+    """The total in one line: cost, calls, tokens, and how many calls are unpriced or failed."""
     parts = [_money(totals), f"{totals.calls:,} call{'s' if totals.calls != 1 else ''}"]
     parts.append(
         f"in {format_count(totals.context_tokens)}, out {format_count(totals.output_tokens)}"
@@ -105,7 +107,7 @@ def in_a_line(totals: Totals) -> str:
 
 
 def most_expensive(calls: Sequence[Call]) -> str | None:
-    """The call that cost most, in a line; None where it is the only one, or none has a cost."""
+    """One line about the most expensive call; None if it is the only one, or none has a cost."""
     call = max(calls, key=lambda call: call.cost_usd or 0)
     if not call.cost_usd or len(calls) == 1:
         return None

@@ -1,4 +1,4 @@
-"""`llmtally sql`."""
+"""`llmtally sql`: answers SQL over the journal, with DuckDB."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Examples:
   llmtally sql - --json < question.sql
   llmtally sql "copy calls to 'calls.parquet'"
 
-The view `calls` has every field of a record as a column; times are UTC. The language is DuckDB's.
-What is too wide for the terminal is printed row by row.
+The view `calls` has every field of a record as a column; times are UTC. The SQL dialect is
+DuckDB's. A result too wide for the terminal is printed row by row.
 
 Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal that cannot be read.
 """
@@ -37,16 +37,16 @@ Exit codes: 0 done, 1 nothing found, 2 a mistake in the command or a journal tha
 @format_options
 @journal_option
 def command(query: str, form: str | None, directory: Path) -> None:
-    """Ask the journal in SQL.
+    """Query the journal with SQL.
 
-    QUERY is over the view `calls`; - reads it from standard input.
+    QUERY reads the view `calls`; - takes it from standard input.
     """
     from ..report import Database, ReportError
     from .progress import watched
 
     text = sys.stdin.read() if query == "-" else query
     if not text.strip():
-        raise click.BadParameter("there is no question in it", param_hint="QUERY")
+        raise click.BadParameter("is empty", param_hint="QUERY")
     try:
         with Database(directory) as database:
             if database.is_empty:
@@ -83,7 +83,7 @@ def _print(answer: Answer, form: str | None) -> None:
 
 
 def _kind(answer: Answer, at: int) -> Kind:
-    """Of the column: as its first value that is known."""
+    """The kind of a column, from its first value that is known."""
     from numbers import Number
 
     value = next((row[at] for row in answer.rows if row[at] is not None), None)
@@ -91,7 +91,7 @@ def _kind(answer: Answer, at: int) -> Kind:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: no NaN, no decimals."""
+    """The value as JSON can hold it: without NaN and Decimal."""
     from decimal import Decimal
 
     if isinstance(value, Decimal):

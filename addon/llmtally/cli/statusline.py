@@ -1,9 +1,9 @@
 """One line for a prompt or an agent's status line: today's cost, the burn rate, how full the plan's
 windows are.
 
-It is asked for at every prompt, so all it does is read the file that the addon keeps
-(`status.json`, see `status`), and all it imports comes with the interpreter: click alone would take
-as long again. Claude Code hands over JSON about the session on standard input.
+It runs at every prompt, so it only reads the file that the addon keeps (`status.json`, see
+`status_file`), and imports only what comes with the interpreter: click alone would double its time.
+Claude Code passes JSON about the session on standard input.
 https://docs.claude.com/en/docs/claude-code/statusline
 """
 
@@ -22,32 +22,32 @@ if TYPE_CHECKING:  # typing takes a tenth of the whole
     Json: TypeAlias = dict[str, Any]
 
 STALE_SECONDS = 150
-"""The file is written every minute; two missed and a half is no delay."""
+"""The file is written every minute; if it is older than this, the proxy has stopped."""
 
 STDIN_SECONDS = 0.1
-"""Claude Code has written before it starts us. Others leave their own standard input open, where
-nothing will ever come."""
+"""How long to wait for standard input. Claude Code has written its JSON before it starts us; others
+leave a standard input open on which nothing ever comes."""
 
 INPUT_CAP = 2**20
-"""Bytes read of either; real ones have 2 and 20 kB."""
+"""Bytes that are read of the JSON on standard input and of the file; real ones have 2 and 20 kB."""
 
 FULL_PCT = 80.0
 """A window that is fuller is marked, as it is on the page: the tracker's `WARNING_PCT`, written
 again, as importing it takes too long."""
 
 PLAN_KEYS = ("5h", "7d")
-"""Windows that are shown however full they are: they are for all of a plan's models."""
+"""Windows that are always shown: they cover all of a plan's models."""
 
 NAME_CAP = 20
-"""Characters of a window's key or a provider's name, which may come off the wire; ours have up to
-15."""
+"""Characters of a window's key or a provider's name that are shown: they may come off the wire. The
+known ones have up to 15."""
 
 WIDTH = 80
-"""Columns of the line: a prompt that is longer wraps, and Claude Code cuts it off."""
+"""Columns of the line: a longer one wraps in a prompt, and is cut off by Claude Code."""
 
 
 def main(as_json: bool = False, directory: str | None = None) -> int:
-    """Print the line; the exit code."""
+    """Print the line and return the exit code."""
     directory = directory or os.environ.get("LLMTALLY_DIR") or "~/.llmtally"
     answer = look(os.path.expanduser(directory), _asked(), time.time())  # noqa: PTH111  pathlib takes as long as all the rest
     print(json.dumps(answer) if as_json else line(answer), flush=True)
@@ -55,13 +55,13 @@ def main(as_json: bool = False, directory: str | None = None) -> int:
 
 
 def look(directory: str, asked: Json, now: float) -> Json:
-    """What is known: `{state, age_seconds, today, burn_rate, window, windows, providers,
-    session_id, session}`.
+    """The answer that `--json` prints: `{state, age_seconds, today, burn_rate, window, windows,
+    providers, session_id, session}`.
 
-    `state` is `running`, `stopped` or `absent`; `session` None where it was not seen. `windows` are
-    those to be shown, all of one account: the session's, else the one whose window is the fullest.
-    Each has `full_in_ms` if it will be full before its reset. `window` is the fullest of them,
-    `providers` all that have windows.
+    `state` is `running`, `stopped` or `absent`; `session` is None if it was not seen. `windows` are
+    the windows to show, all of one account: the session's, else the one with the fullest window. A
+    window has `full_in_ms` if it will be full before its reset. `window` is the fullest of them,
+    and `providers` are all that have windows.
     """
     session_id = asked.get("session_id")
     answer: Json = {
@@ -103,8 +103,8 @@ def look(directory: str, asked: Json, now: float) -> Json:
 
 
 def line(answer: Json) -> str:
-    """The answer as people read it. If it gets too long, the rate or the cached share is left out,
-    or both."""
+    """The answer as a line for people. If it gets too long, the burn rate or the cached share is
+    left out, or both."""
     if answer["state"] == "absent":
         return "llmtally: nothing counted yet"
     for cached, rate in ((True, True), (True, False), (False, True), (False, False)):
@@ -126,7 +126,8 @@ def _parts(answer: Json, *, cached: bool, rate: bool) -> list[str]:
 
 
 def _spent(answer: Json, *, cached: bool) -> list[str]:
-    """What the session and the day cost; where neither is billed, that is said once for both."""
+    """What the session and the day cost; if neither is billed, `API value` is said once for
+    both."""
     session, today = answer["session"], answer["today"]
     if not answer["session_id"]:
         return [f"today {_money(today)}"]
@@ -139,7 +140,7 @@ def _spent(answer: Json, *, cached: bool) -> list[str]:
 
 
 def _windows(answer: Json) -> list[str]:
-    """The windows; whose they are is said where it may be another's than one thinks."""
+    """The windows; the first names its provider where that is not obvious."""
     windows = answer["windows"]
     if not windows:
         return []
@@ -156,7 +157,7 @@ def _windows(answer: Json) -> list[str]:
 
 
 def _window(window: Json, *, timed: bool) -> str:
-    """How full it is, and what comes first: that it is full, or its reset (`timed`)."""
+    """How full a window is, and when it will be full or, if `timed`, when it resets."""
     text = (
         f"{_name(window['key'])} "
         f"{_fullness(window):.0f}%{'!' if _fullness(window) > FULL_PCT else ''}"
@@ -184,8 +185,8 @@ def _asked() -> Json:
 
 
 def _live(windows: list[Json], age: float, is_running: bool) -> list[Json]:
-    """Those that have not ended since, with their times as of now. A stopped proxy foretells
-    nothing."""
+    """The windows that have not ended since the file was written, with times counted from now. A
+    stopped proxy predicts nothing."""
     found = []
     for window in windows:
         left = window["reset_in_ms"]
@@ -206,15 +207,15 @@ def _live(windows: list[Json], age: float, is_running: bool) -> list[Json]:
 
 
 def _full_in(window: Json) -> float | None:
-    """Milliseconds until it is full, if that comes before its reset. One that is full already waits
-    for its reset."""
+    """Milliseconds until a window is full, if that comes before its reset; None if it already
+    is."""
     forecast: Json = window.get("prediction") or {}
     return (forecast.get("time_to_limit_ms") or None) if forecast.get("safe") is False else None
 
 
 def _of_one_account(windows: list[Json], account: str | None) -> list[Json]:
-    """This account's, or, if it is not known, those of the one with the fullest window, of a plan
-    if there is any."""
+    """The windows of this account; if it is unknown, those of the account with the fullest window,
+    preferably one that the provider reported."""
     if account is not None:
         return [window for window in windows if window.get("account_key") == account]
     fullest = max(
@@ -226,7 +227,7 @@ def _of_one_account(windows: list[Json], account: str | None) -> list[Json]:
 
 
 def _shown(windows: list[Json]) -> list[Json]:
-    """The plan's, and the fullest other one if it is nearly full or all there is."""
+    """The plan's windows, and the fullest other one if it is nearly full or the only one."""
     plan = [window for key in PLAN_KEYS for window in windows if window["key"] == key]
     other = max(
         (window for window in windows if window["key"] not in PLAN_KEYS),
@@ -241,7 +242,7 @@ def _owner(window: Json) -> tuple[str, str | None]:
 
 
 def _account(session: Json | None) -> str | None:
-    """None: not known."""
+    """The session's account; None if it is not known."""
     return session.get("account_key") if session else None
 
 
@@ -264,7 +265,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _money(totals: Json, label: str = " API value") -> str:
-    """What is billed, and what a subscription's calls would have cost; at least so much, where a
+    """What is billed, and what a subscription's calls would have cost; marked as a lower bound if a
     price is missing."""
     amounts = [(totals["spent_usd"], ""), (totals["api_value_usd"], label)]
     known = " + ".join(f"${amount:,.2f}{label}" for amount, label in amounts if amount)

@@ -1,5 +1,5 @@
-"""`llmtally statusline`, for its help and completion; without `--dir`, `__main__` goes straight to
-the work."""
+"""`llmtally statusline` as a command with help and completion; without `--dir`, `__main__` calls
+`statusline` directly, which is faster."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ bash, in ~/.bashrc:
 tmux, in ~/.tmux.conf:
   set -g status-right '#(llmtally statusline)'
 
-Amounts are USD. A subscription's calls are shown at the API's prices, as `API value`. Days are UTC.
-The line speaks of the proxy that counted last; `session not seen` means that the session's calls do
-not pass llmtally.
+Amounts are in USD. A subscription's calls are shown at the API's prices, as `API value`. Days are
+UTC. The figures are those of the proxy that last counted a call; `session not seen` means that the
+session's calls do not go through llmtally.
 
-Windows are those of the session's account, or else of the account with the fullest one, with its
-provider's name where that is not plain. `5h 93%! full in 26m` stands where a window will be full
-before its reset, at the last hour's pace; `!` marks one fuller than 80%. What makes the line longer
-than 80 columns goes: the rate, or the share of input read from the cache.
+Windows are those of the session's account, or else of the account with the fullest window; the
+provider is named if that is ambiguous. `5h 93%! full in 26m` means that the window will be full
+before its reset, at the last hour's rate; `!` marks one fuller than 80%. If the line gets longer
+than 80 columns, the burn rate or the cached share of the input is left out.
 
-Exit codes: 0 printed, 1 nothing was ever counted here.
+Exit codes: 0 printed, 1 nothing has been counted here yet.
 """
 
 
@@ -44,8 +44,8 @@ Exit codes: 0 printed, 1 nothing was ever counted here.
 def command(context: click.Context, as_json: bool, directory: Path) -> None:
     """Print one short line: today's cost, burn rate, limit windows.
 
-    Given Claude Code's JSON on standard input, it begins with that session, and the windows are
-    those of its account.
+    With Claude Code's JSON on standard input, the line begins with that session, and the windows
+    are those of its account.
     """
     from .statusline import main
 

@@ -1,4 +1,4 @@
-"""`llmtally tail`."""
+"""`llmtally tail`: prints calls as they are written to the journal."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ if TYPE_CHECKING:
     from ..text.local_time import Zone
 
 POLL_SECONDS = 0.2
-"""A line appears while its call is still remembered; a look at a directory costs microseconds."""
+"""Seconds between two looks at the directory: a call appears at once for a person, and a look costs
+microseconds."""
 
 EXAMPLES = """
 \b
 Examples:
-  llmtally tail                          the last 10, then each as it ends
+  llmtally tail                          the last 10 calls, then new ones
   llmtally tail --client claude-code --project shop
   llmtally tail -n 100 --no-follow       the last 100 calls
-  llmtally tail --json | jq .cost_usd    records, as they are in the journal
+  llmtally tail --json | jq .cost_usd    records as they are in the journal
 
-On a terminal calls are rows of a table, the more columns the wider it is; elsewhere each is a line
-of text. "Input" is all of it, and "Cached" the share that was read from a cache. ~ stands before an
-estimate, `?` for what is unknown.
+Calls are shown when they have ended. A terminal shows a table, with more columns the wider it is; a
+pipe or file gets one line of text per call. "Input" includes cached tokens, and "Cached" is their
+share. ~ marks an estimate, ? means unknown.
 
 Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mistake in the command.
 """
@@ -48,12 +49,10 @@ Ctrl-C ends it. Exit codes: 0 done, 1 no calls found (with --no-follow), 2 a mis
     default=10,
     metavar="N",
     show_default=True,
-    help="Begin with so many of the last two days.",
+    help="Show the last N calls of the last two days first.",
 )
-@click.option(
-    "--follow/--no-follow", default=True, show_default=True, help="Go on with what comes."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print whole records, one a line.")
+@click.option("--follow/--no-follow", default=True, show_default=True, help="Keep following.")
+@click.option("--json", "as_json", is_flag=True, help="Print whole records, one per line.")
 @journal_option
 def command(count: int, follow: bool, as_json: bool, directory: Path, **filters: Any) -> None:
     """Print calls as they happen."""
@@ -82,7 +81,7 @@ def _matching(follower: JournalFollower, asked: Filter) -> Iterator[tuple[bytes,
 
 
 def _printer(zone: Zone, *, as_json: bool) -> Callable[[bytes, Call], None]:
-    """What prints a call: given its line, and what that says."""
+    """A function that prints a call, given its line in the journal and the call read from it."""
     if as_json:
         return lambda line, _: click.echo(line, nl=False)
     if sys.stdout.isatty():

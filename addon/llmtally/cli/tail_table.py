@@ -1,7 +1,6 @@
-"""Calls as rows of a table that grows: what `tail` shows on a terminal.
+"""Calls as rows of a growing table: what `tail` shows on a terminal.
 
-The columns have their widths before anything is known to stand in them, so they are those of what
-calls usually say.
+The widths of the columns are fixed before the first call is known, so they fit usual values.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ from ..text.safe_text import visible
 from ..text.tables import GAP, NAME_STYLE, Kind, shortened
 
 MODEL_MOST = 32
-"""Columns that hold nearly every model's name; what there is beyond goes to the remarks."""
+"""Columns for a model's name: nearly all fit. Room beyond that goes to the remarks."""
 
 REMARK_LEAST = 12
-"""Columns that hold `API value`, and tell a `client_aborted` from an `upstream_aborted`."""
+"""Columns for remarks: enough for `API value`, and to tell `client_aborted` from
+`upstream_aborted`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def _cached(call: Call) -> str:
 
 
 def _of_answered(cell: Callable[[Call], str]) -> Callable[[Call], str]:
-    """A call that was refused used nothing."""
+    """A cell that shows a dash for a refused call, which used nothing."""
     return lambda call: "-" if call.coverage == "error" else cell(call)
 
 
@@ -70,7 +70,7 @@ ALWAYS = (
     _Column("Output", 6, _of_answered(output)),
     _Column("Cost", 10, _of_answered(cost)),
 )
-"""After the time. With it and with remarks they fill 80 columns."""
+"""The columns that are always shown, after the time. With time and remarks they fill 80 columns."""
 
 FURTHER = (
     _Column(
@@ -82,11 +82,11 @@ FURTHER = (
     _Column("Session", 9, lambda call: call.attribution.session or "-", "text"),
     _Column("Project", 20, lambda call: call.attribution.project or "-", "path"),
 )
-"""Where there is room for more, in this order."""
+"""The columns that are added in this order while there is room."""
 
 
 class Rows:
-    """Prints calls below each other, titles first, and the date where it is another one."""
+    """Prints calls as rows: titles first, and the date whenever it changes."""
 
     def __init__(self, screen: Console, zone: Zone, now: float) -> None:
         self._screen = screen
@@ -96,8 +96,8 @@ class Rows:
         self._widths: dict[_Column, int] = {}
 
     def show(self, call: Call) -> None:
-        """Print one."""
-        if self._screen.width != self._width:  # at the beginning, or the window is another size now
+        """Print a call as a row."""
+        if self._screen.width != self._width:  # the first row, or the window was resized
             self._width = self._screen.width
             self._widths = _widths(self._width)
             self._print(
@@ -129,7 +129,7 @@ class Rows:
 
 
 def _widths(room: int) -> dict[_Column, int]:
-    """The columns that find room; what is left goes to the model's name, and then to the
+    """The columns that fit, and their widths; room to spare goes to the model's name, then to the
     remarks."""
     room -= len("00:00:00") + GAP + REMARK_LEAST + sum(column.width + GAP for column in ALWAYS)
     shown = list(ALWAYS)
@@ -144,7 +144,7 @@ def _widths(room: int) -> dict[_Column, int]:
 
 
 def _padded(cell: str, width: int, kind: Kind) -> str:
-    """A name fits its column; a number is never cut."""
+    """The cell in the width of its column; names are cut to fit, numbers never."""
     if kind == "number":
         return cell.rjust(width)
     cell = shortened(cell, width, kind)

@@ -1,4 +1,4 @@
-"""What calls add up to, as columns of a table: for `report`, and for the end of a `run`."""
+"""Totals of calls as columns of a table, for `report` and for the end of a `run`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from ..tracker.totals import Totals, to_json, usd
 
 
 def columns(totals: Totals) -> list[Column]:
-    """What a person looks at first stands nearest to the name; money stands last, as in a bill."""
+    """The columns: calls and tokens first, money last, as in a bill. Those of which `totals` have
+    nothing are left out."""
     found = [
         Column("calls", "Calls", "count"),
         Column("input_tokens", "Input", "count", dispensable=5),
@@ -28,13 +29,13 @@ def columns(totals: Totals) -> list[Column]:
 
 
 def cells(totals: Totals, shown: Sequence[Column]) -> list[Any]:
-    """Their values."""
+    """The values of these columns."""
     said = to_json(totals) | _money(totals)
     return [said[column.name] for column in shown]
 
 
 def _money(totals: Totals) -> dict[str, float | None]:
-    """Both sums of money; what calls without a known cost come to is missing in them."""
+    """Both sums of money; marked as lower bounds if some calls' cost is unknown."""
     amounts: dict[str, float | None] = {
         "spent_usd": usd(totals.spent),
         "api_value_usd": usd(totals.api_value),

@@ -1,2 +1,2 @@
-"""What `llmtally run` is made of: certificates, environment, proxy, the client in the foreground,
-and what it spent."""
+"""`llmtally run`: `command` finds or starts a `proxy`, makes the client's `environment` with the
+files of `trust` and maybe `base_urls`, and runs the client in the `foreground`."""

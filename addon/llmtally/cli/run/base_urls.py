@@ -1,10 +1,10 @@
-"""Base URLs: the way to the proxy for clients that follow no proxy, or trust no authority but their
-own.
+"""Base URLs: how clients that ignore proxies, or trust only their provider's certificate, reach the
+proxy.
 
-Each variable that SDKs read gets a reverse proxy on loopback, before the provider it named or else
-the SDK's own. A preload in NODE_OPTIONS could make an old Node follow proxies, too, but it is code
-of ours in every Node that a client starts, and one that may not read the file (a sandbox) does not
-start at all. A base URL is a setting.
+Each variable that SDKs read names a reverse proxy on loopback, in front of the provider that it
+named before or the SDK's default. A preload in NODE_OPTIONS could make an old Node use proxies, but
+it would run our code in every Node that a client starts, and a Node that may not read the file (in
+a sandbox) would not start at all. A base URL is only a setting.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ DEFAULTS = {
     "ANTHROPIC_BASE_URL": "https://api.anthropic.com",
     "GOOGLE_GEMINI_BASE_URL": "https://generativelanguage.googleapis.com",
 }
-"""Where the SDKs of each provider, in Python and Node, and its agent lead without the variable."""
+"""The base URLs that the SDKs for Python and Node, and each provider's agent, use by default."""
 
 
 class BaseUrls(NamedTuple):
-    """What makes the detour."""
+    """What both sides need to meet at base URLs."""
 
     arguments: list[str]
-    """mitmdump's."""
+    """Arguments for mitmdump: one mode per base URL."""
     environment: dict[str, str]
-    """The client's."""
+    """Variables for the client: the base URLs."""
 
 
 def base_urls(before: Mapping[str, str]) -> BaseUrls:
-    """Modes on free ports, and the variables that lead there. Raises ProxyError."""
+    """Reverse proxies on free ports, and the variables that name them. Raises ProxyError."""
     if upstream_mode(before):
         raise ProxyError(
-            "--base-urls cannot lead through another proxy, and HTTPS_PROXY names one."
+            "--base-urls does not work behind another proxy, and HTTPS_PROXY names one."
         )
     arguments, environment = ["--mode", "regular"], {}
     for (name, default), port in zip(DEFAULTS.items(), _free_ports(len(DEFAULTS)), strict=True):
@@ -50,15 +50,15 @@ def base_urls(before: Mapping[str, str]) -> BaseUrls:
         except ValueError:
             host = None
         if not host or parts.scheme not in ("http", "https"):
-            raise ProxyError(f"{name} is no URL: {url}")
+            raise ProxyError(f"{name} is not a URL: {url}")
         arguments += ["--mode", f"reverse:{origin}@127.0.0.1:{port}"]
         environment[name] = f"http://127.0.0.1:{port}{parts.path}"
     return BaseUrls(arguments, environment)
 
 
 def _free_ports(count: int) -> list[int]:
-    """mitmproxy takes port 0 for one mode alone. Nobody else is given them in the second until it
-    listens."""
+    """Ports that are free now: mitmproxy accepts port 0 for one mode only. The kernel does not hand
+    them to others in the second until mitmproxy listens."""
     with ExitStack() as stack:
         sockets = [
             stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)

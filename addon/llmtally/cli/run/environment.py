@@ -1,7 +1,7 @@
-"""The environment that leads a client through the proxy and lets it trust the proxy's authority.
+"""The environment that sends a client through the proxy and makes it trust the proxy's authority.
 
-Nobody agrees on the variables, so all are set: each line below names who reads it. Those a user has
-set are respected: their files are taken over into ours, their NO_PROXY is kept.
+Programs read different variables, so all are set: each line below names who reads it. What the user
+has set is kept: certificates are copied from the user's files, and NO_PROXY is extended.
 """
 
 from __future__ import annotations
@@ -30,43 +30,43 @@ REPLACING = {
     "CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE": "gcloud",
     "NIX_SSL_CERT_FILE": "programs from Nix, before SSL_CERT_FILE",
 }
-"""These name the only roots a program trusts."""
+"""Variables that replace the roots that a program trusts, and who reads them."""
 
 ADDING = {
     "NODE_EXTRA_CA_CERTS": "Node: Claude Code, Gemini CLI, opencode, the Node SDKs",
     "DENO_CERT": "Deno",
 }
-"""These name roots beside a program's own."""
+"""Variables that add to the roots that a program trusts, and who reads them."""
 
 PROXY = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 """curl reads `http_proxy` in lower case only.
 https://everything.curl.dev/usingcurl/proxies/env.html"""
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Never through a proxy: agents talk to servers of their own."""
+"""Hosts that are never reached through a proxy: agents talk to servers on the same machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxyTarget:
-    """Where a client's calls go, and what it has to trust."""
+    """The proxy that a client is sent to, and the authority that it has to trust."""
 
     host: str
     port: int
     authority: Path
     directory: Path
-    """Where files of certificates are kept."""
+    """The journal's directory, in which files of certificates are kept."""
 
 
-def client_environment(before: Mapping[str, str], route: ProxyTarget, run: Run) -> dict[str, str]:
-    """The client's whole environment. Raises OSError where the files cannot be made."""
-    host = f"[{route.host}]" if ":" in route.host else route.host
+def client_environment(before: Mapping[str, str], target: ProxyTarget, run: Run) -> dict[str, str]:
+    """The client's whole environment. Raises OSError if a file of certificates cannot be made."""
+    host = f"[{target.host}]" if ":" in target.host else target.host
     roots = machine_roots()
-    added = {name: f"http://{user_info(run)}@{host}:{route.port}" for name in PROXY}
+    added = {name: f"http://{user_info(run)}@{host}:{target.port}" for name in PROXY}
     for name in (*REPLACING, *ADDING):
         trusted = Path(before[name]) if before.get(name) else roots if name in REPLACING else None
-        added[name] = str(with_authority(trusted, route.authority, route.directory))
+        added[name] = str(with_authority(trusted, target.authority, target.directory))
     no_proxy = covering_loopback(before.get("NO_PROXY") or before.get("no_proxy") or "")
-    # Node reads proxy variables from 22.21 on, if it is told to.
+    # Node reads proxy variables since 22.21, if it is told to.
     # https://nodejs.org/api/cli.html#node_use_env_proxy1
     return {
         **before,
@@ -79,6 +79,6 @@ def client_environment(before: Mapping[str, str], route: ProxyTarget, run: Run) 
 
 
 def covering_loopback(no_proxy: str) -> str:
-    """The list with loopback in it."""
+    """A value of NO_PROXY with loopback added."""
     listed = [entry.strip() for entry in no_proxy.split(",") if entry.strip()]
     return ",".join([*listed, *(name for name in LOOPBACK if name not in listed)])

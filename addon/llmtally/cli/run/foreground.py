@@ -1,9 +1,10 @@
-r"""Runs a program in our place: it has the terminal, its signals are its own, and its exit code
+r"""Runs a program in the foreground: it has the terminal and gets its signals, and its exit code
 becomes ours.
 
 It stays in our process group, which is the terminal's foreground: Ctrl-C, Ctrl-Z, Ctrl-\ and a new
-window size reach it from the kernel, and the shell stops and continues us both. Signals sent to us
-alone are handed on. https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap11.html
+window size reach it from the kernel, and the shell stops and continues both of us. Signals that are
+sent to us alone are forwarded.
+https://pubs.opengroup.org/onlinepubs/9799919799/basedefs/V1_chap11.html
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from types import FrameType
 
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
-"""As shells have it.
+"""Exit codes that shells use.
 https://pubs.opengroup.org/onlinepubs/9799919799/utilities/V3_chap02.html#tag_19_08_02"""
 
 SIGNALLED = 128
 """Added to the number of the signal that ended a program."""
 
 CONTINUED_SECONDS = 0.1
-"""After which a client that was continued together with us is running again."""
+"""How long a client that was continued together with us takes to run again."""
 
-HANDED_ON = (
+FORWARDED = (
     signal.SIGTERM,
     signal.SIGHUP,
     signal.SIGUSR1,
@@ -37,11 +38,11 @@ HANDED_ON = (
     signal.SIGWINCH,
 )
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
-"""The terminal sends these to the program itself; where there is none, they are handed on, too."""
+"""The terminal sends these to the program itself; without a terminal they are forwarded, too."""
 
 
 class CannotStartError(Exception):
-    """There is no such program; the message is for people."""
+    """The program does not exist or cannot be executed; `code` is the exit code to use."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -49,12 +50,12 @@ class CannotStartError(Exception):
 
 
 def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run it to its end and give the exit code. Raises CannotStartError."""
+    """Run a program to its end; its exit code. Raises CannotStartError."""
     handlers = {}
     client: subprocess.Popen[bytes] | None = None
-    early: list[int] = []  # came while the program was being started
+    early: list[int] = []  # signals that came while the program was being started
 
-    def hand_on(number: int, _: FrameType | None) -> None:
+    def forward(number: int, _: FrameType | None) -> None:
         if client is None:
             early.append(number)
         elif client.returncode is None and not (number in FROM_TERMINAL and _has_terminal()):
@@ -62,12 +63,12 @@ def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
                 os.kill(client.pid, number)
 
     # A handler and not SIG_IGN, which the program would inherit.
-    for number in (*FROM_TERMINAL, *HANDED_ON):
-        handlers[number] = signal.signal(number, hand_on)
+    for number in (*FROM_TERMINAL, *FORWARDED):
+        handlers[number] = signal.signal(number, forward)
     try:
         client = _start(command, environment)
         for signalled in early:
-            hand_on(signalled, None)
+            forward(signalled, None)
         return _wait(client)
     finally:
         _take_terminal_back()
@@ -79,7 +80,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
     try:
         return subprocess.Popen(command, env=environment)  # noqa: S603  what the user asked for
     except FileNotFoundError as error:
-        raise CannotStartError(f"{command[0]}: there is no such program.", NOT_FOUND) from error
+        raise CannotStartError(f"{command[0]}: no such program.", NOT_FOUND) from error
     except OSError as error:
         raise CannotStartError(f"{command[0]}: {error.strerror}.", NOT_EXECUTABLE) from error
 
@@ -87,7 +88,7 @@ def _start(command: Sequence[str], environment: Mapping[str, str]) -> subprocess
 def _wait(client: subprocess.Popen[bytes]) -> int:
     status = os.waitpid(client.pid, os.WUNTRACED)[1]
     while os.WIFSTOPPED(status):
-        # Where Ctrl-Z stopped us both we only hear of it when we go on, and so does the client.
+        # Ctrl-Z stops both of us: we learn of it only when both are continued.
         time.sleep(CONTINUED_SECONDS)
         known, status = os.waitpid(client.pid, os.WNOHANG | os.WUNTRACED | os.WCONTINUED)
         if not known:
@@ -101,7 +102,7 @@ def _wait(client: subprocess.Popen[bytes]) -> int:
 
 
 def _has_terminal() -> bool:
-    """Whether our process group is the foreground of a terminal, which then signals the program
+    """Whether our process group is in the foreground of a terminal, which then signals the program
     itself."""
     try:
         with open("/dev/tty", "rb", buffering=0) as terminal:
@@ -111,8 +112,8 @@ def _has_terminal() -> bool:
 
 
 def _take_terminal_back() -> None:
-    """A shell that was killed leaves the terminal to a group that is gone; writing to it would stop
-    us."""
+    """Put our process group in the foreground again: a shell that was killed leaves the terminal to
+    a group that is gone, and writing to it would stop us."""
     try:
         if not sys.stderr.isatty() or os.tcgetpgrp(sys.stderr.fileno()) == os.getpgrp():
             return

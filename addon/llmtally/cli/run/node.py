@@ -1,8 +1,8 @@
-"""Node, and whether its own `fetch` follows proxy variables: the SDKs of OpenAI, Anthropic, Google
-and Vercel use it.
+"""Finds out whether a client's Node uses proxies: its built-in `fetch`, which the SDKs of OpenAI,
+Anthropic, Google and Vercel call, needs a recent version.
 
-With `NODE_USE_ENV_PROXY=1` it does from 22.21 and 24.0 on; before, it goes past every proxy, and
-agents bring a way of their own. https://nodejs.org/api/cli.html#node_use_env_proxy1
+With `NODE_USE_ENV_PROXY=1` it reads the proxy variables since 22.21 and 24.0; before, it ignores
+them, and agents that support proxies bring their own code. https://nodejs.org/api/cli.html#node_use_env_proxy1
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 SINCE = "22.21 and 24"
+"""The first versions of each line that can use a proxy, as text."""
 
 ANSWER_SECONDS = 10.0
 """Node says its version in some 40 ms."""
 
 FIRST_LINE = 256
-"""Bytes of a script that are looked at for its interpreter; Linux itself reads as many."""
+"""Bytes of a script that are searched for its interpreter; Linux itself reads as many."""
 
 
 def ignores_proxy(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """What to say of a client without calls where its Node explains it."""
+    """Why a client made no calls, if its Node explains it; else None."""
     found = version(node) if (node := node_of(command, environment)) is not None else None
     if found is None or follows_proxies(found):
         return None
     return (
-        f"Node {found} goes past every proxy: use {SINCE} or newer, or `llmtally run --base-urls "
-        "-- ...`."
+        f"Node {found} ignores proxies: use {SINCE} or newer, or `llmtally run --base-urls -- ...`."
     )
 
 
 def version(program: str) -> str | None:
-    """What `node --version` says; None where it says nothing."""
+    """The version that `node --version` prints; None if it prints none."""
     try:
         done = subprocess.run(  # noqa: S603  the program that was asked for
             [program, "--version"],
@@ -49,14 +49,14 @@ def version(program: str) -> str | None:
 
 
 def follows_proxies(version: str) -> bool:
-    """Whether Node of this version can be led to a proxy by its environment."""
+    """Whether this version of Node can be sent to a proxy by environment variables."""
     numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     return numbers >= (24,) or (22, 21) <= numbers < (23,)
 
 
 def node_of(command: Sequence[str], environment: Mapping[str, str]) -> str | None:
-    """The Node that runs a command: the program itself, or what its first line names; None for
-    other programs."""
+    """The path of the Node that runs a command: the program itself, or the interpreter that its
+    first line names; None for other programs."""
     path = environment.get("PATH")
     if (program := shutil.which(command[0], path=path)) is None:
         return None

@@ -1,8 +1,8 @@
-"""Files of certificates for clients: whatever they trusted before, and the proxy's authority.
+"""Files of certificates for clients: what they trusted before, and the proxy's authority.
 
-The variables that name such files mostly replace the machine's own roots, and the connections that
-are passed on unopened need those. So each file is a copy of what the client would have used, with
-ours added at the end.
+The variables that name such files mostly replace the machine's roots, which connections that are
+not decrypted still need. So each file is a copy of the one that the client would have used, with
+mitmproxy's authority added at the end.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ AUTHORITY = "mitmproxy-ca-cert.pem"
 https://docs.mitmproxy.org/stable/concepts/certificates/"""
 
 FOLDER = "certificates"
+"""The folder of such files, in the journal's directory."""
 
 SYSTEM_ROOTS = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Alpine
@@ -27,14 +28,14 @@ SYSTEM_ROOTS = (
     "/etc/ssl/ca-bundle.pem",  # openSUSE
     "/etc/ssl/cert.pem",  # macOS, BSD
 )
-"""Where systems keep all their roots in one file. https://go.dev/src/crypto/x509/root_linux.go"""
+"""Files in which systems keep all their roots. https://go.dev/src/crypto/x509/root_linux.go"""
 
 PEM_CAP = 16 * 2**20
-"""Bytes of a file that are read; a machine's roots have some 250 kB."""
+"""Bytes that are read of a file; a machine's roots have some 250 kB."""
 
 
 def machine_roots() -> Path:
-    """The file with the roots this machine trusts; certifi's where there is none."""
+    """The file with the roots that this machine trusts; certifi's if there is none."""
     named = ssl.get_default_verify_paths()
     for path in (named.openssl_cafile, *SYSTEM_ROOTS):
         if Path(path).is_file():
@@ -43,11 +44,11 @@ def machine_roots() -> Path:
 
 
 def with_authority(base: Path | None, authority: Path, directory: Path) -> Path:
-    """A file with the certificates of `base` (if it can be read) and the authority's. Raises
+    """Make a file with the certificates of `base` (if it can be read) and the authority's. Raises
     OSError.
 
-    It is named by its content: the same ones again make no second file, and one that a client still
-    reads is never rewritten.
+    The file is named by its content: the same certificates never make a second file, and a file
+    that a client still reads is never rewritten.
     """
     pem = (
         read_pem(base).rstrip() + b"\n" + authority.read_bytes() if base else authority.read_bytes()
@@ -61,7 +62,7 @@ def with_authority(base: Path | None, authority: Path, directory: Path) -> Path:
 
 
 def read_pem(path: Path) -> bytes:
-    """What is in a file; nothing if it cannot be read."""
+    """The content of a file; empty if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(PEM_CAP)
