@@ -1,7 +1,7 @@
-"""Reads the token spend of any LLM client off the wire: `mitmdump -s addon/usage.py`.
+"""The addon for mitmproxy, which reads LLM token spend off the wire: `mitmdump -s addon/usage.py`.
 
-This file is only the door. The house is the package beside it; restart mitmdump after editing that,
-because a live reload re-runs this file alone.
+This file only loads the package beside it. Restart mitmdump after editing the package, because a
+live reload runs only this file again.
 """
 
 try:
@@ -10,7 +10,7 @@ except ModuleNotFoundError as error:
     raise ImportError(
         f"The Python that runs mitmdump has no module {error.name!r}. From a checkout, "
         "`scripts/run` installs everything and "
-        "starts mitmdump; into an environment of your own, `pip install PATH_OF_THE_CHECKOUT` does."
+        "starts mitmdump; in your environment, run `pip install PATH_OF_THE_CHECKOUT`."
     ) from None
 
 addons = [UsageAddon()]

@@ -223,7 +223,7 @@ def test_the_proxy_is_gone(patient: Patient, a_free_port: int) -> None:
     before = f"export HTTPS_PROXY=http://127.0.0.1:{a_free_port}"
     finding = patient.broken("environment", before)
 
-    assert "nobody listens" in finding["text"]
+    assert "nothing listens" in finding["text"]
     patient.cured(finding, before)
 
 
@@ -400,7 +400,7 @@ def test_node_goes_past(tmp_path: Path, version: str, told: dict[str, str], leve
 
 
 def test_the_clock_was_set_back(patient: Patient) -> None:
-    """Records of the future would fall out of today."""
+    """Records in the future would fall out of today."""
     write(patient.directory, [a_call(time.time() + 7200)])
 
     assert "2.0 h in the future" in patient.broken("clock")["text"]

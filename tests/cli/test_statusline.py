@@ -65,7 +65,7 @@ def test_the_line(tmp_path: Path) -> None:
 
 
 def test_a_session(tmp_path: Path) -> None:
-    """Asked about a session, it begins with it; one that was never seen goes past us, and that is
+    """Asked about a session, it begins with it; one that was never seen bypasses us, and that is
     said."""
     directory = put(tmp_path, status())
 

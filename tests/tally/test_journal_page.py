@@ -208,7 +208,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
     assert said.exit_code == 2
     assert said.stderr == (
         f"Error: Cannot serve the page on 127.0.0.1:{port}: address already in use. "
-        "Choose another port with --port, or let --port 0 take any that is free.\n"
+        "Choose another port with --port, or any free one with --port 0.\n"
     )
 
 

@@ -1,4 +1,4 @@
-"""One day's file, to which whole lines are appended."""
+"""Appends whole lines to the file of one day."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .directory import make_directory
 
 
 class DayFile:
-    """The file of one day, open for appending. Raises OSError; then it must be closed, and may be
+    """The file of one day, open for appending. If a method raises OSError, close it; it can be
     written to again."""
 
     def __init__(self, directory: Path) -> None:
@@ -19,12 +19,12 @@ class DayFile:
         self._day = ""
         self._fd = -1
         self.unsynced_since: float | None = None
-        """On the monotonic clock: the oldest write that a power cut could undo."""
+        """Monotonic time of the oldest write that a power cut could undo; None if all is synced."""
 
     def write(self, day: str, lines: list[bytes]) -> int:
-        """Append lines: how many of them are in the file now. One more may be there cut off. If
+        """Append lines; how many of them are in the file now. One more may be there, cut off. If
         this raises, none is."""
-        # somebody deleted it: a record written there would be gone
+        # A file that somebody has deleted would swallow the record.
         if day != self._day or os.fstat(self._fd).st_nlink == 0:
             self.sync()
             self.close()
@@ -33,7 +33,7 @@ class DayFile:
         written = os.write(self._fd, end + b"".join(lines)) - len(end)
         if self.unsynced_since is None:
             self.unsynced_since = time.monotonic()
-        # A line that lacks only its newline is whole: the next one brings it.
+        # A line that lacks only its newline is whole: the next write adds it.
         return sum(size - 1 <= written for size in accumulate(map(len, lines)))
 
     def _open(self, day: str) -> None:
@@ -43,19 +43,19 @@ class DayFile:
         self._day = day
 
     def _is_torn(self) -> bool:
-        """Whether the last line has no end. Asked before every write: another process may have died
-        in the middle of one."""
+        """Whether the last line lacks its newline. Checked before every write: another process may
+        have died in the middle of one."""
         size = os.lseek(self._fd, 0, os.SEEK_END)
         return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
 
     def sync(self) -> None:
-        """Have what was written survive a power cut."""
+        """Sync to disk, so that what was written survives a power cut."""
         if self.unsynced_since is not None:
             os.fsync(self._fd)
             self.unsynced_since = None
 
     def close(self) -> None:
-        """Close it; the next write opens it again."""
+        """Close the file; the next write opens it again."""
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._day, self.unsynced_since = -1, "", None

@@ -1,5 +1,5 @@
-"""The directory of the journal: whose it is, which days it holds, and the key that is kept
-there."""
+"""The journal's directory: its permissions, the files of its days, and the key of the account
+hashes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 
 def make_directory(directory: Path) -> None:
-    """Make the directory, for its owner alone. One that exists is closed to others only if it is
-    used for nothing else."""
+    """Make the directory, readable by its owner only. An existing one is closed to others only if
+    it is empty or holds a journal."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     info = directory.stat()
     is_open = info.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not info.st_mode & stat.S_ISVTX
@@ -25,14 +25,14 @@ def make_directory(directory: Path) -> None:
 
 
 def account_key(directory: Path) -> bytes:
-    """The key of the account hashes: made once, kept in the journal's directory. Raises OSError."""
+    """The key of the account hashes, made once and kept in the directory. Raises OSError."""
     make_directory(directory)
     path, draft = directory / "key", directory / f"key.{os.getpid()}"
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(secrets.token_bytes(32))
     try:
-        os.link(draft, path)  # whole or not at all: another proxy may be starting
+        os.link(draft, path)  # atomic: another proxy may be starting
     except FileExistsError:
         pass
     finally:

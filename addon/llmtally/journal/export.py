@@ -1,4 +1,4 @@
-"""The journal's records in one file for other tools: CSV with a column per field, or a JSON
+"""Exports the journal's records for other tools: as CSV with a column per field, or as a JSON
 array."""
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ JSON = ".json"
 
 
 def export(directory: Path, target: str) -> int:
-    """Write all records to `target`, by its ending; gives how many. The file is the owner's alone.
-    Raises OSError."""
+    """Write all records to `target`, as CSV or JSON by its ending; how many. Only the owner can
+    read the file. Raises OSError."""
     records = read_records(directory)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     if target.endswith(CSV):
@@ -48,7 +48,7 @@ def _write_array(file: BinaryIO, records: Iterator[dict[str, Any]]) -> int:
 
 
 def _flat(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values as JSON; text that a spreadsheet would take for a formula is escaped."""
+    """A record as cells: nested values as JSON, and text escaped that would be a formula."""
     return {name: _cell(value) for name, value in record.items()}
 
 

@@ -1,4 +1,4 @@
-"""Writing records, from a thread that waits for the disk so that nobody else does."""
+"""Writes records to the journal in a thread, so that nobody else waits for the disk."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ from .day_file import DayFile
 from .directory import utc_day
 
 QUEUE_CAP = 16 * 2**20
-"""Bytes that wait while the disk does not take them: some 15,000 records of 1 kB, a day of a busy
-team."""
+"""Bytes that may wait for a disk that does not accept them: some 15,000 records of 1 kB, a day of a
+busy team."""
 
 GATHER_SECONDS = 0.05
-"""What is appended within this time is written together. Under load each start of the thread takes
-100 us from the traffic: the interpreter is handed over at every call into the kernel."""
+"""Records appended within this time are written together. Under load each wake-up of the thread
+costs the traffic 100 us: the interpreter changes hands at every system call."""
 
 WRITE_CAP = 256 * 2**10
-"""Bytes of one write, if it is of several records: some 250 of them."""
+"""Bytes of one write of several records: some 250 of them."""
 
 RETRY_SECONDS = 1.0
 RETRY_SECONDS_MAX = 30.0
-"""A failing disk is tried again after 1, 2, 4... seconds, and never so late that one who made room
-waits for it."""
+"""A failing disk is tried again after 1, 2, 4... seconds, but at least this often, so that freeing
+space soon has an effect."""
 
 SYNC_SECONDS = 5.0
-"""What a power cut may lose. A sync for each record would wear disks for little."""
+"""Records of this time may be lost in a power cut. A sync for each record would wear disks for
+little gain."""
 
 CLOSE_SECONDS = 0.9
 """How long `close` waits for the disk: shutting mitmproxy down should stay below a second."""
 
 
 class Journal:
-    """Appends calls from a thread of its own, so that no caller waits for a disk.
+    """Appends calls from a thread, so that no caller waits for a disk.
 
-    `on_trouble` is told once when records cannot be written, and once when all that waited are. It
-    is called on either thread.
+    `on_trouble` is called once when records cannot be written, and once when all that waited have
+    been; it may be called on either thread.
     """
 
     def __init__(
@@ -57,10 +58,10 @@ class Journal:
         sync_seconds: float = SYNC_SECONDS,
     ) -> None:
         self.lost = 0
-        """Records that were never written: no room in the queue, no JSON for them, or closed before
-        the disk came back."""
+        """Records that were never written: the queue was full, they have no JSON form, or the
+        journal was closed before the disk worked again."""
         self.errors = 0
-        """Attempts that failed."""
+        """How many attempts to write have failed."""
         self._directory = directory
         self._on_trouble = on_trouble
         self._queue_cap = queue_cap
@@ -82,7 +83,7 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        """Records not written yet."""
+        """How many records are not written yet."""
         return len(self._queue)
 
     def append(self, call: Call) -> bytes | None:
@@ -108,13 +109,12 @@ class Journal:
         return line
 
     def flush(self, timeout: float) -> bool:
-        """Wait until all that was appended is written; False if it is not after `timeout`
-        seconds."""
+        """Wait until everything queued is written; False if that takes over `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._queue, timeout)
 
     def close(self) -> None:
-        """Write what waits, sync and end, in less than a second whatever the disk does."""
+        """Write what is queued, sync and end, in less than a second whatever the disk does."""
         with self._changed:
             if self._closing:
                 return
@@ -149,7 +149,7 @@ class Journal:
         file.close()
 
     def _wait(self, file: DayFile) -> bool:
-        """Sleep until there is something to write, to sync or to close; True: to close."""
+        """Sleep until there is something to write, to sync or to close; True if to close."""
         timeout = self._until_sync(file)
         with self._changed:
             if self._changed.wait_for(lambda: self._queue or self._closing, timeout):
@@ -157,7 +157,7 @@ class Journal:
             return self._closing
 
     def _until_sync(self, file: DayFile) -> float | None:
-        """Seconds until what is written has to be synced; None: there is nothing."""
+        """Seconds until the next sync is due; None if there is nothing to sync."""
         if file.unsynced_since is None:
             return None
         return max(0.0, file.unsynced_since + self._sync_seconds - time.monotonic())
@@ -182,8 +182,8 @@ class Journal:
         self._recovered()
 
     def _first_of_a_day(self) -> tuple[str, list[bytes]]:
-        """What is to be written next. It stays in the queue until it is; only this thread takes
-        from there."""
+        """The day and lines to write next. They stay in the queue until they are written; only this
+        thread removes them."""
         with self._changed:
             day, line = self._queue[0]
             lines, size = [line], len(line)
@@ -230,5 +230,5 @@ def _records(n: int) -> str:
 
 @lru_cache(maxsize=8)
 def _day_name(days: int) -> str:
-    """The UTC day so many days after the epoch. Raises ValueError or OverflowError."""
+    """The name of a UTC day, given in days since the epoch. Raises ValueError or OverflowError."""
     return utc_day(days * 86_400).isoformat()

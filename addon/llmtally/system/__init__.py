@@ -1,1 +1,1 @@
-"""This machine: files that other programs read, and the processes that send requests."""
+"""What concerns this machine: files that other programs read, and processes that send requests."""

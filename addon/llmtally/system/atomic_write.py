@@ -1,7 +1,6 @@
-"""Small files that others read at any moment: there as a whole or not at all, for their owner
-alone.
+"""Writes small files so that readers find either the old or the new content, never half of it.
 
-Nothing heavy is imported here or by those who read such files: a status line has some milliseconds.
+Only cheap modules are imported here: some users, such as the status line, have few milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from pathlib import Path
 
 
 def atomic_write(path: Path, content: bytes) -> None:
-    """Put a file in the place of the old one in one step. Raises OSError."""
+    """Replace a file in one step, readable by its owner only. Raises OSError."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     try:

@@ -1,9 +1,8 @@
-"""The state file `status.json`: the few figures a status line shows, so that it need not ask
-anybody.
+"""Writes `status.json`: the few figures that a status line shows, so that it need not ask a proxy.
 
-It is written at most once a second when something changed, and once a minute when nothing did, so
-that its age tells whether the proxy is alive. Reading it is for `statusline`, which must not import
-any of this.
+The file is written at most once a second when something changed, and once a minute otherwise, so
+that its age tells whether the proxy is alive. `cli/statusline` reads it, and must not import this
+module.
 """
 
 from __future__ import annotations
@@ -21,16 +20,16 @@ from .atomic_write import atomic_write
 NAME = "status.json"
 
 PERIOD = 1.0
-"""Seconds between two writes: a figure that a person looks at now and then need not be newer."""
+"""Seconds between two writes: people look at the figures only now and then."""
 
 HEARTBEAT = 60.0
-"""Seconds after which it is written again although nothing changed: windows end, and the burn rate
+"""Seconds after which the file is written even if nothing changed: windows end, and the burn rate
 falls."""
 
 
 class StatusFile:
-    """Keeps the file while the proxy runs. For the loop's thread; only the disk is left to another
-    one."""
+    """Keeps the file up to date while the proxy runs. Use it on the event loop's thread; the disk
+    is written in another."""
 
     def __init__(
         self,
@@ -46,14 +45,14 @@ class StatusFile:
         self._written = float("-inf")
 
     def changed(self) -> None:
-        """Something in it is no longer true."""
+        """Schedule a write, because a figure has changed."""
         at = max(self._loop.time(), self._written + PERIOD)
         if not self._due.cancelled() and at < self._due.when():
             self._due.cancel()
             self._due = self._loop.call_at(at, self._write)
 
     def stop(self) -> None:
-        """The proxy ends: the last figures stand, and that they are the last."""
+        """Write the last figures, marked as those of a stopped proxy."""
         self._due.cancel()
         self._put(self._content(running=False))
 

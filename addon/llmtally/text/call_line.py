@@ -11,7 +11,7 @@ from .safe_text import printable
 
 
 def one_line(call: Call) -> str:
-    """The call in one line, the numbers that matter first; safe to print whatever the peer sent."""
+    """The call in one line, the important numbers first; safe to print whatever the peer sent."""
     parts = [f"{printable(call.provider)} {printable(call.model or call.request_model or '?')}"]
     if call.coverage != "error":  # which used nothing
         parts += [*_tokens(call), money(call)]
@@ -42,19 +42,19 @@ def _tokens(call: Call) -> list[str]:
 
 
 def output(call: Call) -> str:
-    """Tokens of output, marked where they are an estimate."""
+    """Output tokens, marked with ~ if they are an estimate."""
     return f"{'~' if call.estimated else ''}{format_count(call.usage.output_tokens)}"
 
 
 def outcome(call: Call) -> list[str]:
-    """How the call ended, if not as it should."""
+    """How the call ended, unless it is complete."""
     if call.outcome == "complete":
         return []
     return [call.outcome if call.error is None else f"{call.outcome}: {printable(call.error.type)}"]
 
 
 def summary(usage: Mapping[str, Any]) -> str:
-    """A few lines from what `/api/usage` answers: today, the burn rate, the limit windows."""
+    """A few lines about the answer of `/api/usage`: today, the burn rate, the limit windows."""
     burn = usage["burn_rate"]
     lines = [f"today {totals_line(usage['today'])}"]
     if burn is not None:
@@ -77,7 +77,7 @@ def summary(usage: Mapping[str, Any]) -> str:
 
 
 def totals_line(totals: Mapping[str, Any]) -> str:
-    """Totals, as the tracker gives them, in half a line."""
+    """Totals, as the tracker gives them, in one phrase."""
     amount = f"{format_usd(totals['spent_usd'])} spent"
     if totals["api_value_usd"]:
         amount += f", {format_usd(totals['api_value_usd'])} API value of subscriptions"
@@ -87,13 +87,13 @@ def totals_line(totals: Mapping[str, Any]) -> str:
 
 
 def money(call: Call) -> str:
-    """What the call cost; what it would have cost, where a subscription pays."""
+    """The cost of the call, marked as API value if a subscription pays."""
     label = " API value" if call.billing == "subscription" and call.cost_usd is not None else ""
     return f"{cost(call)}{label}"
 
 
 def cost(call: Call) -> str:
-    """The amount alone, marked where it is an estimate."""
+    """The amount alone, marked with ~ if it is an estimate."""
     if call.cost_usd is None:
         return "unpriced" if call.coverage == "unpriced" else "no price"
     return f"{'~' if call.cost_approximate or call.estimated else ''}{format_usd(call.cost_usd)}"

@@ -1,5 +1,5 @@
-"""Text for a spreadsheet, which runs a cell of a CSV file that begins like a formula: names come
-off the wire.
+"""Makes text safe for spreadsheets, which execute cells of a CSV file that begin like a formula:
+names come off the wire.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -7,10 +7,9 @@ https://owasp.org/www-community/attacks/CSV_Injection
 from __future__ import annotations
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
-"""What formulas begin with, and what is dropped before one."""
+"""Characters that a formula begins with, or that are ignored in front of one."""
 
 
 def escape_formula(text: str) -> str:
-    """The text with an apostrophe before it, which spreadsheets take for "this is text", where it
-    would be a formula."""
+    """The text; if it would be a formula, with an apostrophe in front, which marks it as text."""
     return f"'{text}" if text.startswith(FORMULA) else text

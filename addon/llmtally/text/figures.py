@@ -1,16 +1,17 @@
-"""Figures for people: money, counts and times in a few columns."""
+"""Formats money, counts and durations for people, in a few columns."""
 
 from __future__ import annotations
 
 UNITS = "kMGT"
+"""Suffixes of thousands, millions and so on."""
 
 LAST_OF_UNIT = 999.95
-"""What is more would be shown as 1000.0; it is 1.0 of the next unit."""
+"""Larger values would be shown as 1000.0; they are shown as 1.0 of the next unit."""
 
 
 def format_usd(amount: float) -> str:
-    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, and two digits that tell something below a
-    cent."""
+    """`$1,234.57`, `$0.0372`, `$0.000088`: cents, four decimals below a dollar, and two
+    significant digits below a cent."""
     if amount >= 1 or amount == 0:
         return f"${amount:,.2f}"
     if amount < 0.000_001:
@@ -19,7 +20,7 @@ def format_usd(amount: float) -> str:
 
 
 def format_count(number: int | None) -> str:
-    """`950`, `12.3k`, `4.6M`; unknown is `?`."""
+    """A count as `950`, `12.3k` or `4.6M`; `?` if it is unknown."""
     if number is None:
         return "?"
     if number < 10_000:
@@ -31,7 +32,7 @@ def format_count(number: int | None) -> str:
 
 
 def format_duration(milliseconds: float) -> str:
-    """`4.2s`, `2m 46s`, `1h 03m`."""
+    """A duration as `4.2s`, `2m 46s` or `1h 03m`."""
     seconds = milliseconds / 1000
     if seconds < 59.95:
         return f"{seconds:.1f}s"

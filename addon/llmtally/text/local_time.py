@@ -1,6 +1,6 @@
-"""Days and hours as the user's clock has them; records are in UTC.
+"""Times in the user's time zone; records are in UTC.
 
-A zone is a `ZoneInfo`, or None for the machine's own, which need not have a name.
+A zone is a `ZoneInfo`, or None for the machine's zone, which need not have a name.
 https://docs.python.org/3/library/zoneinfo.html
 """
 
@@ -16,7 +16,7 @@ _AGO = re.compile(r"(\d{1,5})([dh])")
 
 
 def zone_named(name: str) -> ZoneInfo:
-    """The IANA zone of that name. Raises ValueError."""
+    """The IANA time zone with this name. Raises ValueError."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:  # OSError: the name of a directory of zones
@@ -24,12 +24,12 @@ def zone_named(name: str) -> ZoneInfo:
 
 
 def zone_name(zone: Zone) -> str:
-    """How to call it in a report."""
+    """The name of a zone, as reports show it."""
     return zone.key if zone is not None else datetime.now().astimezone().tzname() or "local"
 
 
 def localised(seconds: float, zone: Zone) -> datetime:
-    """An epoch time on that zone's clock."""
+    """An epoch time as date and time in a zone."""
     return datetime.fromtimestamp(seconds, UTC).astimezone(zone)
 
 
@@ -50,11 +50,11 @@ def moment(text: str, zone: Zone, now: float, *, end: bool = False) -> float:
         if re.fullmatch(r"\d{8}|\d{4}-\d\d-\d\d", text):
             return _day(date.fromisoformat(text), zone, end=end)
         seconds = _epoch(datetime.fromisoformat(text), zone)
-        localised(seconds, zone)  # the last year there is has hours that UTC has not
+        localised(seconds, zone)  # raises for the last hours of the year 9999
         return seconds
     except (ValueError, OverflowError) as error:
         raise ValueError(
-            f"{text!r} is no time; try 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d or 12h"
+            f"{text!r} is not a time; try 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d or 12h"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""Rows and columns for a terminal, for a document, for a spreadsheet.
+"""Tables for a terminal, as Markdown, and as CSV.
 
 Tables are drawn by rich: it measures wide characters, fits columns to the terminal, and leaves
 colour out for `NO_COLOR`, dumb terminals and pipes. It is used by pip itself and released several
@@ -25,17 +25,17 @@ from .figures import format_count
 from .safe_text import visible
 
 PIPE_WIDTH = 10_000
-"""Columns of what is no terminal: nothing is cut."""
+"""Columns assumed for pipes and files, so that nothing is cut."""
 
 COMFORT = 25
-"""Columns a name keeps while there are figures to leave out instead:
+"""Columns that a name keeps while other columns can be left out instead:
 `claude-haiku-4-5-20251001`."""
 
 TEXT_MIN = 16
-"""Columns a name keeps in any case: enough to tell two models apart."""
+"""Columns that a name always keeps: enough to tell two models apart."""
 
 GAP = 2
-"""Columns between two columns."""
+"""Spaces between two columns of a table."""
 
 CENTS_FROM = 10
 """USD from which a table is shown in cents; below it in hundredths of cents, which a single call
@@ -53,27 +53,27 @@ Cell = Any
 
 
 class AtLeast(float):
-    """An amount of money to which something unknown comes."""
+    """An amount of money that is a lower bound, because something unknown is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column; its cells are of one kind. None is unknown."""
+    """A column, whose cells are all of one kind; a cell of None is unknown."""
 
     name: str
-    """As in CSV."""
+    """The column's name in CSV."""
     title: str
     kind: Kind = "text"
     dispensable: int = 0
-    """Left out of a narrow terminal: the highest first, 0 never."""
+    """The order in which a narrow terminal leaves columns out: the highest first, 0 never."""
     least: int | None = None
-    """Columns that say enough of a name, where they are fewer than for others: the beginning of an
-    id."""
+    """The width that is enough for this column, if it is less than for other names: the beginning
+    of an id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table."""
+    """Rows under columns, with an optional total and title."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
@@ -82,7 +82,7 @@ class Table:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Standard output, or standard error, as it is now."""
+    """A rich console on standard output or standard error, as they are now."""
     stream = sys.stderr if stderr else sys.stdout
     return Console(width=None if stream.isatty() else PIPE_WIDTH, highlight=False, stderr=stderr)
 
@@ -90,8 +90,8 @@ def console(*, stderr: bool = False) -> Console:
 def show(table: Table, screen: Console) -> None:
     """Print it as exactly as the width allows.
 
-    Counts are in full, then rounded; then the columns go that can be done without; then names are
-    cut short. What fits in no way is printed row by row, one line a cell.
+    Counts are shown in full if they fit, else rounded; then dispensable columns are left out; then
+    names are cut. A table that still does not fit is printed row by row, one line per cell.
     """
     for floor, rounded, level in _attempts(table):
         kept = [at for at, column in enumerate(table.columns) if column.dispensable <= level]
@@ -105,8 +105,8 @@ def show(table: Table, screen: Console) -> None:
 
 
 def _attempts(table: Table) -> Iterator[tuple[int, bool, int]]:
-    """`(what names keep, whether counts are rounded, the most dispensable column that stays)`, the
-    best first."""
+    """`(columns that names keep, whether counts are rounded, the most dispensable column shown)`,
+    the best first."""
     levels = sorted({column.dispensable for column in table.columns}, reverse=True)
     yield COMFORT, False, levels[0]
     for floor in (COMFORT, TEXT_MIN):
@@ -115,12 +115,12 @@ def _attempts(table: Table) -> Iterator[tuple[int, bool, int]]:
 
 
 def _grid(table: Table, kept: Iterable[int], *, rounded: bool) -> list[list[str]]:
-    """Column by column: title, cells, total."""
+    """The texts of each column: title, cells, total."""
     rows = table.rows if table.total is None else [*table.rows, table.total]
     amounts = [
         row[at] for at, column in enumerate(table.columns) if column.kind == "money" for row in rows
     ]
-    # The same for all money: two columns of one table are compared with each other.
+    # The same for all money, so that columns can be compared.
     decimals = 2 if any(amount is not None and amount >= CENTS_FROM for amount in amounts) else 4
     return [
         [
@@ -137,7 +137,7 @@ def _grid(table: Table, kept: Iterable[int], *, rounded: bool) -> list[list[str]
 def _fitted(
     grid: list[list[str]], columns: list[Column], floor: int, room: int
 ) -> list[int] | None:
-    """The widths, names shortened until all fit; None where they cannot."""
+    """The widths of the columns, with names shortened to fit; None if they cannot fit."""
     widths = [max(map(cell_len, texts)) for texts in grid]
     floors = [
         min(width, floor if column.least is None else column.least)
@@ -184,7 +184,8 @@ def _table(
 
 
 def shortened(text: str, width: int, kind: Kind = "text") -> str:
-    """The text in so many columns of a terminal: of a path its end, of any other its beginning."""
+    """The text cut to a width in columns: of a path the end is kept, of other text the
+    beginning."""
     if cell_len(text) <= width:
         return text
     kept = text[1 - width :] if kind == "path" else text[: width - 1]
@@ -194,7 +195,7 @@ def shortened(text: str, width: int, kind: Kind = "text") -> str:
 
 
 def _print_rows(table: Table, screen: Console) -> None:
-    """Below each other, nothing cut."""
+    """Print the cells of each row below each other, uncut."""
     if table.title:
         screen.print(Text(table.title, style="bold"))
     titles, *rows = zip(*_grid(table, range(len(table.columns)), rounded=False), strict=True)
@@ -232,7 +233,7 @@ def _money(amount: float, decimals: int) -> str:
 
 
 def as_markdown(table: Table) -> str:
-    """A table for a document, with a total row in bold."""
+    """The table in Markdown, with the total in bold."""
     grid = [
         [_escaped(text) for text in texts]
         for texts in _grid(table, range(len(table.columns)), rounded=False)
@@ -245,14 +246,14 @@ def as_markdown(table: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Nothing in a name is markup."""
+    """The text with all Markdown syntax escaped."""
     for char in "\\`*_[]<>|":
         text = text.replace(char, "\\" + char)
     return text
 
 
 def as_csv(names: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """For a spreadsheet: names in the first line, unrounded, no total. Unknown is empty."""
+    """The rows as CSV: names in the first line, unrounded, without a total; unknown is empty."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(names)

@@ -1,1 +1,1 @@
-"""`llmtally doctor`: one module for each place it looks at; `examination` looks at all of them."""
+"""`llmtally doctor`: one module for each thing that it checks; `examination` runs all of them."""

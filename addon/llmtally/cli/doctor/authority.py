@@ -1,4 +1,4 @@
-"""mitmproxy's certificate authority: there, whole, valid, and one."""
+"""Checks mitmproxy's certificate authority: whether it exists, is valid, and is the one in use."""
 
 from __future__ import annotations
 
@@ -14,23 +14,24 @@ KEY = "mitmproxy-ca.pem"
 """The private key and the certificate. https://docs.mitmproxy.org/stable/concepts/certificates/"""
 
 DAY = 86400.0
+"""Seconds of a day, for what is said of the validity."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """What clients are to trust is what mitmproxy signs with."""
+    """Whether the certificate that clients trust is the one that mitmproxy signs with."""
     yield _authority(setting)
 
 
 def _authority(setting: Setting) -> Finding:
     path, key = setting.confdir / AUTHORITY, setting.confdir / KEY
     make = f"llmtally run --own-proxy --confdir {shlex.quote(str(setting.confdir))} -- true"
-    anew = f"rm -f {shlex.quote(str(setting.confdir))}/mitmproxy-ca* && {make}"
+    renew = f"rm -f {shlex.quote(str(setting.confdir))}/mitmproxy-ca* && {make}"
     if not path.exists() and not key.exists():
         return Finding(
             "authority",
             "note",
             f"There is no certificate authority in {setting.confdir} yet. The first start "
-            "makes it.",
+            "creates it.",
             make,
         )
     theirs, ours = certificates(path), certificates(key)
@@ -40,25 +41,25 @@ def _authority(setting: Setting) -> Finding:
             "authority",
             "broken",
             f"{broken} holds no certificate: no client can trust the proxy.",
-            anew,
+            renew,
         )
     if theirs != ours:
         return Finding(
             "authority",
             "broken",
-            f"{path} is not the certificate in {key}: clients trust one that is not used.",
-            anew,
+            f"{path} is not the certificate in {key}: clients trust one that is not in use.",
+            renew,
         )
     ends = _ends(path)
     if ends < setting.now:
         return Finding(
-            "authority", "broken", f"The authority's certificate in {path} has expired.", anew
+            "authority", "broken", f"The authority's certificate in {path} has expired.", renew
         )
     return Finding("authority", "ok", f"{path}, valid for {(ends - setting.now) / DAY:.0f} days.")
 
 
 def certificates(path: Path) -> set[bytes]:
-    """The certificates in a PEM file, in DER; none where it cannot be read."""
+    """The certificates in a PEM file, in DER; none if it cannot be read."""
     found = set()
     for block in read_pem(path).decode("ascii", "replace").split(ssl.PEM_HEADER)[1:]:
         try:

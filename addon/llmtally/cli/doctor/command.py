@@ -1,4 +1,4 @@
-"""`llmtally doctor`."""
+"""`llmtally doctor`: prints what was checked, what is wrong, and the command that mends it."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ EXAMPLES = """
 Examples:
   llmtally doctor                    in the shell that starts the client
   llmtally doctor --json
-  llmtally run -- llmtally doctor    what a client of `llmtally run` is given
+  llmtally run -- llmtally doctor    checks what `run` sets for a client
 
-It looks at Python, mitmproxy and Node, the journal, mitmproxy's certificate authority, running
+It checks Python, mitmproxy and Node, the journal, mitmproxy's certificate authority, running
 proxies, this shell's environment and what was counted today, and sends a call through a proxy to a
-provider it plays itself. Nothing leaves this machine.
+fake provider. Nothing leaves this machine.
 
 \b
   ok      as it should be
-  note    it may be meant so
+  note    perhaps intended
   BROKEN  calls are lost, or clients fail
 
-Below what is not ok stands the command that cures it.
+Below each problem is the command that solves it.
 
 Exit codes: 0 nothing is broken, 1 something is.
 """
@@ -56,18 +56,18 @@ MARK_COLUMNS = 8
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("~/.mitmproxy"),
     show_default=True,
-    help="Where mitmproxy's certificates and config.yaml are.",
+    help="Directory of mitmproxy's certificates and config.yaml.",
 )
 @click.option(
     "--dir",
     "directory",
-    # what is wrong with it is a finding here, and no mistake in the command
+    # a wrong directory is a finding here, not a mistake in the command
     type=click.Path(path_type=Path, readable=False),
     envvar="LLMTALLY_DIR",
     default=Path("~/.llmtally"),
     show_default=True,
     show_envvar=True,
-    help="Where the journal is (the option usage_dir of the addon).",
+    help="Directory of the journal (the addon's option usage_dir).",
 )
 @click.pass_context
 def command(
@@ -111,7 +111,7 @@ def _print(finding: Finding, screen: Console) -> None:
             screen.print(margin + line, soft_wrap=True)
             margin = Text(" " * MARK_COLUMNS)
     if finding.cure is not None:
-        # Whole, however long: a line that the terminal wraps is copied as one.
+        # In one line, however long: what the terminal wraps is copied as one line.
         screen.print(Text(f"{' ' * MARK_COLUMNS}$ {visible(finding.cure)}"), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""What was seen today and not counted as it should be."""
+"""Checks what was seen today and could not be counted."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from ...text.safe_text import printable
 from .finding import Finding, Setting
 
 NAMES_SHOWN = 5
+"""Models without a price that are named."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """Bypassed connections stand in the state file alone; the rest is in the journal."""
+    """Bypassed connections are only in the status file; the rest is in the journal."""
     yield _bypassed(setting)
     calls: Counter[str] = Counter()
     unpriced: Counter[str] = Counter()
@@ -45,7 +46,7 @@ def _bypassed(setting: Setting) -> Finding:
 
 
 def _refused_today(setting: Setting) -> int:
-    """As the state file has it: the file counts the day on which it was written."""
+    """Bypassed connections of today, from the status file, which counts the day it was written."""
     path = setting.directory / NAME
     try:
         if journal.utc_day(path.stat().st_mtime) != journal.utc_day(setting.now):
@@ -58,11 +59,11 @@ def _refused_today(setting: Setting) -> int:
 
 def _unparsed(count: int) -> Finding:
     if not count:
-        return Finding("unparsed", "ok", "Every answer of today could be read.")
-    answers = "An answer of today" if count == 1 else f"{count:,} answers of today"
+        return Finding("unparsed", "ok", "Every response of today could be read.")
+    responses = "A response of today" if count == 1 else f"{count:,} responses of today"
     text = (
-        f"{answers} could not be read: a format has changed, or llmtally has a bug. Tokens are "
-        "missing in what is counted."
+        f"{responses} could not be read: a format has changed, or llmtally has a bug. The "
+        "totals lack their tokens."
     )
     return Finding(
         "unparsed",
@@ -81,11 +82,11 @@ def _unpriced(models: Counter[str]) -> Finding:
         "A call of today has" if models.total() == 1 else f"{models.total():,} calls of today have"
     )
     text = (
-        f"{calls} no price: {named}. Give one in a file, and start the proxy where the variable "
-        "names it."
+        f"{calls} no price: {named}. Put one into a file, and start the proxy with the "
+        "variable that names it."
     )
     prices = json.dumps({commonest[0][0]: {"input": 1.0, "output": 2.0}})
-    # Quoted: whoever answers a call can name its model as he likes.
+    # Quoted, because the server chooses the name of the model.
     cure = (
         f"echo {shlex.quote(prices)} > llmtally-prices.json && export "
         "RUNTIME_USAGE_PRICING_FILE=$PWD/llmtally-prices.json"

@@ -1,6 +1,6 @@
-"""The environment of this shell: where it leads clients, and what it lets them trust.
+"""Checks this shell's environment: which proxy clients use, and which certificates they trust.
 
-Nothing has to be set: `llmtally run` sets it for one client. What is set has to agree.
+Nothing has to be set, as `llmtally run` sets it for one client; but what is set has to agree.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from .finding import Finding, Setting
 UNSET = "unset HTTPS_PROXY https_proxy HTTP_PROXY http_proxy"
 
 NEEDED = ("SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE")
-"""Without these some client does not trust the proxy; the others matter where they are set."""
+"""Without these some clients do not trust the proxy; the others matter only if they are set."""
 
 BASE_URLS = (
     "ANTHROPIC_BASE_URL",
@@ -31,17 +31,17 @@ BASE_URLS = (
     "MISTRAL_SERVER_URL",
     "GROQ_BASE_URL",
 )
-"""What clients and SDKs read."""
+"""Variables for base URLs that clients and SDKs read."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """The proxy first: trust only matters to those who are led to one."""
+    """The proxy first: trust only matters to clients that use one."""
     yield from _missing_files(setting)
     yield from _base_urls(setting)
     if (url := _proxy(setting)) is None:
         text = (
-            "This shell leads no client through a proxy. Start clients with `llmtally run`, or "
-            "as docs/connecting.md says."
+            "This shell sets no proxy for clients. Start them with `llmtally run`, or as "
+            "docs/connecting.md describes."
         )
         yield Finding("environment", "note", text, "llmtally run -- CLIENT")
         return
@@ -51,7 +51,7 @@ def examine(setting: Setting) -> Iterator[Finding]:
         yield Finding(
             "environment",
             "broken",
-            "HTTPS_PROXY is no URL with a port: clients fail or go past it.",
+            "HTTPS_PROXY is not a URL with a port: clients fail or bypass it.",
             UNSET,
         )
         return
@@ -84,7 +84,7 @@ def _cases(setting: Setting) -> Iterator[Finding]:
         and values["https_proxy"]
         and values["HTTPS_PROXY"] != values["https_proxy"]
     ):
-        text = "HTTPS_PROXY and https_proxy differ: some programs read the one, some the other."
+        text = "HTTPS_PROXY and https_proxy differ: some programs read one, some the other."
         yield Finding("environment", "broken", text, 'export https_proxy="$HTTPS_PROXY"')
 
 
@@ -97,14 +97,14 @@ def _no_proxy(setting: Setting) -> Iterator[Finding]:
         if excluding:
             kept = ",".join([entry for entry in entries if entry not in excluding] or LOOPBACK)
             text = (
-                f"{name} has {', '.join(excluding)}: calls to such hosts go past the proxy and "
+                f"{name} has {', '.join(excluding)}: calls to such hosts bypass the proxy and "
                 "are not counted."
             )
             yield Finding("no_proxy", "broken", text, f"export {name}={shlex.quote(kept)}")
 
 
 def _excludes(entry: str) -> bool:
-    """Whether a provider's host is among what an entry excludes.
+    """Whether an entry of NO_PROXY excludes a provider's host.
     https://everything.curl.dev/usingcurl/proxies/env.html"""
     suffix = entry.lstrip("*").lstrip(".")
     return entry == "*" or any(
@@ -121,17 +121,17 @@ def _leads_to(host: str, port: int, ours: Presence | None) -> Finding:
         return Finding(
             "environment",
             "broken",
-            f"HTTPS_PROXY leads to {host}:{port}, where nobody listens: every client fails.",
+            f"HTTPS_PROXY leads to {host}:{port}, where nothing listens: every client fails.",
             UNSET,
         )
     if host in LOOPBACK:
         text = (
-            f"HTTPS_PROXY leads to {host}:{port}, where no proxy of llmtally's on this directory "
-            "is: nothing is counted here."
+            f"HTTPS_PROXY leads to {host}:{port}, where no llmtally proxy on this directory "
+            "runs: nothing is counted here."
         )
         return Finding("environment", "broken", text, UNSET)
     text = (
-        f"HTTPS_PROXY leads to {host}:{port}, another machine. `llmtally run` goes on using it, "
+        f"HTTPS_PROXY leads to {host}:{port}, another machine. `llmtally run` keeps using it, "
         "behind its own proxy."
     )
     return Finding("environment", "note", text, "llmtally run -- CLIENT")
@@ -148,14 +148,17 @@ def _trust(setting: Setting, proxy: Presence) -> Iterator[Finding]:
         if path and not ours <= certificates(Path(path)) and Path(path).is_file():
             lacking.append((name, readers, f"{name} names {path}, which lacks"))
         elif not path and name in NEEDED and not (in_roots and name in REPLACING):
-            lacking.append((name, readers, f"{name} is not set, so nothing tells them of"))
+            lacking.append((name, readers, f"{name} is not set, so clients do not learn of"))
     for name, readers, what in lacking:
         path = setting.environment.get(name)
         base = Path(path) if path else roots if name in REPLACING else None
-        text = f"{what} mitmproxy's authority. Who reads it goes past llmtally or fails: {readers}."
+        text = (
+            f"{what} mitmproxy's authority. Programs that read it bypass llmtally or fail: "
+            f"{readers}."
+        )
         yield Finding("trust", "broken", text, _exported(name, base, authority, setting.directory))
     if not lacking:
-        yield Finding("trust", "ok", "Clients are told of mitmproxy's authority.")
+        yield Finding("trust", "ok", "Clients are told to trust mitmproxy's authority.")
 
 
 def _exported(name: str, base: Path | None, authority: Path, directory: Path) -> str:
@@ -178,7 +181,7 @@ def _missing_files(setting: Setting) -> Iterator[Finding]:
 
 
 def _base_urls(setting: Setting) -> Iterator[Finding]:
-    directory = RouteTable()
+    table = RouteTable()
     listening = {
         port for each in presence.running(setting.directory) for _, _, port in each.listens
     }
@@ -189,13 +192,11 @@ def _base_urls(setting: Setting) -> Iterator[Finding]:
             parts = urlsplit(url)
             host, port = parts.hostname or "", parts.port
         except ValueError:
-            yield Finding("base_url", "broken", f"{name} is no URL: {url}", f"unset {name}")
+            yield Finding("base_url", "broken", f"{name} is not a URL: {url}", f"unset {name}")
             continue
         if host in LOOPBACK and port not in listening:
             if port is not None and presence.accepts("127.0.0.1", port):
-                text = (
-                    f"{name} leads to {host}:{port}, a server on this machine: no proxy is between."
-                )
+                text = f"{name} leads to {host}:{port}, a local server, without a proxy in between."
                 yield Finding(
                     "base_url",
                     "note",
@@ -206,13 +207,13 @@ def _base_urls(setting: Setting) -> Iterator[Finding]:
                 yield Finding(
                     "base_url",
                     "broken",
-                    f"{name} leads to {host}:{port}, where nobody listens.",
+                    f"{name} leads to {host}:{port}, where nothing listens.",
                     f"unset {name}",
                 )
-        elif host not in LOOPBACK and directory.provider(host) is None:
+        elif host not in LOOPBACK and table.provider(host) is None:
             text = (
                 f"{name} leads to {host}, which llmtally does not know: `llmtally run` does not "
-                "open its TLS."
+                "decrypt its connections."
             )
             yield Finding(
                 "base_url",

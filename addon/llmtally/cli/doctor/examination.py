@@ -1,4 +1,4 @@
-"""Looks at every place that can explain why nothing is counted."""
+"""Runs every check that can explain why nothing is counted."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .finding import Finding, Setting
 
 
 def examine(setting: Setting, *, probe: bool = True) -> Iterator[Finding]:
-    """All findings, what others build on first. Nothing raises; the probe takes some seconds."""
+    """All findings, the basic ones first. Never raises; the probe takes some seconds."""
     for place in (programs, journal, authority, proxies, environment, counted):
         yield from place.examine(setting)
     if probe:

@@ -1,4 +1,4 @@
-"""What was looked at, and what was found."""
+"""What the checks are given, and what they find."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """The user's set-up."""
+    """The set-up that is checked."""
 
     directory: Path
-    """`usage_dir`."""
+    """The journal's directory, `usage_dir`."""
     confdir: Path
+    """mitmproxy's directory with certificates and configuration."""
     environment: Mapping[str, str]
+    """The variables of the shell that asks."""
     now: float
+    """The current time, in epoch seconds."""
     addon: Path
     """The script that mitmdump loads."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     check: str
-    """What was looked at; the same from version to version."""
+    """What was checked: a name that stays the same from version to version."""
     level: Literal["ok", "note", "broken"]
-    """`note`: it may be meant so; `broken`: calls are lost or clients fail."""
+    """`note`: perhaps intended; `broken`: calls are lost or clients fail."""
     text: str
+    """What was found, as a sentence for people."""
     cure: str | None = None
-    """A command for the shell at hand."""
+    """A shell command that solves the problem."""

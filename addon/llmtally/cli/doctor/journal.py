@@ -1,4 +1,4 @@
-"""The journal: its directory can be used, its lines can be read, its times are not of the
+"""Checks the journal: its directory is usable, its lines are readable, its times are not in the
 future."""
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from ...journal import DamageReport
 from .finding import Finding, Setting
 
 MAX_INSPECTED = timedelta(days=2)
-"""Of the journal: what is wrong now was written lately, and doctor should not take minutes."""
+"""How far back the journal is read: what is wrong now was written lately, and doctor should not
+take minutes."""
 
 CLOCK_SECONDS = 60.0
-"""A record this far in the future was written by another clock."""
+"""A record that is further in the future was written with another clock."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """From the directory to its lines."""
+    """The directory first, then the lines in it."""
     directory = _directory(setting.directory)
     yield directory
     if directory.level != "broken" and setting.directory.is_dir():
@@ -35,18 +36,18 @@ def _directory(directory: Path) -> Finding:
     if not directory.exists():
         above = next(parent for parent in directory.parents if parent.exists())
         if above.is_dir() and os.access(above, os.W_OK):
-            return Finding("directory", "ok", f"{directory} will be made by the first start.")
+            return Finding("directory", "ok", f"{directory} will be created by the first start.")
         return Finding(
             "directory",
             "broken",
-            f"{directory} cannot be made in {above}.",
+            f"{directory} cannot be created in {above}.",
             'export LLMTALLY_DIR="$HOME/.llmtally"',
         )
     if not directory.is_dir():
         return Finding(
             "directory",
             "broken",
-            f"{directory} is no directory, so no record can be kept.",
+            f"{directory} is not a directory, so no record can be kept.",
             f"mv {quoted} {quoted}.old",
         )
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
@@ -99,11 +100,11 @@ def _lines(setting: Setting) -> Iterator[Finding]:
         )
         yield Finding("clock", "broken", text, "sudo timedatectl set-ntp true")
     else:
-        yield Finding("clock", "ok", "No record is of the future.")
+        yield Finding("clock", "ok", "No record is in the future.")
 
 
 def _without(damage: DamageReport) -> str:
-    """The command that takes the lines out; what is taken out is kept beside."""
+    """The command that removes damaged lines; it keeps the old file beside the new one."""
     lines: dict[Path, list[int]] = defaultdict(list)
     for each in damage.first:
         lines[each.path].append(each.line)

@@ -1,8 +1,8 @@
-"""A live probe: a call through a proxy as `llmtally run` starts it, with the user's certificates
+"""Checks by a live call: through a proxy as `llmtally run` starts it, with the user's certificates
 and config, to a fake provider.
 
-The proxy is a reverse one, so that a client that trusts the authority alone can ask for
-`api.anthropic.com` and nothing leaves this machine. Its journal is a temporary one.
+It is a reverse proxy, so that a client that trusts only the authority can call `api.anthropic.com`
+and nothing leaves this machine. Its journal is temporary.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ MESSAGE = {
 }
 
 SECONDS = 10.0
-"""The whole takes one or two."""
+"""Time limit for the call and for its record; together they take one or two seconds."""
 
 CONFIG = "config.yaml"
 """mitmproxy's file of options, in its confdir."""
 
 
 class _Provider(http.server.BaseHTTPRequestHandler):
-    """Answers anything with one message."""
+    """A provider that answers every request with the same message."""
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers.get("content-length", 0)))
@@ -56,11 +56,11 @@ class _Provider(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the library's name
-        """Say nothing."""
+        """Log nothing, as requests are no news."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """Whether a call is counted exactly."""
+    """Whether a call through a new proxy is counted exactly."""
     yield _probe(setting)
 
 
@@ -91,7 +91,10 @@ def _probe(setting: Setting) -> Finding:
             counted = _counted(directory)
         except (OSError, ValueError) as error:
             return Finding(
-                "probe", "broken", f"A call through the proxy fails: {error}", _anew(setting)
+                "probe",
+                "broken",
+                f"A call through the proxy fails: {error}",
+                _new_authority(setting),
             )
         finally:
             proxy.stop()
@@ -115,8 +118,7 @@ def _provider() -> Iterator[int]:
 
 
 def _call(port: int, authority: Path) -> None:
-    """As a client does it that trusts the authority and nobody else. Raises OSError or
-    ValueError."""
+    """Make a call like a client that trusts only the authority. Raises OSError or ValueError."""
     context = ssl.create_default_context(cafile=authority)
     body = json.dumps({"model": MESSAGE["model"]}).encode()
     head = (
@@ -136,7 +138,7 @@ def _call(port: int, authority: Path) -> None:
 
 
 def _counted(directory: Path) -> list[dict[str, Any]]:
-    """What the journal has, once it has something."""
+    """The usage of the records in the journal, as soon as there is one."""
     deadline = time.monotonic() + SECONDS
     found: list[dict[str, Any]] = []
     while not found and time.monotonic() < deadline:
@@ -154,6 +156,6 @@ def _without_config(setting: Setting) -> str | None:
     )
 
 
-def _anew(setting: Setting) -> str:
+def _new_authority(setting: Setting) -> str:
     quoted = shlex.quote(str(setting.confdir))
     return f"rm -f {quoted}/mitmproxy-ca* && llmtally run --own-proxy --confdir {quoted} -- true"

@@ -1,4 +1,4 @@
-"""The programs: Python, mitmproxy, Node."""
+"""Checks the programs: Python, mitmproxy and Node."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ..run.proxy import ProxyError, mitmdump
 from .finding import Finding, Setting
 
 OLDEST_MITMPROXY = (11, 0, 2)
-"""The last one for Python 3.11, as pyproject.toml has it."""
+"""The oldest version that pyproject.toml allows: the last one for Python 3.11."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """Each in the version that is needed."""
+    """Whether each program is there, in a version that works."""
     yield Finding("python", "ok", f"Python {platform.python_version()} in {sys.prefix}.")
     yield _mitmproxy()
     yield from _node(setting)
@@ -33,7 +33,7 @@ def _mitmproxy() -> Finding:
         return Finding("mitmproxy", "broken", "mitmproxy is not installed beside llmtally.", cure)
     except ProxyError:
         return Finding(
-            "mitmproxy", "broken", "There is no program mitmdump.", f"{cure} --force-reinstall"
+            "mitmproxy", "broken", "The program mitmdump is missing.", f"{cure} --force-reinstall"
         )
     if _numbers(version) < OLDEST_MITMPROXY:
         oldest = ".".join(map(str, OLDEST_MITMPROXY))
@@ -53,8 +53,8 @@ def _node(setting: Setting) -> Iterator[Finding]:
         yield Finding("node", "note", f"{program} does not say its version.")
     elif not node.follows_proxies(version):
         text = (
-            f"Node {version}: its own fetch goes past every proxy before {node.SINCE}. Agents "
-            "have a way of their own."
+            f"Node {version}: its built-in fetch ignores proxies before {node.SINCE}. Agents "
+            "bring their own code for that."
         )
         yield Finding("node", "note", text, "llmtally run --base-urls -- node SCRIPT")
     elif (
@@ -62,13 +62,13 @@ def _node(setting: Setting) -> Iterator[Finding]:
         and setting.environment.get("NODE_USE_ENV_PROXY") != "1"
     ):
         text = (
-            f"Node {version}: its own fetch does not look at this shell's HTTPS_PROXY unless it "
-            "is told to."
+            f"Node {version}: its built-in fetch ignores this shell's HTTPS_PROXY unless "
+            "NODE_USE_ENV_PROXY=1 is set."
         )
         yield Finding("node", "note", text, "export NODE_USE_ENV_PROXY=1")
     else:
         text = (
-            f"Node {version}: its own fetch follows HTTPS_PROXY with NODE_USE_ENV_PROXY=1, which "
+            f"Node {version}: its built-in fetch uses HTTPS_PROXY with NODE_USE_ENV_PROXY=1, which "
             "`llmtally run` sets."
         )
         yield Finding("node", "ok", text)

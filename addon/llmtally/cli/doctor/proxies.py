@@ -1,4 +1,4 @@
-"""The proxies: which run on the directory, and whose the usual port is."""
+"""Checks the proxies: which run on the directory, and who uses the usual port."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ...system.presence import Presence
 from .finding import Finding, Setting
 
 USUAL_PORT = 8080
-"""mitmproxy's own default."""
+"""The port that mitmproxy listens on by default."""
 
 ACCEPT_SECONDS = 0.1
-"""After which a program has taken a connection in."""
+"""How long a program takes to accept a connection."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
-    """Those that say they run have to answer."""
+    """Whether the proxies that say they run do answer."""
     running = 0
     for each in presence.read_all(setting.directory):
         if each.answers:
@@ -48,22 +48,22 @@ def _usual_port() -> Finding:
         return Finding(
             "port",
             "ok",
-            f"No proxy is running; port {USUAL_PORT} is free for one. `llmtally run` takes "
-            "any that is.",
+            f"No proxy is running; port {USUAL_PORT} is free for one. `llmtally run` uses "
+            "any free port.",
         )
     process = _holder(USUAL_PORT)
     whose = f"{process.name} (process {process.pid})" if process else "another program"
     return Finding(
         "port",
         "note",
-        f"No proxy is running, and port {USUAL_PORT} is taken by {whose}. `llmtally run` "
-        "takes any that is free.",
+        f"No proxy is running, and port {USUAL_PORT} is used by {whose}. `llmtally run` "
+        "uses any free port.",
         f'mitmdump --listen-port {USUAL_PORT + 1} -s "$(llmtally addon-path)"',
     )
 
 
 def _holder(port: int) -> ClientProcess | None:
-    """Who accepts connections there: the process that has the other end of ours."""
+    """The process that accepts connections on the port: it has the other end of ours."""
     try:
         with socket.create_connection(("127.0.0.1", port), presence.CONNECT_SECONDS):
             time.sleep(ACCEPT_SECONDS)

@@ -1,4 +1,4 @@
-"""A comparison as JSON."""
+"""A comparison as JSON, for `reconcile --json`."""
 
 from __future__ import annotations
 

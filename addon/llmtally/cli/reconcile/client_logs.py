@@ -1,4 +1,4 @@
-"""What clients wrote of their own calls: the other side of `reconcile`.
+"""Reads what Claude Code and Codex logged about their calls: the other side of `reconcile`.
 
 Claude Code writes a line for each block of an answer, `{"type": "assistant", "message": {"id",
 "model", "usage"}}`: the response's id and the usage as known by then. Codex writes a
@@ -26,11 +26,11 @@ from ...formats.format import count, mapping, text
 from ...record import TOKEN_FIELDS, Reading, Usage, epoch
 
 LINE_CAP = 64 * 2**20
-"""Bytes of a line that is read. Lines hold whole conversations and pasted images; longer ones are
+"""Bytes that are read of a line. Lines hold whole conversations and pasted images; longer ones are
 skipped."""
 
 REPLAY_SECONDS = 1.0
-"""A fork's file opens with its ancestors' history, written at once. No model answers that soon."""
+"""A fork's file begins with its ancestors' history, written at once. No model answers that soon."""
 
 
 class Logged(NamedTuple):
@@ -38,7 +38,7 @@ class Logged(NamedTuple):
 
     client: str
     at: float
-    """Epoch seconds."""
+    """When it was logged, in epoch seconds."""
     usage: Usage
     model: str | None = None
     response_id: str | None = None
@@ -47,20 +47,21 @@ class Logged(NamedTuple):
 
 
 def claude_directories() -> list[Path]:
-    """Where Claude Code keeps its logs; it has moved once, and `CLAUDE_CONFIG_DIR` names others."""
+    """Directories of Claude Code's logs: the old and the new default, or those that
+    `CLAUDE_CONFIG_DIR` names."""
     named = os.environ.get("CLAUDE_CONFIG_DIR")
     roots = named.split(",") if named else ["~/.claude", "~/.config/claude"]
     return [Path(root.strip()).expanduser() for root in roots]
 
 
 def codex_directories() -> list[Path]:
-    """Where Codex keeps its logs."""
+    """The directory of Codex's logs."""
     return [Path(os.environ.get("CODEX_HOME") or "~/.codex").expanduser()]
 
 
 def read_claude(directories: Iterable[Path]) -> Iterator[Logged]:
-    """Claude Code's responses under `projects/`, each once with its largest counts: later lines
-    know more."""
+    """Claude Code's responses under `projects/`, each once with its largest counts, as later lines
+    are more complete."""
     found: dict[str, Logged] = {}
     for path in _files(directories, ("projects",)):
         for line in _lines(path, (b'"usage"',)):
@@ -76,8 +77,7 @@ def read_claude(directories: Iterable[Path]) -> Iterator[Logged]:
 
 
 def _claude_line(line: Mapping[str, Any]) -> Logged | None:
-    """What one line says of a response; the client's own words, such as an error it shows, are
-    none."""
+    """The response that a line logs; None for other lines, such as errors that the client shows."""
     message, at = mapping(line.get("message")), _time(line.get("timestamp"))
     if (
         line.get("type") != "assistant"
@@ -124,28 +124,28 @@ class _Event(NamedTuple):
     """A change of a thread's cumulative counts."""
 
     total: Usage | None
-    """The cumulative counts, where they are told: a replayed event has its ancestor's."""
+    """The cumulative counts, if they were logged: a replayed event has its ancestor's."""
     logged: Logged
 
 
 @dataclass(slots=True)
 class _Thread:
-    """What one file of Codex's says."""
+    """A thread of Codex, read from one file."""
 
     name: str
-    """The thread's id; the file's name until it says."""
+    """The thread's id; the file's name until the id is read."""
     created: float | None = None
     ancestors: set[str] = field(default_factory=set)
     events: list[_Event] = field(default_factory=list)
     _copied: int = 0
     """Lines numbered below this are a copy of the history of the thread that started this one."""
     _recorded: bool = False
-    """Each response has a record; the counts tell the same again."""
+    """Each response has a record, so the cumulative counts are ignored."""
     _total: Usage | None = None
     _model: str | None = None
 
     def take(self, line: Mapping[str, Any]) -> None:
-        """Read one line."""
+        """Add what a line of the file says."""
         kind, payload, at = (
             line.get("type"),
             mapping(line.get("payload")),
@@ -163,7 +163,7 @@ class _Thread:
             self._counts(mapping(payload.get("info")), at, text(payload.get("response_id")))
 
     def _begin(self, meta: Mapping[str, Any], at: float | None) -> None:
-        """The first one is the thread's own; a fork repeats those of its ancestors."""
+        """The first `session_meta` is this thread's; a fork repeats those of its ancestors."""
         name = text(meta.get("id"))
         if self.created is None and name is not None:
             self.name, self.created = name, at or 0.0
@@ -176,7 +176,7 @@ class _Thread:
         }
 
     def _record(self, record: Mapping[str, Any], at: float) -> None:
-        """A response, by its id. A fork repeats its ancestors' records, under their names."""
+        """Add a response with an id. A fork repeats its ancestors' records, which are skipped."""
         self._recorded = True
         usage = _codex_usage(record.get("usage"))
         if (
@@ -214,7 +214,7 @@ def _codex_thread(path: Path) -> _Thread:
 
 
 def _own_events(thread: _Thread, threads: Mapping[str, _Thread]) -> Iterator[Logged]:
-    """Without what a fork repeats of its ancestors."""
+    """The thread's responses without those that a fork repeats of its ancestors."""
     inherited = {
         event.total
         for name in thread.ancestors
@@ -230,8 +230,8 @@ def _own_events(thread: _Thread, threads: Mapping[str, _Thread]) -> Iterator[Log
 
 
 def _codex_usage(value: object) -> Usage | None:
-    """Codex's `input_tokens` hold the cached ones; which of them were written to a cache only newer
-    versions say."""
+    """Codex's `input_tokens` include the cached ones; only newer versions say which of them were
+    written to a cache."""
     counts = mapping(value)
     whole, read = count(counts.get("input_tokens")), count(counts.get("cached_input_tokens"))
     written = count(counts.get("cache_write_input_tokens"))
@@ -246,7 +246,7 @@ def _codex_usage(value: object) -> Usage | None:
 
 
 def _difference(total: Usage | None, before: Usage | None) -> Usage | None:
-    """What a response added to the cumulative counts."""
+    """The usage that a response added to the cumulative counts."""
     if total is None or before is None:
         return total
     return Usage(
@@ -268,7 +268,7 @@ def _files(directories: Iterable[Path], folders: tuple[str, ...]) -> list[Path]:
 
 
 def _lines(path: Path, marks: tuple[bytes, ...]) -> Iterator[Mapping[str, Any]]:
-    """The JSON objects that may matter: parsing is spared for lines without one of the marks."""
+    """The JSON objects that may matter: only lines with one of the marks are parsed."""
     try:
         with path.open("rb") as file:
             while line := file.readline(LINE_CAP):

@@ -1,4 +1,4 @@
-"""`llmtally reconcile`."""
+"""`llmtally reconcile`: reads journal and logs, compares them and prints the result."""
 
 from __future__ import annotations
 
