@@ -243,7 +243,7 @@ def test_a_proxy_that_has_a_page(tmp_path: Path) -> None:
 
     assert (said.exit_code, said.stdout) == (
         0,
-        "llmtally: the running proxy has a page: http://127.0.0.1:8088/\n",
+        "llmtally: the running proxy has a page at http://127.0.0.1:8088/\n",
     )
     assert then.stdout.endswith(f" at http://127.0.0.1:8088/login?token={token}\n")
 

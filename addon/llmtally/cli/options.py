@@ -73,9 +73,9 @@ time_options = _all(
     click.option(
         "--since",
         metavar="TIME",
-        help="Start: 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d, 12h.",
+        help="From this time on: 2026-11-20, 2026-11-20T15:00, today, yesterday, 7d, 12h.",
     ),
-    click.option("--until", metavar="TIME", help="End; a day is included."),
+    click.option("--until", metavar="TIME", help="Up to this time; a day is included whole."),
     click.option(
         "--timezone",
         metavar="ZONE",

@@ -64,7 +64,7 @@ def command(port: int, opens: bool, prices: Path | None, directory: Path) -> Non
     if page := next((proxy.page for proxy in presence.running(directory) if proxy.page), None):
         if token := kept_token(directory):  # right unless the proxy was given another one
             page = login_url(page, token)
-        click.echo(f"llmtally: the running proxy has a page: {page}")
+        click.echo(f"llmtally: the running proxy has a page at {page}")
         if opens:
             webbrowser.open(page)
         return

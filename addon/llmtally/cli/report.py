@@ -85,7 +85,7 @@ means unknown; ≥ marks a sum that lacks something unknown. A narrow terminal s
 def command(
     by: str, sort: str | None, limit: int | None, form: str | None, directory: Path, **filters: Any
 ) -> None:
-    """What was spent, by day, model, session...
+    """Show what was spent, by day, model, session...
 
     BY is daily (the default), weekly, monthly, session, model, client, project, account, run (of
     `llmtally run`), kind (of work: main, auxiliary, `subagent Explore`...), outcome, or blocks (of

@@ -56,8 +56,7 @@ Examples:
 It starts a proxy on a free port and ends it with the client, or joins one that is already running
 on the same directory. A proxy that it starts decrypts only connections to LLM hosts; all others
 pass through untouched. The client gets HTTPS_PROXY and similar variables, NO_PROXY for loopback,
-and for every variable that names a certificate file, one with the certificates trusted before and
-mitmproxy's.
+and certificate files that hold what it trusted before and mitmproxy's certificate.
 
 \b
 Other ways to connect a client, with a proxy started by hand:
