@@ -138,10 +138,11 @@ def a_server() -> Iterator[int]:
 
 
 @pytest.fixture
-def a_free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def a_free_port() -> Iterator[int]:
+    """A port on which nobody listens; it is held, so that no test beside this one gets it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 def test_in_good_health(patient: Patient) -> None:
