@@ -30,7 +30,7 @@ class Body:
         self.messages = 0
         """Messages that were read."""
         self.ended = False
-        """All of it has been read; more of it will not be."""
+        """No more of the body will be read: it was read to its end, or was given up."""
         self._route = route
         self._response = response
         self._framing: Framing | None = framing.choose(
@@ -48,7 +48,7 @@ class Body:
 
     @property
     def coded(self) -> bool:
-        """Whether a content coding is around it."""
+        """Whether the body has a content coding."""
         return self._coding is not None
 
     @property
@@ -71,8 +71,8 @@ class Body:
         return self._framing.skipped_content if self._framing is not None else 0
 
     def skim(self, around: int | None = None) -> None:
-        """From now on skip messages that cannot matter. `around`: bytes that the message given last
-        had beside its content, if it had some."""
+        """From now on skip messages that cannot matter. `around` is how many bytes the last message
+        had beside its content, if it had content."""
         self._skimming = True
         if self._framing is not None and (needles := needles_of(self._route)):
             self._framing.seek(needles, self._route.format.endings, around)
@@ -92,7 +92,7 @@ class Body:
             self._give_up()
 
     def whole(self, data: bytes) -> Iterator[tuple[Any, int]]:
-        """The messages of the body, all of which is in `data`; none if it has been read before."""
+        """The messages of a body that `data` holds whole; none if it has been read before."""
         if self.ended:
             return
         if self._is_one_json_text and len(data) <= json_body.MAX_BODY:
@@ -108,7 +108,7 @@ class Body:
         yield from self.feed(data)
 
     def finish(self) -> Iterator[tuple[Any, int]]:
-        """The messages that its end brings out."""
+        """The messages that only the end of the body completes."""
         if self._framing is None or self.ended:
             return
         self.ended = True
@@ -125,7 +125,7 @@ class Body:
         self._response.faults += self._framing.faults
 
     def fail(self) -> None:
-        """Read no more of it."""
+        """Read no more of the body."""
         self._framing = None
         self.ended = True
 
@@ -142,8 +142,8 @@ class Body:
         self._framing = None
 
     def _parsed(self, message: bytes, *, cut_off: bool = False) -> Iterator[tuple[Any, int]]:
-        """A message from the framing, if it can be parsed; it is no fault if one that may be cut
-        off, an empty one or `[DONE]` cannot."""
+        """A message from the framing, if it can be parsed. An empty message, `[DONE]` and one that
+        may be cut off are not counted as faults."""
         try:
             value = self._parse(message)
         except WireError:

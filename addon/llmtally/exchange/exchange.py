@@ -1,6 +1,6 @@
-"""One request that leads to an LLM, followed to its calls, whatever the ending.
+"""Follows one request to an LLM until its calls are settled, however it ends.
 
-What is handed in goes one of four ways:
+Input takes one of four paths:
 
     a chunk      feed   Body.feed    OneResponse.read or ManyResponses.read   fold
     a JSON body  whole  Body.whole   OneResponse.read or ManyResponses.read   fold
@@ -34,14 +34,15 @@ class Exchange:
         self.route = route
         self.request = request
         self.streaming = False
-        """Whether the response comes in pieces that must reach the client as they come."""
+        """Whether the response comes in pieces that must reach the client as soon as they
+        arrive."""
         self.pieces = 0
-        """Times `feed` was called."""
+        """How often `feed` was called."""
         self._sent = SentRequest(request, route.format)
         self._response = Response("websocket" if request.method == "SOCKET" else "json")
         self._settlement = Settlement(route, request, memory, self._response)
         self._body: Body | None = None
-        """The response's body; None until its head came, and on a socket."""
+        """The response's body; None until its head has come, and always on a socket."""
         self._reader: OneResponse | ManyResponses | None = None
         """Reads the messages of the body."""
         self._socket: WebSocket | None = None
@@ -69,8 +70,8 @@ class Exchange:
 
     @property
     def events(self) -> int:
-        """About how many events of a stream or frames of a socket came, including those passed
-        over; a whole body has none."""
+        """About how many events of a stream or frames of a socket came, including skipped ones; a
+        whole body has none."""
         if self._response.transport in ("json", "binary"):
             return 0
         return self.messages + (self._body.skipped_events if self._body is not None else 0)
@@ -143,8 +144,8 @@ class Exchange:
         self._sent.read()
 
     def fail(self) -> None:
-        """A bug of ours broke off the reading: nothing of it is believed, and the call is settled
-        as `unparsed`."""
+        """A bug in llmtally ended the reading: nothing that was read is used, and the call is
+        settled as `unparsed`."""
         self._response.failed = True
         if self._body is not None:
             self._body.fail()

@@ -1,4 +1,5 @@
-"""One message read into the response it belongs to: the last step of each way through here."""
+"""Folds one message into the response it belongs to: the last step of every path through this
+package."""
 
 from __future__ import annotations
 
@@ -29,11 +30,12 @@ def fold(lane: Lane, value: Any, size: int, at: float, *, route: Route, response
 
 
 def brings_limits(route: Route) -> bool:
-    """Whether messages of this route may tell limits in events."""
+    """Whether events on this route may report limits."""
     return route.provider.limit_events or route.format.name == "openai_realtime"
 
 
 def needles_of(route: Route) -> tuple[bytes, ...]:
-    """A message with none of these changes nothing once content has been seen; () if any may."""
+    """The byte strings of which a message must hold at least one to matter once content has been
+    seen; () if any message may matter."""
     needles = route.format.needles
     return (*needles, *limits.EVENT_NEEDLES) if needles and brings_limits(route) else needles

@@ -52,7 +52,7 @@ class Lanes:
         return lane
 
     def clear(self) -> list[Lane]:
-        """Take out all that is open or asked for."""
+        """Remove and return all responses that are open or waiting."""
         left = [
             *self._open.values(),
             *(lane for waiting in self._waiting.values() for lane in waiting),
@@ -63,7 +63,7 @@ class Lanes:
 
     @property
     def newest(self) -> Lane | None:
-        """The response opened last."""
+        """The response that was opened last."""
         return next(reversed(self._open.values()), None)
 
     @property

@@ -20,23 +20,23 @@ BACKGROUND = 4_096
 
 
 class Sighting(NamedTuple):
-    """A response as it was seen to pass."""
+    """What was seen of one response, to recognise it if it passes again."""
 
     method: Method
     host: str
     total_tokens: int | None
     started: float
     ended: float
-    """Both in epoch seconds."""
+    """When the response ended. Like `started`, it is in epoch seconds."""
 
     def repeats(self, other: Sighting) -> bool:
         """Whether two sightings under one id are of the same response.
 
         The id alone proves nothing: Ollama draws it from 999 numbers, KoboldCpp always sends the
-        same. A GET shows a response that was asked for before: it polls, or resumes a stream. A new
-        POST to the same host has a new response. A gateway and its upstream (or two sockets of one
-        session) show the same number of tokens at the same time, though details of the counts may
-        get lost between them.
+        same. A GET returns a response that was asked for before: it polls, or resumes a stream. A
+        new POST to the same host has a new response. A gateway and its upstream (or two sockets of
+        one session) show the same number of tokens at the same time, though details of the counts
+        may get lost between them.
         """
         if self.method == "GET":
             return True
@@ -56,7 +56,7 @@ class Memory:
         self._background: OrderedDict[str, tuple[Lane, Attribution]] = OrderedDict()
 
     def counted_before(self, response_id: str, sighting: Sighting) -> bool:
-        """Whether this response has been counted; remembers it."""
+        """Whether this response has been counted before. It is remembered from now on."""
         known = self._seen.get(response_id)
         self._seen[response_id] = sighting
         self._seen.move_to_end(response_id)
@@ -74,7 +74,7 @@ class Memory:
             self.counted_before(call.response_id, sighting)
 
     def remember_background(self, response_id: str, lane: Lane, attribution: Attribution) -> None:
-        """Keep who asked for a response whose end a later poll will show."""
+        """Remember the request of a background response, for the poll that will show its end."""
         self._background[response_id] = (
             dataclasses.replace(lane, body=None, reading=NOTHING_READ, limits=[]),
             attribution,

@@ -52,7 +52,7 @@ class OneResponse:
             self._lane.reading = self._route.format.read_headers(headers, self._lane.reading)
 
     def end(self, ending: Ending, at: float, error: ApiError | None) -> Iterator[Call]:
-        """The call, if it was one."""
+        """The call; none if it was not an LLM call."""
         lane = self._lane
         self._request.fill(lane)
         if self._body is not None:

@@ -31,8 +31,8 @@ class SentRequest:
         """What the body says, and its fields."""
 
     def went_out(self, body: bytes | None, size: int | None, at: float) -> None:
-        """The request is known whole: its body (None if it was not kept), its size in bytes, and
-        when it had been sent."""
+        """Note that the request has been sent: its body (None if it was not kept), its size in
+        bytes, and when."""
         self._raw = body
         self._size = size
         self._started = max(at, self._head.timestamp)
@@ -46,7 +46,7 @@ class SentRequest:
         return self._read
 
     def open_lane(self, reading: Reading) -> Lane:
-        """A response to this request, of which no more is known than `reading`."""
+        """Open a lane for a response to this request, of which only `reading` is known."""
         return Lane(
             RequestReading(),
             None,
@@ -56,7 +56,7 @@ class SentRequest:
         )
 
     def fill(self, lane: Lane) -> None:
-        """Enter into a lane what was asked for, as far as it is known by now."""
+        """Fill in what the request asked for, as far as it is known by now."""
         lane.request, lane.body = self.read()
         lane.started, lane.request_bytes = self._started, self._size
 

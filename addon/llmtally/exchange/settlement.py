@@ -1,5 +1,5 @@
-"""Settlement: what was read of one response, and how it ended, becomes one `Call`; or none, if it
-was no LLM call after all."""
+"""Settlement makes one `Call` of what was read of a response and of how it ended, or none if it was
+not an LLM call after all."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
 
     outcome: Outcome
     pending: bool
-    """It goes on in the background: a poll will show its end."""
+    """The response continues in the background; a later poll will show its end."""
     coverage: Coverage
 
 
@@ -56,11 +56,11 @@ class Ended(NamedTuple):
     """Its request and times: of a poll that shows the end of a background response, those of the
     request that began it."""
     reading: Reading
-    """What is believed of it."""
+    """What was read of it, without what cannot be trusted."""
     verdict: Verdict
     attribution: Attribution
     limits: tuple[LimitReading, ...]
-    """Limits that were told with it."""
+    """Limits that were reported with it."""
     at: float
     """Epoch seconds when it ended."""
     broken: ApiError | None
@@ -96,8 +96,8 @@ class Settlement:
         return self._build(Ended(lane, reading, verdict, attribution, found_limits, at, broken))
 
     def _reading(self, lane: Lane) -> Reading | None:
-        """What is believed of the response; None where it was no LLM call, or not the end of
-        one."""
+        """What was read of the response, without what cannot be trusted; None if it was not an LLM
+        call, or not the end of one."""
         request, response = self._request, self._response
         reading = NOTHING_READ if response.failed else lane.reading
         if reading.counting_only or not (self._route.confirmed or _is_llm(lane)):
@@ -185,7 +185,7 @@ class Settlement:
         )
 
     def _limits(self, lane: Lane) -> tuple[LimitReading, ...]:
-        """The limits that were told since the last call, oldest first."""
+        """The limits that were reported since the last call, oldest first."""
         found = (*self._response.limits, *lane.limits)
         self._response.limits = ()
         return found[-MAX_LIMITS:]
@@ -225,7 +225,7 @@ class Settlement:
         )
 
     def _unechoed(self, error: ApiError | None, lane: Lane) -> ApiError | None:
-        """The error, without words of the request that it repeats."""
+        """The error, without the parts of the request that it repeats."""
         if error is None or not error.message:
             return error
         credential = read_credential(self._view(lane))
@@ -233,8 +233,8 @@ class Settlement:
         return dataclasses.replace(error, message=message[:ERROR_MESSAGE_CAP])
 
     def _has_gap(self, reading: Reading) -> bool:
-        """Whether a message could not be read that may have said more of the counts. Where several
-        responses share a socket or a body, nobody knows whose message that was."""
+        """Whether an unreadable message may have held further counts. If several responses share a
+        socket or a body, it is unknown to which of them the message belonged."""
         response = self._response
         many = response.status == 101 or self._route.format.multiple
         return (

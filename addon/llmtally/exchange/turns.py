@@ -16,7 +16,7 @@ from .values import Ending, Lane, Response
 
 
 class Turns:
-    """The open responses, and the way of a message to one of them."""
+    """The open responses; assigns each message to one of them."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Turns:
         self.all_answering = self._lanes.all_answering
 
     def pass_over(self, size: int) -> None:
-        """A message that was not parsed delivered something to the lane that was opened last."""
+        """Count a message that was skipped unparsed as content of the lane that was opened last."""
         if (lane := self._lanes.newest) is not None:
             lane.response_bytes += size
             lane.delivered += max(0, size - lane.envelope)

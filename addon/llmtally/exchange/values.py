@@ -25,18 +25,18 @@ class RequestHead(NamedTuple):
     """What is known of a request before its body."""
 
     id: str
-    """The flow's id."""
+    """mitmproxy's id of the flow."""
     method: Method
     host: str
     path: str
-    """Without the query."""
+    """The request's path, without its query."""
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Header names are in lower case."""
     timestamp: float
     """Epoch seconds when the request began."""
     query: Mapping[str, str] = NO_QUERY
     peer: str | None = None
-    """The client connection."""
+    """Id of the client's connection."""
 
 
 NOTHING_READ = Reading()
@@ -51,7 +51,7 @@ class Response:
     status: int | None = None
     """HTTP status; None until the head came."""
     base: Reading = NOTHING_READ
-    """What the head says."""
+    """What the response's headers say."""
     limits: tuple[LimitReading, ...] = ()
     """Limits that no call has been given yet: those of the head, and those that came on a socket
     since the last call."""
@@ -60,12 +60,12 @@ class Response:
     faults: int = 0
     """Messages that could not be read."""
     failed: bool = False
-    """A bug of ours broke off the reading: nothing of it is believed."""
+    """A bug in llmtally ended the reading, so nothing that was read is used."""
 
 
 @dataclass(slots=True)
 class Lane:
-    """One response of an LLM in the making."""
+    """One response of an LLM that is still coming in."""
 
     request: RequestReading
     body: Mapping[str, Any] | None
@@ -79,14 +79,14 @@ class Lane:
     first_content: float | None = None
     """Epoch seconds when the first content came."""
     delivered: int = 0
-    """Bytes of generated text."""
+    """Bytes of generated text received so far."""
     envelope: int = 0
-    """Bytes that the first message with content had around it. A message that is passed over
-    unparsed is taken to have as many."""
+    """Bytes of the first message with content, without that content. A message that is skipped
+    unparsed is assumed to have as many."""
     request_bytes: int | None = None
     """Size of the request's body, or of the client's frame."""
     response_bytes: int = 0
     """Size of the messages of a response that shares its connection or body; 0 for one that has the
     body for itself."""
     limits: list[LimitReading] = field(default_factory=list)
-    """Limits that its messages told."""
+    """Limits that its messages reported."""

@@ -23,9 +23,9 @@ class WebSocket:
     def __init__(
         self, route: Route, query: Mapping[str, str], response: Response, settlement: Settlement
     ) -> None:
-        """`query` is that of the upgrade request."""
+        """`query` holds the query parameters of the upgrade request."""
         self.frames = 0
-        """Frames of the server that came."""
+        """How many frames the server has sent."""
         self._format = route.format
         self._query = query
         self._response = response
@@ -59,8 +59,8 @@ class WebSocket:
         return self._turns.end(ending, at)
 
     def _skips(self, data: bytes) -> bool:
-        """Whether a frame need not be parsed. On an idle socket each is: the next response may
-        begin without being asked for."""
+        """Whether a frame can be skipped unparsed. On an idle socket every frame is parsed, because
+        the next response may begin without a request."""
         if not self._turns.all_answering or not self._needles:
             return False
         for needle in self._needles:  # noqa: SIM110  # `any` takes twice as long
@@ -73,8 +73,8 @@ class WebSocket:
         return self._format.unwrap(value) if self._format.unwrap is not None else value
 
     def _open_lane(self, key: str, before: Lane | None, at: float) -> Lane:
-        """A response that no frame asked for (steering, voice detection): the session, the request
-        before it, or the URL tells what it is."""
+        """A lane for a response that no frame asked for (steering, voice detection). The session,
+        the previous request or the URL says what was asked for."""
         asked, body = self._sessions.get(key), None
         if asked is None and before is not None:
             asked, body = dataclasses.replace(before.request, warmup=False), before.body
