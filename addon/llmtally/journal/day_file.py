@@ -22,8 +22,8 @@ class DayFile:
         """Monotonic time of the oldest write that a power cut could undo; None if all is synced."""
 
     def write(self, day: str, lines: list[bytes]) -> int:
-        """Append lines; how many of them are in the file now. One more may be there, cut off. If
-        this raises, none is."""
+        """Append lines and return how many of them are in the file now. One more may be there, cut
+        off. If this raises, none is."""
         # A file that somebody has deleted would swallow the record.
         if day != self._day or os.fstat(self._fd).st_nlink == 0:
             self.sync()

@@ -1,5 +1,4 @@
-"""The journal's directory: its permissions, the files of its days, and the key of the account
-hashes."""
+"""The journal's directory: its permissions, its files by day, and the key of the account hashes."""
 
 from __future__ import annotations
 

@@ -20,8 +20,8 @@ JSON = ".json"
 
 
 def export(directory: Path, target: str) -> int:
-    """Write all records to `target`, as CSV or JSON by its ending; how many. Only the owner can
-    read the file. Raises OSError."""
+    """Write all records to `target`, as CSV or JSON by its ending, and return how many. Only the
+    owner can read the file. Raises OSError."""
     records = read_records(directory)
     descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     if target.endswith(CSV):

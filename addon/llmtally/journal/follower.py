@@ -23,8 +23,8 @@ class _Place:
 
 
 class JournalFollower:
-    """Gives the journal's calls in the order they were written, from a day on, or from the newest
-    two days.
+    """Gives the journal's calls in the order in which they were written, beginning with a given day
+    or with the newest two days.
 
     A call that ended just before midnight may be written to yesterday's file after today's was
     begun, so both are watched.
