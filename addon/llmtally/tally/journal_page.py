@@ -1,5 +1,5 @@
-"""The page of a journal that other processes write: read back, then followed as it grows. Nothing
-is written to its directory.
+"""The page of a journal that other processes write. The journal is read back, then followed as it
+grows. Nothing is written to its directory.
 
 One reader does both, so that no call is missed or counted twice where one ends and the other
 begins.
@@ -27,11 +27,12 @@ TOKEN_BYTES = 24
 line of a browser."""
 
 POLL_SECONDS = 0.2
-"""A call appears while it is still remembered; a look at a directory costs microseconds."""
+"""Seconds between two looks at the directory: short enough for a person who waits for a call; each
+look costs microseconds."""
 
 
 class JournalPage:
-    """Serves the page of a journal, on this machine alone. Wants a running loop."""
+    """Serves the page of a journal, on this machine alone. Needs a running loop."""
 
     def __init__(
         self,
@@ -41,8 +42,8 @@ class JournalPage:
         explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`port` 0 takes any. `explain` prices a call that is looked at; `on_trouble` is told why
-        there is no page."""
+        """`port` 0 takes any free port. `explain` prices a call that is opened on the page;
+        `on_trouble` is called with the reason if the page cannot be served."""
         self.follower = JournalFollower(directory, since=Tracker.restore_since(time.time()))
         self._view = LiveView(Tracker(), clock=time.time)
         self._port = port
@@ -50,8 +51,8 @@ class JournalPage:
         self._on_trouble = on_trouble
 
     def open(self) -> str | None:
-        """Listen; returns the URL that logs in, or None where the port cannot be had, which was
-        told."""
+        """Listen, and return the URL that logs in; None if the port cannot be used, which
+        `on_trouble` has reported."""
         return self._view.serve(
             host=HOST,
             port=self._port,
@@ -66,7 +67,7 @@ class JournalPage:
         self._view.stop_serving()
 
     async def read_back(self) -> None:
-        """Take in what the journal holds of the days that are shown."""
+        """Take in the journal's calls of the days that the page shows."""
         self._view.begin_restoring()
         try:
             await take_in(self.follower.poll(), self._restore)
@@ -74,7 +75,7 @@ class JournalPage:
             self._view.end_restoring()
 
     async def follow(self) -> None:
-        """Take in what is written from now on. Never ends."""
+        """Take in the calls that are written from now on. Never ends."""
         while True:
             await asyncio.sleep(POLL_SECONDS)
             await take_in(self.follower.poll(), self._add)

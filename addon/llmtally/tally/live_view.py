@@ -16,16 +16,16 @@ from ..web.metrics import Runtime
 Item = TypeVar("Item")
 
 BATCH = 40
-"""Calls that are taken in before others on the loop have their turn: some 1 ms. Fewer cost more
-each, as reading and adding take turns."""
+"""Calls that are taken in before other work on the loop has its turn: about 1 ms. In smaller
+batches each call costs more, as reading and adding take turns."""
 
 
 class LiveView:
-    """A tracker and the web server that shows it: where calls come from is for others to know. All
-    methods are for the loop's thread."""
+    """A tracker and the web server that shows it. It does not know where calls come from. Call its
+    methods on the loop's thread."""
 
     def __init__(self, tracker: Tracker, *, clock: Callable[[], float]) -> None:
-        """`clock` gives epoch seconds."""
+        """`clock` returns the current time in epoch seconds."""
         self.tracker = tracker
         self._clock = clock
         self._web: WebServer | None = None
@@ -42,14 +42,14 @@ class LiveView:
             self._web.publish(line)
 
     def changed(self) -> None:
-        """Something that the page shows has changed, and it was not a call."""
+        """Note that something other than a call has changed on the page."""
         if self._web is not None:
             self._web.changed()
 
     # What was
 
     def begin_restoring(self) -> None:
-        """What is taken in from now on was counted by an earlier run."""
+        """Expect calls of an earlier run from now on."""
         self.tracker.restoring = True
         # Nothing that is read back is garbage; looking for some among 100,000 calls holds the loop
         # for 300 ms each time.
@@ -60,7 +60,7 @@ class LiveView:
         self.tracker.add(call, restored=True)
 
     def end_restoring(self) -> None:
-        """All of it has been taken in, or never will be."""
+        """Expect no more calls of an earlier run: all are taken in, or reading was stopped."""
         if self.tracker.restoring:
             self.tracker.restoring = False
             gc.freeze()  # what is known by now stays known
@@ -79,9 +79,9 @@ class LiveView:
         explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> str | None:
-        """Open the page; returns the URL that logs in, or None where the address is taken, which
-        `on_trouble` is told. Wants a running loop. `port` 0 takes any; `explain` prices a call that
-        is looked at."""
+        """Open the page; returns the URL that logs in, or None if the address is in use, in which
+        case `on_trouble` is called with the reason. Needs a running loop. `port` 0 takes any free
+        port; `explain` prices a call that is opened on the page."""
         self.stop_serving()
         web = WebServer(
             self.tracker,
@@ -106,7 +106,7 @@ class LiveView:
 
     @property
     def page(self) -> str | None:
-        """Where the page is, without the token that opens it."""
+        """The page's URL, without the token that opens it."""
         return None if self._web is None else self._web.address
 
     def is_page(self, address: tuple[str, int]) -> bool:

@@ -24,8 +24,8 @@ class Prices:
         in_thread: Callable[[Callable[[], object], Callable[[BaseException | None], object]], None],
         alert: Callable[[str], None],
     ) -> None:
-        """`in_thread` runs a function in a thread, then on the loop another that is given what the
-        first has raised; `alert` tells a person what needs one."""
+        """`in_thread` runs one function in a thread and then another on the loop, with the
+        exception that the first has raised or None; `alert` shows a message to the user."""
         self._in_thread = in_thread
         self._alert = alert
         self._pricer = Pricer()
@@ -41,8 +41,8 @@ class Prices:
         return self._pricer.price(call)
 
     def watch(self) -> None:
-        """A call begins: have the price file read if it has changed. What ends before it is read
-        has the prices in force until then."""
+        """Have the price file read again if it has changed, because a call begins. Calls that end
+        before it is read get the previous prices."""
         now = time.monotonic()
         if now - self._looked > INTERVAL:
             self._looked = now

@@ -1,4 +1,4 @@
-"""A settled call's way: it is told who asked and what it cost, and goes into journal, state and
+"""Completes settled calls with who asked and what they cost, and puts them into journal, state and
 page."""
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Recorder:
         self._sink.count(bucket)
 
     def _completed(self, call: Call, connection: str) -> Call:
-        """The call with all that its exchange could not know."""
+        """The call with everything that its exchange could not know."""
         run, process = self._runs.of(connection), self._processes.of(connection)
         call = call._replace(attribution=completed(call.attribution, run, process))
         if call.coverage in ("priced", "unpriced"):

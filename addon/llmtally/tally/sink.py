@@ -1,10 +1,10 @@
 """Where every call goes: the journal, the live view, the status file. Also reads the journal back
 at start.
 
-One `Sink` belongs to one directory. Its methods are for the loop that carries the traffic; the
+One `Sink` belongs to one directory. Its methods run on the event loop that carries the traffic; the
 journal is read back on it, too, a millisecond at a time, so that the first requests after a start
-do not wait for last week's. (A thread would be no faster: it takes the interpreter from the loop
-all the same, and handing over costs a quarter of the whole.)
+do not wait until last week's calls are read. (A thread would be no faster: it takes the interpreter
+from the loop just the same, and switching between them costs a quarter of the whole time.)
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ class Sink:
     def __init__(
         self, directory: Path, *, clock: Callable[[], float], alert: Callable[[str], None]
     ) -> None:
-        """`clock` gives epoch seconds; `alert` tells a person what needs one. Raises OSError if the
+        """`clock` gives epoch seconds; `alert` shows a message to the user. Raises OSError if the
         directory cannot be used."""
         self.view = LiveView(Tracker(on_reset=_log_reset), clock=clock)
         self.tracker = self.view.tracker
         self.stream_events = 0
         """Events of streams and frames of sockets that providers sent."""
         self.reached_at: tuple[str, int] | None = None
-        """Where clients connect to, once that is known."""
+        """The address that clients connect to, once it is known."""
         self.ca: str | None = None
-        """The certificate they have to trust."""
+        """Path of the certificate that clients have to trust."""
         self._directory = directory
         self._clock = clock
         self._alert = alert
@@ -63,8 +63,8 @@ class Sink:
     # What comes in
 
     def add(self, call: Call) -> bool:
-        """Take in a settled call: all of them count for coverage, all but duplicates and pending
-        ones are journaled. Returns whether this one is."""
+        """Take in a settled call. Every call counts for coverage; duplicates and pending ones are
+        not journaled. Returns whether this one is."""
         self.view.add(call)
         if call.coverage == "duplicate" or call.pending:
             return False
@@ -80,7 +80,7 @@ class Sink:
     def add_limits(
         self, readings: Iterable[LimitReading], *, provider: str, account: str | None
     ) -> None:
-        """Take in what a quota endpoint answered."""
+        """Take in the limits from a quota endpoint's answer."""
         self.tracker.add_limits(readings, provider=provider, account=account, at=self._clock())
         self._changed()
 
@@ -100,7 +100,7 @@ class Sink:
         self._changed()
 
     def keep_status(self, in_thread: Callable[[Callable[[], None]], object]) -> None:
-        """From now on, keep the file that status lines read. Wants a running loop."""
+        """Keep the file for status lines up to date from now on. Needs a running loop."""
         self._status = StatusFile(
             self._directory, lambda: self.tracker.status(self._clock()), in_thread
         )
@@ -110,8 +110,8 @@ class Sink:
     def serve(
         self, *, host: str, port: int, token: str, explain: Callable[[Call], Cost]
     ) -> str | None:
-        """Open the page; returns the URL that logs in, or None where the address is taken, which is
-        logged. Wants a running loop."""
+        """Open the page; returns the URL that logs in, or None if the address is in use, which is
+        logged. Needs a running loop."""
         return self.view.serve(
             host=host,
             port=port,
@@ -136,8 +136,8 @@ class Sink:
     # What was
 
     def restore(self, restored: Callable[[Call], None]) -> asyncio.Task[None]:
-        """Read the journal back into the state; the task ends when that is done. `restored` is told
-        each call, too."""
+        """Read the journal back into the state; the task ends when that is done. `restored` is
+        called with each call, too."""
         self.view.begin_restoring()
         self._reading_back = asyncio.get_running_loop().create_task(self._read_back(restored))
         return self._reading_back
@@ -163,7 +163,7 @@ class Sink:
             self._alert(f"{damage.count} damaged lines of the journal were skipped: {first}")
 
     def close(self) -> None:
-        """Write what waits and free the port."""
+        """Write the waiting records and free the port."""
         if self._reading_back is not None:
             self._reading_back.cancel()
         self.view.end_restoring()
