@@ -31,13 +31,13 @@ class Announcer:
 
     def __init__(self) -> None:
         self.tally: Tally | None = None
-        """That of the directory in use."""
+        """The tally of the directory in use."""
         self._written: tuple[Path, Presence] | None = None
-        """In which directory the file is, and what it says."""
+        """The directory of the file, and the content written last."""
         self._next: asyncio.TimerHandle | None = None
 
     def running(self) -> None:
-        """Start polling what other processes are told."""
+        """Start polling for changes to write."""
         if self._next is not None:
             self._next.cancel()
         self._poll()

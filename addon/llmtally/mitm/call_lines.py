@@ -1,4 +1,4 @@
-"""Settled calls as mitmproxy shows them: a line in the terminal, a comment at the flow."""
+"""Shows settled calls in mitmproxy: as a line in the terminal and a comment on the flow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMMENT_MARK = "llmtally: "
 
 
 class CallLines:
-    """Prints the lines of calls, many at a time, and notes each at its flow."""
+    """Prints the lines of calls, many at a time, and adds each as a comment to its flow."""
 
     def __init__(self, switches: Switches, scheduler: Scheduler) -> None:
         self._switches = switches
@@ -35,14 +35,14 @@ class CallLines:
             _comment(flow, line)
 
     def _print(self) -> None:
-        """Print what waits as one log entry: mitmproxy shows each to all its addons, which costs
-        100 us."""
+        """Print all waiting lines as one log entry: mitmproxy passes each entry to all its addons,
+        which costs 100 us."""
         lines, self._unprinted = self._unprinted, []
         logger.log(ALERT, "%s", "\n".join(lines))
 
 
 def _comment(flow: http.HTTPFlow, line: str) -> None:
-    """Put the call beside its flow; what a person wrote there stays."""
+    """Add the call to the flow's comment; keep what a person wrote there."""
     if flow.comment and not flow.comment.startswith(COMMENT_MARK):
         return
     flow.comment = f"{COMMENT_MARK}{line}"

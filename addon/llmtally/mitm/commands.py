@@ -22,9 +22,9 @@ class Commands:
     """The `usage.*` commands of mitmproxy's console."""
 
     def __init__(self, detached: Callable[[Callable[[], None]], object]) -> None:
-        """`detached` runs what would hold the loop."""
+        """`detached` runs work that would block the loop."""
         self.tally: Tally | None = None
-        """That of the directory in use."""
+        """The tally of the directory in use."""
         self._detached = detached
 
     def _in_use(self) -> Tally:

@@ -3,9 +3,9 @@ exchange on the other.
 
 Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on
 mitmproxy's loop, or in a thread where a body is large. That spares the loop about half: the JSON
-parser does not let go of the interpreter, so that 10 MB from an agent hold the loop for 22 ms, and
-for 43 ms without a thread. Messages of a socket are read on the loop, in their order, whatever
-their size (0.8 MB take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
+parser does not let go of the interpreter, so 10 MB from an agent block the loop for 22 ms instead
+of 43 ms. Messages of a socket are read on the loop, in their order, whatever their size (0.8 MB
+take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ HEAVY = 256 * 2**10
 a millisecond."""
 
 HEAVY_CODED = 16 * 2**10
-"""The same where a body has a content coding, out of which it may be many times larger."""
+"""The same if a body has a content coding: decoded, it may be many times larger."""
 
 LOOK_UP_SECONDS = 1.0
 """Seconds that settlement waits for the process behind a connection: the look-up begins within half
@@ -56,14 +56,14 @@ that is open for days."""
 
 @dataclass(slots=True)
 class Followed:
-    """A flow to an LLM, with what reads it."""
+    """A flow to an LLM, with the objects that read it."""
 
     flow: http.HTTPFlow
     exchange: Exchange
     tap: Tap | None = None
-    """On the response's body, if that is streamed."""
+    """The tap on the response's body, if it is streamed."""
     request_tap: RequestTap | None = None
-    """On the request's body, if that is streamed."""
+    """The tap on the request's body, if it is streamed."""
     ignored: bool = False
     """The flow is left alone: no provider was asked, or reading it has failed."""
 
@@ -73,11 +73,11 @@ class End:
     """How and when a flow ended."""
 
     ending: Ending
-    """Which side ended it."""
+    """Whether the flow completed, or which side broke it off."""
     at: float
-    """Epoch seconds."""
+    """When the flow ended, in epoch seconds."""
     body: bytes | None = None
-    """The response's body, where no tap has read it."""
+    """The response's body, if no tap has read it."""
 
 
 _handed_over: dict[str, Followed] = {}
@@ -86,7 +86,7 @@ the next, and this module stays loaded."""
 
 
 class FlowObserver:
-    """Takes mitmproxy's hooks of flows, and hands the calls that they held to the tally.
+    """Takes mitmproxy's hooks for flows, and passes their calls to the tally.
 
     A flow that has ended is settled in one of three ways: `_settle` at once, `_settle_when_known`
     once it is known who asked, or `_settle_when_parsed` once a thread has read its large body.
@@ -102,9 +102,9 @@ class FlowObserver:
         scheduler: Scheduler,
     ) -> None:
         self.tally: Tally | None = None
-        """That of the directory in use."""
+        """The tally of the directory in use."""
         self.routes = RouteTable()
-        """Who answers LLM calls."""
+        """The provider table, with the user's rows."""
         self._switches = switches
         self._lines = lines
         self._quotas = quotas
@@ -114,19 +114,19 @@ class FlowObserver:
         self._followed: dict[str, Followed] = {}
 
     def cut_short(self) -> None:
-        """mitmproxy ends: settle what is in flight."""
+        """Settle all flows that are in flight, because mitmproxy ends."""
         for followed in self._followed.values():
             self._guarded(followed, self._request_sent, followed)
             self._settle(followed, End("client_aborted", time.time()))
         self._followed.clear()
 
     def hand_over(self) -> None:
-        """The script is reloaded: leave what is in flight to the next instance."""
+        """Leave the flows in flight to the next instance, because the script is reloaded."""
         _handed_over.update(self._followed)
         self._followed.clear()
 
     def take_over(self) -> None:
-        """Go on with what the instance before this one has left in flight."""
+        """Continue with the flows that the previous instance left in flight."""
         for followed in _handed_over.values():
             if followed.tap is not None:
                 followed.tap.settle = functools.partial(self._record, followed.flow)
@@ -135,7 +135,7 @@ class FlowObserver:
         _handed_over.clear()
 
     def _guarded(self, followed: Followed, work: Callable[..., Any], *args: Any) -> None:
-        """Run what reads a flow, unless that has failed before."""
+        """Run work that reads a flow, unless such work has failed for it before."""
         if not followed.ignored and not self._guard(work, *args):
             followed.ignored = True
 
@@ -333,7 +333,7 @@ class FlowObserver:
         self._settle_when_known(followed, end)
 
     def _settle_when_known(self, followed: Followed, end: End) -> None:
-        """Settle once the process that asked is known, if that is being looked up; else soon."""
+        """Settle once the client's process is known, if it is being looked up; else soon."""
         settle = functools.partial(self._settle, followed, end)
         if (looking := self._processes.pending(followed.flow.client_conn.id)) is not None:
             self._scheduler.when_done(looking, settle, within=LOOK_UP_SECONDS)
@@ -341,7 +341,7 @@ class FlowObserver:
             self._scheduler.defer(settle)
 
     def _settle(self, followed: Followed, end: End) -> None:
-        """Read what is still unread, and record the calls."""
+        """Read the remaining bytes, and record the calls."""
         self._guarded(followed, self._read_end, followed, end)
 
     def _read_end(self, followed: Followed, end: End) -> None:

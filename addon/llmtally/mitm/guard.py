@@ -1,8 +1,8 @@
-"""The traffic is not ours: when reading it fails, the flow goes on unread.
+"""Keeps errors in llmtally away from the traffic: if reading a flow fails, the flow goes on unread.
 
-There are three broad `except`, each where an error of ours would stop what is not ours: this one
-for mitmproxy's hooks, that of a stream's bytes in `tap.py`, and that of a request to the page in
-`web/server.py`.
+There are three broad `except` clauses, each where an error in llmtally would otherwise stop
+traffic: this one for mitmproxy's hooks, that of a stream's bytes in `tap.py`, and that of a request
+to the page in `web/server.py`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Guard:
     """Runs a callback; logs and counts its exceptions."""
 
     def __init__(self, count: Callable[[str], None]) -> None:
-        """`count` takes the bucket of coverage."""
+        """`count` counts a response in a coverage bucket."""
         self._count = count
 
     def __call__(self, work: Callable[..., Any], *args: Any) -> bool:

@@ -1,4 +1,5 @@
-"""The addon: what mitmproxy loads, configures, runs and ends, and which part takes which hook.
+"""The addon: what mitmproxy loads, configures, runs and ends. It passes each hook to the parts that
+need it.
 
 Nothing here waits, and no error here may stop the traffic.
 """
@@ -50,7 +51,7 @@ class UsageAddon:
         self._processes = Processes(self._scheduler.io, self._scheduler.call_later)
         self._prices = Prices(self._scheduler.in_thread, _alert)
         self._tally: Tally | None = None
-        """That of the directory in use; other parts are told when it is replaced, see `_open`."""
+        """The tally of the directory in use. `_open` replaces it, here and in the other parts."""
         self._token = ""
         self._configured = False
         self._running = False
@@ -68,7 +69,7 @@ class UsageAddon:
         self._tunnels = Tunnels(self._count)
         self._run_hooks = RunHooks(self._runs)
         self.commands = Commands(self._scheduler.detached)
-        # Hooks of one addon, not addons of their own: mitmproxy asks each addon at each of a
+        # Hooks of one addon, not separate addons: mitmproxy asks each addon at each of a
         # request's eight events, which would cost 20 us a request.
         self.http_connect = self._run_hooks.http_connect
         self.tls_clienthello = self._tunnels.tls_clienthello

@@ -168,7 +168,7 @@ def web_token(kept_in: Path) -> str:
 
 
 def where_to() -> str:
-    """The address that clients have to use, in the one mode where that can be said in a line."""
+    """The log line with the address for clients, in the one mode where a line can say it."""
     if ctx.options.mode != ["regular"]:
         return ""
     host, port = ctx.options.listen_host or "127.0.0.1", ctx.options.listen_port
@@ -182,23 +182,23 @@ def unknown() -> list[str]:
 
 @dataclass(slots=True)
 class Switches:
-    """Values of options that are needed for every call. mitmproxy copies a value each time it is
-    read, which takes longer."""
+    """Option values that every call needs, read once: mitmproxy copies a value each time it is
+    read, which is slower."""
 
     quiet: bool = False
-    """No line per call is printed: `usage_quiet` says so, or mitmproxy shows nothing below an error
+    """Whether no line per call is printed: `usage_quiet` is set, or mitmproxy logs only errors
     (`-q`)."""
     keep_bodies: bool = False
-    """`usage_keep_bodies`."""
+    """Whether `usage_keep_bodies` is set."""
     poll_anthropic: bool = False
-    """`usage_poll_anthropic`."""
+    """Whether `usage_poll_anthropic` is set."""
     saves_flows: bool = False
-    """mitmproxy writes flows to a file as they end (`-w`)."""
+    """Whether mitmproxy writes flows to a file as they end (`-w`)."""
 
     def read(self) -> None:
-        """Read them again: options have changed."""
-        # Where nobody sees a log entry it still passes through all of mitmproxy's addons, which
-        # takes longer than pricing a call.
+        """Read the values again, because options have changed."""
+        # Even a log entry that nobody sees passes through all of mitmproxy's addons, which takes
+        # longer than pricing a call.
         unseen = (
             getattr(ctx.options, "termlog_verbosity", "") in ("error", "warn")
             and ctx.master.addons.get("eventstore") is None

@@ -1,4 +1,4 @@
-"""How full a plan's windows are, where clients ask that themselves, or llmtally does: see
+"""Reads how full a plan's windows are when a client asks its provider, or asks itself: see
 `quota_endpoints`."""
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ class Quotas:
 
     def __init__(self, switches: Switches, guard: Guard, scheduler: Scheduler) -> None:
         self.tally: Tally | None = None
-        """That of the directory in use."""
+        """The tally of the directory in use."""
         self._switches = switches
         self._guard = guard
         self._scheduler = scheduler
         self._asked: dict[str, QuotaEndpoint] = {}
-        """Flows that ask, by their ids, and what they ask."""
+        """The endpoint that each open flow asks, by the flow's id."""
         self._poll = quota_endpoints.QuotaPoll(scheduler.detached, self._polled)
 
     def asks(self, flow: http.HTTPFlow, head: RequestHead) -> None:
-        """A request that is no LLM call has begun."""
+        """Note a request that is not an LLM call, in case it asks a quota endpoint."""
         if (endpoint := quota_endpoints.find(head.host, head.path)) is not None:
             self._asked[flow.id] = endpoint
 
     def passes(self, head: RequestHead) -> None:
-        """An LLM call has begun: with its token llmtally can ask, too, if a person wants that."""
+        """Note the token of an LLM call: with it llmtally asks, too, if the user has set that."""
         if (
             self._switches.poll_anthropic
             and head.host == ANTHROPIC_USAGE.host
@@ -56,7 +56,7 @@ class Quotas:
         return True
 
     def broke(self, flow: http.HTTPFlow) -> None:
-        """There will be no answer."""
+        """Forget a flow that broke off: no answer will come."""
         self._asked.pop(flow.id, None)
 
     def _read_response(

@@ -1,5 +1,5 @@
-"""When and where work is done that need not happen before the bytes go on: later on the loop, in
-slices, or in a thread."""
+"""Schedules work that can wait until the bytes have gone on: later on the loop, in slices, or in a
+thread."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 DEFER_SECONDS = 0.1
-"""Seconds until deferred work begins: late enough to be out of the way of a flow's last bytes, and
-to be done in batches. A call that is settled right behind others takes a fifth less time than one
-that has to get its code and data back into the processor's caches; beyond this little more is
-gained."""
+"""Seconds until deferred work begins: late enough not to delay a flow's last bytes, and to run in
+batches. A call that is settled right behind others takes a fifth less time than one that has to get
+its code and data back into the processor's caches; beyond this little more is gained."""
 
 SLICE_SECONDS = 0.002
 """Seconds of deferred work at a time; then the traffic has its turn."""
@@ -31,16 +30,16 @@ FINISH_IO_SECONDS = 0.5
 
 FINISH_READING_SECONDS = 5.0
 """Seconds that `finish` waits for a body that is being read, so that its call is not lost. The
-largest that is read, 64 MiB, of nothing but small objects takes as long; a real one some tens of
-milliseconds."""
+largest that is read, 64 MiB of nothing but small objects, takes that long; a real one takes some
+tens of milliseconds."""
 
 
 class Scheduler:
-    """Runs work later. All methods are for the loop's thread.
+    """Runs work later. Call its methods on the loop's thread.
 
-    `defer` is for short work on the loop, `in_thread` for what would hold the loop, `io` for short
-    work that waits for the system, `detached` for what may take long. `finish` does what is left,
-    but for `detached`. Work on the loop must not raise.
+    `defer` is for short work on the loop, `in_thread` for work that would block the loop, `io` for
+    short work that waits for the system, `detached` for work that may take long. `finish` runs all
+    that is left except `detached` work. Work on the loop must not raise.
     """
 
     def __init__(self) -> None:
@@ -52,10 +51,9 @@ class Scheduler:
         self._deferred: deque[Callable[[], object]] = deque()
         self._scheduled = False
         self._awaited: dict[Future[Any], list[Callable[[BaseException | None], object]]] = {}
-        """What is to be run on the loop once a future is done, in the order in which it was asked
-        for."""
+        """What to run on the loop once a future is done, in the order in which it was scheduled."""
         self._reading: set[Future[Any]] = set()
-        """Those of these futures that are work of `in_thread`."""
+        """The futures that come from `in_thread`."""
 
     def defer(self, work: Callable[[], object]) -> None:
         """Run this on the loop once the bytes at hand have gone on, after what was deferred
@@ -88,8 +86,8 @@ class Scheduler:
     def detached(
         work: Callable[[], Result], then: Callable[[Result], object] | None = None
     ) -> None:
-        """Run in a new thread what may take long, then `then` on the loop with its result. `finish`
-        waits for neither."""
+        """Run long work in a new thread, then `then` on the loop with its result. `finish` waits
+        for neither."""
         loop = asyncio.get_running_loop()
 
         def run() -> None:
@@ -102,7 +100,7 @@ class Scheduler:
 
     @staticmethod
     def call_later(delay: float, work: Callable[[], object]) -> None:
-        """Run this on the loop after so many seconds, unless the loop ends before."""
+        """Run this on the loop after a number of seconds, unless the loop ends before."""
         asyncio.get_running_loop().call_later(delay, work)
 
     def finish(self) -> None:

@@ -62,7 +62,7 @@ class Tap:
         self._buffer = io.BytesIO()
         """Unread bytes, up to the buffer's position."""
         self._arrivals: list[tuple[int, float]] = []
-        """Where in the buffer chunks end, and when they came, as long as that matters."""
+        """Where chunks end in the buffer, and when they came, as long as their timing matters."""
         self._early = exchange.awaits_content
         self.stream = self._make_stream()
 
@@ -87,8 +87,8 @@ class Tap:
         return stream if chained is None else stream_chained
 
     def _take(self, data: bytes) -> int:
-        """Do what is more than copying. Returns how many bytes may come until it is needed
-        again."""
+        """Do the work beyond copying a chunk. Returns how many more bytes may come before it must
+        run again."""
         if self.kept is not None:
             self.kept.append(data)
         if self._early:

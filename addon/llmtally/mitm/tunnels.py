@@ -1,5 +1,5 @@
-"""TLS connections: which are decrypted (`usage_intercept`: all, or those to LLM hosts alone), and
-which could not be."""
+"""Decides which TLS connections are decrypted (`usage_intercept`: all, or only those to LLM hosts),
+and counts those that could not be."""
 
 from __future__ import annotations
 
@@ -16,23 +16,25 @@ from ..text.safe_text import printable
 logger = logging.getLogger(__name__)
 
 MAX_BYPASSED = 256
-"""Hosts that are named, once each; there are fewer rows in the provider table."""
+"""Hosts that are named in the log, once each; the provider table has fewer rows."""
 
 
 class Tunnels:
-    """Passes on connections to other hosts undecrypted, and counts clients that refused ours."""
+    """Passes connections to other hosts on undecrypted, and counts clients that refused our
+    certificate."""
 
     def __init__(self, count: Callable[[str], None]) -> None:
-        """`count` takes the bucket of coverage."""
+        """`count` counts a response in a coverage bucket."""
         self.routes = RouteTable()
-        """Who answers LLM calls, the user's rows among them."""
+        """The provider table, with the user's rows."""
         self._count = count
         self._bypassed: set[str] = set()
         """Hosts that have been named."""
 
     def tls_clienthello(self, data: tls.ClientHelloData) -> None:
-        """A client starts TLS: leave the connection alone if no LLM can be behind it. The host is
-        the one it names, or else that of its CONNECT or the address it wanted to reach."""
+        """A client starts TLS: do not decrypt the connection if no LLM can be behind it. The host
+        is the one that TLS names, else that of the CONNECT or the address that the client wanted to
+        reach."""
         if ctx.options.usage_intercept == "all" or isinstance(
             data.context.client.proxy_mode, ReverseMode
         ):
@@ -45,7 +47,7 @@ class Tunnels:
 
     def tls_failed_client(self, data: tls.TlsData) -> None:
         """A client that does not trust the CA (or pins a certificate) has refused the connection:
-        say so once for each host."""
+        log it once for each host."""
         host = (data.context.client.sni or "").lower()
         if self.routes.provider(host) is None:
             return
