@@ -12,18 +12,18 @@ from .state import FacetKey, ModelKey, State
 from .totals import UNKNOWN, Totals, TotalsJson, plus, summed, to_json
 
 TOP = 50
-"""Names in any breakdown; what is beyond is summed as `other`."""
+"""Names in a breakdown; all further ones are summed as `other`."""
 
 
 class BreakdownJson(TotalsJson):
     """Totals, and the same by name, the most expensive first."""
 
     per_model: dict[str, TotalsJson]
-    """By `provider/model`."""
+    """Totals by `provider/model`."""
     per_client: dict[str, TotalsJson]
     per_project: dict[str, TotalsJson]
     per_class: dict[str, TotalsJson]
-    """By request class."""
+    """Totals by `request_class` of a record."""
     per_outcome: dict[str, TotalsJson]
 
 
@@ -38,7 +38,7 @@ class ModelJson(TotalsJson):
 
 
 def breakdown_json(state: State, scope: Scope, minute: int) -> BreakdownJson:
-    """What was spent from a minute on."""
+    """What was spent since a minute began."""
     models = _grouped(
         state.models.items(scope),
         minute,
@@ -82,7 +82,7 @@ def _facet_sums(
 
 
 def _named_json(sums: Mapping[str, Totals]) -> dict[str, TotalsJson]:
-    """The names that cost most, the others summed."""
+    """The names with the highest cost; the others are summed."""
     top = heapq.nlargest(TOP, sums.items(), key=_weight)
     named = dict(top)
     if rest := [totals for name, totals in sums.items() if name not in named]:

@@ -11,15 +11,15 @@ SOURCE = "configured_limit"
 
 @dataclass(frozen=True, slots=True)
 class ConfiguredLimits:
-    """A limit that is None is not set."""
+    """The user's limits. A limit that is None is not set."""
 
     output_tokens: float | None = None
     total_tokens: float | None = None
     messages: float | None = None
-    """Calls."""
+    """The limit on the number of calls."""
     cost_usd: float | None = None
     tokens: float | None = None
-    """The older, untyped limit, on all tokens."""
+    """The older limit `tokens`, on all tokens."""
 
     @classmethod
     def parse(cls, settings: Sequence[str]) -> ConfiguredLimits:

@@ -1,7 +1,8 @@
-"""Counters for Prometheus: since the process began, never falling, with a bounded set of labels.
+"""Counters for Prometheus. They count since the process began, never fall, and have a bounded set
+of labels.
 
-The first models get their own labels and keep them; all later ones are `other`. Folding a label
-away, as the live view does, would look to Prometheus like a counter that was reset. What is read
+The first models get their own labels and keep them; all later ones are `other`. If a label were
+folded into `other` later, as the live view does, Prometheus would see a counter reset. What is read
 back from the journal is not counted here.
 """
 
@@ -60,12 +61,12 @@ class Histogram:
 
 
 def cumulative(histogram: Histogram) -> dict[float, int]:
-    """Observations up to each bound, `inf` included, as Prometheus has them."""
+    """Observations up to each bound, `inf` included, in Prometheus's form."""
     return dict(zip((*histogram.bounds, inf), accumulate(histogram.counts), strict=True))
 
 
 class Counters:
-    """Everything that is counted since the process began."""
+    """All counters since the process began."""
 
     def __init__(self, cap: int = LABELS_CAP) -> None:
         self.by_model: dict[ModelLabels, Totals] = {}

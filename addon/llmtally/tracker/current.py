@@ -1,5 +1,5 @@
-"""What several answers ask of the state: the 5-hour window in force, the burn rate, and what was
-spent since a moment."""
+"""Figures that several answers need: the 5-hour window in force, the burn rate, and what was spent
+since a moment."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Primary:
 
     native: Window | None = None
     started_at: float | None = None
-    """None: nothing was called in it."""
+    """When the window began; None: it holds no call."""
     resets_at: float | None = None
 
     @property
     def span(self) -> Span | None:
-        """Its beginning and end; None where nothing was called in it."""
+        """The window's beginning and end; None if it holds no call."""
         if self.started_at is None or self.resets_at is None:
             return None
         return Span(self.started_at, self.resets_at)
 
     @property
     def first_minute(self) -> int | None:
-        """From which minute on calls are counted in it."""
+        """The first minute whose calls are counted in it."""
         if self.started_at is None:
             return None
         return (
@@ -43,8 +43,8 @@ class Primary:
 
 
 def primary_window(state: State, scope: Scope, now: float) -> Primary:
-    """The provider's 5-hour window heard of last; without one, the 5 hours from the oldest call of
-    the last 5 hours."""
+    """The provider's 5-hour window that was reported last; without one, the 5 hours from the oldest
+    call of the last 5 hours."""
     native = [
         window
         for window in state.windows.live(now, scope)
@@ -70,13 +70,13 @@ def burn_rate(state: State, scope: Scope, now: float) -> BurnRate:
 
 
 def total_since(state: State, scope: Scope, minute: int) -> Totals:
-    """All that was spent from a minute on."""
+    """Totals of all calls since a minute began."""
     return summed(timeline.since(minute) for _, timeline in state.models.items(scope))
 
 
 def coverage_since(state: State, scope: Scope, minute: int) -> dict[str, int]:
-    """Responses by bucket of coverage. Those of no known account count for all of them together
-    only."""
+    """Responses by coverage bucket. Those without a known account count only in the scope of all
+    accounts."""
     counts: dict[str, int] = {}
     for day, buckets in state.coverage.items():
         for (account, bucket), count in buckets.items():

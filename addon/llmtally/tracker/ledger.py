@@ -1,5 +1,5 @@
-"""Timelines by name, at most a cap: beyond it, the least recently active one is added to the
-`other` of its group."""
+"""Timelines by name, up to a cap: beyond it, the least recently active one is added to its group's
+`other`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .timeline import Resolution, Timeline
 from .totals import Totals
 
 OTHER = "other"
-"""The name under which the sums of dropped names go on."""
+"""The name under which the sums of dropped names are kept."""
 
 K = TypeVar("K", bound=tuple[str | None, ...])
 
@@ -24,7 +24,8 @@ class Ledger(Generic[K]):
         self._cap = cap
         self._levels = levels
         self._other = other
-        """The key that a key folds into; it depends on nothing that a peer can choose at will."""
+        """Gives the key that a key is folded into. It must not depend on anything that a peer can
+        choose freely."""
         self._named: OrderedDict[K, Timeline] = OrderedDict()
         self._others: dict[K, Timeline] = {}
 
@@ -40,14 +41,14 @@ class Ledger(Generic[K]):
         timeline.add(minute, row)
 
     def items(self, scope: Scope) -> Iterator[tuple[K, Timeline]]:
-        """The names of the accounts in the scope."""
+        """The names of the accounts in the scope, with their timelines."""
         for book in (self._named, self._others):
             for key, timeline in book.items():
                 if scope.includes(key[0]):
                     yield key, timeline
 
     def forget(self, minute: int) -> None:
-        """Drop everything before a minute, and the names that nothing is left of."""
+        """Drop everything before a minute, and names that are then empty."""
         for book in (self._named, self._others):
             for key, timeline in list(book.items()):
                 timeline.forget(minute)

@@ -3,8 +3,8 @@
 A configured limit is reached when what remains is used up at the burn rate of the same quantity; a
 provider's window when its utilization, along the slope of the last hour's readings, comes to 100 %.
 That slope holds for the next hours; after them a window of days goes on at its average so far, or
-every hour of work would foretell the worst. Too little to go on gives no figure: silence is better
-than a wrong alarm. A limit that has been reached needs no forecast.
+every hour of work would foretell the worst. If there is too little data, no figure is given:
+silence is better than a false alarm. A limit that has been reached needs no forecast.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from .totals import Totals, usd
 from .windows import PAUSE_KEY, Window
 
 BURN_SECONDS = 3600.0
-"""The burn rate is that of the last hour."""
+"""Seconds over which the burn rate is averaged: the last hour."""
 
 BURN_SECONDS_MIN = 300.0
-"""Never over less: the first call would look like a flood."""
+"""The fewest seconds it is averaged over: otherwise the first call would look like a flood."""
 
 MIN_ELAPSED = 0.03
-"""Share of a window that must have passed before anything is foretold of it."""
+"""Share of a window that must have passed before anything is predicted for it."""
 
 MIN_READINGS = 3
 """Readings of the utilization that make a slope."""
 
 MIN_SPAN = 300.0
-"""Seconds between the first and the last of them: less is a burst."""
+"""Seconds between the first and the last of them: a shorter span is a burst."""
 
 MIN_RISE = 2.0
 """Percent between them: plans tell whole ones, so that a single step may be a rounding..."""
 
 SURE_SPAN = 1800.0
-"""...but not much of one over so many seconds."""
+"""...but over this many seconds a rounding error hardly matters."""
 
 PACE_SECONDS = 5 * 3600.0
 """How far ahead the last hour's slope is believed: a stretch of work, and the length of the plans'
@@ -56,12 +56,12 @@ class BurnRateJson(TypedDict):
     output_tokens_per_minute: float
     cost_usd_per_minute: float
     observed_minutes: float
-    """The time it is an average over: an hour, or since the first call."""
+    """Minutes over which it is averaged: an hour, or the time since the first call."""
 
 
 @dataclass(frozen=True, slots=True)
 class BurnRate:
-    """What is spent per minute."""
+    """Tokens and cost per minute."""
 
     tokens: float = 0.0
     output_tokens: float = 0.0
@@ -98,7 +98,7 @@ class Span:
 
     @property
     def seconds(self) -> float:
-        """Its length in seconds."""
+        """The window's length in seconds."""
         return self.resets_at - self.started_at
 
 
@@ -110,7 +110,7 @@ class ForecastJson(TypedDict):
     safe: bool | None
     """Whether the window ends first; null: not known."""
     limit_kind: str | None
-    """What limit it is for."""
+    """The limit that the forecast is for, see `Forecast.kind`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,19 +152,19 @@ class Pace:
     """How fast a window fills, in percent per second."""
 
     near: float
-    """For the next `PACE_SECONDS`."""
+    """Percent per second within the next `PACE_SECONDS`."""
     far: float
-    """After those."""
+    """Percent per second after the next `PACE_SECONDS`."""
 
     def seconds_to(self, rise: float) -> float:
-        """How long it takes to rise by so many percent; infinity: it never does."""
+        """Seconds until the utilization has risen by `rise` percent; infinity: never."""
         soon = self.near * PACE_SECONDS
         if rise <= soon:
             return rise / self.near
         return PACE_SECONDS + (rise - soon) / self.far if self.far > 0 else math.inf
 
     def rise_in(self, seconds: float) -> float:
-        """How many percent are added in so many seconds."""
+        """Percent that are added within `seconds`."""
         return self.near * min(seconds, PACE_SECONDS) + self.far * max(0.0, seconds - PACE_SECONDS)
 
 
@@ -181,7 +181,7 @@ def of_window(window: Window, now: float) -> Forecast:
 
 
 def projected_utilization(window: Window, now: float) -> float | None:
-    """Percent at the reset if it goes on like this; None where nothing is foretold."""
+    """Percent at the reset if usage continues like this; None if nothing is predicted."""
     pace = pace_of(window, now)
     if pace is None or window.utilization is None or window.resets_at is None:
         return None
@@ -189,7 +189,7 @@ def projected_utilization(window: Window, now: float) -> float | None:
 
 
 def pace_of(window: Window, now: float) -> Pace | None:
-    """How fast it fills; None where too little is known or it is too early to say."""
+    """How fast the window fills; None if too little is known or it is too early to say."""
     if window.started_at is None or window.window_seconds is None or window.utilization is None:
         return None
     if not _has_elapsed(window.started_at, window.window_seconds, now):
@@ -207,8 +207,8 @@ def pace_of(window: Window, now: float) -> Pace | None:
 
 
 def _slope(readings: list[tuple[float, float]], now: float) -> float | None:
-    """Percent per second by least squares, the time since the last reading being one without use;
-    None: too few to tell."""
+    """Percent per second by least squares. The time since the last reading counts as time without
+    use. None: there are too few readings."""
     if len(readings) < MIN_READINGS:
         return None
     (first_at, first_used), (last_at, last_used) = readings[0], readings[-1]
@@ -223,7 +223,8 @@ def _slope(readings: list[tuple[float, float]], now: float) -> float | None:
 
 
 def first(forecasts: Iterable[Forecast]) -> Forecast | None:
-    """The limit that will be reached first. Without any figure: one that is safe, if any is."""
+    """The forecast of the limit that will be reached first; if none will, one that is safe, if
+    there is any."""
     many = list(forecasts)
     timed = [forecast for forecast in many if forecast.time_to_limit_ms is not None]
     if timed:

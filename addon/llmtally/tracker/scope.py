@@ -1,4 +1,4 @@
-"""The account filter that every question about usage takes."""
+"""The account filter that every query about usage takes."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Scope:
         return cls(account, every=False)
 
     def includes(self, account: str | None) -> bool:
-        """Whether an account's usage is asked for."""
+        """Whether an account is included."""
         return self.every or account == self.account

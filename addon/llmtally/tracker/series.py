@@ -14,13 +14,13 @@ from .timeline import MINUTE, MINUTES_PER_DAY, day_start, minute_of
 from .totals import usd
 
 LINES = 8
-"""Models that get their own line: more colours could not be told apart."""
+"""Models that get a line each: more colours could not be told apart."""
 
 POINTS = 200
 """Points a line may have before its steps grow: the width of a chart."""
 
 STEPS = (1, 2, 5, 10, 20, 30, 60)
-"""Minutes of a step: each divides a day."""
+"""Minutes that a step may have: each divides a day."""
 
 MAX_MINUTES = (RETENTION_DAYS + 1) * MINUTES_PER_DAY
 COARSE = MODEL_LEVELS[1].minutes
@@ -38,7 +38,7 @@ class CumulativeJson(TypedDict):
 
     step_minutes: int
     today: list[float]
-    """Up to now."""
+    """Today's values, up to now."""
     yesterday: list[float]
 
 
@@ -101,7 +101,7 @@ class _Line:
 
 
 def _top(lines: dict[str, _Line], points: int) -> dict[str, _Line]:
-    """The lines with the most tokens, the others summed."""
+    """The lines with the most tokens; the others are summed."""
     names = heapq.nlargest(LINES, lines, key=lambda name: sum(lines[name].tokens))
     top = {name: lines[name] for name in names}
     for name in lines.keys() - top.keys():

@@ -16,7 +16,7 @@ from .totals import SUBAGENT, UNKNOWN, ZERO, Totals, TotalsJson, kind_of, plus, 
 
 
 class BriefJson(TypedDict):
-    """The few totals that a row has of a period."""
+    """The totals of one period in a row."""
 
     calls: int
     total_tokens: int | None
@@ -28,55 +28,55 @@ class SessionJson(TotalsJson):
 
     session_id: str
     label: str
-    """A name for people."""
+    """A short name to show."""
     account_key: str | None
     client: str | None
     project: str | None
     model: str | None
-    """The newest call's."""
+    """The model of the newest call."""
     today: BriefJson
     window: BriefJson
-    """Within the 5-hour window."""
+    """Totals within the 5-hour window."""
     window_share_pct: float | None
-    """Percent of what the account's 5-hour window has seen, by cost where costs are known, else by
-    tokens."""
+    """The session's share of the account's 5-hour window in percent: by cost if costs are known,
+    else by tokens."""
     started_at: str
     updated_at: str
     source: str | None
-    """How the session was known: `session_source` of a record."""
+    """How the session was identified: `session_source` of a record."""
 
 
 class AgentJson(TypedDict):
     """One agent of a session and those it started."""
 
     agent: str | None
-    """Null: the main agent."""
+    """Id of the agent; null: the main agent."""
     type: str | None
     kind: str | None
-    """The kind of work, `subagent Explore`; null: the main agent, which does several."""
+    """The kind of work, such as `subagent Explore`; null for the main agent, which does several."""
     updated_at: str | None
     own: TotalsJson
-    """What its own calls add up to."""
+    """Totals of its own calls."""
     total: TotalsJson
-    """The same with its descendants'."""
+    """Totals of its calls and its descendants'."""
     by_class: dict[str, TotalsJson]
     by_model: dict[str, TotalsJson]
     children: list[AgentJson]
-    """The most expensive first."""
+    """The agents that it started, the most expensive first."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionDetail:
-    """One session with what its row does not say."""
+    """One session with more than its row: its agents and its newest calls."""
 
     row: SessionJson
     totals: TotalsJson
     agents: list[AgentJson]
     """A tree: the one root is the main agent."""
     calls: list[Call]
-    """The newest, oldest of them first."""
+    """The newest calls, in order of time."""
     calls_complete: bool
-    """False: older calls stand only in the journal."""
+    """False: the session has older calls, which only the journal holds."""
 
 
 def sessions_json(
@@ -108,8 +108,8 @@ def _session_row(session: Session, now: float, primary: Primary, whole: Totals) 
 
 
 def _window_total(state: State, scope: Scope, primary: Primary) -> Totals:
-    """What the account whose window it is has spent in it; all accounts in the scope, where it is
-    assumed."""
+    """What the window's account has spent in it; for an assumed window, what all accounts in the
+    scope have."""
     if primary.first_minute is None:
         return Totals()
     owner = scope if primary.native is None else Scope.only(primary.native.account)
@@ -159,8 +159,8 @@ def _share(part: Totals, whole: Totals) -> float | None:
 
 
 def tree_json(session: Session) -> list[AgentJson]:
-    """The agents as a tree, the main agent first. An agent whose parent is not known, or is its own
-    descendant, stands under the main agent."""
+    """The agents as a tree, the main agent first. An agent whose parent is unknown, or is its own
+    descendant, is put under the main agent."""
     by_agent: dict[str | None, list[tuple[Leaf, Totals]]] = {None: []}
     for leaf, days in session.leaves.items():
         by_agent.setdefault(leaf.agent, []).append((leaf, days.total))
@@ -215,7 +215,7 @@ def _subtree(
     by_agent: Mapping[str | None, list[tuple[Leaf, Totals]]],
     children: Mapping[str | None, list[str | None]],
 ) -> Totals:
-    """What the descendants of an agent add up to."""
+    """Totals of an agent's descendants."""
     total = ZERO
     waiting = list(children.get(agent, ()))
     while waiting:

@@ -1,6 +1,6 @@
-"""Sessions and, within each, its agents: who spent what under whom.
+"""Sessions and their agents: what each agent spent, and which agent started it.
 
-A session is known to one account; the same id under another account is another session. Each keeps
+A session belongs to one account; the same id under another account is another session. Each keeps
 its days, and steps of ten minutes for the last six hours, so that ten thousand of them stay small.
 """
 
@@ -25,20 +25,20 @@ has twenty."""
 
 SLOT_MINUTES = 10
 SLOTS_KEPT = 36
-"""Six hours, which hold any 5-hour window."""
+"""Slots of ten minutes that are kept: six hours, which cover any 5-hour window."""
 
 LABEL_ID_LENGTH = 8
-"""Characters of a session id that stand for it where nothing better is known."""
+"""Characters of a session id that serve as its label if nothing better is known."""
 
 _SEPARATORS = "/\\"
 
 SessionKey = tuple[str | None, str]
-"""Account and session id."""
+"""Key of a session: its account and its id."""
 
 
 class Buckets:
-    """Totals by step of time, for many small sums that are seldom asked for: each is made by adding
-    up its steps."""
+    """Totals by step of time. For many small sums that are seldom needed: each is computed by
+    adding up its steps."""
 
     __slots__ = ("_rows",)
 
@@ -55,7 +55,7 @@ class Buckets:
 
     @property
     def newest(self) -> int:
-        """The latest step that has totals."""
+        """The newest step that has totals."""
         return max(self._rows)
 
     def add(self, step: int, row: Totals) -> None:
@@ -64,7 +64,7 @@ class Buckets:
         self._rows[step] = row if before is None else plus(before, row)
 
     def since(self, step: int) -> Totals:
-        """What this step and later ones added."""
+        """The sum of this step and all later ones."""
         return summed(row for each, row in self._rows.items() if each >= step)
 
     def forget(self, step: int) -> None:
@@ -73,27 +73,27 @@ class Buckets:
             del self._rows[old]
 
     def fold(self, other: Buckets) -> None:
-        """Add all steps of another one."""
+        """Add all steps of another `Buckets`."""
         for step, row in other.items():
             self.add(step, row)
 
     def items(self) -> Iterable[tuple[int, Totals]]:
-        """Steps and what was added in them."""
+        """All steps and their totals."""
         return self._rows.items()
 
 
 class Leaf(NamedTuple):
-    """What is counted separately within a session."""
+    """Key of what is counted separately within a session."""
 
     agent: str | None
-    """None: the main agent."""
+    """Id of the agent; None: the main agent."""
     request_class: str | None
     model: str
 
 
 @dataclass(slots=True)
 class Agent:
-    """What is known of an agent beside its numbers."""
+    """What is known of an agent apart from its totals."""
 
     parent: str | None = None
     type: str | None = None
@@ -107,25 +107,25 @@ class Session:
     account: str | None
     id: str
     slots: Buckets = field(default_factory=Buckets)
-    """By ten minutes, for at least the last six hours."""
+    """Totals by ten minutes, for at least the last six hours."""
     cost: int = 0
-    """Picodollars of all that is retained: what sessions are ranked by."""
+    """Picodollars over all retained days, by which sessions are ranked."""
     leaves: dict[Leaf, Buckets] = field(default_factory=dict)
-    """By day."""
+    """Totals by day, for each leaf."""
     agents: dict[str | None, Agent] = field(default_factory=dict)
     client: str | None = None
     project: str | None = None
     source: str | None = None
-    """How the session was known (`session_source`)."""
+    """How the session was identified (`session_source`)."""
     model: str | None = None
-    """The newest call's model."""
+    """The model of the newest call."""
     started_at: float = 0.0
     updated_at: float = 0.0
 
     @property
     def label(self) -> str:
-        """A name for people: the project's last directory, else the client, else the beginning of
-        the id."""
+        """A short name to show: the project's last directory, else the client, else the beginning
+        of the id."""
         project = (self.project or "").rstrip(_SEPARATORS).replace("\\", "/").rpartition("/")[2]
         return project or self.client or self.id[:LABEL_ID_LENGTH]
 
@@ -139,7 +139,7 @@ class Session:
         return summed(days.since(day) for days in self.leaves.values())
 
     def add(self, call: Call, model: str, ended: float, row: Totals) -> None:
-        """Count one call that this model answered; `ended` as the journal has it."""
+        """Count one call that this model answered; `ended` is rounded as in the journal."""
         minute = minute_of(ended)
         self.slots.add(minute // SLOT_MINUTES, row)
         if len(self.slots) > 2 * SLOTS_KEPT:
@@ -163,7 +163,7 @@ class Session:
         agent.updated_at = max(agent.updated_at, ended)
 
     def _describe(self, call: Call, model: str, ended: float) -> None:
-        """The newest call that says something has the last word."""
+        """Update what is known from the newest call that states it."""
         who = call.attribution
         client, project = cut(who.client), cut(who.project)
         if ended >= self.updated_at:
@@ -191,7 +191,7 @@ class Session:
 
 
 class Sessions:
-    """The sessions most recently active, at most a cap; what the others spent stays in one sum an
+    """The most recently active sessions, up to a cap; what the others spent is kept as one sum per
     account."""
 
     def __init__(self, cap: int) -> None:
@@ -219,7 +219,7 @@ class Sessions:
         session.add(call, model, ended, row)
 
     def find(self, session_id: str, scope: Scope) -> Session | None:
-        """A session by its id; where several accounts have it, the one active last."""
+        """The session with this id; if several accounts have it, the most recently active one."""
         if not scope.every:
             return self._sessions.get((scope.account, session_id))
         found = (session for (_, name), session in self._sessions.items() if name == session_id)
@@ -230,17 +230,17 @@ class Sessions:
         return heapq.nlargest(limit, self.of(scope), key=attrgetter(rank))
 
     def of(self, scope: Scope) -> list[Session]:
-        """The sessions of the accounts in the scope, most recently active first, which saves most
-        of the work of ranking them by that."""
+        """The sessions of the accounts in the scope, most recently active first, because ranking by
+        that is then cheap."""
         newest = reversed(self._sessions.values())
         return [session for session in newest if scope.includes(session.account)]
 
     def others(self, scope: Scope) -> Totals:
-        """What the sessions that were folded away had spent."""
+        """What the sessions spent that are no longer kept separately."""
         return summed(days.total for owner, days in self._others.items() if scope.includes(owner))
 
     def forget(self, minute: int) -> None:
-        """Drop everything before a day's first minute, and the sessions that nothing is left of."""
+        """Drop everything before a day's first minute, and sessions that are then empty."""
         day = minute // MINUTES_PER_DAY
         for key, session in list(self._sessions.items()):
             session.forget(day)
@@ -252,7 +252,7 @@ class Sessions:
                 del self._others[account]
 
     def retire(self, account: str | None) -> None:
-        """Fold away all sessions of an account, under the account `other`."""
+        """Add all sessions of an account to the sum of the account `other`."""
         for key in [key for key in self._sessions if key[0] == account]:
             self._fold(self._sessions.pop(key), OTHER)
         if (rest := self._others.pop(account, None)) is not None:

@@ -3,8 +3,8 @@ each of:
 
 the timeline of its account, provider and model; of its session and agent; of its client, project,
 request class and outcome; the limit windows it tells of; the ring of newest calls. Everything that
-is shown is asked of these. What is older than the first of the last seven whole UTC days is
-forgotten, so that a state read back from the journal equals the one that was never interrupted.
+is shown is computed from these. What is older than the first of the last seven whole UTC days is
+forgotten, so that a state read back from the journal equals one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ RETENTION_DAYS = 7
 """Whole UTC days before today that are kept: the longest plan window but for monthly quotas."""
 
 ESTIMATE_SECONDS = 5 * 3600.0
-"""Length of the window that is assumed where no provider tells one."""
+"""Seconds of the window that is assumed if no provider reports one."""
 
 ESTIMATE_MINUTES = int(ESTIMATE_SECONDS) // MINUTE
 
 MODEL_LEVELS = (Resolution(1, 26 * 60), Resolution(10, 8 * 144))
-"""Minutes for a day's chart; ten minutes for the week."""
+"""One-minute steps for a day's chart, ten-minute steps for the week."""
 
 FACET_LEVELS = (
     Resolution(1, ESTIMATE_MINUTES + 1),
@@ -42,7 +42,7 @@ FACET_LEVELS = (
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How many of each are kept at most. What is beyond goes on under the name `other`."""
+    """How many of each are kept at most. Further ones are counted under the name `other`."""
 
     models: int = 256
     """Timelines by account, provider and model. One that is busy in every minute of a week takes
@@ -58,7 +58,7 @@ class Caps:
     each. Older ones are in the journal alone."""
     windows: int = 256
     """Limit windows remembered: an account has a handful, classic rate limits four for each model.
-    The one not heard of for longest is dropped."""
+    The one with the oldest report is dropped."""
 
 
 CAPS = Caps()
@@ -73,7 +73,7 @@ class ModelKey(NamedTuple):
 
 
 class FacetKey(NamedTuple):
-    """Key of a timeline of calls by who asked for what, and how they ended."""
+    """Key of a timeline by client, project, request class and outcome."""
 
     account: str | None
     client: str | None
@@ -86,24 +86,25 @@ class State:
     """All that is known of the calls since the last reset."""
 
     def __init__(self, caps: Caps, windows: Windows) -> None:
-        """`windows` outlive a reset: they are the providers'."""
+        """`windows` are kept when the state is reset, as they are the providers'."""
         self.models: Ledger[ModelKey] = Ledger(caps.models, MODEL_LEVELS, _other_model)
         self.facets: Ledger[FacetKey] = Ledger(caps.facets, FACET_LEVELS, _other_facet)
         self.sessions = Sessions(caps.sessions)
         self.windows = windows
         self._calls: deque[Call] = deque(maxlen=caps.calls)
         self._restored_calls: deque[Call] = deque(maxlen=caps.calls)
-        """Apart, as calls of today may come before those of yesterday have been read back."""
+        """Calls of earlier runs; kept apart, as new calls may come before these have been read
+        back."""
         self.coverage: dict[int, Counter[tuple[str | None, str]]] = {}
-        """By the first minute of a day: responses by account and bucket."""
+        """Responses by account and bucket, by the first minute of each day."""
         self.accounts: OrderedDict[str | None, float] = OrderedDict()
-        """When each was last active, least recently active first."""
+        """When each account was last active, the least recently active first."""
         self.cost_sources: OrderedDict[ModelKey, str | None] = OrderedDict()
         """Where the newest price of a model came from; as many as there are timelines."""
         self.first_call: float | None = None
         self._caps = caps
         self._anchors: dict[str | None, dict[int, float]] = {}
-        """By account, for recent minutes: when the first call in the minute ended."""
+        """When the first call of a minute ended, by account, for recent minutes."""
         self._horizon = NEVER
 
     def keep(self, call: Call, *, restored: bool) -> None:
@@ -118,8 +119,9 @@ class State:
         row: Totals,
         shares: Sequence[tuple[str, Totals]],
     ) -> None:
-        """Count one call: `row` as a whole, `shares` by model, the one that answered last.
-        `account` is its name here, `ended` as the journal has it."""
+        """Count one call: `row` is the whole call, `shares` its parts by model, with the model that
+        answered last. `account` is the account's name here, `ended` is rounded as in the
+        journal."""
         minute = minute_of(ended)
         for model, share in shares:
             self._count_model(
@@ -159,7 +161,7 @@ class State:
         return chain(reversed(self._calls), reversed(self._restored_calls))
 
     def oldest_within_estimate(self, now: float, scope: Scope) -> float | None:
-        """When the oldest call of the last 5 hours ended; None: there was none."""
+        """When the oldest call of the last 5 hours ended; None if there was none."""
         ends = (
             ended
             for owner, anchors in self._anchors.items()
@@ -170,7 +172,7 @@ class State:
         return min(ends, default=None)
 
     def advance(self, now: float) -> None:
-        """Forget what is older than the retention; does something once a day."""
+        """Forget everything older than the retention. This has an effect once a day."""
         horizon = horizon_of(now)
         if horizon <= self._horizon:
             return
@@ -196,8 +198,8 @@ class State:
             }
 
     def account_of(self, account: str | None, at: float) -> str | None:
-        """Note that an account was active, and give its name here; beyond the cap, the least
-        recently active one goes on as `other`."""
+        """Note that an account was active, and return its name here. Beyond the cap, the least
+        recently active one is counted as `other` from then on."""
         account = cut(account)
         if account in self.accounts:
             self.accounts.move_to_end(account)
@@ -224,7 +226,7 @@ class State:
 
 
 def as_journaled(at: float) -> float:
-    """A time as the journal gives it back: in whole milliseconds."""
+    """A time rounded as in the journal: to whole milliseconds."""
     return milliseconds(at) / 1000
 
 

@@ -1,10 +1,10 @@
-"""Totals over time: what was spent since any moment, in any of several resolutions.
+"""Totals over time: what was spent since any moment, in several resolutions.
 
-A `RunningSums` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a row of
-curves, fine ones for the recent past and coarse ones for the week: a step that grows too old for
-one moves down into the next. Adding costs constant time; the running sums that answer questions are
-made when first asked and kept. Time is counted in whole minutes since the epoch, and the minute a
-call belongs to is the one in which it ended.
+A `RunningSums` holds what each step (a minute, ten minutes, a day) added. A `Timeline` is a list of
+them, fine ones for the recent past and coarse ones for the week: a step that is too old for one is
+moved down into the next. Adding costs constant time; the running sums that answer queries are
+computed when first needed, and kept. Time is counted in whole minutes since the epoch, and the
+minute a call belongs to is the one in which it ended.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MINUTE = 60
 MINUTES_PER_DAY = 1440
 
 NEVER = -(10**9)
-"""A step before all others."""
+"""A step number below all others."""
 
 
 def minute_of(at: float) -> int:
@@ -39,7 +39,7 @@ def nearest_minute(at: float) -> int:
 
 
 def first_minute_within(now: float, seconds: float) -> int:
-    """The first whole minute of the last so many seconds."""
+    """The first whole minute within the last `seconds`."""
     return -minute_of(seconds - now)
 
 
@@ -69,7 +69,7 @@ class RunningSums:
         return self.since(NEVER)
 
     def add(self, step: int, row: Totals) -> None:
-        """Add to a step, which is above the floor. O(1), but for a call that comes late."""
+        """Add to a step above the floor. O(1), except for a call that comes late."""
         steps = self.steps
         if not steps or step > steps[-1]:
             steps.append(step)
@@ -99,7 +99,7 @@ class RunningSums:
             self._sums.append(so_far)
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, Totals]]:
-        """What each step from `start` to before `end` added."""
+        """Each step from `start` to before `end`, with what it added."""
         first, last = bisect_left(self.steps, start), bisect_left(self.steps, end)
         return zip(self.steps[first:last], self.rows[first:last], strict=True)
 
@@ -123,14 +123,15 @@ class Resolution:
     above."""
 
     minutes: int
-    """Length of a step."""
+    """Minutes in one step."""
     keep: int
-    """Buckets kept here; older ones move down to the next level, and from the last one out."""
+    """Steps that are kept here. Older ones are moved down to the next level; those of the last
+    level are dropped."""
 
 
 class Timeline:
-    """What was spent, by time, finest level first. The last level reaches back over all that is
-    retained."""
+    """What was spent over time, in levels from fine to coarse. The last level covers the whole
+    retention."""
 
     __slots__ = ("curves", "levels")
 
@@ -139,8 +140,8 @@ class Timeline:
         self.curves = tuple([RunningSums() for _ in levels])
 
     def add(self, minute: int, row: Totals, depth: int = 0) -> None:
-        """Add what happened in a minute; from which level down is only for what comes from
-        above."""
+        """Add what happened in a minute. `level` is given only for steps that move down from a
+        finer level."""
         level, curve = self.levels[depth], self.curves[depth]
         step = minute // level.minutes
         if step > curve.floor:
@@ -152,8 +153,7 @@ class Timeline:
             self.add(minute, row, depth + 1)
 
     def _move_down(self, depth: int, old: list[tuple[int, Totals]]) -> None:
-        """Add the oldest steps of a level to the next one, which has several of them in one of its
-        own."""
+        """Add the oldest steps of a level to the next one, where one step holds several of them."""
         if depth + 1 == len(self.levels):
             return
         minutes, below = self.levels[depth].minutes, self.levels[depth + 1].minutes
@@ -161,11 +161,11 @@ class Timeline:
             self.add(step * below, summed(row for _, row in rows), depth + 1)
 
     def since(self, minute: int) -> Totals:
-        """Everything from a minute on. Where that is kept in longer steps, from the step that
-        begins closest to it.
+        """The sum since a minute began; where longer steps are kept, since the step that begins
+        closest to it.
 
-        Which resolution answers depends on the newest minute alone, not on what happens to have
-        moved down by now.
+        The resolution depends only on the newest minute, not on which steps have already been moved
+        down.
         """
         if not self.curves[0].steps:
             return self.retained
@@ -186,7 +186,7 @@ class Timeline:
         return summed(curve.total for curve in self.curves)
 
     def between(self, start: int, end: int) -> Iterator[tuple[int, Totals]]:
-        """What happened from one minute to before another: first minute and amount of each step."""
+        """The steps from one minute to before another: first minute and amount of each."""
         for level, curve in zip(self.levels, self.curves, strict=True):
             for step, row in curve.between(-(-start // level.minutes), -(-end // level.minutes)):
                 yield step * level.minutes, row

@@ -1,5 +1,5 @@
-"""What a set of calls adds up to, in integers, so that a sum is the same in whatever order it was
-made.
+"""What a set of calls adds up to. Sums are integers, so that they are the same in any order of
+adding.
 
 Money is counted in picodollars (1e-12 USD), rounded once per call: the cheapest token costs some
 10,000 of them. Two sums are kept apart: what is billed, and what a subscription's calls would have
@@ -21,7 +21,7 @@ COST_CAP = 10**9
 costs a billion."""
 
 UNKNOWN = "unknown"
-"""The name shown for what the wire did not name."""
+"""The name shown for something that the wire did not name."""
 
 
 class Totals(NamedTuple):
@@ -33,16 +33,16 @@ class Totals(NamedTuple):
     unpriced: int = 0
     """Calls whose tokens are known and whose price is not."""
     uncounted: int = 0
-    """Calls whose tokens are unknown. A refused call is none: it used nothing."""
+    """Calls whose tokens are unknown. A refused call does not count here: it used nothing."""
     uncosted: int = 0
-    """Calls whose cost is unknown, whatever the reason. A refused call is none."""
+    """Calls whose cost is unknown, for any reason. A refused call does not count here."""
     input_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     output_tokens: int = 0
     reasoning_tokens: int = 0
     spent: int = 0
-    """Picodollars billed by the call."""
+    """Picodollars that were billed per call."""
     api_value: int = 0
     """Picodollars that a subscription's calls would have cost: not a bill."""
 
@@ -79,8 +79,8 @@ _new = tuple.__new__
 
 
 def plus(left: Totals, right: Totals) -> Totals:
-    """Field-wise sum. Written out: it is what adding a call costs most, and this is twice as fast
-    as a loop."""
+    """Field-wise sum. It is written out, because most of the time of adding a call is spent here,
+    and a loop takes twice as long."""
     (
         calls,
         errors,
@@ -134,14 +134,14 @@ def minus(left: Totals, right: Totals) -> Totals:
 
 
 def summed(many: Iterable[Totals]) -> Totals:
-    """The sum of any number of totals. By columns, which takes a third of the time that adding row
-    to row does."""
+    """The sum of any number of totals. It adds by columns, which takes a third of the time that
+    adding rows does."""
     columns = tuple(map(sum, zip(*many, strict=True)))
     return _new(Totals, columns) if columns else ZERO
 
 
 def picodollars(amount: float | None) -> int | None:
-    """USD as an integer; None for what is unknown or absurd."""
+    """USD as an integer of picodollars; None for an unknown or absurd amount."""
     if amount is None or not 0 <= amount <= COST_CAP:
         return None
     return round(amount * PICODOLLARS)
@@ -186,8 +186,8 @@ def _row(
 
 
 def by_model(call: Call, whole: Totals) -> list[tuple[str, Totals]]:
-    """The call shared out over the models that were billed in it; it counts as a call of the one
-    that answered, named last."""
+    """The call split by the models that were billed in it. It counts as a call of the model that
+    answered, which comes last."""
     answered = model_of(call)
     if not call.parts:
         return [(answered, whole)]
@@ -222,7 +222,7 @@ def kind_of(request_class: str | None, agent_type: str | None) -> str | None:
 
 
 def cut(name: str | None) -> str | None:
-    """A name off the wire, no longer than a name can be."""
+    """A name off the wire, cut to the longest that names are allowed to be."""
     return name if name is None else name[:TEXT_CAP]
 
 
@@ -247,11 +247,11 @@ class TotalsJson(TypedDict):
     reasoning_tokens: int | None
     total_tokens: int | None
     cache_hit_pct: float | None
-    """Percent of the input; null: there was no input."""
+    """Percent of the input that came from a cache; null: there was no input."""
     cost_usd: float | None
-    """The sum of the next two."""
+    """The sum of the next two fields."""
     spent_usd: float
-    """Billed by the call."""
+    """USD that were billed per call."""
     api_value_usd: float
     """A subscription's calls at the API's prices: not a bill."""
 

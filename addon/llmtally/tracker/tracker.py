@@ -1,8 +1,8 @@
-"""The tracker as the rest of the house sees it: calls and limit readings go in, sums come out as
-JSON, the newest calls as they are.
+"""The tracker's interface: calls and limit readings go in; sums come out as JSON, and the newest
+calls as they are.
 
-Not for several threads. Every question takes the time of asking, in epoch seconds; a clock that
-goes back makes no figure negative.
+Not for several threads. Every query takes the current time, in epoch seconds; a clock that goes
+back makes no figure negative.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ class Tracker:
         on_reset: Callable[[Reset], None] = _ignore,
         caps: Caps = CAPS,
     ) -> None:
-        """`on_reset` is told when a plan's window was replaced by its next one."""
+        """`on_reset` is called when a plan's window was replaced by its next one."""
         self.limits = limits or ConfiguredLimits()
-        """May be replaced at any time."""
+        """The user's limits; they may be replaced at any time."""
         self.restoring = False
-        """Whether the journal is still being read back; shown, nothing else."""
+        """Whether the journal is still being read back; it is only shown."""
         self.counters = Counters()
-        """What Prometheus is told."""
+        """The counters for Prometheus."""
         self._caps = caps
         self._windows = Windows(on_reset, caps.windows)
         self._state = State(caps, self._windows)
 
     def reset(self) -> None:
-        """Count from zero again. Limit windows are the provider's and stay, and so do the counters,
-        which only ever grow."""
+        """Count from zero again. Limit windows, which are the provider's, and counters, which never
+        fall, are kept."""
         self._state = State(self._caps, self._windows)
 
     @staticmethod
     def restore_since(now: float) -> date:
-        """The first UTC day of the journal that the state is made of."""
+        """The first UTC day whose calls the state keeps: read the journal back from there."""
         return date.fromordinal(_EPOCH_DAY + horizon_of(now) // MINUTES_PER_DAY)
 
     def add(self, call: Call, *, restored: bool = False) -> None:
@@ -104,8 +104,7 @@ class Tracker:
     def add_limits(
         self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float
     ) -> None:
-        """Take in the answer of a quota endpoint, asked at `at`, whether it passed or was
-        polled."""
+        """Take in the answer of a quota endpoint, which a client or llmtally asked at `at`."""
         account = self._state.account_of(account, at)
         self._windows.read(readings, provider=provider, account=account, at=at)
 
@@ -116,7 +115,7 @@ class Tracker:
         self.counters.coverage[bucket] += 1
 
     def usage(self, now: float, account: str | None = None) -> UsageJson:
-        """What `/api/usage` answers; `account` as in `accounts[].select`."""
+        """The answer of `/api/usage`; `account` is a value of `accounts[].select`."""
         return usage_json(
             self._state,
             self.limits,
@@ -127,12 +126,12 @@ class Tracker:
         )
 
     def status(self, now: float, sessions: int = 50) -> StatusJson:
-        """The few figures of a status line, for a fraction of what `usage` costs; `sessions`: how
-        many of the newest."""
+        """The figures of a status line, for a fraction of the time that `usage` takes; `sessions`:
+        how many of the newest to include."""
         return status_json(self._state, now, min(sessions, MAX_ROWS))
 
     def series(self, minutes: int, now: float, account: str | None = None) -> SeriesJson:
-        """What `/api/series` answers, over the last `minutes`, at most the retained days."""
+        """The answer of `/api/series` over the last `minutes`, at most the retained days."""
         return series_json(self._state, minutes, now, account)
 
     def sessions(
@@ -158,7 +157,7 @@ class Tracker:
     def session(
         self, session_id: str, now: float, account: str | None = None
     ) -> SessionDetail | None:
-        """One session with its agents and newest calls; None for one that is not known."""
+        """One session with its agents and newest calls; None if it is not known."""
         self._state.advance(now)
         scope = Scope.of(account)
         session = self._state.sessions.find(session_id, scope)
@@ -185,8 +184,8 @@ class Tracker:
     def calls(
         self, limit: int = 100, before: str | None = None, filters: Mapping[str, str] | None = None
     ) -> list[Call]:
-        """The newest calls, newest first; `before`: a `request_id`, only what is older; `filters`:
-        record field to value.
+        """The newest calls, newest first; `before`: a `request_id`; only older calls are returned;
+        `filters`: record field to value.
 
         Filters may name `request_id`, `provider`, `model` (served or asked for), `outcome`,
         `coverage`, `billing` and the fields of attribution. An unknown `before` gives nothing.

@@ -1,7 +1,7 @@
-"""The live view as JSON: what `/api/usage` answers, made of sums, so that no call is looked at.
+"""The live view as JSON, as `/api/usage` returns it. It is made of sums, so no single call is read.
 
-Amounts are integers within and floats of USD here. What the wire did not say is null. Every part of
-it can be asked for one account or over all of them.
+Amounts are integers inside the tracker, and floats of USD here. What the wire did not say is null.
+Every part of it can be asked for one account or over all of them.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ class AccountJson(TypedDict):
 
     account_key: str | None
     select: str
-    """What to ask for to see it alone."""
+    """The value of the parameter `account` that selects it."""
     providers: list[str]
     today: TotalsJson
     updated_at: str
 
 
 class CurrentJson(TypedDict):
-    """The 5-hour window's sums against the configured limits. A limit that is not set is null, and
-    so are its percentage and source."""
+    """The 5-hour window's sums against the configured limits. For a limit that is not set, the
+    limit, its percentage and its source are null."""
 
     total_cost_usd: float | None
     spent_usd: float
@@ -102,17 +102,17 @@ class ProblemJson(TypedDict):
     subject: str | None
     """The model, window, limit or provider."""
     count: int | None
-    """Calls."""
+    """How many calls it affects."""
     pct: float | None
-    """How full."""
+    """How full the limit is, in percent."""
 
 
 class KnownSessionsJson(TypedDict):
-    """How many sessions are known, and what the others spent."""
+    """How many sessions are kept, and what all others spent."""
 
     known: int
     other: TotalsJson
-    """What those spent that are no longer known one by one."""
+    """What the sessions spent that are no longer kept separately."""
 
 
 class UsageJson(TypedDict):
@@ -122,13 +122,13 @@ class UsageJson(TypedDict):
     restoring: bool
     """Whether the journal is still being read back."""
     account: str | None
-    """The one that was asked for."""
+    """The account that was selected."""
     accounts: list[AccountJson]
-    """The most recently active first."""
+    """All accounts, the most recently active first."""
     window: PrimaryJson
     windows: list[WindowJson]
     extra_usage: list[WindowJson]
-    """Credit beside a plan."""
+    """Credit beyond a plan, as limit windows."""
     current: CurrentJson
     burn_rate: BurnRateJson
     predictions: PredictionsJson
@@ -177,7 +177,7 @@ class StatusSessionJson(TypedDict):
 
 
 class StatusJson(TypedDict):
-    """The few figures that a status line needs."""
+    """The figures that a status line shows."""
 
     generated_at: str
     today: TotalsJson
@@ -186,7 +186,7 @@ class StatusJson(TypedDict):
     burn_rate: BurnRateJson
     windows: list[StatusWindowJson]
     sessions: dict[str, StatusSessionJson]
-    """By id, the newest last."""
+    """Sessions by id, the newest last."""
 
 
 def usage_json(
@@ -198,7 +198,7 @@ def usage_json(
     restoring: bool,
     since_start: Totals,
 ) -> UsageJson:
-    """What `/api/usage` answers."""
+    """Build the answer of `/api/usage`."""
     state.advance(now)
     scope = Scope.of(account)
     primary = primary_window(state, scope, now)
@@ -245,7 +245,7 @@ def usage_json(
 
 
 def status_json(state: State, now: float, sessions: int) -> StatusJson:
-    """The few figures of a status line."""
+    """Build the figures of a status line."""
     state.advance(now)
     scope = Scope()
     primary = primary_window(state, scope, now)
@@ -259,8 +259,7 @@ def status_json(state: State, now: float, sessions: int) -> StatusJson:
         "windows": [
             _status_window(window, now) for window in live if window.key not in CREDIT_KEYS
         ],
-        # A session that went on under another account stands there for each: the newest has the
-        # last word.
+        # A session that continued under another account is listed for each: the newest wins.
         "sessions": {row["session_id"]: _status_session(row) for row in reversed(rows)},
     }
 
@@ -408,7 +407,7 @@ def _problems(
 
 
 def _paid_extra(beyond_plan: Iterable[WindowJson]) -> Iterator[ProblemJson]:
-    """Credit beyond a plan that pays for calls now: what was the plan's has become a bill."""
+    """Credit beyond a plan that pays for calls now: calls that the plan covered are now billed."""
     for credit in beyond_plan:
         if credit["status"] == IN_USE:
             yield _problem("extra_usage", credit["provider"], pct=credit["utilization"])

@@ -1,4 +1,4 @@
-"""A limit window as JSON: a provider's, or the one assumed where no provider tells of any."""
+"""A limit window as JSON: a provider's, or the assumed one if no provider reports any."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .totals import Totals, summed, to_json
 from .windows import Confidence, Window
 
 WARNING_PCT = 80.0
-"""A window that is fuller than this is warned of."""
+"""Percent: a fuller window causes a warning."""
 
 
 class TimesJson(TypedDict):
@@ -44,16 +44,16 @@ class PrimaryJson(TimesJson):
 
     key: str
     source: str
-    """`provider_native`, or `local_estimate` where no provider tells of one."""
+    """`provider_native`, or `local_estimate` if no provider reports one."""
     confidence: Confidence
     utilization: float | None
-    """Percent used, by the provider's word."""
+    """Percent used, as the provider reports it."""
     provider: str | None
     account_key: str | None
 
 
 class WindowJson(TimesJson, SeenJson):
-    """One limit window: what its provider says, what was seen within it, and a forecast."""
+    """One limit window: what its provider reports, what was seen within it, and a forecast."""
 
     key: str
     name: str | None
@@ -72,9 +72,9 @@ class WindowJson(TimesJson, SeenJson):
     """Percent at the reset if it goes on like this."""
     prediction: ForecastJson
     read_at: str | None
-    """When its provider last told of it."""
+    """When its provider last reported it."""
     counted_from: str | None
-    """From when on the calls are counted."""
+    """Since when calls are counted in it."""
 
 
 def window_json(state: State, window: Window, now: float) -> WindowJson:
@@ -156,7 +156,7 @@ def primary_json(primary: Primary, now: float) -> PrimaryJson:
 
 
 def estimate_json(primary: Primary, seen: Totals, now: float) -> list[WindowJson]:
-    """The assumed window in the shape of a provider's; none where nothing was called in it."""
+    """The assumed window in the form of a provider's; None if it holds no call."""
     if primary.started_at is None:
         return []
     times = times_json(primary.started_at, primary.resets_at, now)

@@ -3,8 +3,8 @@ still the same window.
 
 A window is known by provider, account and key, and classic rate limits also by model, as each model
 has its own pool. A reset time that moves by a minute or more is a new window; less is jitter.
-What the wire said before a reset must not come back through a long stream that began before it, so
-readings are ordered by when their request was sent.
+Readings are ordered by when their request was sent, so that a long stream that began before a reset
+cannot bring back what was reported before it.
 """
 
 from __future__ import annotations
@@ -23,21 +23,20 @@ JITTER_SECONDS = 60.0
 request."""
 
 STALE_SECONDS = 24 * 3600.0
-"""A window that says neither when it ends nor how long it is, is shown for a day after it was last
-heard of."""
+"""A window with neither an end nor a length is shown for a day after it was last reported."""
 
 READING_SECONDS = 10
-"""Readings closer together than that are one: utilization moves in whole percents."""
+"""Seconds within which readings count as one: utilization moves in whole percents."""
 
 HISTORY_SECONDS = 3600
 """How far back the slope of the utilization looks."""
 
 CREDIT_KEYS = frozenset({"overage", "credits"})
-"""Money beside the windows: extra usage and prepaid credit. No window, and nothing that runs out by
-the clock."""
+"""Money beyond the windows: extra usage and prepaid credit. These are not windows and do not run
+out by the clock."""
 
 PAUSE_KEY = "retry_after"
-"""A bare request to wait. Not a quota: overload is answered with it too."""
+"""A bare request to wait. It is not a quota: providers also send it when they are overloaded."""
 
 _ACCOUNT_WIDE = frozenset({"usage_limit", *CREDIT_KEYS})
 _FAMILIES = frozenset({"opus", "sonnet", "haiku"})
@@ -47,7 +46,7 @@ Confidence = Literal["high", "medium", "low"]
 
 @dataclass(frozen=True, slots=True)
 class Reset:
-    """A window that was replaced by its next one."""
+    """A reset: a window was replaced by its next one."""
 
     provider: str
     account: str | None
@@ -60,7 +59,7 @@ class Reset:
 
 @dataclass(slots=True)
 class Window:
-    """One window as its provider last told it."""
+    """One window as its provider last reported it."""
 
     provider: str
     account: str | None
@@ -68,9 +67,9 @@ class Window:
     name: str | None
     source: Literal["provider_native", "provider_api_rate_limit"]
     read_at: float
-    """When the request was sent whose answer told it."""
+    """When the request was sent whose response reported it."""
     first_read_at: float
-    """When this run of the window was first told."""
+    """When the request was sent whose response first reported this window, since its last reset."""
     utilization: float | None = None
     limit: float | None = None
     remaining: float | None = None
@@ -79,23 +78,23 @@ class Window:
     status: str | None = None
     representative: bool = False
     readings: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """`(time, utilization)` by slot of some seconds, the newest of each slot."""
+    """The newest `(time, utilization)` of each slot of some seconds."""
 
     @property
     def confidence(self) -> Confidence:
-        """How far its figures can be trusted."""
+        """How reliable its figures are."""
         return "high" if self.source == "provider_native" else "medium"
 
     @property
     def started_at(self) -> float | None:
-        """When it began; None where its length or its end is unknown."""
+        """When it began; None if its length or its end is unknown."""
         if self.resets_at is None or self.window_seconds is None:
             return None
         return self.resets_at - self.window_seconds
 
     @property
     def counted_from(self) -> float:
-        """From when on its calls are counted: its beginning, or the first that was heard of it."""
+        """Since when its calls are counted: its beginning, else its first report."""
         started = self.started_at
         return self.first_read_at if started is None else started
 
@@ -133,7 +132,8 @@ class Window:
         )
 
     def is_same(self, resets_at: float | None) -> bool:
-        """Whether a reading with this reset time speaks of this run of the window."""
+        """Whether a reading with this reset time belongs to this window, and not to its next
+        one."""
         return (
             resets_at is None
             or self.resets_at is None
@@ -141,8 +141,8 @@ class Window:
         )
 
     def read(self, reading: LimitReading, at: float) -> None:
-        """Take in a newer reading; what it leaves out stays. The first reset time stays too, so
-        that jitter moves nothing."""
+        """Take in a newer reading; values that it lacks are kept. The first reset time is kept,
+        too, so that jitter changes nothing."""
         self.read_at = at
         self.source, self.status, self.representative = (
             reading.source,
@@ -163,7 +163,7 @@ class Window:
         self.remember(reading, at)
 
     def remember(self, reading: LimitReading, at: float) -> None:
-        """Keep the utilization for the slope."""
+        """Remember the utilization, to compute its slope."""
         if reading.utilization is None:
             return
         slot = int(at // READING_SECONDS)
@@ -186,7 +186,7 @@ WindowKey = tuple[str, str | None, str, str | None]
 
 
 class Windows:
-    """All windows, at most a cap; beyond it the one not heard of for longest goes."""
+    """All windows, up to a cap; beyond it the one with the oldest report is dropped."""
 
     def __init__(self, on_reset: Callable[[Reset], None], cap: int) -> None:
         self._on_reset = on_reset
@@ -203,8 +203,8 @@ class Windows:
         model: str | None = None,
         quiet: bool = False,
     ) -> None:
-        """Take in what one answer said. `at`: when its request was sent; `model`: whose rate
-        limits; `quiet`: no events."""
+        """Take in the limits that one response reported. `at`: when its request was sent; `model`:
+        the model that rate limits are for; `quiet`: resets are not reported."""
         for reading in readings:
             name = None
             if reading.source == "provider_api_rate_limit":
