@@ -1,4 +1,4 @@
-"""Questions over the journal, answered by DuckDB straight from its lines.
+"""Queries over the journal, answered by DuckDB straight from its lines.
 https://duckdb.org/docs/stable/data/json/loading_json
 
 Only the columns a question needs are read, with their types given, so that a million records take

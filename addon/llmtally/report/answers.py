@@ -1,4 +1,4 @@
-"""What a report or a query answers."""
+"""The results of reports and queries."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Report:
     damage: DamageReport
 
     def arranged(self, order: str | None, limit: int | None) -> Report:
-        """Its first rows by `cost`, `tokens`, `calls` or `name`; by the report's own order if
-        None."""
+        """The report with its first rows by `cost`, `tokens`, `calls` or `name`, or in its default
+        order if None."""
         orders = {
             "cost": lambda row: (-row.totals.cost, -row.totals.total_tokens),
             "tokens": lambda row: -row.totals.total_tokens,
@@ -55,7 +55,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a user's SQL query gave."""
+    """The result of a user's SQL query."""
 
     columns: list[str]
     rows: list[tuple[Any, ...]]

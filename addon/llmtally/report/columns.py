@@ -54,7 +54,7 @@ KIND = (
     f"CASE WHEN request_class = '{SUBAGENT}' THEN concat_ws(' ', request_class, agent_type) "
     "ELSE request_class END"
 )
-"""`tracker.totals.kind_of` in SQL."""
+"""The kind of work, in SQL: the same as `tracker.totals.kind_of`."""
 
 _TOKENS_UNKNOWN = (
     "coalesce(input_tokens, cache_read_tokens, cache_write_tokens, output_tokens) IS NULL"

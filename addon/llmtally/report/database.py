@@ -1,4 +1,4 @@
-"""The journal's files as views of DuckDB, and the questions asked of them."""
+"""The journal's files as views of DuckDB, and the queries over them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,19 @@ from .filters import Filter
 from .groupings import GROUPINGS, Grouping
 
 THREADS = 2
-"""Two read a gigabyte in a second; each further one takes more memory for buffers."""
+"""Threads of DuckDB: two read a gigabyte in a second; each further one takes more memory for
+buffers."""
 
 MEMORY_LIMIT = "200MB"
-"""What does not fit goes to a temporary directory, so a report runs on the machine that has the
-proxy on it."""
+"""Memory of DuckDB: what does not fit goes to a temporary directory, so that a report can run on
+the proxy's machine."""
 
 NAMES_CAP = 20
 """Unpriced models that are named: enough to see what a price file lacks."""
 
 
 class ReportError(Exception):
-    """The question or the journal does not allow an answer; the message says why."""
+    """The query cannot be answered; the message says why."""
 
 
 class _DamageError(ReportError):
@@ -174,8 +175,8 @@ class Database:
         return [name for (name,) in self._fetch(self._execute(query, parameters))]
 
     def _shared_out(self, rows: Iterable[Row], chosen: Filter) -> list[Row]:
-        """Calls that billed several models count for each of them, as in the live view. They are
-        few, and read once more."""
+        """Split calls that billed several models among these models, as the live view does. There
+        are few of them, and they are read a second time."""
         shared = {row.key: row for row in rows}
         source = f"read_ndjson_objects({self._files()}{_TOLERANT})"
         has_parts = "contains(json::VARCHAR, '\"parts\":')"
@@ -232,7 +233,7 @@ class Database:
         self._execute("CREATE OR REPLACE VIEW calls AS SELECT * FROM lines WHERE ended IS NOT NULL")
 
     def _files(self) -> str:
-        """Names are taken as patterns there."""
+        """The files as a list for DuckDB, which reads each name as a pattern, so it is escaped."""
         return (
             "["
             + ", ".join(

@@ -1,6 +1,6 @@
 """Which calls to include: the filters that `report`, `tail` and `reconcile` share.
 
-In a pattern `*` stands for any text and `?` for one character; everything else for itself.
+In a pattern `*` matches any text and `?` one character.
 """
 
 from __future__ import annotations

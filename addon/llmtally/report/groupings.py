@@ -1,4 +1,4 @@
-"""What a report can be grouped by."""
+"""The fields by which a report can group calls."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Grouping:
     by_time: bool = False
     """Rows are in the order of time; otherwise the most expensive comes first."""
     name: Callable[[Any], str] = str
-    """Makes a name of what DuckDB gave for a key: once a row here, in SQL it would be once a
-    call."""
+    """Makes a name from DuckDB's value of a key. Done here it runs once per row; in SQL it would
+    run once per call."""
     nameless: str = UNKNOWN
     """The name shown where a key has no value."""
 
