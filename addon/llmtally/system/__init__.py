@@ -1,1 +1,1 @@
-"""What concerns this machine: files that other programs read, and processes that send requests."""
+"""This machine: files that other programs read, and processes that send requests."""

@@ -51,7 +51,7 @@ class ClientProcess:
     name: str | None = None
     """The program's name; on Linux its first 15 characters."""
     cwd: str | None = None
-    """Working directory."""
+    """The process's working directory."""
 
 
 class Processes:
@@ -63,7 +63,7 @@ class Processes:
         submit: Callable[..., object],
         call_later: Callable[[float, Callable[[], None]], object],
     ) -> None:
-        """`submit` runs a function in a thread, `call_later` one after so many seconds."""
+        """`submit` runs a function in a thread, `call_later` runs one after a number of seconds."""
         self._submit = submit
         self._call_later = call_later
         self._found: OrderedDict[str, _Found] = OrderedDict()
@@ -92,7 +92,7 @@ class Processes:
             self._submit(_look_up, peers, found)
 
     def pending(self, connection: str) -> _Found | None:
-        """The look-up that this connection waits for."""
+        """The look-up that this connection waits for, if any."""
         found = self._found.get(connection)
         return found if found is not None and not found.done() else None
 
@@ -103,8 +103,8 @@ class Processes:
 
 
 def _look_up(peers: Mapping[str, tuple[str, int]], found: _Found) -> None:
-    """Calls wait for this: they are told of nothing found, too, and where looking fails by a bug of
-    ours."""
+    """Look the connections up. Calls wait for this, so it also completes if nothing was found or
+    the look-up fails by a bug."""
     processes: dict[str, ClientProcess] = {}
     try:
         processes = find_all(peers)
@@ -123,8 +123,8 @@ def find_all(
     """The processes of our user at the other ends of connections, by the connections' names.
 
     Blocks for some milliseconds (it looks through the open files of our processes once, however
-    many are asked for), so call it in a thread. Whatever goes wrong is left out: processes end
-    while they are looked at.
+    many are asked for), so call it in a thread. Processes that cannot be read are left out: some
+    end while they are looked at.
     """
     return _find_with_psutil(peers) if proc is None else _find_in_proc(peers, proc)
 
@@ -144,8 +144,9 @@ def _find_in_proc(peers: Mapping[str, tuple[str, int]], proc: Path) -> dict[str,
 
 
 def _find_with_psutil(peers: Mapping[str, tuple[str, int]]) -> dict[str, ClientProcess]:
-    """Asks our processes one by one, the newest first: only root may list all connections of a Mac
-    at once. https://psutil.readthedocs.io/en/latest/#psutil.net_connections"""
+    """Find the clients by asking psutil for the connections of each of our processes, the newest
+    first: only root may list all connections of a Mac at once.
+    https://psutil.readthedocs.io/en/latest/#psutil.net_connections"""
     import psutil  # 30 ms, which Linux is spared
 
     wanted: dict[tuple[_Address | None, int], list[str]] = {}
@@ -184,7 +185,7 @@ def _socket_inodes(peers: Mapping[str, tuple[str, int]], proc: Path) -> Iterator
 
 
 def _table_rows(host: str, port: int) -> list[tuple[str, str]]:
-    """Where an address is listed: the table, and the address as the kernel prints it there."""
+    """The tables that may list an address, and the address as the kernel prints it there."""
     address = _address(host)
     if address is None:
         return []

@@ -37,25 +37,25 @@ class Presence:
 
     pid: int
     version: str
-    """Version of llmtally."""
+    """The version of llmtally that it runs."""
     listens: tuple[tuple[str, str, int], ...]
     """`(mode, host, port)` of each listener."""
     confdir: str
     """mitmproxy's directory with the certificate authority that the proxy signs with."""
     intercept: str
-    """The option `usage_intercept`: whose TLS it opens."""
+    """The option `usage_intercept`: which TLS connections it decrypts."""
     open_to_all: bool = True
-    """It asks its clients for no password."""
+    """Whether it asks its clients for no password."""
     owner: str | None = None
     """The `llmtally run` that started it and will end it, so no other run joins it."""
     page: str | None = None
     """The page's URL, without a token."""
     start_time: str | None = None
-    """When its process began, see `process_start_time`; `write` fills it in."""
+    """When its process started, see `process_start_time`; `write` fills it in."""
 
     @property
     def regular(self) -> tuple[str, int] | None:
-        """`(host, port)` for clients that are told of the proxy; None without such a listener."""
+        """`(host, port)` for clients that use a proxy; None without a listener in regular mode."""
         for mode, host, port in self.listens:
             if mode in ("regular", "upstream"):
                 return _reachable(host), port
@@ -63,7 +63,7 @@ class Presence:
 
     @property
     def is_alive(self) -> bool:
-        """Whether its process is running, and not another one under the same number."""
+        """Whether its process is running, and is not another one with the same id."""
         return self.start_time is not None and process_start_time(self.pid) == self.start_time
 
     @property
@@ -105,8 +105,8 @@ def running(directory: Path) -> list[Presence]:
 
 
 def process_start_time(pid: int, *, proc: Path = PROC) -> str | None:
-    """When a process began, as a text that stays the same while it runs; None where there is no
-    such process, or the system does not tell.
+    """When a process started, as a text that stays the same while it runs; None if there is no such
+    process, or the system does not say.
 
     On Linux in clock ticks since this boot, which setting the clock does not change; elsewhere in
     seconds since the epoch, from psutil.
@@ -136,7 +136,7 @@ def _start_time_from_psutil(pid: int) -> str | None:
 
 
 def accepts(host: str, port: int) -> bool:
-    """Whether somebody accepts connections there."""
+    """Whether something accepts connections at this address."""
     try:
         with socket.create_connection((host, port), CONNECT_SECONDS):
             return True
