@@ -77,7 +77,7 @@ def summary(usage: Mapping[str, Any]) -> str:
 
 
 def totals_line(totals: Mapping[str, Any]) -> str:
-    """Totals, as the tracker gives them, in one phrase."""
+    """The tracker's totals in one phrase."""
     amount = f"{format_usd(totals['spent_usd'])} spent"
     if totals["api_value_usd"]:
         amount += f", {format_usd(totals['api_value_usd'])} API value of subscriptions"

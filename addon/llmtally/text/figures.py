@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 UNITS = "kMGT"
-"""Suffixes of thousands, millions and so on."""
+"""Suffixes for thousands, millions and so on."""
 
 LAST_OF_UNIT = 999.95
 """Larger values would be shown as 1000.0; they are shown as 1.0 of the next unit."""
