@@ -1,4 +1,4 @@
-r"""The answer to each request. Does no I/O; the clock is passed in.
+r"""Answers each request. Does no I/O; the clock is passed in.
 
 | path | answer |
 |---|---|

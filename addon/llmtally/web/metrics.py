@@ -36,16 +36,16 @@ class Runtime:
     """State of the process that the tracker does not know."""
 
     version: str
-    """The version of llmtally."""
+    """The version of llmtally, for a label."""
     stream_events: int = 0
     """Events of streams and frames of sockets that providers sent."""
     journal_healthy: bool = True
     journal_errors: int = 0
-    """Failed attempts to write."""
+    """Failed attempts to write to the journal."""
     journal_lost: int = 0
     """Records that were never written."""
     journal_waiting: int = 0
-    """Records not written yet."""
+    """Records that are not written yet."""
     journal_followed: bool = False
     """Whether other processes write the journal and this one only reads it."""
     reached_at: tuple[str, int] | None = None

@@ -77,8 +77,8 @@ class WebServer:
         explain: Callable[[Call], Cost],
         on_trouble: Callable[[str], None],
     ) -> None:
-        """`port` 0 takes any free port. `explain` prices a call that is looked at; `on_trouble` is
-        told why if the page cannot be served."""
+        """`port` 0 takes any free port. `explain` prices a call that is opened on the page;
+        `on_trouble` is called with the reason if the page cannot be served."""
         self._tracker = tracker
         self._host = host
         self._port = port
@@ -90,7 +90,8 @@ class WebServer:
         self._server: _Server | None = None
 
     def start(self) -> bool:
-        """Listen. If that fails, tell `on_trouble` why and return False. Needs a running loop."""
+        """Listen. If that fails, call `on_trouble` with the reason and return False. Needs a
+        running loop."""
         listener = socket.socket(socket.AF_INET6 if ":" in self._host else socket.AF_INET)
         try:
             # A restart must not wait for connections of the last run to time out.
@@ -230,7 +231,7 @@ class _Server(HTTPServer):
         server_conn: object,  # noqa: ARG002  tornado's signature
         request_conn: HTTPConnection,
     ) -> HTTPMessageDelegate:
-        """Begin a request."""
+        """Begin a request: tornado calls this for each one."""
         assert isinstance(request_conn, HTTP1Connection)
         return _Exchange(self.app, self.hub, request_conn)
 
@@ -259,7 +260,7 @@ class _Exchange(HTTPMessageDelegate):
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> None:
-        """Keep the request's head."""
+        """Keep the request's head for `finish`."""
         assert isinstance(start_line, RequestStartLine)
         self._start_line = start_line
         self._headers = {name.lower(): value for name, value in headers.items()}
@@ -276,9 +277,9 @@ class _Exchange(HTTPMessageDelegate):
         try:
             answer = self._app.answer(request)
         except Exception:
-            # The page must be able to tell a bug of ours from a proxy that is gone.
-            logger.exception("llmtally: a request to the page failed. This is a bug of llmtally.")
-            answer = error(500, "internal error: the log says more")
+            # The page must be able to tell a bug in llmtally from a proxy that is gone.
+            logger.exception("llmtally: a request to the page failed. This is a bug in llmtally.")
+            answer = error(500, "internal error: see the log")
         if answer.is_stream and self._hub.is_full:
             answer = error(503, "too many open pages")
         if answer.is_stream:
