@@ -328,7 +328,7 @@ class FlowObserver:
         if error is not None:
             followed.exchange.fail()
             logger.error(
-                "llmtally: reading a body failed. This is a bug of llmtally.", exc_info=error
+                "llmtally: reading a body failed. This is a bug in llmtally.", exc_info=error
             )
         self._settle_when_known(followed, end)
 

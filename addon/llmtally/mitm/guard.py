@@ -28,7 +28,7 @@ class Guard:
         except Exception:
             self._count("unparsed")
             logger.exception(
-                "llmtally: reading a flow failed; it goes on unread. This is a bug of llmtally."
+                "llmtally: reading a flow failed; it goes on unread. This is a bug in llmtally."
             )
             return False
         return True

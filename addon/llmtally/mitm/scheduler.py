@@ -119,7 +119,7 @@ class Scheduler:
         if endless:
             logger.error(
                 "llmtally: a response was still being read at the end and is not counted. "
-                "This is a bug of llmtally."
+                "This is a bug in llmtally."
             )
 
     def _slice(self) -> None:
@@ -156,5 +156,5 @@ class Scheduler:
 def _log_failure(future: Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
         logger.error(
-            "llmtally: work in a thread failed. This is a bug of llmtally.", exc_info=error
+            "llmtally: work in a thread failed. This is a bug in llmtally.", exc_info=error
         )

@@ -52,7 +52,7 @@ class Prices:
     def _on_loaded(self, error: BaseException | None) -> None:
         if error is not None:
             logger.error(
-                "llmtally: reading the price file failed. This is a bug of llmtally.",
+                "llmtally: reading the price file failed. This is a bug in llmtally.",
                 exc_info=error,
             )
         elif problem := self._pricer.reload_if_changed():

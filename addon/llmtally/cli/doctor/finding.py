@@ -13,7 +13,7 @@ class Setting:
     """The set-up that is checked."""
 
     directory: Path
-    """The journal's directory, `usage_dir`."""
+    """The journal's directory (the addon's option `usage_dir`)."""
     confdir: Path
     """mitmproxy's directory with certificates and configuration."""
     environment: Mapping[str, str]

@@ -40,7 +40,7 @@ LOG_SHOWN = 4_000
 
 
 class ProxyError(Exception):
-    """There is no proxy to be had; the message says why and what to do."""
+    """No proxy can be used or started; the message says why and what to do."""
 
 
 def find_or_start(
@@ -109,7 +109,7 @@ class JoinedProxy:
     """A proxy that was running before and keeps running."""
 
     log = ""
-    """Its log is not ours to show."""
+    """Empty: the log of a proxy that others started is not shown."""
 
     def __init__(self, presence: Presence) -> None:
         self.presence = presence
