@@ -142,13 +142,13 @@ class ApiError:
     """What the provider said went wrong."""
 
     type: str
-    """The provider's word for it; `http_529`, `connection`... where it said none."""
+    """The provider's name for the error, else `http_529`, `connection`..."""
     message: str = ""
-    """The first 200 characters, without what they repeat of the request."""
+    """The first 200 characters of its message, without anything that they repeat of the request."""
 
 
 IN_USE = "in_use"
-"""Status of credit beyond a plan where it paid for the call that told of it."""
+"""Status of credit beyond a plan if it paid for the call that reported it."""
 
 
 class LimitReading(NamedTuple):
@@ -158,8 +158,8 @@ class LimitReading(NamedTuple):
     """`5h`, `7d`, `7d_sonnet`, `requests`, `tokens`, `input_tokens`, `requests_day`,
     `overage`..."""
     source: Literal["provider_native", "provider_api_rate_limit"]
-    """`provider_native`: a plan's own window, as its provider counts it. The other: classic
-    rate-limit headers."""
+    """`provider_native`: a plan's window, as its provider counts it. `provider_api_rate_limit`:
+    classic rate-limit headers."""
     utilization: float | None = None
     """Percent used, 0 and up; may exceed 100."""
     limit: float | None = None
@@ -167,9 +167,9 @@ class LimitReading(NamedTuple):
     remaining: float | None = None
     """What is left of `limit`."""
     resets_at: float | None = None
-    """When the window starts again, in epoch seconds."""
+    """When the window resets, in epoch seconds."""
     window_seconds: float | None = None
-    """Length of the window, where the provider says it or the key does."""
+    """Length of the window, if the provider or the key states it."""
     status: str | None = None
     """As on the wire: `allowed`, `allowed_warning`, `rejected`...; or `in_use`: credit beyond the
     plan paid for this call."""
@@ -180,22 +180,22 @@ class LimitReading(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What has been read of one response so far. Formats fold messages into it; the last word
+    """What has been read of one response so far. Formats fold messages into it; the latest value
     wins."""
 
     response_id: str | None = None
     model: str | None = None
     """Model that served, as on the wire."""
     usage: Usage | None = None
-    """None until the wire said anything about tokens."""
+    """Token counts; None until the response has reported any."""
     parts: tuple[Part, ...] = ()
     """Only where more than one model or kind was billed; `usage` is then their sum."""
     stop_reason: str | None = None
     stopped_early: bool = False
     """The model stopped before it was done: length, filter, steering."""
     finished: bool = False
-    """The response's own end was seen (a terminal event, a stop reason, a whole body): what follows
-    is not an abort."""
+    """The response has ended (a terminal event, a stop reason, a whole body): if the connection
+    closes now, that is not an abort."""
     pending: bool = False
     """The response is queued or in progress elsewhere (OpenAI background mode): no call yet."""
     error: ApiError | None = None
@@ -203,8 +203,8 @@ class Reading(NamedTuple):
     speed: str | None = None
     inference_geo: str | None = None
     cache_miss_reason: str | None = None
-    """Why the prompt's beginning could not come from the cache, as the provider says when it was
-    asked to compare."""
+    """Why the beginning of the prompt could not be read from the cache, as the provider says if the
+    client asked for it."""
     cache_missed_tokens: int | None = None
     """How much of it, by the provider's estimate: it is not what was billed."""
     cost_usd: float | None = None
@@ -226,25 +226,24 @@ class Attribution(NamedTuple):
     """`claude-code`, `codex`, `gemini-cli`, `openai-python`..., from the User-Agent and other
     headers."""
     client_version: str | None = None
-    """As the client says it."""
+    """The client's version, as it states it."""
     session: str | None = None
-    """The conversation's id: the client's own, or one that was made from what `session_source`
-    says."""
+    """The conversation's id: the client's, or one derived from what `session_source` says."""
     session_source: str | None = None
-    """How the session was known, most trustworthy first: `header` (set on purpose),
-    `client_header`, `body`, `previous_response`, `prefix` (it goes on from a conversation that was
+    """How the session was identified, the most trustworthy first: `header` (set on purpose),
+    `client_header`, `body`, `previous_response`, `prefix` (it continues a conversation that was
     seen), `connection` (same client, less than half an hour later)."""
     agent: str | None = None
     """Id of the agent within the session; the main agent has none."""
     parent_agent: str | None = None
     """Id of the agent that started it, if that is not the main one."""
     agent_type: str | None = None
-    """The agent's kind or name, as the client says it."""
+    """The agent's kind or name, as the client states it."""
     request_class: str | None = None
     """What the request was for: `main`, `subagent`, `workflow`, `compaction`, `auxiliary` (a
     title), `probe`, `warmup`."""
     project: str | None = None
-    """Working directory or repository: as the client says it, else that of the run or of the
+    """Working directory or repository: as the client states it, else that of the run or of the
     client's process."""
     account: str | None = None
     """Keyed hash of the account's id or of the credential, 12 hex digits; the key stays in
@@ -254,8 +253,8 @@ class Attribution(NamedTuple):
     run: str | None = None
     """Name of the `llmtally run` that started the client."""
     billing: Billing | None = None
-    """Only where the credential or host tells (a subscription token); None leaves it to the
-    provider row."""
+    """Known only from the credential or the host (a subscription token); None leaves it to the
+    provider's row."""
 
 
 class Cost(NamedTuple):
@@ -264,11 +263,11 @@ class Cost(NamedTuple):
     cost_usd: float | None = None
     """In USD, never rounded; None: unpriced."""
     source: Literal["provider", "override", "overlay", "prices", "local"] | None = None
-    """Who said so; None: unpriced."""
+    """Which source gave the price; None: unpriced."""
     approximate: bool = False
     """The price rule or the counts are known to be inexact."""
     list_cost_usd: float | None = None
-    """The cost by the price lists, beside one that the provider stated."""
+    """The cost by the price lists, if the provider stated one itself."""
     parts: tuple[float | None, ...] = ()
     """Cost of each part, in the order of the call's parts."""
     rates: Mapping[str, float] | None = None
@@ -301,7 +300,7 @@ class Call(NamedTuple):
     outcome: Outcome
     """How it ended; `incomplete`: the model stopped before it was done."""
     coverage: Coverage
-    """What is known of it; `no_usage`: it told no tokens, `unparsed`: it could not be read.
+    """How well it was counted; `no_usage`: it reported no tokens, `unparsed`: it could not be read.
     `duplicate` is not journaled."""
     started: float
     """When the request had been sent: `ttft_ms` and `duration_ms` count from here."""
@@ -322,9 +321,10 @@ class Call(NamedTuple):
     error: ApiError | None = None
     """What the provider said went wrong."""
     estimated: bool = False
-    """`output_tokens` is an estimate, from what was delivered of a stream that was cut off."""
+    """`output_tokens` is an estimate, made from the part of a cut-off stream that was delivered."""
     reported_output_tokens: int | None = None
-    """What the wire had said of the output by then, where it is estimated."""
+    """The output tokens that the provider had reported by then, if `output_tokens` is an
+    estimate."""
     cost_usd: float | None = None
     """What the call cost; null: unknown."""
     cost_source: str | None = None
@@ -333,7 +333,7 @@ class Call(NamedTuple):
     cost_approximate: bool = False
     """The price rule or the counts are known to be inexact."""
     list_cost_usd: float | None = None
-    """The cost by the price lists, beside one that the response states."""
+    """The cost by the price lists, if the response states one itself."""
     billing: Billing = "api"
     """Who pays: with `subscription` the cost is what the API would have charged, not a bill."""
     service_tier: str | None = None
@@ -345,10 +345,11 @@ class Call(NamedTuple):
     inference_geo: str | None = None
     """Region that served, as on the wire."""
     cache_miss_reason: str | None = None
-    """As the provider says it: `tools_changed`, `model_changed`, `previous_message_not_found`..."""
+    """The provider's word for why the cache was missed: `tools_changed`, `model_changed`,
+    `previous_message_not_found`..."""
     cache_missed_tokens: int | None = None
-    """Its estimate of the input that the cache would have held: a magnitude, not what was
-    billed."""
+    """The provider's estimate of the input tokens that the cache would have held: an order of
+    magnitude, not what was billed."""
     ttft_ms: float | None = None
     """Milliseconds to the first content."""
     duration_ms: float | None = None

@@ -1,6 +1,6 @@
 """The record: a call as one JSON object, the contract of the journal: docs/record.md.
 
-A record is a `Call` laid flat: the schema, the call's own fields, those of its usage,
+A record is a flattened `Call`: the schema, the call's own fields, those of its usage,
 `total_tokens`, those of its attribution, its parts and its limits, under the names they have in
 record.py. A field added there, in any place, is written and read back without an edit here;
 renaming one or changing a meaning is a new `SCHEMA`. What is unknown is absent, never 0.
