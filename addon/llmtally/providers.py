@@ -31,13 +31,13 @@ Method = Literal["POST", "GET", "SOCKET"]
 MAX_HOST = 253
 """Characters of a host name (RFC 1035)."""
 MAX_PATH = 512
-"""Characters at the end of a path that are looked at: all endpoints are shorter, and longer paths
-must not fill the cache."""
+"""Characters at the end of a path that are compared with endpoints: all endpoints are shorter, and
+longer paths must not fill the cache."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One kind of request whose answer tells usage."""
+    """One kind of request whose response reports usage."""
 
     method: Method
     """The request's method; `SOCKET` is a GET that upgrades to a WebSocket."""
@@ -45,7 +45,7 @@ class Endpoint:
     """How the path ends, because gateways mount the same API under other prefixes. `{model}` stands
     for the name of the model, any other `{word}` for one path segment."""
     format: Format
-    """How the answer is read: a value of `formats/`."""
+    """How the response is read: a value of `formats/`."""
     streams_json: bool = False
     """Whether `application/json` here is a stream, an array sent element by element (Gemini)."""
 
@@ -61,8 +61,8 @@ class Provider:
     """Host names in lower case; `*` stands for one or more characters of a name. An exact name wins
     over a pattern, a longer pattern over a shorter one."""
     endpoints: tuple[Endpoint, ...]
-    """What is read of these hosts; of several that match a path the first counts. Requests to other
-    paths are not calls."""
+    """The endpoints of these hosts that are read; if several match a path, the first one counts.
+    Requests to other paths are not calls."""
     price_id: str | None = None
     """The provider's id in genai-prices. None: no list price is known, so calls are unpriced unless
     the response states a cost."""
@@ -77,13 +77,13 @@ class Route:
     """What the tables say about one request."""
 
     provider: Provider
-    """The host's row, or `LOCAL` or `UNKNOWN`."""
+    """The row of the host, or `LOCAL` or `UNKNOWN`."""
     format: Format
-    """How its answer is read."""
+    """How the response is read."""
     model: str | None = None
     """The model that the path names."""
     streams_json: bool = False
-    """What the endpoint says of `application/json`."""
+    """The endpoint's `streams_json`."""
     confirmed: bool = True
     """Whether the host has a row. If not, only the end of the path looks like an LLM call, and the
     bodies must confirm it."""
@@ -529,7 +529,7 @@ class RouteTable:
     """Finds the route of a request, in the rows above and those that the user added."""
 
     def __init__(self, extra: Iterable[Provider] = ()) -> None:
-        """`extra`: the user's rows; they go before ours."""
+        """`extra`: the user's rows, which take precedence."""
         self._rows = (*extra, *PROVIDERS)
         self._by_host = {
             host: row for row in reversed(self._rows) for host in row.hosts if "*" not in host

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import Any
 
 REDACTED = "[…]"
-"""Stands where something was taken out."""
+"""The text in place of something that was removed."""
 
 MAX_INSPECTED = 2048
-"""Characters of a message that are looked at: ten times what is kept, so that what is kept was
-redacted with what follows it."""
+"""Characters of a message that are inspected: ten times as many as are kept, so that what is kept
+was redacted together with what follows it."""
 
 KEY_LENGTH = 20
 """Letters and digits mixed at this length or more are a credential or an id; issued keys have 20
@@ -28,8 +28,8 @@ QUOTE_LENGTH = 32
 """Longest quotation that is kept: names of models and parameters are shorter, or have no blanks."""
 
 ECHO_LENGTH = 32
-"""Characters that an error and a long request have in common by more than chance: `Please try again
-in` is shorter."""
+"""Characters that an error and a long request share by more than chance: `Please try again in` is
+shorter."""
 SHORT_ECHO_LENGTH = 12
 """The same for a short request."""
 SHORT_REQUEST = 4096
@@ -38,7 +38,7 @@ REQUEST_LOOKED_AT = 256 * 1024
 """Characters of a request that are searched for what an error repeats; the search for one phrase
 takes some 20 microseconds."""
 REQUEST_NODES = 16_384
-"""JSON values of a request that are looked at for its texts: a long session has some thousands."""
+"""JSON values of a request that are searched for texts: a long session has some thousands."""
 SECRET_LENGTH = 6
 """Shorter credentials (`none`, `dummy`) are words; longer ones are taken out wherever they
 stand."""
