@@ -56,7 +56,7 @@ class Attributor:
         self._accounts: OrderedDict[str, str] = OrderedDict()
 
     def attribute(self, view: RequestView, *, now: float) -> Attribution:
-        """Who sent this request; `now` is in epoch seconds."""
+        """Find out who sent this request; `now` is in epoch seconds."""
         client, version = identify(view.headers)
         credential = read_credential(view)
         account = self._account(view, client, credential)
@@ -117,7 +117,7 @@ class Attributor:
         return mac.hexdigest()[:12]
 
     def _identifier(self, value: str | None) -> str | None:
-        """An id as it is, or its keyed hash where it may be a sentence or a key: equal ids stay
+        """An id as it is, or its keyed hash if it may be a sentence or a key: equal ids stay
         equal."""
         if not value or not (value := value.strip()):
             return None

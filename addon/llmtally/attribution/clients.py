@@ -1,8 +1,8 @@
-"""Which client says what where: a row for each client, and what any client may say.
+"""Where each client states facts about itself: a row for each client, and one for what any client
+may state.
 
 A client is known by the first product of its User-Agent or by headers that only it sends. A row
-lists, for each fact, the places where the client states it; of several the first that says
-something counts.
+lists, for each fact, the places where the client states it; the first place with a value counts.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ the like."""
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """One row: how a client is known, and where it says what. Of several sources the first that
-    says something counts."""
+    """One row: how a client is recognised, and where it states which fact. Of several sources the
+    first with a value counts."""
 
     name: str
     products: tuple[str, ...] = ()
@@ -40,26 +40,27 @@ class Client:
     """Headers that only this client sends, whatever its User-Agent, and the pattern that their
     value starts with."""
     version: tuple[Source, ...] = ()
-    """Where the client says its version, if not in the User-Agent."""
+    """Where the client states its version, if not in the User-Agent."""
     session: tuple[Source, ...] = ()
     agent: tuple[Source, ...] = ()
-    """Absent, or equal to the session: the main agent."""
+    """Where the client names the agent. If it is absent or equal to the session, it is the main
+    agent."""
     parent_agent: tuple[Source, ...] = ()
     agents_are_sessions: bool = False
-    """Each agent has another session id, and `parent_agent` says which session started it."""
+    """Whether each agent runs under a separate session id, and `parent_agent` names the session
+    that started it."""
     agent_type: tuple[Source, ...] = ()
     request_class: tuple[Source, ...] = ()
     classes: Mapping[str, RequestClass] = field(default_factory=dict)
-    """From the client's words in `request_class` to ours."""
+    """The request class for each of the client's words."""
     recognise: Callable[[RequestView], RequestClass | None] | None = None
-    """Tells the class from the shape of the request, where the client does not say."""
+    """Finds the class by the shape of the request, if the client does not state it."""
     default_class: RequestClass | None = None
     """The class of an ordinary request; None for libraries, which know of no classes."""
     project: tuple[Source, ...] = ()
     account: tuple[Source, ...] = ()
     device: tuple[Source, ...] = ()
-    """An id of the installation: stands in for the account where all else is a credential that
-    rotates."""
+    """An id of the installation, used as the account if all else is a credential that rotates."""
 
 
 def _claude_code_class(view: RequestView) -> RequestClass | None:
@@ -77,7 +78,8 @@ def _claude_code_class(view: RequestView) -> RequestClass | None:
 
 
 def _is_claude_code_subagent(system: object) -> bool:
-    """So says a line that is a header by its look, but the first text of the system prompt."""
+    """Whether the first text of the system prompt, which looks like a header line, names a
+    subagent."""
     line = next(texts_in(system), "")[:HEADER_CAP]
     return line.startswith("x-anthropic-billing-header") and "cc_is_subagent=true" in line
 
@@ -130,7 +132,7 @@ PREVIOUS_RESPONSE = (
     in_body("previous_interaction_id"),
     in_body("diagnostics", "previous_message_id"),
 )
-"""Where a request names the response it goes on from."""
+"""Where a request names the response that it continues."""
 
 _VERTEX_PROJECT = re.compile(r"/v\w+/projects/([^/]+)/")
 
@@ -143,7 +145,7 @@ def _cloud_project(path: str) -> str | None:
 
 
 def as_any(client: Client) -> Client:
-    """The client with what any client may say, asked after its own row."""
+    """The client's row, with the sources that any client may use after the client's own."""
     return dataclasses.replace(
         client, session=(*client.session, *_ANY_SESSION), account=(*client.account, *_ANY_ACCOUNT)
     )
@@ -208,7 +210,7 @@ _ROWS: tuple[Client, ...] = (
             in_header("x-codex-parent-thread-id"),
             in_header(_CODEX_METADATA, "parent_thread_id"),
         ),
-        agents_are_sessions=True,  # before threads were told from sessions
+        agents_are_sessions=True,  # versions that do not tell threads from sessions
         agent_type=(
             in_body("client_metadata", "x-openai-subagent"),
             in_body("client_metadata", _CODEX_METADATA, "subagent_kind"),

@@ -1,5 +1,5 @@
-"""Recognises that a request goes on with a conversation seen before, where no client names it: by
-hashes of what was said so far."""
+"""Recognises that a request continues an earlier conversation that no client names, by hashes of
+what was said so far."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 from .sources import INSTRUCTION_ROLES
 
 PREFIX_MESSAGES = 64
-"""Messages hashed per request: conversations that are alike for longer than that are one."""
+"""Messages hashed per request: conversations with as many equal messages count as one."""
 PREFIX_SCAN = 512
-"""Messages looked at to find those."""
+"""Messages searched to find those."""
 PREFIX_NODES = 64
 """JSON values hashed of one message: real ones have far fewer."""
 PREFIX_TEXT = 2048

@@ -1,5 +1,5 @@
-"""What a request authenticates with, and what follows from it: whose account it is, and whether a
-plan pays."""
+"""Reads what a request authenticates with, and finds out whose account it is and whether a plan
+pays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ JWT_CAP = 64 * 1024
 
 _KEY_HEADERS = ("x-api-key", "api-key", "x-goog-api-key")
 _PLANS = ("sk-ant-oat",)
-"""How the tokens of subscriptions begin."""
+"""How subscription tokens begin."""
 _ROTATING = (*_PLANS, "ya29.", "eyJ")
 """OAuth access tokens of Anthropic and Google, and JWTs: replaced every few hours."""
 _PLAN_HOSTS = frozenset(
@@ -32,7 +32,7 @@ _PLAN_PATHS = {
     "open.bigmodel.cn": "/api/coding/",
     "api.kimi.com": "/coding/",
 }
-"""Where a host sells both, how the paths of its coding plan begin."""
+"""How the paths of coding plans begin, for hosts that sell both plans and API calls."""
 _SCHEMES = frozenset({"bearer", "basic", "token"})
 """What may stand in `Authorization` without a credential behind it, which then is in another
 header."""
@@ -46,7 +46,7 @@ class Credential(NamedTuple):
     identity: str
     """The part that stays the same from request to request: no signature, no expiry."""
     secret: str
-    """The whole of it, to take it out of error messages."""
+    """The whole credential, to remove it from error messages."""
     rotates: bool = False
     """Whether it is replaced every few hours, so that it does not identify an account for long."""
 

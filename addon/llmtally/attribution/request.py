@@ -1,5 +1,4 @@
-"""What attribution may see of a request, and where the conversation stands in it, in every API's
-words."""
+"""What attribution may see of a request, and where each API puts the conversation in it."""
 
 from __future__ import annotations
 
@@ -31,14 +30,14 @@ class RequestView:
     provider: str
     host: str
     path: str
-    """The request's path, without the query."""
+    """The request's path, without its query."""
     headers: Mapping[str, str]
     """Names in lower case, several values joined by `, `."""
     body: Mapping[str, Any] | None = None
     """The parsed JSON request, or the client's frame on a socket."""
     query: Mapping[str, str] = field(default_factory=dict)
     peer: str | None = None
-    """Id of the connection that the client opened."""
+    """Id of the client's connection."""
     _embedded: dict[str, Any] = field(default_factory=dict, init=False, compare=False)
 
     def embedded(self, text: str) -> Any:
@@ -55,7 +54,7 @@ class RequestView:
 
     @property
     def payload(self) -> Mapping[str, Any]:
-        """The request proper: Code Assist wraps Gemini's in `request`."""
+        """The actual request: Code Assist wraps Gemini's in `request`."""
         body = mapping(self.body)
         return mapping(body.get("request")) or body
 

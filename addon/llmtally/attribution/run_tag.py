@@ -1,5 +1,5 @@
-"""Which `llmtally run` a call belongs to: the run stands in the proxy's URL, and clients send it to
-the proxy.
+"""Which `llmtally run` a call belongs to: the proxy's URL names the run, and clients send that name
+to the proxy.
 
 The URL is `http://llmtally.NAME:DIRECTORY@127.0.0.1:PORT`, the directory in base64url. A client
 sends what stands before the `@` as `Proxy-Authorization: Basic`, with CONNECT or, for plain HTTP,
@@ -23,14 +23,14 @@ CONNECTIONS_CAP = 4_096
 """Client connections remembered; an agent has some ten open at a time."""
 
 HEADER_CAP = 16_384
-"""Characters of the header that are looked at: a path of the longest kind, in base64 twice over."""
+"""Characters of the header that are read: enough for the longest path, encoded in base64 twice."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The names that a run may have: they stand in a URL unescaped."""
 
 OWN_RUN = "LLMTALLY_OWN_RUN"
-"""Environment variable in which `llmtally run` names itself to the proxy that it starts, for calls
-that name no run, as those of a client with a base URL."""
+"""Environment variable that gives the run's name to the proxy that it starts, for calls that name
+no run, such as those of a client with a base URL."""
 
 _PREFIX = "llmtally."
 
@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
     name: str
     directory: str
-    """The directory in which it was started."""
+    """The working directory in which it was started."""
 
 
 def user_info(run: Run) -> str:
@@ -50,7 +50,7 @@ def user_info(run: Run) -> str:
 
 
 def read(header: str) -> Run | None:
-    """The run that a `Proxy-Authorization` header names; None for anybody else's."""
+    """The run that a `Proxy-Authorization` header names; None for any other header."""
     scheme, _, credentials = header[:HEADER_CAP].partition(" ")
     if scheme.lower() != "basic":
         return None

@@ -1,4 +1,4 @@
-"""Places in a request where clients say things. A `Source` reads one of them."""
+"""The places in a request where clients state facts. A `Source` reads one of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ PROMPT_MESSAGES = 8
 """First messages searched for a working directory. Codex says it in the sixth, after tools, skills
 and roles."""
 PATH_BLANKS = 3
-"""Blanks in a path that is believed: `/home/ana/My Documents/New Project`. Prose has more."""
+"""Blanks in a text that is accepted as a path: `/home/ana/My Documents/New Project`. Prose has
+more."""
 MARKER_TRIES = 3
 """Occurrences of a marker tried per text, so that prose which mentions it does not hide the real
 one."""
@@ -30,12 +31,12 @@ Read = Callable[[RequestView], str | None]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place where a client says something."""
+    """One place where a client states a fact."""
 
     where: Literal["header", "body"]
-    """Which of the two the record names as the source of a session."""
+    """The `session_source` of a session that was found here."""
     read: Read
-    """What the client says there; None: nothing."""
+    """Reads what the client states there; None: nothing."""
     name: str = ""
     """The header's name; empty for a place in the body."""
 
@@ -156,8 +157,7 @@ def is_path(text: str) -> bool:
 
 
 def first(sources: Iterable[Source], view: RequestView) -> str | None:
-    """What the client says in the first of these sources where it says something, fit for a
-    record."""
+    """The value of the first of these sources that has one, fit for a record."""
     for source in sources:
         if (value := source.read(view)) and (value := clean(value)):
             return value
@@ -165,7 +165,8 @@ def first(sources: Iterable[Source], view: RequestView) -> str | None:
 
 
 def clean(value: str | None) -> str | None:
-    """Text fit for a record: capped, without control characters, never empty."""
+    """Make text fit for a record: capped and without control characters; None if nothing is
+    left."""
     if not value:
         return None
     value = value[:TEXT_CAP]
