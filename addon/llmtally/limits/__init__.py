@@ -1,9 +1,9 @@
-"""Rate limits and plan windows, wherever a provider tells them: response headers, events, error
+"""Rate limits and plan windows, wherever a provider reports them: response headers, events, error
 bodies, answers about usage.
 
 There is a module for each dialect: `anthropic`, `codex` (ChatGPT plans), `copilot`, `google`,
-`ratelimit` (`x-ratelimit-*`, everyone else). What they have in common stands here: who reads which
-event, and the cap. `headers` finds their headers among a response's, `quota_endpoints` reads
+`ratelimit` (`x-ratelimit-*`, everyone else). This file has what they share: which module reads
+which event, and the cap. `headers` finds their headers among a response's, `quota_endpoints` reads
 answers about usage. Whatever a peer sends, nothing raises."""
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = [
 ]
 
 READINGS_CAP = 32
-"""Windows believed of one response, as each is kept on the call's record. Anthropic's with every
-pool of an API key has 8."""
+"""Windows kept of one response: each is stored on the call's record. Anthropic with every pool of
+an API key has 8."""
 
 EVENT_NEEDLES = (b'rate_limits"', b'quota_snapshots"', b'"headers"', b'"usage_limit_reached"')
 """A message that holds none of these has nothing for `read_event`. A quote in text is escaped, so
@@ -113,5 +113,5 @@ def paid_beyond_plan(readings: Iterable[LimitReading]) -> bool:
 
 
 def capped(readings: Iterable[LimitReading]) -> tuple[LimitReading, ...]:
-    """The first `READINGS_CAP` of them."""
+    """The first `READINGS_CAP` readings."""
     return tuple(islice(readings, READINGS_CAP))

@@ -1,11 +1,11 @@
-"""Limits as Anthropic tells them. https://docs.anthropic.com/en/api/rate-limits
+"""Limits as Anthropic reports them. https://docs.anthropic.com/en/api/rate-limits
 
 API keys: `anthropic-ratelimit-{requests,tokens,input-tokens,output-tokens}-{limit,remaining,reset}`
-(RFC 3339), with separate pools under `anthropic-priority-` and `anthropic-fast-`.
-Subscriptions: `anthropic-ratelimit-unified-{5h,7d,7d_opus,overage...}-{status,reset,utilization}`;
-utilization is a fraction that may exceed 1, resets are epoch seconds. `overage-in-use: true` on an
-answer says that extra usage, beyond the plan, pays for it. `GET /api/oauth/usage` says the same in
-percent and ISO 8601, and extra usage in cents.
+(RFC 3339), with separate pools under `anthropic-priority-` and `anthropic-fast-`. Subscriptions:
+`anthropic-ratelimit-unified-{5h,7d,7d_opus,overage...}-{status,reset,utilization}`; utilization is
+a fraction that may exceed 1, resets are epoch seconds. `overage-in-use: true` on an answer says
+that extra usage, beyond the plan, pays for it. `GET /api/oauth/usage` reports the same in percent
+and ISO 8601, and extra usage in cents.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def read_headers(
 
 
 def read_event(event: Mapping[str, Any], now: float) -> Iterator[LimitReading]:
-    """Read an event `codex.rate_limits`."""
+    """Read the windows in an event `codex.rate_limits`."""
     yield from _read_family(
         event.get("rate_limits"), now, event.get("metered_limit_name"), event.get("limit_name")
     )
@@ -183,8 +183,8 @@ def _status(used: float, blocked: bool | None) -> str | None:
 
 
 def _reset(at: Any, after: Any, now: float) -> float | None:
-    """When a window resets. Zeros and empty strings mean absent; the absolute time is preferred to
-    the relative one, which ages in transit."""
+    """When a window resets. Zeros and empty strings mean absent; the absolute time is preferred,
+    because a relative one ages in transit."""
     return reset_number(number(at) or number(after) or None, now=now)
 
 

@@ -1,9 +1,10 @@
 """Quotas of Google's APIs. https://ai.google.dev/gemini-api/docs/rate-limits
 
-Gemini says nothing while it answers. A 429 has `error.details`: `RetryInfo.retryDelay` ("34.07s")
-and `QuotaFailure.violations` (`quotaId: "GenerateRequestsPerDayPerProjectPerModel-FreeTier"`), at
-times in a list of one. Code Assist tells a plan's quotas on `POST /v1internal:retrieveUserQuota`:
-`buckets[{modelId, tokenType, remainingFraction}]`.
+Gemini reports no limits with its answers. A 429 has `error.details`: `RetryInfo.retryDelay`
+("34.07s") and `QuotaFailure.violations` (`quotaId:
+"GenerateRequestsPerDayPerProjectPerModel-FreeTier"`), at times in a list of one. Code Assist tells
+a plan's quotas on `POST /v1internal:retrieveUserQuota`: `buckets[{modelId, tokenType,
+remainingFraction}]`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which response headers tell which field of which window.
+"""Finds out which response headers hold which field of which window.
 
-A server sends the same header names with every answer: which of them matter, and what they tell, is
-found out once for each set of names. What is left for each answer is to read the values.
+A server sends the same header names with every response. Which of them matter, and what they mean,
+is found out once for each set of names, so that only the values are read for each response.
 """
 
 from __future__ import annotations

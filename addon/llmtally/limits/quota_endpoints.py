@@ -1,8 +1,8 @@
-"""Endpoints of providers that say how full a plan's windows are: read where a client asks them, or
-asked by llmtally.
+"""Endpoints of providers that say how full a plan's windows are. Answers to clients are read, and
+llmtally can ask, too.
 
 llmtally asks only if `usage_poll_anthropic` is set, and only Anthropic: `GET /api/oauth/usage` with
-the newest OAuth token that passed, which is held in memory alone. The endpoint is itself
+the newest OAuth token that passed the proxy, which is held only in memory. The endpoint is itself
 rate-limited: it is asked every five minutes, and not sooner after an error.
 """
 
@@ -24,9 +24,9 @@ class QuotaEndpoint(NamedTuple):
 
     host: str
     path: str
-    """Without a query."""
+    """The path, without a query."""
     provider: str
-    """Whose windows they are, by its name in `providers`."""
+    """The provider of the windows, by its name in `providers`."""
     read: Callable[[Any, float], Iterable[LimitReading]]
     """Reads a parsed answer, which came at this time (epoch seconds)."""
 
@@ -56,9 +56,9 @@ ENDPOINTS = (
 HOSTS = frozenset(endpoint.host for endpoint in ENDPOINTS)
 
 INTERVAL = 300.0
-"""Seconds between two questions."""
+"""Seconds between two requests to Anthropic."""
 TIMEOUT = 15.0
-"""Seconds an answer may take."""
+"""Seconds that an answer may take."""
 MAX_ANSWER = 64 * 2**10
 """Bytes of an answer that are read, on the wire and out of its content coding; a real one has about
 2 kB. As much of the densest JSON holds up the loop for 2 ms."""
@@ -69,7 +69,7 @@ _BY_URL = {(endpoint.host, endpoint.path): endpoint for endpoint in ENDPOINTS}
 
 
 def find(host: str, path: str) -> QuotaEndpoint | None:
-    """The endpoint that a request asks, if it asks one; the path may have a query."""
+    """The endpoint that a request goes to, if it is one; the path may have a query."""
     return _BY_URL.get((host, path.partition("?")[0]))
 
 
@@ -91,7 +91,7 @@ def oauth_token(headers: Mapping[str, str]) -> str | None:
 
 
 def ask(token: str, url: str = f"https://{ANTHROPIC_USAGE.host}{ANTHROPIC_USAGE.path}") -> bytes:
-    """Asks Anthropic, and gives the answer's body. Blocks. Raises OSError."""
+    """Ask Anthropic, and return the answer's body. Blocks. Raises OSError."""
     request = urllib.request.Request(  # noqa: S310  always https
         url, headers={"Authorization": f"Bearer {token}", "anthropic-beta": "oauth-2025-04-20"}
     )
@@ -110,15 +110,15 @@ class QuotaPoll:
         answered: Callable[[str, bytes], None],
         ask: Ask = ask,
     ) -> None:
-        """`detached` runs a function in a thread, then gives its result to another where `seen` was
-        called; `answered` is told each answer with the token that asked."""
+        """`detached` runs a function in a thread and passes its result to another on the thread of
+        `seen`; `answered` is called with each answer and the token that asked."""
         self._detached = detached
         self._answered = answered
         self._ask = ask
         self._due = 0.0
 
     def seen(self, token: str, now: float) -> None:
-        """This token has just passed; `now` is on a clock that does not go back."""
+        """Note a token that has just passed; `now` is on a clock that does not go back."""
         if now >= self._due:
             self._due = now + INTERVAL
             self._detached(

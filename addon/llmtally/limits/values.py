@@ -127,8 +127,8 @@ def counted(
     window_seconds: float | None = None,
     status: str | None = None,
 ) -> LimitReading | None:
-    """A classic rate limit, counted down from `limit`. None where there is no limit, which Azure
-    says with a limit of -1 or 0."""
+    """A classic rate limit, counted down from `limit`. None if there is no limit, which Azure says
+    with a limit of -1 or 0."""
     size, left = number(limit), number(remaining)
     if (limit is not None and not size) or (size is None and left is None):
         return None
