@@ -11,7 +11,7 @@ The first that knows a price wins, and the record says which:
 5. `local`: a server of yours costs nothing; a model that only its vendor sells has been priced by
    the vendor's list before, approximately
 6. the litellm entries of the user's price file, also `override`
-7. none: unpriced, which is said everywhere and never counted as 0
+7. none: unpriced, which is shown everywhere and never counted as 0
 
 `context` says what the price depends on, `catalogue` looks it up, `overlay` and `overrides` correct
 it, `rates` does the sums, `pricer` tries them in this order. Money is floats and is rounded

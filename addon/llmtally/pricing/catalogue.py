@@ -56,9 +56,9 @@ API, moderation)."""
 _RELEASE = re.compile(
     r"(?:[-@:]?(?:latest|default|stable|preview|exp|free|customtools|native-audio|e?\d+b-it|v\d+|\d{2,8})|:\d)*"
 )
-"""What may follow a name without making it another model's: dates, revisions, channels, Gemma's
-sizes (all are free). A single digit is another version. 219 of the 223 entries of litellm's
-list that the data finds by how they begin end so."""
+"""What may follow a name that still means the same model: dates, revisions, channels, Gemma's sizes
+(all are free). A single digit is another version. Of the 223 entries of litellm's list that the
+data finds by their beginning, 219 end this way."""
 
 _ALWAYS = datetime.min.replace(tzinfo=UTC)
 
@@ -70,15 +70,16 @@ class Listing:
     bands: tuple[tuple[int, Rates], ...]
     """Its rates by the size of the input, as in `RateCard`."""
     origin: str
-    """The provider whose list it is: another one where the asked one lists no such model and
-    resells."""
+    """The provider of the list: another one if the requested provider resells the model and does
+    not list it."""
     tier_known: bool
-    """The data has rates for the tier asked for; False: these are the standard rates."""
+    """Whether the data has rates for the requested tier; if not, these are the standard rates."""
     backdated: bool
-    """The tier's rates are recorded from a later date on; these are the first known."""
+    """Whether the data has the tier's rates only from a later date on; these are then the first
+    known."""
     named: bool
-    """The data spells the name out, up to a date or the like; False: it only begins like one that
-    does."""
+    """Whether the data spells the name out, up to a date or the like; if not, the name only begins
+    like one in the data."""
 
 
 class Catalogue:
@@ -133,7 +134,7 @@ def _is_named(clause: MatchLogic, ref: str) -> bool:
 
 
 def _variant_starts(model: ModelInfo, tier: Mapping[str, str]) -> list[datetime]:
-    """Since when the model has rates for this tier; empty: it has none."""
+    """The date since which the model has rates for this tier; empty if it has none."""
     if not tier:
         return []
     return [

@@ -48,16 +48,16 @@ class PricingContext:
     name: str
     """The model, normalised; empty where it is not known."""
     ref: str
-    """The same without what a gateway puts before it."""
+    """The same without a prefix that a gateway added."""
     tier: tuple[str, str] | None
     """How the call was processed, as the price data spells it: `("service_tier", "flex")`,
     `("processing", "batch")`, `("speed", "fast")`; None: as usual."""
     vague: bool
-    """The tier was only asked for, or has no published price."""
+    """Whether the tier was only asked for, or has no published price."""
     inference_geo: str
     """The region that served, in lower case; empty where it is not known."""
     local: bool
-    """A server of yours runs the model."""
+    """Whether a server of yours runs the model."""
     resold: bool
     """A gateway of yours answered with a model that only its vendor sells: the vendor's list price
     is the best guess."""

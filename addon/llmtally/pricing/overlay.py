@@ -17,7 +17,7 @@ from .context import PricingContext
 from .rates import RateCard, Rates
 
 UNDATED = date.min
-"""`since` of a row of which nobody says when it began: it applies from the beginning."""
+"""`since` of a row whose first day nobody states: it applies from the beginning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Alias:
     since: date
     """From this day on (UTC), as in the rows below."""
     proof: str
-    """Who says so, as in the rows below."""
+    """The source of this correction, as in the rows below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Surcharge:
     """A factor on the token rates for where the call was processed."""
 
     applies: Callable[[PricingContext], bool]
-    """Whether a call in this context pays it."""
+    """Whether the surcharge applies to a call in this context."""
     factor: float
     """What the token rates are multiplied with."""
     since: date
@@ -86,7 +86,7 @@ class DisputedPrice:
     """Shell-style pattern, as is the next."""
     refs: str
     why: str
-    """In what way the sources disagree."""
+    """How the sources disagree."""
     rate: str | None = None
     """The rate in question: only calls that use it are approximate. None: all calls."""
 
@@ -306,7 +306,7 @@ _WEEKDAY_PEAKS = datetime(2026, 8, 17, tzinfo=UTC)
 _OFF_PEAK_HOUR = 12
 """A time of day (UTC) at which DeepSeek is off-peak all week."""
 _OWN_LISTS = frozenset({"openai", "anthropic"})
-"""Lists whose prices Azure asks, too."""
+"""Price lists that Azure charges by, too."""
 
 
 def price_listed(context: PricingContext, catalogue: Catalogue) -> RateCard | None:

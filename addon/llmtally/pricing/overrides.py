@@ -75,7 +75,7 @@ _LITELLM_NAMES = {
 
 
 class PriceFileError(ValueError):
-    """The price file cannot be used; the text says what to change."""
+    """The price file cannot be used; the message says what to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Override:
     """What the user's price file says about one model."""
 
     rates: Rates
-    """Those that the file names."""
+    """The rates that the file names."""
     tiers: tuple[tuple[int, Rates], ...] = ()
     """`(threshold, rates)` for calls with more input than the threshold."""
 

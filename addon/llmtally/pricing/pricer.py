@@ -1,4 +1,4 @@
-"""The order in which prices are asked for, and what one call comes to."""
+"""Looks prices up in order, and prices calls."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .overrides import Overrides, PriceFileError, read_file
 from .rates import BASE, FREE, RateCard, charge
 
 CARDS_CAP = 4096
-"""Rate cards kept: one for each model, tier and half hour. Beyond it all are made again, at 30
-microseconds each."""
+"""Rate cards in the cache: one for each model, tier and half hour. If it is full it is emptied; a
+card takes 30 microseconds to make."""
 
 SLOT_SECONDS = 1800
 """Every boundary in the price data (dates, peak hours) falls on a half hour, so a card holds until
@@ -60,7 +60,7 @@ class Pricer:
         return self._load() if self.outdated else earlier
 
     def price(self, call: Call) -> Cost:
-        """What the call cost, as of when it was made. Never raises."""
+        """What the call cost at the time when it was made. Never raises."""
         computed = self._computed(call)
         if call.cost_source == "provider" and call.cost_usd is not None:
             return Cost(
@@ -104,8 +104,8 @@ class Pricer:
         return Cost(
             sum(bill.cost_usd for bill in known),
             max((card.source for card in cards if card), key=_RANKS.index),
-            # A part is the sum of several turns of one model, of which perhaps none was long enough
-            # for a dearer band.
+            # A part is the sum of several turns of one model, and perhaps none of them was long
+            # enough for a dearer band.
             any(bill.approximate or bill.threshold > BASE for bill in known) or _incomplete(call),
             parts=parts,
         )
@@ -137,7 +137,7 @@ class Pricer:
             return card
 
     def _resolve(self, call: Call, model: str | None) -> RateCard | None:
-        """The rate card of a call's model, with rates for all buckets; None: nobody has a
+        """The rate card of a call's model, with rates for all buckets; None if no source has a
         price."""
         try:
             context = pricing_context(call, model, self._price_ids.get(call.provider))
@@ -172,7 +172,7 @@ class _PriceFile(NamedTuple):
     stamp: tuple[int, ...]
     """Changes when the file does."""
     prices: Overrides | PriceFileError
-    """The error says why it cannot be used."""
+    """The prices, or the error that says why the file cannot be used."""
 
 
 def _read(path: Path) -> _PriceFile:
@@ -184,7 +184,7 @@ def _read(path: Path) -> _PriceFile:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """A value that changes when the file does; empty: there is no file."""
+    """A value that changes when the file does; empty if there is no file."""
     try:
         stat = path.stat()
     except OSError:
@@ -211,7 +211,7 @@ def _part_usages(call: Call) -> list[Usage]:
 
 
 def _incomplete(call: Call) -> bool:
-    """Whether tokens were certainly used that nobody counted."""
+    """Whether tokens were certainly used that are not counted."""
     usage = call.usage
     return (usage.output_tokens is None and call.outcome in _ABORTED) or (
         usage.input_tokens is None and usage.output_tokens is not None

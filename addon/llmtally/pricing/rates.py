@@ -22,12 +22,12 @@ PER_TOKEN = 1e6
 PER_CALL = 1e3
 
 BASE = -1
-"""Where the lowest band begins: below every count."""
+"""Threshold of the lowest band: below every count."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateCard:
-    """The rates of one model in one pricing context."""
+    """The rates of a model in a pricing context."""
 
     source: Source
     """Where the rates come from; the record's `cost_source`."""

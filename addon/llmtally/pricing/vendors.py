@@ -1,5 +1,4 @@
-"""Models that only their vendor sells: a gateway of yours that answers with one has paid for
-it."""
+"""Models that only their vendor sells. If your gateway answers with one, it has paid for it."""
 
 from __future__ import annotations
 
@@ -35,7 +34,7 @@ _OPEN = (
     *("*distill*", "*gguf*", "*gemma*", "*llama*", "*qwen*"),
     "gpt-3.5-turbo*",  # what llama.cpp's server calls any model unless told
 )
-"""Names that look like a vendor's and are of weights that anybody can run."""
+"""Names that look like a vendor's, but belong to weights that anybody can run."""
 
 
 def proprietary_vendor(model: str) -> tuple[str, str] | None:
@@ -43,7 +42,7 @@ def proprietary_vendor(model: str) -> tuple[str, str] | None:
     weights are public, or the name is not known.
 
     A team's gateway stands at a private address and names what it resells, often with the vendor or
-    the cloud before it.
+    the cloud in front of the name.
     """
     name = model.lower().rpartition("/")[2].rpartition("anthropic.")[2]
     if any(fnmatchcase(name, pattern) for pattern in _OPEN):
