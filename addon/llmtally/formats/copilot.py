@@ -21,7 +21,7 @@ _BUCKETS = {kind: f"{kind}_tokens" for kind in ("input", "cache_read", "cache_wr
 
 
 def with_copilot_usage(reading: Reading, copilot: Any) -> Reading:
-    """Lay the split and the credits over what `usage` said; they are exact."""
+    """Replace what `usage` said with the split and the credits, which are exact."""
     split, cost = read_split(copilot), _read_cost(copilot)
     if miscounted(copilot):
         reading = reading._replace(cost_approximate=True)

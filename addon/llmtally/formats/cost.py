@@ -1,4 +1,5 @@
-"""The cost that a response states, in USD. It wins over every price list, also when it is 0.
+"""The cost that a response states, in USD. It takes precedence over every price list, even if it is
+0.
 
 A number in `usage.cost` is OpenRouter's, LiteLLM's and other gateways', an object there is
 Perplexity's; xAI counts ticks. LiteLLM states the cost of a whole answer in a header:

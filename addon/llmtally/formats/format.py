@@ -1,4 +1,4 @@
-"""What a wire format is, and the few helpers that all of them share.
+"""Defines what a wire format is, and the few helpers that all formats share.
 
 A format is one module with one or more `Format` values. Its heart is a pure fold `read(message,
 reading) -> Reading`, the same for every message of a stream and for a whole body. Rules: the last
@@ -34,8 +34,8 @@ COUNT_DIGITS = len(str(COUNT_CAP))
 """Digits of the largest count: longer strings are not converted."""
 
 MAX_ENTRIES = 256
-"""Entries read of a list within a usage object: iterations, models, modalities. The sum of so many
-counts still fits 64 bits."""
+"""Entries read of a list within a usage object: iterations, models, modalities. The sum of that
+many counts still fits 64 bits."""
 
 COUNT_NAMES = (
     "_tokens",
@@ -65,7 +65,7 @@ class RequestReading:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """Where one message of a connection with many responses belongs."""
+    """The place of one message on a connection or in a body with many responses."""
 
     lane: str
     """Responses that interleave have different lanes; one lane holds one response at a time."""

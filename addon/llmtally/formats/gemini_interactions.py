@@ -2,8 +2,8 @@
 
 A whole `interaction`, or SSE events named in `event_type`; the last, `interaction.completed`, holds
 the interaction with its `usage`, and running totals stand on the events before it. The input
-includes the cache. Whether tool use stands inside the input, and thoughts inside the output, is
-told by `total_tokens`.
+includes the cache. Whether tool use stands inside the input, and thoughts inside the output,
+follows from `total_tokens`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""What bodies of OpenAI's APIs have in common, whoever sends them: the `usage` object, and errors.
+"""What all bodies of OpenAI's APIs share, whoever sends them: the `usage` object, and errors.
 
 https://platform.openai.com/docs/api-reference/chat/object
 
 Prompt (or input) counts include what was read from and written to a cache, completion (or output)
 counts include reasoning. Dialects differ in names and in what these counts leave out;
-`total_tokens` is not a bucket, but tells which convention a server follows. The dialect is told by
-the object's shape, never by the host: gateways pass on what their upstream said.
+`total_tokens` is not a bucket, but tells which convention a server follows. The dialect is
+recognised by the object's shape, never by the host: gateways pass on what their upstream sent.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def read_error(message: Mapping[str, Any]) -> ApiError | None:
 
 
 def with_usage(reading: Reading, usage: Any) -> Reading:
-    """Fold one usage object; a null or an empty one says nothing."""
+    """Fold one usage object; a null or an empty one changes nothing."""
     if not usage:
         return reading
     inexact, usage = miscounted(usage), mapping(usage)
@@ -92,17 +92,18 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
 
 
 class _Told(NamedTuple):
-    """The counts that dialects define differently, as told; the steps of `read_usage` find out what
-    each of them includes."""
+    """The counts that dialects define differently, as they were sent; the steps of `read_usage`
+    find out what each of them includes."""
 
     prompt: int | None
     """Input, with or without the cache, by the server's convention."""
     completion: int | None
     """Output, with or without reasoning, by the server's convention."""
     total: int | None
-    """The sum as the server counts it, which tells what the others include."""
+    """The sum as the server counts it, which shows what the others include."""
     cached: int
-    """Read from and written to a cache, as far as this object or an earlier one told."""
+    """Tokens read from and written to a cache, as far as this object or an earlier one reported
+    them."""
     reasoning: int | None
 
 

@@ -22,7 +22,7 @@ MAX_PIECE = 2**20
 """Bytes of decoded output handed on at once."""
 
 MAX_CODINGS = 4
-"""Codings in one chain. One is usual; each costs memory for its window."""
+"""Codings in one chain. One is usual; each needs memory for its window."""
 
 FREE_OUTPUT = 4 * 2**20
 MAX_RATIO = 200

@@ -1,4 +1,4 @@
-"""Which framing a body has: its media type tells, and where that says nothing, its first bytes.
+"""Chooses the framing of a body: by its media type, or by its first bytes if the type says nothing.
 
 `choose` gives one of the decoders of this folder. Where the media type may be wrong, that is a
 `Sniffing`, which picks a decoder when it has seen enough.
@@ -116,14 +116,14 @@ class Sniffing:
 
     def __init__(self, label: Transport | None = None) -> None:
         self.transport: Transport = label or "json"
-        """What the body turned out to be; until that is decided, its label."""
+        """The framing that was chosen; until then, that of the label."""
         self._label = label
         self._head = bytearray()
-        """What came before it was decided."""
+        """Bytes that came before the framing was chosen."""
         self._framing: Framing | None = None
-        """None until it is decided."""
+        """The chosen framing; None until it is chosen."""
         self._sought: tuple[tuple[bytes, ...], tuple[bytes, ...], int | None] | None = None
-        """What `seek` was given before it was decided."""
+        """The arguments of `seek`, if it was called before the framing was chosen."""
 
     @property
     def faults(self) -> int:
@@ -164,7 +164,8 @@ class Sniffing:
             self._sought = needles, endings, around
 
     def finish(self) -> Rest:
-        """What is left of the body; one that was too short to decide is what its label says."""
+        """End the body and return what is left of it. A body too short to decide is read by its
+        label."""
         messages: list[bytes] = []
         if self._framing is None and self._head:
             messages = self._become(

@@ -16,11 +16,11 @@ from ..record import WireError
 from . import json_body
 
 WORTHWHILE = 8 * 2**10
-"""Bytes from which a text is treated so: a shorter one is parsed in 10 microseconds."""
+"""Bytes from which on members are parsed on demand: a shorter text is parsed in 10 microseconds."""
 
 ON_DEMAND = 512 * 2**10
-"""Bytes up to which a text is treated so. A longer one is read in a thread, which parses all of
-it: a member parsed later would hold up mitmproxy's loop for a millisecond."""
+"""Bytes up to which members are parsed on demand. A longer text is read in a thread, which parses
+all of it: a member parsed later would block mitmproxy's loop for a millisecond."""
 
 _decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -42,11 +42,11 @@ class Members(dict[str, Any]):
             return default
 
     def values(self) -> Any:
-        """All values, parsed."""
+        """All values; the whole text is parsed for them."""
         return self._whole().values()
 
     def items(self) -> Any:
-        """All members, their values parsed."""
+        """All members; the whole text is parsed for them."""
         return self._whole().items()
 
     def _whole(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all framings have in common: how they are fed, and what they give back."""
+"""The interface of all framings: how they are fed, and what they return."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..record import Transport
 
 
 class Rest(NamedTuple):
-    """What the end of a body brings out."""
+    """What a framing returns when the body ends."""
 
     messages: Sequence[bytes] = ()
     """Whole messages that were held back until the end was known."""
     unfinished: bytes | None = None
-    """A last message whose end nothing marked: it may be whole or cut off."""
+    """A last message without an end mark: it may be whole or cut off."""
 
 
 class Framing(Protocol):
@@ -33,7 +33,7 @@ class Framing(Protocol):
 
     @property
     def skipped_events(self) -> int:
-        """About how many messages were skipped for want of a needle."""
+        """About how many messages were skipped because they held no needle."""
 
     @property
     def skipped_content(self) -> int:
@@ -58,4 +58,4 @@ class Framing(Protocol):
         """
 
     def finish(self) -> Rest:
-        """The body has ended: what is left of it."""
+        """End the body and return what is left of it."""
