@@ -41,19 +41,27 @@ make_venv() {
     "$python" -m venv --clear "$VENV"
 }
 
-# Installs the checkout, editable, with the extra $1 if given; again only when pyproject.toml or the constraints changed.
+# Installs the checkout, editable, with the extras that are given; each again only when pyproject.toml or the constraints changed.
 install() {
-    local extra=${1:-} stamp state
+    local extra state missing=() stamps=()
     make_venv
-    stamp=$VENV/.llmtally${extra:+-$extra}
     state=$(cat "$ROOT/pyproject.toml" "$ROOT"/scripts/python-3.11*.txt ${PIP_CONSTRAINT:+"$PIP_CONSTRAINT"} | cksum)
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then return; fi
+    for extra in "" "$@"; do
+        local stamp=$VENV/.llmtally${extra:+-$extra}
+        if [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then continue; fi
+        stamps+=("$stamp")
+        if [ -n "$extra" ]; then missing+=("$extra"); fi
+    done
+    if [ ${#stamps[@]} = 0 ]; then return; fi
     echo "llmtally: installing into $VENV" >&2
     local pip=("$VENV/bin/python" -m pip install -qq --disable-pip-version-check)
     if [ -d "$VENV/lib/python3.11" ]; then
-        "${pip[@]}" -r "$ROOT/scripts/python-3.11${extra:+-test}.txt"
+        local list=python-3.11.txt
+        case " ${missing[*]-} " in *" sdks "* | *" check "*) list=python-3.11-sdks.txt ;; esac
+        "${pip[@]}" -r "$ROOT/scripts/$list"
         echo "llmtally: pip will say that httpcore2 wants a newer h11; scripts/python-3.11.txt says why it may." >&2
     fi
+    extra=$(IFS=, && echo "${missing[*]-}")
     "${pip[@]}" -e "$ROOT${extra:+[$extra]}"
-    echo "$state" >"$stamp"
+    for stamp in "${stamps[@]}"; do echo "$state" >"$stamp"; done
 }

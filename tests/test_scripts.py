@@ -120,7 +120,7 @@ def test_installing_is_done_once(venv: Path, tmp_path: Path) -> None:
         if " -e " in line
     ]
 
-    assert installed == [str(ROOT), f"{ROOT}[test]"]
+    assert installed == [str(ROOT), f"{ROOT}[test,browser,sdks]"]
 
     constraint.write_text("mitmproxy==12.0.0")
     bash(ROOT / "scripts/run", LLMTALLY_VENV=venv, PIP_CONSTRAINT=constraint)
@@ -199,9 +199,10 @@ NEEDS = {
     .split("\n'")[0]
     .splitlines()
 }
-"""The table of scripts/test: path, packages."""
+"""The table of scripts/test: path, packages and extras."""
 PROGRAMS = {
-    r"playwright|browser_window": "chromium",
+    r"playwright|browser_window": "extra:browser",
+    r"(?m)^ *import (openai|anthropic|boto3)": "extra:sdks",
     r'program\("prometheus"\)': "prometheus",
     r'\["curl"|which\("curl"\)': "curl",
     "node_packages": "npm",
@@ -233,12 +234,12 @@ def test_python_3_11_gets_the_same_libraries() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     withheld = [
         requirement.split(";")[0]
-        for requirement in (*project["dependencies"], *project["optional-dependencies"]["test"])
+        for requirement in (*project["dependencies"], *project["optional-dependencies"]["sdks"])
         if "python_version >= '3.12'" in requirement
     ]
     lists = [
         (ROOT / "scripts" / name).read_text().splitlines()
-        for name in ("python-3.11.txt", "python-3.11-test.txt")
+        for name in ("python-3.11.txt", "python-3.11-sdks.txt")
     ]
 
     assert withheld == [
