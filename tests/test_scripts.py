@@ -148,7 +148,7 @@ def debian(tmp_path: Path) -> Path:
         (("tests/web/test_web.py", "tests/wire", "-x"), set()),
         (("tests/end_to_end/test_modes.py",), {"wireguard-go"}),
     ],
-    ids=lambda value: " ".join(value),
+    ids=lambda value: " ".join(sorted(value) if isinstance(value, set) else value),
 )
 def test_only_what_the_chosen_tests_need_is_installed(
     arguments: tuple[str, ...], packages: set[str], venv: Path, debian: Path
