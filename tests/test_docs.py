@@ -17,7 +17,7 @@ from llmtally.cli.main import main
 from llmtally.mitm import UsageAddon
 from llmtally.pricing import Pricer
 from llmtally.record import LimitReading
-from llmtally.schema import FIELDS, from_record
+from llmtally.schema import FIELDS, from_line
 from llmtally.tracker import Tracker
 from llmtally.web import app
 from llmtally.web.metrics import Runtime, render
@@ -187,8 +187,8 @@ def test_record_tables() -> None:
 def test_the_example() -> None:
     """The record in docs/record.md is one that can be read, and its cost is what it costs."""
     (example,) = blocks(RECORD, "jsonc")
-    record = json.loads(re.sub(r"\s//.*", "", example))
-    call = from_record(record)
+    line = re.sub(r"\s//.*", "", example)
+    record, call = json.loads(line), from_line(line.encode())
 
     assert call.usage.total_tokens == record["total_tokens"]
     assert Pricer().price(call).cost_usd == pytest.approx(call.cost_usd)

@@ -161,25 +161,13 @@ def from_line(line: bytes) -> Call:
     except _UNREADABLE as error:
         if type(error) in (msgspec.DecodeError, UnicodeDecodeError):
             raise RecordError("not JSON" if line.endswith(b"\n") else "cut off") from None
-        raise _not_a_record(error) from None
+        raise RecordError(f"not a record of schema {SCHEMA}: {error}") from None
     except RecursionError:
         raise RecordError("nested too deeply") from None
 
 
-def from_record(record: Mapping[str, Any]) -> Call:
-    """Read back what `to_record` gave. Raises RecordError."""
-    try:
-        return _call(msgspec.convert(record, _Record))
-    except _UNREADABLE as error:
-        raise _not_a_record(error) from None
-
-
 _UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError)
 """What is raised for a line that is not JSON, a field of another type, a time that is not one."""
-
-
-def _not_a_record(error: Exception) -> RecordError:
-    return RecordError(f"not a record of schema {SCHEMA}: {error}")
 
 
 def _call(record: msgspec.Struct) -> Call:

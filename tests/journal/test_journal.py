@@ -3,6 +3,7 @@ they leave."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from llmtally import journal
 from llmtally.journal import LINE_CAP, DamageReport, Journal, read, read_records
 from llmtally.journal.day_file import DayFile
 from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage
-from llmtally.schema import RecordError, from_record, to_line, to_record
+from llmtally.schema import RecordError, from_line, to_line, to_record
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 FILE = "usage-2026-11-20.jsonl"
@@ -317,7 +318,7 @@ def test_a_record_with_wrong_fields_is_read_or_refused(changes: dict[str, object
     """No field of a record edited by hand can stop the reading of the others."""
     record = to_record(numbered_call()) | changes
     with suppress(RecordError):
-        from_record(record)
+        from_line(json.dumps(record).encode())
 
 
 @given(st.binary(max_size=200))

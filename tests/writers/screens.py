@@ -36,7 +36,7 @@ from llmtally.cli.doctor.finding import Setting
 from llmtally.cli.run import command
 from llmtally.cli.tail_table import Rows
 from llmtally.record import Attribution, Call, LimitReading, Usage
-from llmtally.schema import from_record
+from llmtally.schema import from_line
 from llmtally.system import presence
 from llmtally.text.call_line import one_line
 from llmtally.tracker import Tracker
@@ -108,7 +108,7 @@ def a_call_in_a_line(_: Path) -> str:
     """The call that docs/record.md shows as a record."""
     example = re.search(r"```jsonc\n(.*?)```", (ROOT / "docs/record.md").read_text(), re.DOTALL)
     assert example is not None
-    return one_line(from_record(json.loads(re.sub(r"\s//.*", "", example.group(1)))))
+    return one_line(from_line(re.sub(r"\s//.*", "", example.group(1)).encode()))
 
 
 def a_report(directory: Path) -> str:
