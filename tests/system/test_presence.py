@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -79,6 +80,12 @@ def test_when_a_process_began(proc: Path) -> None:
         assert presence.process_start_time(1, proc=proc) != first
 
     assert presence.process_start_time(pid, proc=proc) is None
+
+
+@pytest.mark.parametrize("pid", [-1, 2**70, "12", 1.5], ids=repr)
+def test_a_number_that_no_process_has(pid: Any) -> None:
+    """A file whose number was damaged is that of no running proxy, without /proc, too."""
+    assert presence.process_start_time(pid, proc=NOWHERE) is None
 
 
 def test_nothing_tells_when_a_process_began(monkeypatch: pytest.MonkeyPatch) -> None:

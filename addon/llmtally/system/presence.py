@@ -131,7 +131,7 @@ def _start_time_from_psutil(pid: int) -> str | None:
 
     try:
         return str(psutil.Process(pid).create_time())
-    except psutil.Error:
+    except (psutil.Error, TypeError, ValueError):  # no such process, or not a number of one
         return None
 
 
