@@ -120,10 +120,7 @@ class Charge(NamedTuple):
 def charge(usage: Usage, card: RateCard) -> Charge | None:
     """Price the tokens and the server tools; None where tokens were used that have no rate at
     all."""
-    total = (
-        (usage.input_tokens or 0) + (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
-    )
-    threshold, rates = card.band(total)
+    threshold, rates = card.band(usage.context_tokens or 0)
     tokens, approximate = split(usage, rates)
     applied: dict[str, float] = {}
     cost = 0.0
