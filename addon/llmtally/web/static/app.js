@@ -106,7 +106,7 @@ follow({
   reset: loadAll,
 });
 
-/** A refused event stream does not tell why: send a request that does. */
+/** A refused event stream does not say why: send a request whose answer does. */
 async function probe() {
   try {
     await ask("api/usage");
@@ -128,11 +128,11 @@ function isFollowed() {
 }
 
 function connection(state) {
-  const told = byId("connection");
+  const status = byId("connection");
   document.body.dataset.connection = state;
-  told.dataset.state = state;
+  status.dataset.state = state;
   const text = CONNECTION[state]();
-  if (told.textContent !== text) told.textContent = text;
+  if (status.textContent !== text) status.textContent = text;
 }
 
 // Drawing

@@ -49,7 +49,7 @@ export class Chart {
 
   /**
    * `plot`: `points`, `bars[{slot, values}]`, `lines[{kind, values}]`, `ticks[{at, label}]`, `amount` (a value as text for the
-   * axis), `label` (the chart in a sentence), `tell(point)`: `{title, rows[{slot, name, amount}]}`, and `open(point)` where a click
+   * axis), `label` (the chart in a sentence), `describe(point)`: `{title, rows[{slot, name, amount}]}`, and `open(point)` where a click
    * leads somewhere.
    */
   draw(plot) {
@@ -164,8 +164,8 @@ export class Chart {
   }
 
   tellAt(index) {
-    const told = index < this.plot.points && this.plot.tell(index);
-    if (!told) return this.unpoint();
+    const shown = index < this.plot.points && this.plot.describe(index);
+    if (!shown) return this.unpoint();
     this.pointed = index;
     const x = (this.x(index) + this.x(index + 1)) / 2;
     this.cursor.setAttribute("x1", x);
@@ -173,8 +173,8 @@ export class Chart {
     this.cursor.setAttribute("visibility", "visible");
     put(
       this.tip,
-      el("p", {}, told.title),
-      told.rows.map(({ slot, name, amount }) =>
+      el("p", {}, shown.title),
+      shown.rows.map(({ slot, name, amount }) =>
         el("p", { class: "row" }, slot !== undefined && swatch(slot), el("span", { class: "name" }, name), el("b", {}, amount)),
       ),
     );

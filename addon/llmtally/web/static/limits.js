@@ -1,5 +1,5 @@
 /**
- * How full each limit is, where it will stand at its reset, and whether it is reached before.
+ * How full each limit is, how full it will be at its reset, and whether it is reached before.
  */
 
 import { el, morph } from "./dom.js";
@@ -7,7 +7,7 @@ import * as format from "./format.js";
 import * as values from "./values.js";
 
 const SHOWN = 4;
-/** A limit that is fuller than this is warned of, as in the tracker. */
+/** Percent from which a limit is shown as a warning, as in the tracker. */
 export const WARNING_PCT = 80;
 /** Characters of a name, which comes off the wire. */
 const NAME = 80;

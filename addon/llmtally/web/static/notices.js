@@ -1,5 +1,5 @@
 /**
- * The notices at the top: what needs a person, and the cure.
+ * The notices at the top: what needs attention, and what to do.
  */
 
 import { el, morph } from "./dom.js";
@@ -9,7 +9,7 @@ import { plain } from "./values.js";
 
 const SHOWN = 6;
 
-/** By kind: severity, title and cure. A title is announced once, so it holds no number that grows. */
+/** By kind: severity, title and what to do. A title is announced once, so it holds no number that grows. */
 const TEXTS = {
   unpriced_model: ({ subject, count }) => ["warn", `No price for ${subject}`, `${format.counted(count, "call")} today without a known cost. Add a price to the file that \`usage_prices\` names.`],
   unparsed: ({ count }) => ["bad", "A response could not be parsed", `${format.counted(count, "response")} today whose tokens are not counted. The proxy's log says why; please report it.`],
@@ -25,7 +25,7 @@ function textOf(problem) {
   return known ? known(problem) : ["warn", [problem.kind, problem.subject].filter(Boolean).join(": "), ""];
 }
 
-/** Merge models without a price into one notice: they need one thing to be done. */
+/** Merge models without a price into one notice: the remedy is the same for all. */
 function gathered(problems) {
   const unpriced = problems.filter(({ kind }) => kind === "unpriced_model");
   if (unpriced.length < 2) return problems;

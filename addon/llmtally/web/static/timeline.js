@@ -60,11 +60,11 @@ export class Timeline {
       ticks: ticks(at, points, step),
       amount,
       label: `${what} by model, ${amount(total)} in total over the last ${format.duration(points * step * MINUTE)}. The numbers are under “As tables”.`,
-      tell: (index) => ({ title: span(at(index), step), rows: this.told(bars, index, exact) }),
+      describe: (index) => ({ title: span(at(index), step), rows: this.tipRows(bars, index, exact) }),
     };
   }
 
-  told(bars, index, amount) {
+  tipRows(bars, index, amount) {
     const rows = bars
       .map(({ slot, values: row }, place) => ({ slot, name: values.plain(shortName(this.names[place])).slice(0, 60), value: row[index] }))
       .filter(({ value }) => value > 0)
@@ -95,7 +95,7 @@ export class Timeline {
       ticks: [0, 0.25, 0.5, 0.75, 1].map((share) => ({ at: share * points, label: format.hour(at(share * points)) })),
       amount: format.money,
       label: `${word} today so far ${format.money(soFar)}; yesterday by this time ${format.money(before)}, ${format.money(yesterday.at(-1))} in the whole day.`,
-      tell: (index) => ({
+      describe: (index) => ({
         title: `by ${format.hour(at(index + 1))}`,
         rows: [
           index < today.length && { name: "today", amount: format.fineMoney(today[index]) },
@@ -126,7 +126,7 @@ export function startOf({ from, step_minutes: step }) {
   return (index) => Date.parse(from) + index * step * MINUTE;
 }
 
-/** The same for steps of so many minutes in the series' UTC day. */
+/** The same for steps of `step` minutes in the series' UTC day. */
 export function dayOf({ generated_at: now }, step) {
   return (index) => Date.parse(`${now.slice(0, 10)}T00:00:00Z`) + index * step * MINUTE;
 }

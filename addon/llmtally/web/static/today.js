@@ -1,5 +1,5 @@
 /**
- * What today costs, how fast it goes, and what it is made of.
+ * What today costs, how fast money is spent, and how today's tokens are made up.
  */
 
 import { el, morph, swatch } from "./dom.js";

@@ -11,7 +11,7 @@ import * as values from "./values.js";
 
 /** Bars in a chart: the newest turns. */
 const BARS = 200;
-/** Tokens: the smallest prompt that providers cache, so fewer are no loss. */
+/** Tokens: the smallest prompt that providers cache, so fewer do not count as lost. */
 const SMALLEST_LOSS = 1024;
 /** Share of the cached tokens that may be missing because counts are rounded. */
 const ROUNDING = 0.1;
@@ -63,7 +63,7 @@ function loss(before, call) {
   return { tokens, cause, text: `${format.exact(tokens)} cached tokens were sent again after a pause of ${pause}${because}` };
 }
 
-/** What changed, as the provider says if the client asked; that it could not compare is no cause. */
+/** What changed, as the provider says if the client asked; "could not compare" is not a cause. */
 function causeOf({ cache_miss_reason: reason }) {
   return /_(changed|compacted)$/.test(reason ?? "") ? values.plain(reason.replaceAll("_", " ")) : null;
 }
@@ -168,9 +168,9 @@ function plot(turns, what) {
     ticks: ticks(turns.length),
     open: (index) => (location.hash = callHash(turns[index].call)),
     ...what,
-    tell: (index) => ({
+    describe: (index) => ({
       title: `${index + 1}. ${format.clock(turns[index].call.ended)}`,
-      rows: [...what.tell(turns[index]), turns[index].lost && { slot: "lost", name: "sent again", amount: format.exact(turns[index].lost.tokens) }].filter(Boolean),
+      rows: [...what.describe(turns[index]), turns[index].lost && { slot: "lost", name: "sent again", amount: format.exact(turns[index].lost.tokens) }].filter(Boolean),
     }),
   };
 }
@@ -181,7 +181,7 @@ function contextPlot(turns) {
     bars: BUCKETS.map(([bucket, , slot]) => ({ slot, values: turns.map(({ call }) => call[bucket] ?? 0) })),
     amount: format.compact,
     label: `Context of each of ${turns.length} calls, ${format.compact(last)} tokens in the last. The numbers are in the table below.`,
-    tell: ({ call }) => [
+    describe: ({ call }) => [
       ...BUCKETS.map(([bucket, name, slot]) => ({ slot, name, amount: format.rounded(call[bucket]) })),
       { name: "output", amount: format.rounded(call.output_tokens) },
     ],
@@ -195,6 +195,6 @@ function costPlot(turns) {
     bars: [bars("cost", false), bars("lost", true)],
     amount: format.money,
     label: `Cost of each of ${turns.length} calls, ${format.money(total)} together. The numbers are in the table below.`,
-    tell: ({ call }) => [{ name: values.plain(modelOf(call)).slice(0, 60), amount: format.fineMoney(call.cost_usd) }],
+    describe: ({ call }) => [{ name: values.plain(modelOf(call)).slice(0, 60), amount: format.fineMoney(call.cost_usd) }],
   });
 }
