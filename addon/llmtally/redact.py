@@ -1,10 +1,10 @@
 """Takes credentials and prompts out of error messages, which echo both: `Invalid API key: sk-..`,
 `input_value=..`.
 
-Nothing here can tell a secret for certain. So `redact` takes out what looks like a credential,
-queries of URLs, what validators repeat of the request, and long quotations; and `without_echo`,
-where the request is at hand, what the request itself said. What is left still tells one error from
-another.
+Nothing here can recognise a secret with certainty. So `redact` takes out what looks like a
+credential, queries of URLs, what validators repeat of the request, and long quotations; and
+`without_echo`, where the request is at hand, what the request itself said. What is left still
+distinguishes one error from another.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SHORT_ECHO_LENGTH = 12
 """The same for a short request."""
 SHORT_REQUEST = 4096
 """Characters of a short request: a question, not a codebase."""
-REQUEST_LOOKED_AT = 256 * 1024
+REQUEST_INSPECTED = 256 * 1024
 """Characters of a request that are searched for what an error repeats; the search for one phrase
 takes some 20 microseconds."""
 REQUEST_NODES = 16_384
@@ -125,11 +125,11 @@ def _texts(value: Any) -> str:
     texts: list[str] = []
     stack, size = [value], 0
     for _ in range(REQUEST_NODES):
-        if not stack or size > REQUEST_LOOKED_AT:
+        if not stack or size > REQUEST_INSPECTED:
             break
         node = stack.pop()
         if isinstance(node, str):
-            texts.append(node[: REQUEST_LOOKED_AT - size])
+            texts.append(node[: REQUEST_INSPECTED - size])
             size += len(node)
         elif isinstance(node, dict | list):
             stack.extend(node.values() if isinstance(node, dict) else node)

@@ -227,7 +227,7 @@ _ROWS: tuple[Client, ...] = (
             in_header("x-openai-memgen-request"),  # `true`
         ),
         # Not `prewarm`: a handshake goes on saying so for all turns of its socket. `generate:
-        # false` tells a warm-up.
+        # false` marks a warm-up.
         classes={
             "compact": "compaction",
             "compaction": "compaction",
@@ -287,7 +287,7 @@ _ROWS: tuple[Client, ...] = (
         default_class="main",
         project=(in_prompt("orking directory:"), in_header("x-opencode-project")),
     ),
-    # aider/llm.py. Its requests are litellm's; only OpenRouter and Copilot are told who it is.
+    # aider/llm.py. Its requests are litellm's; only requests to OpenRouter and Copilot name aider.
     Client(
         name="aider",
         products=("aider",),

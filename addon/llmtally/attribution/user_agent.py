@@ -47,7 +47,7 @@ def version_of(text: str | None) -> str | None:
 
 @functools.lru_cache(maxsize=1024)
 def _named(user_agent: str) -> tuple[Client, str | None]:
-    """The row and the version that the User-Agent alone tells."""
+    """The row and the version by the User-Agent alone."""
     for client, name, pattern in _MARKS:
         if name == "user-agent" and pattern.match(user_agent):
             return client, None

@@ -61,7 +61,7 @@ class SentRequest:
         lane.started, lane.request_bytes = self._started, self._size
 
     def release(self) -> None:
-        """Let go of the body's bytes."""
+        """Release the memory of the body's bytes."""
         self._raw = None
 
 

@@ -3,7 +3,7 @@
 `message_start` carries the input counts and a placeholder for the output; each `message_delta`
 repeats the counts so far. The last one wins, as all are totals. Input counts exclude both caches.
 
-Clones (Qwen, Kimi, vLLM) begin with the whole input and tell only at the end how much of it was
+Clones (Qwen, Kimi, vLLM) begin with the whole input and report only at the end how much of it was
 cached (https://github.com/maximhq/bifrost/pull/5355), or end with a 0 for input or cache, which
 does not replace an earlier count.
 
@@ -172,7 +172,7 @@ def _with_stop(reading: Reading, holder: Mapping[str, Any]) -> Reading:
 
 
 def _with_usage(reading: Reading, usage: Any, *, may_split: bool = True) -> Reading:
-    """Fold one usage object: its counts over those of earlier events, unless iterations tell the
+    """Fold one usage object: its counts over those of earlier events, unless iterations hold the
     whole bill."""
     if not usage:
         return reading
@@ -215,8 +215,8 @@ def _latest_counts(old: Usage, new: Usage) -> Usage:
 
 
 def _uncached_rest(old: Usage, new: Usage) -> int | None:
-    """The input that was not cached, where it has to be worked out: clones tell the whole input
-    first, and only at the end how much of it was cached. None: there is nothing to work out."""
+    """The input that was not cached, if it has to be computed: clones report the whole input first,
+    and only at the end how much of it was cached. None: there is nothing to compute."""
     whole, cached = old.input_tokens or 0, _cached(new)
     rest_is_told = bool(new.input_tokens)
     cache_was_told_before = bool(_cached(old))  # then the first count left it out already
@@ -245,8 +245,8 @@ def _with_long_writes(parts: tuple[Part, ...], top: Usage) -> tuple[tuple[Part, 
     """The parts with their 1-hour cache writes filled in, and whether it is certain which part has
     how many.
 
-    Iterations may leave out for how long each of them wrote. Then only the top level tells 1-hour
-    writes, which cost 60% more, from 5-minute ones.
+    Iterations may leave out for how long each of them wrote. Then only the top level separates
+    1-hour writes, which cost 60% more, from 5-minute ones.
     """
     rooms = [
         (part.usage.cache_write_tokens or 0) - (part.usage.cache_write_1h_tokens or 0)

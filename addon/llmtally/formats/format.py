@@ -134,7 +134,7 @@ def text(value: Any, cap: int = TEXT_CAP) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    """A token count: a non-negative whole number. Floats occur (Cohere types them so), and digits
+    """A token count: a non-negative whole number. Floats occur (Cohere declares them), and digits
     in strings (headers, and what protobuf makes of 64 bits in JSON). Anything else is None."""
     if type(value) is int:  # as nearly all are
         return value if 0 <= value <= COUNT_CAP else None

@@ -101,8 +101,8 @@ def with_usage(reading: Reading, metadata: Any, web_searches: int = 0) -> Readin
     if searches:
         newer = newer._replace(server_tools={"web_search": searches})
     usage = before.updated(newer)
-    # What a search put into the prompt is not charged as tokens; which other tools did is not told
-    # apart.
+    # What a search put into the prompt is not charged as tokens; what other tools put there is not
+    # reported separately.
     free_tool_use = bool(searches and count(metadata.get("toolUsePromptTokenCount")))
     return reading._replace(
         usage=usage or reading.usage,
@@ -148,8 +148,8 @@ def read_usage(metadata: Mapping[str, Any], before: Usage, *, ended: bool) -> tu
 def _output(
     metadata: Mapping[str, Any], prompt: int | None, tool_use: int, before: Usage, *, ended: bool
 ) -> int | None:
-    """Candidates and thoughts. Where neither is stated (a blocked prompt), the total of an ended
-    answer tells."""
+    """Candidates and thoughts. Where neither is stated (a blocked prompt), they follow from the
+    total of an ended answer."""
     total = count(metadata.get("totalTokenCount"))
     thoughts = count(metadata.get("thoughtsTokenCount"))
     candidates = count(metadata.get("candidatesTokenCount"))
@@ -174,7 +174,7 @@ def _output(
 
 
 def _details(metadata: Mapping[str, Any], *names: str) -> dict[str, int]:
-    """Tokens by modality. The details can add up to less than the count they stand beside, so they
+    """Tokens by modality. The details can add up to less than the count that they are for, so they
     are only subsets."""
     sums: dict[str, int] = {}
     for name in names:
@@ -204,8 +204,7 @@ def read_request(body: Mapping[str, Any]) -> RequestReading:
 
 
 def unwrap(message: Any) -> Any:
-    """Take off Code Assist's envelope; its trace id stands in where the answer has no id of its
-    own."""
+    """Take off Code Assist's envelope; its trace id is used if the answer has no id."""
     if not isinstance(message, dict) or not isinstance(response := message.get("response"), dict):
         return message
     return {**response, "responseId": response.get("responseId") or message.get("traceId")}

@@ -35,8 +35,8 @@ def read_message(message: Any, reading: Reading) -> Reading:
 
 
 def _ends_turn(message: Mapping[str, Any]) -> bool:
-    """A tool call that comes with usage ends a turn too: the answer to it is billed as a turn of
-    its own."""
+    """A tool call that comes with usage ends a turn too: the answer to it is billed as a separate
+    turn."""
     if mapping(message.get("serverContent")).get("turnComplete") is True or "error" in message:
         return True
     return "toolCall" in message and bool(mapping(message.get("usageMetadata")))

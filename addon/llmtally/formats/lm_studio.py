@@ -17,8 +17,8 @@ DELTAS = frozenset({"message.delta", "reasoning.delta"})
 
 
 def read_message(message: Any, reading: Reading) -> Reading:
-    """Fold a whole body, one event, or an error; after an error in a stream the `chat.end` comes
-    all the same."""
+    """Fold a whole body, one event, or an error; after an error in a stream the `chat.end` still
+    comes."""
     message = mapping(message)
     if (error := api_error(message.get("error"))) is not None:
         return reading._replace(error=error)

@@ -24,7 +24,7 @@ def find_turn(message: Any, from_client: bool) -> Turn | None:
 
 
 def _ended_turn(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The turn that an event says has ended, or that was asked for by itself; empty if there is
+    """The turn that an event says has ended, or that a GET of it returned; empty if there is
     none."""
     turn = mapping(message.get("turn")) or message
     return (

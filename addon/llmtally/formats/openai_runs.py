@@ -28,7 +28,7 @@ def read_run(message: Any, reading: Reading) -> Reading:
         response_id=text(message.get("id")) or reading.response_id,
         model=text(message.get("model")) or reading.model,
         pending=underway,
-        # A run that waits for tool outputs ends this stream and goes on in another.
+        # A run that waits for tool outputs ends this stream and continues in another.
         finished=not underway or status == "requires_action",
         stop_reason=text(mapping(message.get("incomplete_details")).get("reason")),
         stopped_early=status in _STOPPED_EARLY,

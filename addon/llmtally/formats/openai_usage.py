@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat/object
 
 Prompt (or input) counts include what was read from and written to a cache, completion (or output)
 counts include reasoning. Dialects differ in names and in what these counts leave out;
-`total_tokens` is not a bucket, but tells which convention a server follows. The dialect is
+`total_tokens` is not a bucket, but shows which convention a server follows. The dialect is
 recognised by the object's shape, never by the host: gateways pass on what their upstream sent.
 """
 
@@ -91,7 +91,7 @@ def with_usage(reading: Reading, usage: Any) -> Reading:
     )
 
 
-class _Told(NamedTuple):
+class _Reported(NamedTuple):
     """The counts that dialects define differently, as they were sent; the steps of `read_usage`
     find out what each of them includes."""
 
@@ -123,22 +123,22 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
     completion = _first(usage, "completion_tokens", "output_tokens")
     total = count(usage.get("total_tokens"))
     connector_tokens = _connectors_beside_prompt(usage, completion, total)
-    told = _Told(
+    reported = _Reported(
         prompt=_prompt(usage, connector_tokens),
         completion=completion,
         total=total,
         cached=_cached(known.updated(cache) if known else cache),
         reasoning=_largest((output_details, usage), ("reasoning_tokens",)),
     )
-    beside = _cache_beside_prompt(usage, told)
-    uncached = _uncached(told, beside)
-    output = _output(told, beside)
+    beside = _cache_beside_prompt(usage, reported)
+    uncached = _uncached(reported, beside)
+    output = _output(reported, beside)
     # What connectors put in is counted, but nobody publishes its price; and a part can't exceed its
     # whole.
     doubtful = connector_tokens > 0 or (uncached is not None and uncached < 0)
-    if told.reasoning is not None and output is not None and told.reasoning > output:
+    if reported.reasoning is not None and output is not None and reported.reasoning > output:
         # This server counts reasoning elsewhere, and its total is silent about it.
-        output, doubtful = output + told.reasoning, True
+        output, doubtful = output + reported.reasoning, True
     counted = Usage(
         input_tokens=None if uncached is None else max(0, uncached),
         cache_read_tokens=cache.cache_read_tokens,
@@ -147,7 +147,7 @@ def read_usage(usage: Mapping[str, Any], known: Usage | None = None) -> tuple[Us
         cache_write_12h_tokens=cache.cache_write_12h_tokens,
         cache_read_audio_tokens=cache.cache_read_audio_tokens,
         output_tokens=output,
-        reasoning_tokens=told.reasoning,
+        reasoning_tokens=reported.reasoning,
         input_audio_tokens=count(input_details.get("audio_tokens")),
         output_audio_tokens=count(output_details.get("audio_tokens")),
         input_image_tokens=_largest((input_details, usage), ("image_tokens",)),
@@ -213,32 +213,32 @@ def _cached(usage: Usage) -> int:
     return (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
 
 
-def _cache_beside_prompt(usage: Mapping[str, Any], told: _Told) -> int:
+def _cache_beside_prompt(usage: Mapping[str, Any], reported: _Reported) -> int:
     """How much of the cache the prompt count leaves out: all or nothing, by the server's
     convention."""
-    if told.prompt is None:
+    if reported.prompt is None:
         return 0
-    if told.cached > told.prompt and not _EXCLUSIVE.isdisjoint(usage):
-        return told.cached  # Anthropic's keys, and too large a cache to be within the prompt
-    if told.total is None or told.cached == told.reasoning:  # the total would fit either of the two
-        return 0
-    total_with_cache = told.prompt + (told.completion or 0) + told.cached
-    return told.cached if told.total == total_with_cache else 0
+    if reported.cached > reported.prompt and not _EXCLUSIVE.isdisjoint(usage):
+        return reported.cached  # Anthropic's keys, and too large a cache to be within the prompt
+    if reported.total is None or reported.cached == reported.reasoning:
+        return 0  # the total would fit either convention
+    total_with_cache = reported.prompt + (reported.completion or 0) + reported.cached
+    return reported.cached if reported.total == total_with_cache else 0
 
 
-def _uncached(told: _Told, beside: int) -> int | None:
+def _uncached(reported: _Reported, beside: int) -> int | None:
     """The prompt without that part of the cache that it includes; below 0 the counts contradict
     each other."""
-    return None if told.prompt is None else told.prompt - (told.cached - beside)
+    return None if reported.prompt is None else reported.prompt - (reported.cached - beside)
 
 
-def _output(told: _Told, beside: int) -> int | None:
+def _output(reported: _Reported, beside: int) -> int | None:
     """The completion, or all that the total has beyond the input: xAI and Gemini leave reasoning
     out of the completion."""
-    if told.prompt is None or told.total is None:
-        return told.completion
-    rest = told.total - told.prompt - beside
-    return rest if rest > (told.completion or 0) else told.completion
+    if reported.prompt is None or reported.total is None:
+        return reported.completion
+    rest = reported.total - reported.prompt - beside
+    return rest if rest > (reported.completion or 0) else reported.completion
 
 
 def _called_tools(usage: Mapping[str, Any]) -> Iterator[tuple[str, int | None]]:

@@ -2,8 +2,8 @@
 
 Gemini reports no limits with its answers. A 429 has `error.details`: `RetryInfo.retryDelay`
 ("34.07s") and `QuotaFailure.violations` (`quotaId:
-"GenerateRequestsPerDayPerProjectPerModel-FreeTier"`), at times in a list of one. Code Assist tells
-a plan's quotas on `POST /v1internal:retrieveUserQuota`: `buckets[{modelId, tokenType,
+"GenerateRequestsPerDayPerProjectPerModel-FreeTier"`), at times in a list of one. Code Assist
+reports a plan's quotas on `POST /v1internal:retrieveUserQuota`: `buckets[{modelId, tokenType,
 remainingFraction}]`.
 """
 

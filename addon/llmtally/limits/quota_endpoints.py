@@ -129,7 +129,7 @@ class QuotaPoll:
         try:
             return self._ask(token)
         except OSError:
-            return None  # the headers of the next response tell the same
+            return None  # the headers of the next response report the same
 
     def _on_answer(self, token: str, answer: bytes | None) -> None:
         if answer is not None:

@@ -3,9 +3,9 @@ exchange on the other.
 
 Nothing here waits. Reading and settling happen after the bytes have gone on: in slices on
 mitmproxy's loop, or in a thread where a body is large. That spares the loop about half: the JSON
-parser does not let go of the interpreter, so 10 MB from an agent block the loop for 22 ms instead
-of 43 ms. Messages of a socket are read on the loop, in their order, whatever their size (0.8 MB
-take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy was told to stream.
+parser does not release the interpreter lock, so 10 MB from an agent block the loop for 22 ms
+instead of 43 ms. Messages of a socket are read on the loop, in their order, whatever their size
+(0.8 MB take 2 ms, 3.4 MB take 12 ms), and so is JSON that mitmproxy is set to stream.
 """
 
 from __future__ import annotations
@@ -231,13 +231,13 @@ class FlowObserver:
         response.stream = followed.tap.stream
 
     def response(self, flow: http.HTTPFlow) -> None:
-        """The response is whole, or is a WebSocket upgrade that goes on."""
+        """The response is complete, or it is a WebSocket upgrade and the flow continues."""
         assert flow.response is not None
         if self._quotas.answered(flow):
             return
         if flow.response.status_code == 101:
             if flow.websocket is None:
-                # some other protocol; no hook will tell of its end
+                # some other protocol; no hook reports its end
                 self._followed.pop(flow.id, None)
         else:
             self._guard(self._ended, flow, "complete" if flow.error is None else "client_aborted")

@@ -99,8 +99,8 @@ def pricing_context(call: Call, model: str | None, price_id: str | None) -> Pric
 
 
 def billed_model(call: Call) -> str | None:
-    """The model whose price applies: the one that served, unless only the request's name tells the
-    price."""
+    """The model whose price applies: the one that served, unless only the request's name determines
+    the price."""
     if call.provider in _MODEL_IN_PATH:
         return call.request_model or call.model
     return call.model or call.request_model

@@ -181,7 +181,7 @@ def split(usage: Usage, rates: Rates) -> tuple[dict[str, int], bool]:
 
 
 def _split_audio(tokens: dict[str, int], usage: Usage, rates: Rates) -> bool:
-    """Take audio out of the input buckets, which all include it, and tell whether that took a
+    """Take audio out of the input buckets, which all include it, and return whether that took a
     guess. What is not known to be cached counts as fresh."""
     cached = min(usage.cache_read_audio_tokens or 0, usage.input_audio_tokens or 0)
     fresh = (usage.input_audio_tokens or 0) - cached

@@ -22,8 +22,8 @@ _BY_NAME = {
     "parts": "JSON",
     "limits": "JSON",
 }
-"""Types of the columns whose field in `record.py` does not tell them. A new field that holds
-anything but a text, a number or a flag needs an entry here."""
+"""Types of the columns that do not follow from the field's type in `record.py`. A new field that
+holds anything but a text, a number or a flag needs an entry here."""
 
 _BY_TYPE = {str: "VARCHAR", int: "BIGINT", float: "DOUBLE", bool: "BOOLEAN"}
 

@@ -215,7 +215,7 @@ class Database:
         return DamageReport(count, found.first)
 
     def _read(self, names: Iterable[str], *, tolerant: bool) -> None:
-        """Make the views: `lines` has all, without a time where a line is no record; `calls` has
+        """Make the views: `lines` has every line, without a time if it is not a record; `calls` has
         the records."""
         kinds = {name: COLUMNS[name] for name in names}
         if self.is_empty:

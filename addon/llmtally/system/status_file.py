@@ -1,7 +1,7 @@
 """Writes `status.json`: the few figures that a status line shows, so that it need not ask a proxy.
 
 The file is written at most once a second when something changed, and once a minute otherwise, so
-that its age tells whether the proxy is alive. `cli/statusline` reads it, and must not import this
+that its age shows whether the proxy is alive. `cli/statusline` reads it, and must not import this
 module.
 """
 

@@ -33,7 +33,7 @@ MIN_SPAN = 300.0
 """Seconds between the first and the last of them: a shorter span is a burst."""
 
 MIN_RISE = 2.0
-"""Percent between them: plans tell whole ones, so that a single step may be a rounding..."""
+"""Percent between them: plans report whole percents, so a single step may be a rounding error..."""
 
 SURE_SPAN = 1800.0
 """...but over this many seconds a rounding error hardly matters."""

@@ -2,9 +2,9 @@
 each of:
 
 the timeline of its account, provider and model; of its session and agent; of its client, project,
-request class and outcome; the limit windows it tells of; the ring of newest calls. Everything that
-is shown is computed from these. What is older than the first of the last seven whole UTC days is
-forgotten, so that a state read back from the journal equals one that was never interrupted.
+request class and outcome; the limit windows that it reports; the ring of newest calls. Everything
+that is shown is computed from these. What is older than the first of the last seven whole UTC days
+is forgotten, so that a state read back from the journal equals one that was never interrupted.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ class Caps:
     facets: int = 256
     """Timelines by account, client, project, request class and outcome."""
     sessions: int = 10_000
-    """Sessions told apart: a week of a busy team. 2 to 5 kB each."""
+    """Sessions kept separately: a week of a busy team. 2 to 5 kB each."""
     accounts: int = 64
-    """Accounts told apart: a team on one proxy."""
+    """Accounts kept separately: a team on one proxy."""
     calls: int = 5_000
     """Newest calls kept to be looked at, and as many from before the process began; about 2 kB
     each. Older ones are in the journal alone."""

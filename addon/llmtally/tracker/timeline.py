@@ -24,7 +24,7 @@ NEVER = -(10**9)
 
 
 def minute_of(at: float) -> int:
-    """The minute a moment lies in."""
+    """The minute that contains a moment."""
     return int(at // MINUTE)
 
 

@@ -142,7 +142,7 @@ class UsageJson(TypedDict):
     today: BreakdownJson
     last_hour: BreakdownJson
     week: BreakdownJson
-    """The retained days."""
+    """Totals over all retained days."""
     since_start: TotalsJson
     """Since the process began, whatever the account."""
     problems: list[ProblemJson]

@@ -69,7 +69,7 @@ class WindowJson(TimesJson, SeenJson):
     warning: bool
     """Whether it is fuller than `WARNING_PCT`."""
     projected_utilization: float | None
-    """Percent at the reset if it goes on like this."""
+    """Predicted percent at the reset, if usage continues like this."""
     prediction: ForecastJson
     read_at: str | None
     """When its provider last reported it."""

@@ -98,7 +98,7 @@ class Request:
     target: str
     """Path and query as on the wire."""
     headers: Mapping[str, str]
-    """Names in lower case."""
+    """Header names are in lower case."""
     body: bytes = b""
 
     @property

@@ -56,7 +56,7 @@ HEADERS = (
             "base-uri 'none'; form-action 'self'"
         ),
     ),
-    # With no-referrer, browsers send the form with `Origin: null`, which does not tell our page
-    # from others.
+    # With no-referrer, browsers send the form with `Origin: null`, which does not distinguish our
+    # page from others.
     ("Referrer-Policy", "same-origin"),
 )

@@ -51,7 +51,7 @@ class Blocks:
         self._needles: tuple[bytes, ...] = ()
         self._endings: tuple[bytes, ...] = ()
         self._needles_anywhere: tuple[bytes, ...] = ()
-        """The needles that are no endings."""
+        """The needles that are not endings."""
         self._envelope = 0
         """Bytes that a block has around its content, separator included."""
         self._unfinished = bytearray()

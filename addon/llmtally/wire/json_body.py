@@ -41,8 +41,8 @@ LONG_STRING = 32 * 2**10
 much text came."""
 
 MAX_LENIENT = 2**20
-"""Bytes up to which a text that is not strict JSON is parsed all the same, slowly. Messages of a
-stream are far shorter."""
+"""Bytes up to which a text that is not strict JSON is still parsed, slowly. Messages of a stream
+are far shorter."""
 
 MAX_DIGITS = 20
 """Digits of a whole number that is read as one: those of 64 bits."""
@@ -157,8 +157,7 @@ def _is_odd_number_of_quotes(text: bytes) -> bool:
 
 
 def _string_end(text: bytearray, at: int) -> int:
-    """Index of the quote that closes the string which goes on at `at`; -1 if it is not there
-    yet."""
+    """Index of the quote that closes the string in which `at` lies; -1 if it is not there yet."""
     while (
         (quote := text.find(_QUOTE, at)) > 0
         and text[quote - 1] == _BACKSLASH
@@ -193,7 +192,7 @@ class JsonBody:
         all other work for long."""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """No message: the document may go on."""
+        """Keep the bytes; no message is returned before the body ends."""
         if self.faults:
             return []
         if not self._body:
@@ -230,7 +229,7 @@ class JsonArray:
         self.faults = 0
         self._buffer = bytearray()
         self._at = 0
-        """Where in the buffer the scan goes on."""
+        """Where in the buffer the scan continues."""
         self._start: int | None = None
         """Where in the buffer the open element begins; None between elements."""
         self._depth = 0

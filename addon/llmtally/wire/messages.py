@@ -54,7 +54,7 @@ class Framing(Protocol):
         `endings` are those needles that matter only among the last messages of the body. `around`
         is how many bytes the message given last had beside its content: a skipped message is taken
         to have as many, and one that is no longer than that (a ping, a comment) to have no content.
-        Framings that cannot skip cheaply give all messages all the same.
+        Framings that cannot skip cheaply still give all messages.
         """
 
     def finish(self) -> Rest:

@@ -158,7 +158,7 @@ def _trust(setting: Setting, proxy: Presence) -> Iterator[Finding]:
         )
         yield Finding("trust", "broken", text, _exported(name, base, authority, setting.directory))
     if not lacking:
-        yield Finding("trust", "ok", "Clients are told to trust mitmproxy's authority.")
+        yield Finding("trust", "ok", "This shell makes clients trust mitmproxy's authority.")
 
 
 def _exported(name: str, base: Path | None, authority: Path, directory: Path) -> str:

@@ -56,7 +56,7 @@ class _Provider(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the library's name
-        """Log nothing, as requests are no news."""
+        """Log nothing: requests are expected here."""
 
 
 def examine(setting: Setting) -> Iterator[Finding]:
