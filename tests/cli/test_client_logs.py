@@ -101,7 +101,7 @@ def test_claude_turns_within_a_response(tmp_path: Path) -> None:
 
 
 def test_claude_subagents_are_found(tmp_path: Path) -> None:
-    """Their files lie deeper."""
+    """Subagents' logs, in a deeper directory, are read, too."""
     write_claude(
         tmp_path,
         [{**claude_line("msg_1"), "isSidechain": True}],
@@ -183,7 +183,7 @@ def test_codex_differences_where_only_sums_are_told(tmp_path: Path) -> None:
 
 
 def test_codex_cache_writes(tmp_path: Path) -> None:
-    """They are part of Codex's input, and taken out of it where they are told."""
+    """They are part of Codex's input, and subtracted from it if they are reported."""
     line = token_count(1, total=(1000, 400, 50))
     for counts in line["payload"]["info"].values():
         counts["cache_write_input_tokens"] = 100
@@ -285,7 +285,7 @@ def test_codex_an_agent_begins_with_a_copy(tmp_path: Path, meta: dict[str, Any])
 
 
 def test_codex_an_archived_copy_is_the_same_thread(tmp_path: Path) -> None:
-    """The longer one counts."""
+    """Of an archived copy and the original, the longer one counts."""
     lines = [token_count(1, total=(1000, 400, 50)), token_count(5, total=(2500, 1400, 80))]
     write_codex(tmp_path, "thread-1", lines)
     write_codex(tmp_path, "thread-1", lines[:1], folder="archived_sessions")
@@ -294,7 +294,7 @@ def test_codex_an_archived_copy_is_the_same_thread(tmp_path: Path) -> None:
 
 
 def test_codex_names(tmp_path: Path) -> None:
-    """Thread, model and, where it is told, the response's id."""
+    """Thread, model and, if it is logged, the response's id."""
     line = token_count(1, total=(1000, 400, 50))
     line["payload"]["response_id"] = "resp_1"
     write_codex(tmp_path, "thread-1", [line])

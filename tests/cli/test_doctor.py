@@ -132,7 +132,7 @@ def patient(tmp_path: Path, confdir: Path, shared_proxy: Proxy) -> Patient:
 
 @pytest.fixture
 def a_server() -> Iterator[int]:
-    """The port of a program that is no proxy."""
+    """The port of a program that is not a proxy."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
 
@@ -158,8 +158,8 @@ def test_in_good_health(patient: Patient) -> None:
 
 
 def test_the_very_first_time(patient: Patient) -> None:
-    """Before anything was started there is nothing, and that is no trouble; the cure for a missing
-    authority makes it."""
+    """Before the first start nothing is there, which is not a problem; the command for a missing
+    authority creates it."""
     patient.shell(f"rm -r {patient.directory} {patient.confdir}")
 
     code, found = patient.examined()
@@ -189,7 +189,7 @@ def test_the_authority_is_garbage(patient: Patient) -> None:
 
 
 def test_the_authority_is_not_the_one_in_use(patient: Patient) -> None:
-    """Clients are told of a certificate that mitmproxy does not sign with."""
+    """Clients are pointed at a certificate that mitmproxy does not sign with."""
     _write_authority(patient.confdir / "mitmproxy-ca-cert.pem", days=365)
 
     patient.cured(patient.broken("authority"))
@@ -484,8 +484,7 @@ def test_clients_that_go_past(led: Led, shared_proxy: Proxy) -> None:
 
 @pytest.mark.parametrize(("days_ago", "level"), [(0, "broken"), (10, "ok")])
 def test_those_that_went_past_on_another_day(tmp_path: Path, days_ago: int, level: str) -> None:
-    """The state file of a proxy that has ended tells of the day on which it was written, and of no
-    later one."""
+    """The state file of a proxy that has ended counts only for the day on which it was written."""
     now = time.time()
     status = tmp_path / "status.json"
     status.write_text('{"coverage": {"bypassed": 3}}')

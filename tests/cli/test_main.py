@@ -40,7 +40,7 @@ def test_the_addon_is_found_in_a_checkout() -> None:
 def test_the_addon_is_found_in_an_installed_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A wheel holds the file in a folder of its own, because mitmproxy puts that folder on
+    """A wheel holds the file in a separate folder, because mitmproxy puts that folder on
     sys.path."""
     door = tmp_path / "llmtally" / "door" / "usage.py"
     door.parent.mkdir(parents=True)
@@ -70,7 +70,7 @@ def run(
 
 
 def started(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own."""
+    """Run the command in a separate process."""
     command = [sys.executable, "-m", "llmtally", *arguments]
     return subprocess.run(
         command,
@@ -195,8 +195,7 @@ def test_report_json(directory: Path) -> None:
 
 
 def test_what_is_unknown_is_not_nothing(directory: Path) -> None:
-    """Calls without a known cost are no free ones, and where some have one their sum is no
-    whole."""
+    """Calls without a known cost do not count as free, and a sum that lacks some is marked."""
     said = run("report", "model", "--dir", str(directory), "--timezone", "UTC")
     rows = {
         line.split()[1]: line.split()[-3:]
@@ -240,8 +239,8 @@ def test_a_session_is_told_from_others(tmp_path: Path) -> None:
 
 
 def test_a_run_is_told_from_calls_of_none(tmp_path: Path) -> None:
-    """A nightly evaluation is asked for by its name, and what went on beside it is no run of an
-    unknown one."""
+    """A nightly evaluation is asked for by its name, and calls outside any run do not appear as an
+    unknown run."""
     nightly = [
         a_call(NOON + 60, attribution=Attribution(run="nightly", request_class="main")),
         a_call(
@@ -313,7 +312,7 @@ def test_csv_has_the_same_columns_whatever_was_found(directory: Path, tmp_path: 
 
 
 def test_report_csv_and_markdown(directory: Path) -> None:
-    """For spreadsheets and documents."""
+    """A report can be printed as CSV and as a Markdown table."""
     as_csv = run("report", "client", "--dir", str(directory), "--csv").stdout
     as_markdown = run("report", "client", "--dir", str(directory), "--markdown").stdout
 
@@ -423,7 +422,7 @@ Error logged during startup, exiting...
     ids=" ".join,
 )
 def test_nothing_found(arguments: list[str], tmp_path: Path) -> None:
-    """Exit code 1 where there is no journal, and where it was looked for."""
+    """Without a journal the exit code is 1, and the message names the directory."""
     said = run(*arguments, "--dir", str(tmp_path / "none"))
 
     assert said.exit_code == 1
@@ -431,7 +430,7 @@ def test_nothing_found(arguments: list[str], tmp_path: Path) -> None:
 
 
 def test_the_directory_may_be_named_by_the_environment(directory: Path) -> None:
-    """`LLMTALLY_DIR` stands for `--dir`."""
+    """`LLMTALLY_DIR` has the effect of `--dir`."""
     assert run("report", env={"LLMTALLY_DIR": str(directory)}).exit_code == 0
 
 
@@ -645,7 +644,7 @@ def test_a_bar_for_what_takes_long(directory: Path) -> None:
 
 
 def test_a_terminal_of_another_encoding(tmp_path: Path) -> None:
-    """A name in a script it lacks is no stack trace."""
+    """A name that the terminal's encoding lacks causes no stack trace."""
     directory = write(tmp_path / "journal", [a_call(model="模型" * 30)])
     env = {**os.environ, "PYTHONIOENCODING": "ascii"}
 

@@ -21,7 +21,7 @@ from llmtally.pricing import Pricer
 from llmtally.record import Attribution, Call, Usage
 
 CLAUDE_USAGE = Usage(12, 20000, 1800, None, 1500, None, 410)
-"""What `claude_line` logs."""
+"""The usage that `claude_line` logs."""
 
 
 def claude_call(
@@ -144,7 +144,7 @@ def test_the_model_is_compared() -> None:
 
 
 def test_what_spent_nothing_is_not_expected_in_a_log() -> None:
-    """Refusals, warm-ups and other clients' calls are no gaps."""
+    """Refusals, warm-ups and other clients' calls do not count as missing from the log."""
     refused = claude_call("refused", usage=Usage())
     warmup = claude_call("warmup", request_class="warmup")
     sdk = claude_call("sdk")._replace(attribution=Attribution(client="anthropic-python"))
@@ -259,7 +259,7 @@ def test_each_side_is_summed_up() -> None:
 
 
 def test_a_bucket_the_log_lacks_is_summed_as_the_log_does() -> None:
-    """An old Codex counts what is written to a cache as input; that is no difference."""
+    """An old Codex counts cache writes as input; that does not count as a difference."""
     sums = sums_of(
         compared(
             [codex_call(1, NOON, Usage(500, 400, 100, output_tokens=50))], [logged(None, ONE)]
@@ -322,8 +322,8 @@ def run(logs: Path, *arguments: str) -> Result:
 
 
 def test_the_command_tells_each_kind(logs: Path) -> None:
-    """The table, the share of agreement, and exit code 1 for scripts. What was logged before the
-    journal began is no gap."""
+    """The table, the share of agreement, and exit code 1 for scripts. Calls logged before the
+    journal began do not count as missing."""
     said = run(logs)
 
     assert said.exit_code == 1
@@ -389,7 +389,7 @@ def test_logs_alone_are_said_to_be_that(logs: Path) -> None:
 
 
 def test_a_sum_in_which_something_is_missing_is_marked(logs: Path) -> None:
-    """A model without a price is no free one."""
+    """A model without a price does not count as free."""
     write_claude(logs, [claude_line("new", model="acme-coder-7b")], name="other")
 
     assert "≥~$0.1386" in run(logs, "--dir", str(logs / "nowhere")).stdout

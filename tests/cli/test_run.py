@@ -1,4 +1,4 @@
-"""`llmtally run`: real clients in a real mitmdump of their own, before a fake upstream."""
+"""`llmtally run`: real clients through a real mitmdump, in front of a fake upstream."""
 
 from __future__ import annotations
 
@@ -306,8 +306,8 @@ def of_kind(
 
 
 def test_kinds_of_work(capsys: pytest.CaptureFixture[str]) -> None:
-    """The dearest first, agents of a type together with all they did, what is not said taken for
-    the main agent's own."""
+    """The most expensive kind comes first; agents of a type count together with all their calls;
+    unnamed work counts as the main agent's."""
     agents = [of_kind(0.3, "subagent", f"a{number}", "Explore") for number in range(9)]
     calls = [
         of_kind(6.0),
@@ -324,8 +324,8 @@ def test_kinds_of_work(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_kinds_of_work_are_honest_about_money(capsys: pytest.CaptureFixture[str]) -> None:
-    """What is not known is no zero, and what a subscription's calls would have cost is not added to
-    what was billed."""
+    """An unknown cost is not shown as zero, and what a subscription's calls would have cost is not
+    added to what was billed."""
     calls = [
         of_kind(0.5),
         of_kind(2.0)._replace(billing="subscription"),
@@ -459,18 +459,18 @@ class Terminal:
         self.seen = self.seen.partition(text)[2]
 
     def type(self, text: str) -> None:
-        """Type it."""
+        """Type text into the terminal."""
         os.write(self.fd, text.encode())
 
     def close(self) -> int:
-        """Wait for its end."""
+        """Wait until the program has ended."""
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status)
 
 
 def test_the_keyboard(runner: Runner) -> None:
-    """Ctrl-C reaches the client once and not us; Ctrl-Z gives the shell back and `fg` goes on."""
+    """Ctrl-C reaches the client once and not us; Ctrl-Z gives the shell back and `fg` continues."""
     client = """
 import signal, time
 times = []
@@ -541,7 +541,8 @@ def joined(runner: Runner, proxy: Proxy) -> Runner:
 def test_a_running_proxy_is_joined(
     runner: Runner, upstream: Upstream, start_proxy: Callable[..., Proxy]
 ) -> None:
-    """Two runs through one proxy are told apart, and from what passes without a run."""
+    """Calls of two runs through one proxy are told apart from each other and from calls without a
+    run."""
     proxy = start_proxy()
     wait_for(proxy.usage_dir / "proxies" / f"{proxy.process.pid}.json")
     for number in (1, 2, 3):
@@ -678,7 +679,7 @@ def test_no_proxy_covers_loopback(before: str, after: str) -> None:
     ],
 )
 def test_a_proxy_behind_ours(url: str | None, mode: list[str]) -> None:
-    """A company's proxy goes on being used."""
+    """A company's proxy is still used."""
     assert upstream_mode({"https_proxy": url} if url else {}) == mode
 
 
@@ -768,5 +769,5 @@ def test_connections_are_forgotten() -> None:
 
 
 def test_curl_is_there() -> None:
-    """These tests need it."""
+    """curl is installed, which these tests need."""
     assert shutil.which("curl")

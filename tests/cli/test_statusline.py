@@ -74,7 +74,7 @@ def test_a_session(tmp_path: Path) -> None:
 
 
 def test_a_subscription(tmp_path: Path) -> None:
-    """What is no bill is not shown as one."""
+    """API value is not shown as money that was billed."""
     totals = {**status()["today"], "spent_usd": 1.5, "api_value_usd": 4.5}
 
     assert (
@@ -162,8 +162,8 @@ def test_a_window_that_is_nearly_full_is_marked(tmp_path: Path) -> None:
 
 
 def test_other_windows(tmp_path: Path) -> None:
-    """Of what stands beside the plan's windows, the fullest is shown if it is nearly full, or all
-    there is."""
+    """Of the windows besides the plan's, the fullest is shown if it is nearly full or the only
+    one."""
     five, opus, rate = (
         a_window("5h", 42.0),
         a_window("7d_opus", 95.0),
@@ -176,8 +176,8 @@ def test_other_windows(tmp_path: Path) -> None:
 
 
 def test_a_window_that_will_be_full(tmp_path: Path) -> None:
-    """The limit is told where it comes before the reset, and counted down; not where it comes after
-    it, or has come."""
+    """The time until a window is full is shown and counted down if that comes before the reset; not
+    if it comes later or has passed."""
     comes = {"time_to_limit_ms": 1_560_000, "safe": False}
 
     assert windows_said(tmp_path, a_window("5h", 70.0, prediction=comes)) == "5h 70% full in 26m"
@@ -276,7 +276,7 @@ def test_a_file_of_an_older_proxy(tmp_path: Path) -> None:
 
 
 def test_a_window_that_has_ended_is_not_shown(tmp_path: Path) -> None:
-    """Time goes on after the file was written."""
+    """Times are counted from now, not from when the file was written."""
     directory = put(tmp_path, status())
 
     assert "5h 42% resets 1h 10m" in said(directory, NOW + 100)
@@ -306,7 +306,7 @@ def test_the_next_day(tmp_path: Path) -> None:
     "content", ["", "[]", "{}", '{"running":1', '{"pid":"x","running":true}', "null"]
 )
 def test_a_file_that_is_none(tmp_path: Path, content: str) -> None:
-    """Whatever stands there, there is a line."""
+    """Whatever the file contains, a line is printed."""
     assert said(put(tmp_path, content)) == "llmtally: nothing counted yet"
 
 
@@ -360,7 +360,7 @@ def test_json(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "garbage", "[1]", '{"session_id": 7}'])
 def test_standard_input_that_is_none_of_ours(tmp_path: Path, text: str) -> None:
-    """It is left aside."""
+    """Standard input that is not Claude Code's JSON is ignored."""
     put(tmp_path, status(), time.time())
 
     assert run(tmp_path, standard_input=text).stdout.startswith("today $6.00")
@@ -441,7 +441,7 @@ def run_to(output: int, directory: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_nobody_reads_it(tmp_path: Path) -> None:
-    """A prompt that did not wait is no reason for a stack trace."""
+    """A prompt that does not wait for the output causes no stack trace."""
     put(tmp_path, status(), time.time())
     read, write = os.pipe()
     os.close(read)
@@ -453,7 +453,7 @@ def test_nobody_reads_it(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a disk that is always full")
 def test_it_cannot_be_written(tmp_path: Path) -> None:
-    """A full disk is one line, and an exit code of its own."""
+    """A full disk gives a one-line error and a separate exit code."""
     put(tmp_path, status(), time.time())
     with Path("/dev/full").open("wb") as full:
         done = run_to(full.fileno(), tmp_path)

@@ -69,7 +69,7 @@ class Demo:
 
 @pytest.fixture
 def demo(tmp_path: Path) -> Iterator[Demo]:
-    """A demo that would go on until it is stopped."""
+    """A demo that would run until it is stopped."""
     started = Demo(tmp_path)
     yield started
     if started.process.poll() is None:
@@ -102,7 +102,7 @@ def five_hours(demo: Demo, url: str) -> float:
 
 
 def is_lively(calls: list[Json]) -> bool:
-    """Some of everything."""
+    """Whether there is some of everything that the page can show."""
     sessions_with_agents = {call["session"] for call in calls if "agent" in call}
     outcomes = {call["outcome"] for call in calls}
     models = {call["model"] for call in calls if call["coverage"] == "priced"}
