@@ -102,7 +102,7 @@ class TestSession:
         assert (found.session, found.session_source) == ("mine", "header")
 
     def test_previous_response_links(self) -> None:
-        """A request that goes on from a response is of that response's session."""
+        """A request that continues from a response belongs to that response's session."""
         attributor = Attributor(KEY)
         attributor.answered("resp_1", "s-1")
         found = attributor.attribute(
@@ -114,7 +114,7 @@ class TestSession:
         assert (found.session, found.session_source) == ("s-1", "previous_response")
 
     def test_unknown_previous_response_is_a_session_of_its_own(self) -> None:
-        """After a restart two conversations that both say `go on` are still told apart."""
+        """After a restart two conversations that both say `go on` are still kept apart."""
         attributor = Attributor(KEY)
         sessions = {
             attributor.attribute(
@@ -128,7 +128,7 @@ class TestSession:
         assert len(sessions) == 2
 
     def test_a_longer_conversation_is_the_same_session(self) -> None:
-        """What begins with a known conversation goes on with it."""
+        """A request that begins with a known conversation continues it."""
         attributor = Attributor(KEY)
         first = attributor.attribute(chat("hi"), now=NOW)
         second = attributor.attribute(chat("hi", "hello", "and now?"), now=NOW + 9_999)
@@ -155,7 +155,7 @@ class TestSession:
         assert one.session != two.session
 
     def test_the_longest_prefix_counts(self) -> None:
-        """A conversation goes on from the one it shares most with, not from the first that starts
+        """A conversation continues the one with which it shares most, not the first that starts
         alike."""
         attributor = Attributor(KEY)
         longer = attributor.attribute(chat("example", "answer", "question"), now=NOW)
@@ -297,7 +297,7 @@ class TestSession:
         assert session("p", NOW + 2 * SESSION_GAP + 1) != start
 
     def test_nothing_known(self) -> None:
-        """Unknown is said: without header, body or connection there is no session."""
+        """The session is unknown without a header, a body or a connection."""
         assert Attributor(KEY).attribute(view("https://h/", peer=None), now=NOW) == Attribution()
 
 
@@ -419,8 +419,8 @@ class TestAccount:
     ],
 )
 def test_where_a_credential_is(headers: dict[str, str], identity: str | None) -> None:
-    """The part that stays the same from request to request, wherever a provider takes it; a scheme
-    alone is none."""
+    """The identity is the part that stays the same from request to request, wherever a provider
+    takes it; a scheme alone is not a credential."""
     found = read_credential(view("https://h/v1/messages", headers))
 
     assert (found and found.identity) == identity
@@ -503,7 +503,7 @@ def test_texts_are_capped_and_printable() -> None:
 
 
 def test_a_project_is_a_path() -> None:
-    """Prose that mentions the marker is not taken for a directory, and does not hide the real
+    """Prose that mentions the marker is not mistaken for a directory, and does not hide the real
     one."""
     system = (
         "The working directory: see below.\nWorking directory: /srv/app\nMind the working "
@@ -607,8 +607,8 @@ def test_a_project_is_nothing_but_a_path(line: str, project: str | None) -> None
 def test_what_may_be_no_id_is_hashed_and_a_key_is_no_name(
     body: dict[str, Any], headers: dict[str, str]
 ) -> None:
-    """An id is one word; a sentence or a key in its place is told from others by its hash, and is
-    not kept."""
+    """An id is one word; a sentence or a key in its place is identified by its hash, and is not
+    kept."""
     found = Attributor(KEY).attribute(view("https://h/v1/responses", headers, body), now=NOW)
 
     assert "hunter2" not in repr(found)

@@ -35,7 +35,7 @@ def events(message_id: str) -> tuple[bytes, ...]:
 
 
 def facts(record: Record) -> tuple[object, ...]:
-    """What an ending decides."""
+    """The fields of a record that an ending decides."""
     return (
         record["outcome"],
         record.get("output_tokens"),
@@ -60,7 +60,7 @@ class Broken:
         self._breaks = breaks
 
     async def __call__(self, request: Request, reply: Reply) -> None:
-        """Answer."""
+        """Answer the request and end it in this way."""
         await reply.head(200, [("content-type", SSE)])
         for event in self.begun:
             await reply.send(event)
@@ -74,8 +74,8 @@ def read_beginning(client: Http1Client, size: int) -> bytes:
 
 
 def test_http1_client_leaves(proxy: Proxy, upstream: Upstream) -> None:
-    """A client that closes its connection has spent what arrived, and the upstream is told to
-    stop."""
+    """A client that closes its connection is charged for what arrived, and the upstream request is
+    cancelled."""
     stream = Broken("msg-http1-client")
     upstream.route(HOST, PATH, stream)
     with Http1Client(proxy, HOST) as client:
@@ -114,7 +114,8 @@ def test_http2_client_leaves(
 def test_upstream_breaks_off(
     proxy: Proxy, upstream: Upstream, breaks: Break, http2: bool, request: pytest.FixtureRequest
 ) -> None:
-    """A server that breaks off is told from a client that leaves, and the client sees the break."""
+    """A server that breaks off is distinguished from a client that leaves, and the client sees the
+    break."""
     stream = Broken(f"msg-upstream-{request.node.callspec.id}", breaks)
     upstream.route(HOST, PATH, stream)
     if http2:

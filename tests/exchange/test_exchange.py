@@ -100,7 +100,7 @@ class TestEvents:
         assert opened.events == pytest.approx(502, rel=0.02)
 
     def test_of_a_socket(self) -> None:
-        """Frames of the server, read or not; those of the client are no events."""
+        """Frames of the server count as events, read or not; the client's do not."""
         opened = exchange("chatgpt.com", "/backend-api/codex/responses", method="SOCKET")
         opened.frame(b'{"type": "response.create", "model": "gpt-5"}', from_client=True, at=101.0)
         for kind in ("response.created", *["response.output_text.delta"] * 9, "response.completed"):
@@ -115,7 +115,7 @@ class TestEvents:
 
     @pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
     def test_of_a_whole_body(self, content_type: str) -> None:
-        """One answer in one piece is no stream."""
+        """One answer in one piece is not a stream."""
         opened = exchange(content_type=content_type)
         opened.whole(orjson.dumps(START["message"]), 101.5)
         opened.end("complete", 102.0)
@@ -199,7 +199,7 @@ class TestEndings:
         )
 
     def test_client_leaves_after_the_end(self) -> None:
-        """A client that hangs up once it has all is no abort."""
+        """A client that hangs up once it has everything is not an abort."""
         opened = exchange()
         opened.feed(sse(START, DELTA, END), 101.5)
 
@@ -268,7 +268,7 @@ class TestEndings:
         assert (call.started, call.ttft_ms) == (100.75, 750.0)
 
     def test_a_poll_that_shows_nothing(self) -> None:
-        """Asking for a response that is not there is no call."""
+        """Asking for a response that does not exist is not a call."""
         opened = exchange(
             "api.openai.com",
             "/v1/responses/resp_1",
@@ -281,7 +281,7 @@ class TestEndings:
         assert opened.end("complete", 102.0) == []
 
     def test_error_page(self) -> None:
-        """A refusal that is no JSON is an error by its status."""
+        """A refusal that is not JSON is an error by its status."""
         opened = exchange(status=502, content_type="text/html")
         opened.feed(b"<html>Bad gateway</html>", 101.5)
 
@@ -314,7 +314,7 @@ class TestEndings:
 
         assert one(opened.end("complete", 102.0)).usage.output_tokens == 40
 
-    def test_read_ahead(self) -> None:
+    def test_parse_now(self) -> None:
         """Reading a whole body in advance changes nothing in what is settled."""
         body = orjson.dumps({**START["message"], "type": "message", "stop_reason": "end_turn"})  # type: ignore[dict-item]
         ahead, plain = (
@@ -326,7 +326,7 @@ class TestEndings:
 
         assert ahead.end("complete", 102.0) == plain.end("complete", 102.0)
 
-    def test_read_ahead_of_a_stream(self) -> None:
+    def test_parse_now_of_a_stream(self) -> None:
         """A request that is read in advance does not end the reading of the answer: its last chunks
         may still wait."""
         opened = exchange(request={"model": "m"})
@@ -659,7 +659,7 @@ class TestSockets:
         ]
 
     def test_successor_of_its_own_lane(self) -> None:
-        """What a steered response goes on with was asked for in its own lane, whatever ended last
+        """The continuation of a steered response was asked for in its own lane, whatever ended last
         in another."""
         opened, calls = self.socket(), list[Call]()
         for lane in ("a", "b"):

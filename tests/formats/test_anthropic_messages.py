@@ -282,7 +282,7 @@ def test_iterations_that_do_not_say_for_how_long_the_cache_was_written(
     by_part: list[int | None],
     approximate: bool,
 ) -> None:
-    """The top level tells it for them; where it cannot tell which of them wrote what, the cost is a
+    """The top level reports it for them; if it is unclear which of them wrote what, the cost is a
     guess."""
     start = {
         "type": "message_start",

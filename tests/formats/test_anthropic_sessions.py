@@ -40,7 +40,7 @@ def test_only_model_requests_are_calls() -> None:
 
 
 def test_counts_are_those_of_messages() -> None:
-    """Both caches stand beside the input."""
+    """The input excludes both caches."""
     reading = fold(ANTHROPIC_SESSIONS, END)
 
     assert usage(reading) == {

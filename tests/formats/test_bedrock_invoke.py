@@ -68,7 +68,7 @@ def test_any_json_is_survived(message: Any) -> None:
 
 @given(st.binary(max_size=60) | st.text(max_size=20) | values)
 def test_any_chunk_is_survived(content: Any) -> None:
-    """What is no JSON in base64 is a `WireError`, nothing worse."""
+    """A chunk that is not JSON in base64 raises a `WireError`, nothing worse."""
     holds(
         BEDROCK_INVOKE,
         {

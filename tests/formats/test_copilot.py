@@ -50,7 +50,7 @@ def test_half_a_split_is_none(damage: dict[str, Any]) -> None:
 
 
 def test_parts_keep_their_sum() -> None:
-    """A split is not told by model, so where a call has parts they stay its sum."""
+    """A split is not reported by model, so the parts of a call that has some stay its sum."""
     whole = Usage(input_tokens=90, output_tokens=8)
     reading = Reading(
         usage=whole, parts=(Part("message", "a", whole), Part("advisor", "b", Usage()))
@@ -78,5 +78,5 @@ def test_what_says_nothing_changes_nothing(nothing: Any) -> None:
 
 @given(values)
 def test_anything_may_stand_there(anything: Any) -> None:
-    """Whatever stands there is read or passed over."""
+    """Whatever the object contains is read or skipped."""
     with_copilot_usage(LUMPED, {"token_details": anything, "total_nano_aiu": anything})

@@ -29,7 +29,7 @@ def names(body: bytes) -> list[str]:
 
 
 def damaged(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """The body with every count of one name replaced, for each name and each thing that is no
+    """The body with every count of one name replaced, for each name and each value that is not a
     count."""
     for name in names(body):
         pieces = re.split(rb'(?<="%s":)\s?\d+(?:\.0)?(?=[,}\s])' % name.encode(), body)

@@ -51,8 +51,8 @@ def nested(depth: int) -> Any:
     ],
 )
 def test_errors_are_fit_for_a_record(value: Any, error: ApiError | None) -> None:
-    """A type is a short word or number, a message has neither keys nor prompts; whatever else
-    stands there is left out."""
+    """A type is a short word or number, a message has neither keys nor prompts; anything else is
+    left out."""
     assert api_error(value) == error
 
 
@@ -90,7 +90,7 @@ def test_counts_are_whole_numbers(value: Any, counted: int) -> None:
     ],
 )
 def test_what_is_no_whole_number_is_no_count(value: Any) -> None:
-    """A number that is not whole, negative, or larger than any response is none."""
+    """A number that is not whole, is negative, or is larger than any response is not a count."""
     assert count(value) is None
 
 

@@ -109,8 +109,8 @@ def test_late_thoughts_join_the_candidates_known_before() -> None:
 
 
 def test_no_output_is_unknown_until_the_answer_has_ended() -> None:
-    """An early chunk whose total is the prompt says nothing of the output; a blocked answer's total
-    says it is none."""
+    """An early chunk whose total is the prompt says nothing about the output; a blocked answer's
+    total says that there is none."""
     early = {**counts(promptTokenCount=10, totalTokenCount=10), "candidates": [{"content": {}}]}
 
     assert "output_tokens" not in usage(fold(GEMINI_GENERATE, early))

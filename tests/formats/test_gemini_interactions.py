@@ -83,7 +83,7 @@ def test_only_a_polled_interaction_can_be_pending(status: str, pending: bool) ->
 
 
 def test_modalities_are_subsets() -> None:
-    """Sound and pictures within the input are told, whatever their case."""
+    """Audio and images within the input are counted, in upper or lower case."""
     read = usage(fold(GEMINI_INTERACTIONS, WHOLE))
 
     assert (read["input_audio_tokens"], read["input_image_tokens"], read["server_tools"]) == (

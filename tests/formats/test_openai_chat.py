@@ -26,8 +26,8 @@ def fold(*messages: dict[str, Any]) -> Reading:
 
 @pytest.mark.parametrize("separators", [b'"finish_reason":"stop"', b'"finish_reason": "stop"'])
 def test_the_end_is_found_with_and_without_spaces(separators: bytes) -> None:
-    """Python servers put a space after the colon; the finish must be seen all the same, and a null
-    one must not cost a parse."""
+    """Python servers put a space after the colon; the finish must still be seen, and a null one
+    must not cost a parse."""
     assert any(needle in separators for needle in OPENAI_CHAT.needles)
     assert not any(
         needle in separators.replace(b'"stop"', b"null") for needle in OPENAI_CHAT.needles
@@ -51,7 +51,7 @@ def test_finished_by_the_trailing_usage() -> None:
 
 
 def test_continuous_usage_does_not_finish() -> None:
-    """Usage beside a choice that goes on is a running count."""
+    """Usage in a chunk whose choice continues is a running count."""
     reading = fold(
         {
             "choices": [{"delta": {"content": "a"}, "finish_reason": None}],

@@ -51,7 +51,7 @@ def test_usage_before_the_end_is_not_the_end() -> None:
 
 
 def test_image_tool_is_a_part_and_folding_twice_adds_nothing() -> None:
-    """The image model's bill stands beside the message's, and seeing the same end again changes
+    """The image model's bill is separate from the message's, and seeing the same end again changes
     nothing."""
     event = {
         "type": "response.completed",

@@ -1065,7 +1065,7 @@ def test_other_endpoints_are_no_quota_answers() -> None:
 )
 def test_reset_time(text: str, expected: float | None) -> None:
     """A reset is RFC 3339 if it has a `T`, a duration if it has units, else a number whose size
-    tells what it is."""
+    shows its unit."""
     assert reset_time(text, now=NOW) == expected
 
 

@@ -90,7 +90,7 @@ def test_it_is_asked_every_five_minutes() -> None:
 
 
 def test_an_error_is_not_asked_again_at_once() -> None:
-    """A refusal is no reason to insist."""
+    """After a refusal the endpoint is not asked again at once."""
     asked: list[str] = []
 
     def refuse(token: str) -> bytes:
@@ -106,7 +106,7 @@ def test_an_error_is_not_asked_again_at_once() -> None:
 
 @pytest.fixture
 def endpoint() -> Iterator[tuple[str, list[dict[str, str]]]]:
-    """An HTTP server that answers and remembers what it was told."""
+    """An HTTP server that answers and remembers its requests."""
     seen: list[dict[str, str]] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

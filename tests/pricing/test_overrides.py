@@ -260,7 +260,7 @@ def test_litellm_file(price_file: Path) -> None:
 
 
 def test_shapes_may_be_mixed(price_file: Path) -> None:
-    """One's own rates can be added to a downloaded file."""
+    """Users can add their rates to a downloaded file."""
     pricer = pricer_with(price_file, {**LITELLM, "anthropic/claude-opus-5-5": PLAIN})
 
     assert priced(pricer).cost_usd == pytest.approx(0.010)
@@ -278,7 +278,7 @@ def test_changed_file_is_read_again(price_file: Path) -> None:
     assert priced(pricer).cost_usd == pytest.approx(1.010)
 
 
-def test_a_file_that_was_read_ahead_is_not_read_again(
+def test_a_file_that_load_prices_has_read_is_not_read_again(
     price_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading is for a thread: until the prices are asked to change they do not, and then nothing
@@ -297,7 +297,7 @@ def test_a_file_that_was_read_ahead_is_not_read_again(
     assert priced(pricer).cost_usd == pytest.approx(1.010)
 
 
-def test_a_change_after_it_was_read_ahead_is_seen(price_file: Path) -> None:
+def test_a_change_after_load_prices_is_seen(price_file: Path) -> None:
     """What was read is as old as its reading."""
     pricer = pricer_with(price_file, {"anthropic/*": PLAIN})
     price_file.write_text(json.dumps({"anthropic/*": {**PLAIN, "input": 101}}))

@@ -304,7 +304,7 @@ def test_subscription_is_priced_like_the_api() -> None:
 
 @pytest.mark.parametrize("stated", [0.0, 1.5])
 def test_stated_cost_wins(stated: float) -> None:
-    """A cost the provider stated is kept, also a 0, and our own figure stands beside it."""
+    """A cost the provider stated is kept, also a 0, and our figure is kept with it."""
     cost = price("anthropic", "claude-opus-5-5", cost_usd=stated, cost_source="provider")
 
     assert (stated, "provider", False, 24.0) == (
@@ -316,7 +316,7 @@ def test_stated_cost_wins(stated: float) -> None:
 
 
 def test_stated_cost_needs_no_price() -> None:
-    """A stated cost stands alone where we have no price."""
+    """A stated cost is used alone if we have no price."""
     cost = price("openrouter", "nobody/knows:free", cost_usd=0.0, cost_source="provider")
 
     assert (cost.cost_usd, cost.source, cost.list_cost_usd) == (0.0, "provider", None)
@@ -446,8 +446,7 @@ def test_memory_is_bounded() -> None:
 
 
 def test_importing_and_pricing_touches_no_network_and_no_thread() -> None:
-    """The package can be imported and used in a thread, opens no socket and starts no thread of its
-    own."""
+    """The package can be imported and used in a thread, opens no socket and starts no thread."""
     script = """
 import sys, threading
 opened = []

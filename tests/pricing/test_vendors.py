@@ -1,4 +1,4 @@
-"""Whose model it is, by its name."""
+"""A model's name shows whether only its vendor sells it."""
 
 from __future__ import annotations
 

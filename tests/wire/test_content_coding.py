@@ -185,8 +185,8 @@ def test_body_that_was_cut_off_is_no_damage(
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_damage_is_said_once_after_what_came_before(encoding: str) -> None:
-    """A stream that turns to noise raises once, keeps what earlier calls gave, and is silent from
-    then on."""
+    """A stream that turns to noise raises once, keeps what earlier calls gave, and then yields
+    nothing."""
     encode = {
         "gzip": gzip.compress,
         "deflate": zlib.compress,

@@ -106,7 +106,7 @@ def test_event_is_named_by_its_type() -> None:
 def test_exceptions_and_errors_are_messages(
     headers: dict[str, str], payload: bytes, error: tuple[str, str]
 ) -> None:
-    """What is no event says what went wrong."""
+    """A message that is not an event says what went wrong."""
     stream = frame(payload, b"".join(header(name, value) for name, value in headers.items()))
     (message,) = messages(EventStreamDecoder(), [stream])
 

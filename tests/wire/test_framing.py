@@ -129,8 +129,8 @@ def test_long_first_line_is_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("label", ["", "application/octet-stream", "application/json"])
 def test_many_lines_at_once_are_lines(label: str) -> None:
-    """A whole file of a batch, longer than what is looked at, is not taken for one document;
-    neither is a document for lines."""
+    """A whole file of a batch, longer than the inspected beginning, is not mistaken for one
+    document, nor is a document mistaken for lines."""
     lines = [b'{"id":"%d","x":"%s"}' % (n, b"x" * 70_000) for n in range(30)]
     body = b"\n".join(lines)
     document = b'{\n "a": [\n' + b",\n".join(lines) + b"]}"

@@ -21,7 +21,7 @@ def frame(message: bytes, flags: int = 0) -> bytes:
 
 
 def varint(value: int) -> bytes:
-    """Protobuf's number."""
+    """A number as a protobuf varint."""
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -70,7 +70,7 @@ def test_message_beyond_the_cap_is_passed_over(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_flags_that_do_not_exist_end_the_stream() -> None:
-    """What is no gRPC is a fault, once, and nothing after it is read."""
+    """A body that is not gRPC is one fault, and nothing after it is read."""
     decoder = GrpcDecoder()
 
     assert messages(decoder, [frame(b"one") + b"<html>error</html>", frame(b"two")]) == [b"one"]

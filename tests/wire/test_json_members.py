@@ -80,7 +80,8 @@ def test_what_strict_json_forbids(text: bytes, value: object) -> None:
     [b"[" + b" " * WORTHWHILE + b"1]", b"[" * WORTHWHILE, b'{"a":' * WORTHWHILE, b"x" * WORTHWHILE],
 )
 def test_what_is_no_object(text: bytes) -> None:
-    """An array is one; what is no JSON, or too deep, is a `WireError` as ever."""
+    """An array is loaded as an array; text that is not JSON, or is too deep, raises a `WireError`
+    as ever."""
     try:
         expected = json_body.load(text)
     except WireError:

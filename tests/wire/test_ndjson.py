@@ -41,7 +41,7 @@ def reference(stream: bytes, needles: tuple[bytes, ...] = ()) -> list[bytes]:
 
 
 def test_lines_are_messages() -> None:
-    """LF and CRLF end a line, blank lines are none, and the last line may lack its end."""
+    """LF and CRLF end a line, blank lines are ignored, and the last line may lack its end."""
     stream = b'{"a":1}\n\r\n{"b":2}\r\n  \n{"c":3}'
 
     assert messages(NdjsonDecoder(), [stream]) == [b'{"a":1}', b'{"b":2}', b'{"c":3}']

@@ -236,8 +236,8 @@ def test_skipped_number_of_a_large_feed_is_close() -> None:
 
 @pytest.mark.parametrize("feed", [1, 2, 7, 400, 5000])
 def test_pings_and_comments_are_not_counted(feed: int) -> None:
-    """What is no longer than the envelope holds nothing: it counts neither as bytes nor as an
-    event, however much of it comes."""
+    """An event no longer than the envelope has no content: it counts neither as bytes nor as an
+    event, however many come."""
     decoder = seeking(NEEDLES, (), 40)
     delta = b"data: " + b"x" * 92 + b"\n\n"
     stream = [
