@@ -65,7 +65,7 @@ def test_old_files_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_line_is_read_when_it_is_whole(tmp_path: Path) -> None:
-    """Half a line is none yet."""
+    """Half a line is not read yet."""
     path = write(tmp_path, [a_call(request_id="a")]) / "usage-2026-11-20.jsonl"
     follower = JournalFollower(tmp_path)
     assert seen(follower) == ["a"]
@@ -234,8 +234,8 @@ def test_json_is_the_record_itself(tmp_path: Path) -> None:
     ],
 )
 def test_a_row(change: dict[str, Any], row: str) -> None:
-    """In 80 columns: unknown, unpriced, estimated, aborted and refused are told; names are cut,
-    numbers never."""
+    """In 80 columns: unknown, unpriced, estimated, aborted and refused calls are marked; names are
+    cut, numbers never."""
     assert rows(80, a_call(**change)) == [row]
 
 
@@ -265,7 +265,7 @@ def test_another_width_has_other_columns() -> None:
 
 
 def test_ctrl_c_ends_it_quietly(tmp_path: Path) -> None:
-    """It is the way to end it, so it is no error."""
+    """Ctrl-C is the way to end the command, so it is not an error."""
     write(tmp_path, [a_call()])
     with running(tmp_path) as process:
         assert process.stdout is not None

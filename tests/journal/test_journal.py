@@ -52,7 +52,7 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 class Troubles(list[str]):
-    """What a journal said."""
+    """What a journal reported to `on_trouble`."""
 
     def __call__(self, message: str) -> None:
         self.append(message)
@@ -435,8 +435,8 @@ def test_closing_writes_what_waits(directory: Path, troubles: Troubles) -> None:
 def test_a_record_without_json_is_said_and_the_next_is_written(
     writing: Journal, directory: Path, troubles: Troubles
 ) -> None:
-    """A lone surrogate (a header that is not UTF-8) and a time that is none have no place in JSON;
-    neither stops the journal."""
+    """A lone surrogate (a header that is not UTF-8) and a time that does not exist cannot be
+    written as JSON; neither stops the journal."""
     writing.append(numbered_call()._replace(model="\udcff"))
     writing.append(numbered_call()._replace(ended=float("inf")))
     writing.append(numbered_call(0))
@@ -447,7 +447,7 @@ def test_a_record_without_json_is_said_and_the_next_is_written(
 
 
 def test_a_deleted_file_is_made_again(writing: Journal, directory: Path) -> None:
-    """Records do not go on into a file that somebody deleted, nor into a directory that is gone."""
+    """Records are not written to a file that somebody deleted, nor to a directory that is gone."""
     writing.append(numbered_call(0))
     assert writing.flush(5)
     (directory / FILE).unlink()
@@ -564,7 +564,7 @@ def test_a_write_goes_to_the_end_wherever_that_has_moved(
 
 
 def start(directory: Path, body: str) -> subprocess.Popen[bytes]:
-    """A process of its own with a journal `opened` in `directory`."""
+    """Start a separate process with a journal `opened` in `directory`."""
     script = f"""
         import resource, sys, time
         from pathlib import Path
@@ -626,7 +626,7 @@ def test_what_was_written_survives_a_kill(writing: Journal, directory: Path) -> 
 
 def test_a_full_disk_tears_at_most_one_line(directory: Path) -> None:
     """A write that ends in the middle of a record is repeated whole when there is room: every
-    record stands there once."""
+    record is there once."""
     body = """
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, resource.RLIM_INFINITY))
         for number in range(100):

@@ -216,7 +216,7 @@ def test_a_stream_is_read_to_its_end_however_large_its_request(
 
 
 def test_a_stream_of_many_responses_belongs_to_its_request(tmp_path: Path) -> None:
-    """A turn of an agent's session is settled while the stream goes on, with what its request has
+    """A turn of an agent's session is settled while the stream continues, with what its request has
     asked."""
     passing = flow()
     passing.request = http.Request.make(
@@ -380,7 +380,7 @@ async def windows(addon: UsageAddon) -> list[tuple[str | None, float | None]]:
 
 
 def test_what_a_client_asks_of_its_plan_is_read(tmp_path: Path) -> None:
-    """The answer of a quota endpoint is no call, and its windows are shown."""
+    """The answer of a quota endpoint is not a call, and its windows are shown."""
     passing = flow()
     passing.request = http.Request.make(
         "GET",
@@ -481,7 +481,7 @@ def test_ending(
     message: str,
     ending: str,
 ) -> None:
-    """Who ended a broken flow is told by the connections, and on HTTP/2 by the reset code."""
+    """The connections show who ended a broken flow; on HTTP/2 the reset code does."""
     broken = tflow.tflow(err=True)
     broken.client_conn.state, broken.server_conn.state = client, server
     assert broken.error is not None

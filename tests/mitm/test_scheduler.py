@@ -108,7 +108,7 @@ def test_what_the_thread_raises_is_told() -> None:
 
 
 def test_a_bug_in_a_thread_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """An exception in `io` is logged, because nobody else is told."""
+    """An exception in `io` is logged, because nothing else reports it."""
 
     def broken() -> None:
         raise RuntimeError("bug")

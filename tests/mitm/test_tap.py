@@ -51,7 +51,7 @@ def make(reader: Reader, later: list[Callable[[], None]] | None = None, **option
 
 
 def test_bytes_pass_and_are_read_in_batches() -> None:
-    """The very object goes on, and nothing is read until a batch is full."""
+    """The very same object is passed on, and nothing is read until a batch is full."""
     reader = Reader()
     tap = make(reader)
     tap.stream(CHUNK)  # the first finds that no time matters
@@ -122,7 +122,7 @@ def test_content_that_never_comes_ends_the_timing() -> None:
 
 
 def test_a_bug_leaves_the_client_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """An exception is logged once; the bytes pass, and the exchange is told."""
+    """An exception is logged once; the bytes pass, and the exchange is notified."""
     reader = Reader(fails=True)
     tap = make(reader)
 

@@ -245,7 +245,7 @@ def test_order_and_limit(tmp_path: Path) -> None:
 
 
 def test_money_of_subscriptions_is_told_apart(tmp_path: Path) -> None:
-    """What was not billed is never added to what was; without any known cost there is no sum."""
+    """What was not billed is never added to what was; without any known cost the sum is unknown."""
     calls = [
         a_call(cost_usd=0.1),
         a_call(cost_usd=0.2),
@@ -335,7 +335,7 @@ def test_a_damaged_line_is_counted_and_named(tmp_path: Path, line: bytes) -> Non
     "value", [b'"abc"', b"{}", b"1e400", b"123456789012345678901234567890", b"null", b"true"]
 )
 def test_a_field_of_another_type_is_unknown(tmp_path: Path, value: bytes) -> None:
-    """A number that is none spoils its own field at most."""
+    """A malformed number affects only its own field."""
     line = to_line(a_call()).replace(b'"output_tokens":5', b'"output_tokens":' + value)
     (tmp_path / "usage-2026-11-20.jsonl").write_bytes(line)
     totals = ask(tmp_path, "client").totals
@@ -362,7 +362,7 @@ def test_no_bytes_end_a_report(tmp_path_factory: pytest.TempPathFactory, junk: b
 
 
 def test_names_are_no_patterns(tmp_path: Path) -> None:
-    """A directory may be called what DuckDB would take for a pattern or for the end of a string."""
+    """A directory's name may contain a pattern of DuckDB or the end of a string."""
     directory = write(tmp_path / "it's [a]* {b}?", [a_call()])
     write(tmp_path / "it's a", [a_call()])
 

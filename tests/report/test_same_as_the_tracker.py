@@ -1,5 +1,6 @@
-"""What a call adds up to, what kind of work it is and which calls a filter means stand twice, in
-Python for the live view and in SQL for reports. Over generated calls both say the same."""
+"""What a call adds up to, what kind of work it is and which calls a filter includes are defined
+twice, in Python for the live view and in SQL for reports. Over generated calls both give the same
+answer."""
 
 from __future__ import annotations
 

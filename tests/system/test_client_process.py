@@ -110,8 +110,8 @@ def test_an_ipv4_connection_of_an_ipv6_socket(proc: Path) -> None:
 
 
 def test_a_client_that_comes_from_another_address(proc: Path) -> None:
-    """Local capture gives clients on this machine an address of its own; they stand in the table
-    with it."""
+    """Local capture gives clients on this machine a special address, under which the table lists
+    them."""
     table(proc, "tcp", CAPTURED)
     found = find(("169.254.0.1", 50_000), proc=proc)
     assert found is not None
@@ -221,7 +221,7 @@ def test_many_connections_cost_one_look(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_a_look_that_fails_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Calls whose settlement waits for it are settled all the same, without a process."""
+    """Calls whose settlement waits for it are still settled, without a process."""
 
     def broken(peers: object) -> None:
         raise ValueError("bug")

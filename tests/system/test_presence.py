@@ -1,5 +1,5 @@
-"""Which proxies are taken for running: a file of one that was killed says nothing, whoever has its
-number or its port by now."""
+"""Which proxies count as running: the file of a killed one does not count, whoever has its process
+id or port by now."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def test_a_port_that_is_taken(tmp_path: Path) -> None:
 
 
 def test_prices_that_cannot_be_read(tmp_path: Path) -> None:
-    """A mistake in the price file is told at once, not when a call is looked at."""
+    """A mistake in the price file is reported at once, not when a call is opened."""
     prices = tmp_path / "prices.json"
     prices.write_text("{")
     said = run("--dir", str(tmp_path), "--prices", str(prices))

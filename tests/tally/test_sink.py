@@ -154,7 +154,7 @@ def test_the_page(tmp_path: Path) -> None:
 
 
 def test_a_port_that_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """There is no page, and the warning names the option that chooses another port."""
+    """The page is not served, and the warning names the option that chooses another port."""
 
     async def test() -> None:
         with socket.create_server(("127.0.0.1", 0)) as taken:

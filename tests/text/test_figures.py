@@ -40,7 +40,7 @@ def test_dollars(amount: float, text: str) -> None:
         (10**16, "10000.0T"),
     ],
 )
-def test_humanised(number: int | None, text: str) -> None:
+def test_format_count(number: int | None, text: str) -> None:
     """Numbers of any size in a few columns, and a thousand of a unit is one of the next."""
     assert format_count(number) == text
 
@@ -56,6 +56,6 @@ def test_humanised(number: int | None, text: str) -> None:
         (10_000_000, "2h 46m"),
     ],
 )
-def test_lasted(milliseconds: float, text: str) -> None:
-    """Nobody divides seconds in their head."""
+def test_format_duration(milliseconds: float, text: str) -> None:
+    """A duration is shown in at most two units, so that nobody has to divide seconds."""
     assert format_duration(milliseconds) == text

@@ -53,8 +53,8 @@ def test_exact_where_there_is_room() -> None:
 
 
 def test_narrower_step_by_step() -> None:
-    """Long names give way first, then digits, columns, more of the names; then it is no table.
-    Name, calls and money stay."""
+    """Long names give way first, then digits, columns, more of the names; then it is no longer a
+    table. Name, calls and money stay."""
 
     def shown(width: int) -> list[str]:
         texts = (
@@ -94,7 +94,7 @@ def test_narrower_step_by_step() -> None:
 
 @pytest.mark.parametrize("width", range(34, 120))
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    """Nothing wraps."""
+    """No line wraps on a terminal."""
     lines = drawn(SHEET, width).splitlines()
 
     assert max(map(cell_len, lines)) <= width

@@ -94,7 +94,7 @@ def test_configured_limits(limits: ConfiguredLimits, expected: tuple[Any, Any, A
 
 
 def test_a_limit_is_not_foretold_early_but_said_when_reached() -> None:
-    """Before 3 % of the window (9 minutes) only a limit that has been reached is told of."""
+    """Before 3 % of the window (9 minutes) only a limit that has been reached is reported."""
     limits = ConfiguredLimits(output_tokens=1000, total_tokens=110)
     tracker = Tracker(limits=ConfiguredLimits(output_tokens=1000))
     tracker.add(a_call(NOON - 8 * MINUTE))
@@ -116,7 +116,7 @@ def test_no_burn_is_safe() -> None:
 def window_read(
     *readings: tuple[float, float], resets_at: float = NOON + HOUR, **fields: Any
 ) -> Tracker:
-    """A tracker that was told these utilizations so many minutes ago."""
+    """A tracker that read these utilizations the given number of minutes ago."""
     tracker = Tracker()
     for age, utilization in readings:
         at = NOON - age * MINUTE
@@ -183,15 +183,15 @@ RISING = ((30, 40), (20, 50), (10, 60), (0, 70))
 )
 def test_provider_windows(tracker: Tracker, expected: tuple[Any, Any, Any]) -> None:
     """What is left of 100 % over the slope of the last hour's readings, unless there is too little
-    to go on."""
+    data."""
     assert forecast(tracker) == (
         (pytest.approx(expected[0], abs=1), *expected[1:]) if expected[0] is not None else expected
     )
 
 
 def test_an_hours_work_is_not_a_weeks_pace() -> None:
-    """The last hour's slope holds for five hours; then a week's window goes on at its average since
-    it began."""
+    """The last hour's slope holds for five hours; then a week's window continues at its average
+    since it began."""
     tracker = window_read(
         (40, 8), (20, 9), (0, 10), resets_at=NOON + 120 * HOUR, key="7d", window_seconds=168 * HOUR
     )
@@ -239,8 +239,8 @@ def test_a_reset_starts_a_new_slope() -> None:
 
 
 def test_the_first_of_all_limits_wins() -> None:
-    """Configured limits and windows of every account run against each other; each is told by
-    itself, too."""
+    """Configured limits and windows of every account run against each other; each is also given
+    separately."""
     tracker = window_read(*RISING)
     tracker.add_limits(
         [five_hours(100, NOON + 60, key="7d")], provider="anthropic", account="b", at=NOON
@@ -264,7 +264,7 @@ def forecast_of(tracker: Tracker, account: str) -> tuple[Any, Any, Any]:
 
 
 def test_the_point_at_reset_is_projected() -> None:
-    """Where the gauge will stand at the reset if it goes on like this."""
+    """How full the gauge will be at the reset if usage continues like this."""
     [window] = window_read(*RISING).usage(NOON)["windows"]
 
     assert window["projected_utilization"] == pytest.approx(130)

@@ -108,7 +108,7 @@ def test_steps_are_the_same_in_small(spent: list[tuple[int, int]], step: int) ->
     )
 )
 def test_a_ledger_folds_names_and_loses_nothing(spent: list[tuple[str, str, int, int]]) -> None:
-    """Beyond its cap names go on as `other` of their account, whose sums stay what they were."""
+    """Names beyond the cap are counted as `other` of their account, whose sums stay the same."""
     ledger: Ledger[tuple[str, str]] = Ledger(3, LEVELS, lambda key: (key[0], OTHER))
     for account, name, minute, amount in spent:
         ledger.add((account, name), minute, row(amount))

@@ -357,7 +357,7 @@ def test_a_limit_nearly_used_up_is_a_problem(limits: ConfiguredLimits, subjects:
 
 
 def test_limits_are_read_from_the_option() -> None:
-    """`name=number`, 0 for none."""
+    """Limits are written `name=number`; 0 means none."""
     assert ConfiguredLimits.parse(
         ["output_tokens=500_000", "cost_usd = 12.5", "messages=0"]
     ) == ConfiguredLimits(output_tokens=500_000, cost_usd=12.5)

@@ -135,8 +135,8 @@ def test_nothing_called_is_no_window() -> None:
     ],
 )
 def test_a_reset_time_that_moves(moved: float, calls: int, is_reset: bool) -> None:
-    """From a minute on it is a new window with its own counters, and both are told; less is
-    jitter and moves nothing."""
+    """A reset time that moves by a minute or more is a new window with its own counters, and both
+    are reported; less is jitter and changes nothing."""
     resets: list[Reset] = []
     tracker = Tracker(on_reset=resets.append)
     resets_at = NOON + 600
@@ -286,8 +286,8 @@ def test_a_models_window_counts_that_model(reading: LimitReading, calls: int) ->
 
 
 def test_quota_answers_update_the_same_window() -> None:
-    """What a passing or polled quota endpoint says is the window that headers tell of, and what it
-    leaves out stays."""
+    """A quota endpoint reports the same window as headers do, and values that it leaves out are
+    kept."""
     tracker = tracked(a_call(NOON - 60, limits=(five_hours(10, status="allowed"),)))
     tracker.add_limits(
         [five_hours(25, NOON + HOUR + 0.26, window_seconds=None)],
@@ -331,7 +331,7 @@ def test_rate_limits_are_medium_and_known_by_model() -> None:
 
 
 def test_extra_usage_stands_beside() -> None:
-    """Credit beyond the plan is no window: it neither warns nor is foretold."""
+    """Credit beyond the plan is not a window: it causes no warning and no forecast."""
     overage = LimitReading(
         "overage",
         "provider_native",
