@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 class Held:
-    """A stream that stops after its first text until the test lets it go on."""
+    """A stream that stops after its first text until the test lets it continue."""
 
     def __init__(self, message_id: str) -> None:
         self.events = sse(*anthropic_events(message_id, MODEL, USAGE, 410, ("four" * 5,)))
@@ -102,7 +102,7 @@ def test_a_clean_stop_settles_calls_in_flight(start_proxy: StartProxy, upstream:
 def test_written_records_survive_kill_9(
     start_proxy: StartProxy, upstream: Upstream, tmp_path: Path
 ) -> None:
-    """A killed process loses no record that was written, and the next one goes on in the same
+    """A killed process loses no record that was written, and the next one continues the same
     journal."""
     journal = {"options": {"usage_dir": str(tmp_path / "usage")}}
     upstream.route(HOST, PATH, json_answer(whole("msg-before")))
@@ -143,8 +143,8 @@ def reloaded(start_proxy: StartProxy, tmp_path: Path) -> Reloaded:
 
 
 def test_a_reload_loses_no_stream(reloaded: Reloaded, upstream: Upstream) -> None:
-    """mitmproxy reloads an edited script: a stream in flight goes on untouched and is counted once,
-    as are calls after it."""
+    """mitmproxy reloads an edited script: a stream in flight continues untouched and is counted
+    once, as are calls after it."""
     proxy, held = reloaded.proxy, Held("msg-reloaded")
     upstream.route(HOST, PATH, held)
     with Http1Client(proxy, HOST) as client:
@@ -370,7 +370,7 @@ def test_every_call_is_one_line_in_the_terminal(
 
 
 def test_a_long_stream_keeps_what_was_asked(proxy: Proxy, upstream: Upstream) -> None:
-    """A stream that goes on while its beginning is read and other calls settle still knows its
+    """A stream that continues while its beginning is read and other calls settle still knows its
     request."""
     held = Held("msg-long")
     upstream.route(HOST, PATH, held)

@@ -254,7 +254,7 @@ def run_sdk(
     done = runner.run(
         *(str(modules / node / "bin" / "node"), "--input-type=module", "--eval", script),
         options=["--name", "script", *options],
-        cwd=modules,  # where a script that is no file finds its packages
+        cwd=modules,  # where a script that is not a file finds its packages
     )
 
     assert done.returncode == 0, done.stderr

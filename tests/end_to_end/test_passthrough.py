@@ -206,8 +206,8 @@ def test_each_piece_arrives_before_the_next_is_sent(
 
 @while_streaming
 def test_trailers_and_empty_frames_pass(passing: Proxy, upstream: Upstream) -> None:
-    """HTTP/2's oddities pass: an empty DATA frame in the middle is no end, and trailers follow the
-    body."""
+    """HTTP/2's oddities pass: an empty DATA frame in the middle does not end the body, and trailers
+    follow the body."""
 
     async def odd(request: Request, reply: Reply) -> None:
         await reply.head(200, [("content-type", SSE)])

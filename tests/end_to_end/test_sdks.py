@@ -82,7 +82,7 @@ def openai_client() -> Iterator[openai.OpenAI]:
 
 @pytest.fixture
 def anthropic_client() -> Iterator[anthropic.Anthropic]:
-    """The Anthropic SDK."""
+    """Make a client of the Anthropic SDK."""
     with anthropic.Anthropic(api_key="sk-ant-api03-test", max_retries=0) as client:
         yield client
 
@@ -97,14 +97,14 @@ def gemini_client() -> Iterator[genai.Client]:
 
 @pytest.fixture
 def mistral_client() -> Iterator[mistralai.client.Mistral]:
-    """The Mistral SDK."""
+    """Make a client of the Mistral SDK."""
     with mistralai.client.Mistral(api_key="test") as client:
         yield client
 
 
 @pytest.fixture
 def bedrock_client() -> Iterator[Any]:
-    """boto3's Bedrock runtime."""
+    """Make a client of boto3's Bedrock runtime."""
     client = boto3.client(
         "bedrock-runtime",
         region_name="us-east-1",
@@ -182,7 +182,7 @@ def chat_buckets(usage: openai.types.CompletionUsage | None) -> dict[str, int]:
 
 
 def chat_completion(response_id: str) -> dict[str, Any]:
-    """A whole chat completion."""
+    """The body of a whole chat completion."""
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": "Hello"},
@@ -316,7 +316,7 @@ def test_openai_chat_stream_without_usage(
 
 
 def test_openai_embeddings(openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy) -> None:
-    """Embeddings have input alone."""
+    """Embeddings use input tokens only."""
     body = {
         "object": "list",
         "model": "text-embedding-3-small",
@@ -410,7 +410,7 @@ def response_object(response_id: str, status: str) -> dict[str, Any]:
 
 
 def response_events(response_id: str) -> tuple[dict[str, Any], ...]:
-    """A Response as events."""
+    """The events of a streamed Response."""
     delta = {
         "item_id": "msg_1",
         "output_index": 0,
@@ -488,7 +488,7 @@ def test_openai_responses_stream(
 def test_openai_responses_websocket(
     openai_client: openai.OpenAI, upstream: Upstream, proxy: Proxy
 ) -> None:
-    """Each turn on one socket is a call of its own, written when it ends and not when the socket
+    """Each turn on one socket is a separate call, written when it ends and not when the socket
     closes."""
     ids = [new_id("resp"), new_id("resp")]
 
@@ -574,7 +574,7 @@ def claude_buckets(usage: Any) -> dict[str, int]:
 
 
 def claude_message(message_id: str, **changes: Any) -> dict[str, Any]:
-    """A whole message."""
+    """The body of a whole Anthropic message."""
     return {
         "id": message_id,
         "type": "message",
@@ -591,7 +591,7 @@ def claude_message(message_id: str, **changes: Any) -> dict[str, Any]:
 def test_anthropic_message_with_caching(
     anthropic_client: anthropic.Anthropic, upstream: Upstream, proxy: Proxy
 ) -> None:
-    """Cache reads and writes, by time to live, stand beside the input, not in it."""
+    """Cache reads and writes, by time to live, are separate from the input, not part of it."""
     message_id = new_id("msg")
     upstream.route(ANTHROPIC, "/v1/messages", json_answer(claude_message(message_id)))
 
@@ -788,7 +788,7 @@ def test_anthropic_token_counting_is_no_call(
     assert proxy.record()["response_id"] == message_id
 
 
-# Gemini: prompt includes the cache, thoughts and tool prompts stand beside.
+# Gemini: the prompt includes the cache; thoughts and tool prompts are separate.
 
 FLASH = "gemini-3.8-flash"
 GEMINI_USAGE = {
@@ -1099,7 +1099,7 @@ def test_bedrock_invoke_with_response_stream(
     )
 
 
-# Ollama: plain HTTP, NDJSON, a server of one's own.
+# Ollama: plain HTTP, NDJSON, a server on this machine.
 
 
 def test_ollama_chat_stream(upstream: Upstream, proxy: Proxy) -> None:

@@ -68,7 +68,7 @@ PUBLIC = {"/healthz", "/login"}
 
 
 def tells_nothing(answer: Response) -> bool:
-    """Whether there is no data of ours in it: all of it names a provider somewhere, and the page's
+    """Whether the answer holds no data of ours: all data names a provider somewhere, and the page's
     files are known."""
     return not any(
         word in answer.body
@@ -119,7 +119,7 @@ def test_the_health_answer_is_bare(site: Site) -> None:
 
 
 def test_a_stranger_cannot_tell_which_paths_there_are(site: Site) -> None:
-    """A path that is none, and a session that is none, look like those that are."""
+    """Unknown paths and sessions look like known ones."""
     there, not_there = site.request("/api/usage"), site.request("/api/nothing")
 
     assert (there.status, there.body) == (not_there.status, not_there.body)
@@ -523,8 +523,8 @@ def test_hostile_names_are_data(text: str) -> None:
 
 
 def test_a_crowd_of_idle_readers_does_not_slow_the_proxy() -> None:
-    """200 open pages that never read: the loop turns as fast as without them, calls are told to
-    those who do read."""
+    """200 open pages that never read: the loop turns as fast as without them, calls reach those who
+    do read."""
     calls = made_up_calls(400, time.time(), 60.0)
     with running() as site, ExitStack() as stack:
         alone = turnaround(site, calls[:200])
@@ -548,7 +548,7 @@ def test_a_crowd_of_idle_readers_does_not_slow_the_proxy() -> None:
 
 
 def events_until(site: Site, request_id: str) -> Iterator[bytes]:
-    """The lines of an open page until a call is told."""
+    """The lines that an open page gets until a call comes."""
     with (
         socket.create_connection(("127.0.0.1", site.port), timeout=20) as client,
         client.makefile("rb") as lines,
@@ -603,8 +603,8 @@ def test_there_is_no_end_of_the_queue_for_readers() -> None:
 
 
 def test_silent_connections_are_bounded(site: Site) -> None:
-    """Somebody who opens connections and says nothing gets so many; when they go, all is as
-    before."""
+    """A client that opens connections and sends nothing gets a limited number; when it leaves, all
+    is as before."""
     with ExitStack() as stack:
         clients = [
             stack.enter_context(socket.create_connection(("127.0.0.1", site.port), timeout=10))
@@ -646,8 +646,8 @@ def head(target: str, token: str | None = None, method: str = "GET") -> bytes:
 
 
 def raw(site: Site, data: bytes, *, is_all: bool = False) -> bytes:
-    """What comes back for these bytes, until the server ends the connection; `is_all`: it is told
-    that no more will come."""
+    """What comes back for these bytes, until the server ends the connection; `is_all`: our side of
+    the connection is closed after them."""
     received = b""
     with socket.create_connection(("127.0.0.1", site.port), timeout=10) as client:
         try:

@@ -140,7 +140,8 @@ def test_each_bucket_is_a_metric_of_its_own() -> None:
 
 
 def test_what_is_not_known_is_counted() -> None:
-    """A cost of 0 that is none shows as unpriced calls, responses by coverage show the rest."""
+    """A cost of 0 for lack of a price shows up as unpriced calls; responses by coverage show the
+    rest."""
     tracker = tracker_of(
         call(cost_usd=None, coverage="unpriced"),
         call(usage=Usage(), cost_usd=None, coverage="no_usage"),

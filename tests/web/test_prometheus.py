@@ -40,8 +40,8 @@ HOSTILE = '</script>"} 1\n\x1b[31m\\'
 
 
 def program(name: str) -> str:
-    """Where it is. It is no reason to skip if it is not there: nothing else proves what this file
-    proves."""
+    """The path of Prometheus. Its absence is not a reason to skip: nothing else proves what this
+    file proves."""
     found = shutil.which(name)
     if found is None:
         pytest.fail(

@@ -1,4 +1,4 @@
-"""The page's server: what is answered to those who are logged in, and what open pages are told."""
+"""The page's server: what logged-in clients get, and what open pages are sent."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_large_json_is_compressed(site: Site) -> None:
 def test_a_bug_is_told(
     site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An exception of ours becomes a 500 and is logged; the server goes on."""
+    """A bug in llmtally becomes a 500 and is logged; the server keeps running."""
 
     def broken(*_: Any) -> Any:
         raise RuntimeError("a bug")
@@ -585,7 +585,7 @@ def test_usage_is_made_once_for_all_and_at_most_once_a_second() -> None:
 
 
 def test_a_reader_that_does_not_read_costs_a_bounded_backlog() -> None:
-    """What it misses becomes one reset, then events go on; of the usage it gets the newest only."""
+    """What it misses becomes one reset, then events continue; it gets only the newest usage."""
     bench = Bench()
     hub = bench.hub()
     page = Page()
@@ -641,7 +641,7 @@ def test_no_page_no_timer() -> None:
 
 
 def test_a_port_that_is_taken() -> None:
-    """The page is not served, and the reason is told; nothing else is disturbed."""
+    """The page is not served, and the reason is reported; nothing else is affected."""
     with running() as first, running(port=first.port) as second:
         (trouble,) = second.troubles
 
@@ -677,8 +677,8 @@ def test_the_address_to_open(host: str, beginning: str) -> None:
 
 
 def test_what_leads_back_to_the_page() -> None:
-    """The proxy is told which connections would come out here, in any spelling; other ports and
-    machines are not ours."""
+    """The server recognises addresses that lead to it, in any spelling; other ports and machines do
+    not."""
     with running() as site:
         server, port = site.server, site.port
         for host in (

@@ -61,8 +61,8 @@ def open_breakdown(page: Page) -> None:
 
 
 def test_where_it_went_stands_beside_what_it_cost(serve: Serve, open_page: OpenPage) -> None:
-    """Today's figures name the project and the model that cost most, with their shares; what is not
-    named is no answer."""
+    """Today's figures name the project and the model that cost most, with their shares; unnamed
+    ones are not shown there."""
     opus = [call(number, project=None, model="opus", cost_usd=6.0) for number in range(2)]
     page = open_page(
         shown(serve, *opus, call(3, project="/home/me/shop", model="haiku", cost_usd=3.0))
@@ -161,8 +161,8 @@ def test_a_project_leads_to_its_calls(serve: Serve, open_page: OpenPage) -> None
 
 
 def test_what_is_unknown_stays_unknown(serve: Serve, open_page: OpenPage) -> None:
-    """Without a price there is no amount; where some have one, the sum is marked; nobody's calls
-    lead nowhere."""
+    """Without a price no amount is shown; if only some calls have one, the sum is marked; calls
+    without a name have no link."""
     nothing = {"coverage": "unpriced", "cost_usd": None, "cost_source": None}
     calls = [
         call(1, project=None, model="mystery", **nothing),

@@ -37,7 +37,7 @@ def axis(page: Page, chart: str) -> list[str]:
 
 @pytest.mark.parametrize("hours", [-7, 3])
 def test_the_viewers_clock_is_wrong(made_up: MadeUp, open_page: OpenPage, hours: int) -> None:
-    """Spans are told by the proxy's clock, whatever the browser's says."""
+    """Spans are measured by the proxy's clock, whatever the browser's says."""
     made_up.site.add(made_up_calls(1, time.time(), 1)[0]._replace(request_id="now"))
     page = open_page(made_up, at=datetime.now(UTC) + timedelta(hours=hours)).page
 
@@ -57,8 +57,7 @@ def span(minutes: int) -> str:
 
 
 def test_an_hour_that_is_there_twice(serve: Serve, open_page: OpenPage) -> None:
-    """Where clocks are set back the axes go on evenly, and say of each mark what the clock on the
-    wall said."""
+    """When clocks are set back the axes continue evenly, and each mark shows the local time."""
     tracker = Tracker()
     now = BACK.timestamp()
     made_up = serve(tracker, clock=lambda: now)

@@ -143,7 +143,7 @@ def test_a_notice_is_said_once(serve: Serve, open_page: OpenPage) -> None:
 def test_a_stopped_proxy_is_shown_at_once(
     start_proxy: StartProxy, upstream: Upstream, open_page: OpenPage, tmp_path: Path
 ) -> None:
-    """When the proxy is gone the page says so; when it is back, the page goes on by itself."""
+    """When the proxy is gone the page says so; when it is back, the page continues by itself."""
     kept = {**OPTIONS, "usage_dir": str(tmp_path / "usage")}
     site = Traffic(start_proxy(options=kept), upstream)
     site.proxy.usage_dir = tmp_path / "usage"
@@ -374,7 +374,7 @@ def test_an_estimate_is_marked(serve: Serve, open_page: OpenPage) -> None:
 
 def test_another_model_than_asked_is_said(serve: Serve, open_page: OpenPage) -> None:
     """A provider that served another model is named beside it; the same model under a longer name
-    is none."""
+    is not."""
     same = (
         ("gpt-4o-2024-08-06", "gpt-4o"),
         ("claude-sonnet-4-20250514", "claude-sonnet-4-0"),
