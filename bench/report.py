@@ -87,7 +87,7 @@ def _measured(goal: Goal) -> str:
 
 
 def _text(cell: Cell) -> str:
-    """A cell as text, with three significant figures: the measurements are no more exact."""
+    """A cell as text, with three significant figures: the measurements are not more exact."""
     if cell is None:
         return ""
     if isinstance(cell, str):

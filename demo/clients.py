@@ -43,7 +43,7 @@ TROUBLE = (
     httpx.HTTPError,
     httpx2.HTTPError,
 )
-"""What SDKs raise when a call goes wrong, here on purpose; the users then go on."""
+"""What SDKs raise when a call goes wrong, here on purpose; the users then continue."""
 
 ENDING = 3.0
 """Seconds that the clients may take to end: an SDK may be pausing before it tries again."""
@@ -94,7 +94,7 @@ class Desk:
         self._troubles = Troubles(first)
 
     def sessions(self) -> Iterator[str]:
-        """Ids of one session after another; the first goes on from what history says."""
+        """Ids of one session after another; the first continues from the history."""
         session = self.user.open_session
         while not self.pace.is_over:
             yield session
@@ -102,7 +102,7 @@ class Desk:
             self.think(4, 9)
 
     def turns(self, least: int, most: int, *, session: str = "") -> Iterator[Turn]:
-        """The turns of one conversation, with pauses between; of a session that goes on where it is
+        """The turns of one conversation, with pauses between; of a session that continues if it is
         named."""
         said = int(OPEN_CONTEXT * self.user.talkative) if session == self.user.open_session else 0
         conversation = Conversation(

@@ -12,8 +12,8 @@ from .cast import ANTHROPIC, CHATGPT, OPENAI
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 CEILING = 97.0
-"""Percent that no window exceeds, so that the demo can go on: each call takes a window nearer to it
-by the window's share."""
+"""Percent that no window exceeds, so that the demo can run on: each call takes a window nearer to
+it by the window's share."""
 
 REQUESTS_PER_MINUTE, TOKENS_PER_MINUTE = 500, 200_000
 """Rate limits of the made-up API key."""

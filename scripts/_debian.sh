@@ -1,6 +1,6 @@
 # Sourced by scripts/test: what the tests need of the distribution. Elsewhere than on Debian, install the same by your own means.
 
-# Installs those of the packages that are missing. Without root or apt it says what to do and goes on: the tests that need them fail.
+# Installs those of the packages that are missing. Without root or apt it says what to do and continues: the tests that need them fail.
 debian_packages() {
     local package missing=()
     for package; do

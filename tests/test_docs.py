@@ -65,7 +65,7 @@ def table(path: Path, heading: str) -> list[list[str]]:
 
 
 def words(text: str) -> list[str]:
-    """What stands in backticks."""
+    """The texts between backticks."""
     return re.findall(r"`([^`]+)`", text)
 
 

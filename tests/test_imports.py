@@ -105,8 +105,8 @@ def house() -> dict[str, set[str]]:
 
 
 def floor(name: str) -> int:
-    """The number of a module's floor; above all others where it has none, which is a failure of its
-    own."""
+    """The number of a module's floor; above all others if it has none, which is a separate
+    failure."""
     top = name.split(".")[0]
     return next((number for number, names in enumerate(FLOORS) if top in names), len(FLOORS))
 

@@ -213,7 +213,7 @@ def test_custom_host_with_unknown_format() -> None:
     ],
 )
 def test_is_local(host: str, local: bool) -> None:
-    """One's own machine and private network cost nothing; the rest of the world does."""
+    """Servers on this machine and in its private network cost nothing; all others do."""
     assert is_local(host) is local
 
 

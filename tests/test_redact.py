@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from llmtally.redact import (
     MAX_INSPECTED,
-    REQUEST_LOOKED_AT,
+    REQUEST_INSPECTED,
     holds_known_key,
     looks_like_key,
     redact,
@@ -103,8 +103,8 @@ def test_half_a_key_at_the_end_of_what_is_looked_at_goes() -> None:
     "text", ["sk-ant-api03-SECRETSECRET", "Bearer x", "5f0c3a52-8a53-4c0e-9d0e-0b6f6f3f9a11"]
 )
 def test_keys_are_known(text: str) -> None:
-    """What looks like a key is taken for one, also where it is an id; of a known kind are only
-    keys."""
+    """Whatever looks like a key counts as one, even an id; only keys count as a known kind of
+    key."""
     assert looks_like_key(text)
     assert holds_known_key(text) == (not text.startswith("5f"))
 
@@ -174,7 +174,7 @@ def test_looking_for_an_echo_is_bounded() -> None:
     for _ in range(100_000):
         deep = [deep]
     began = time.process_time()
-    without_echo("a b c d e f " * 16, [deep, ["a b c d " * REQUEST_LOOKED_AT] * 100], "x")
+    without_echo("a b c d e f " * 16, [deep, ["a b c d " * REQUEST_INSPECTED] * 100], "x")
 
     assert time.process_time() - began < 0.5
 

@@ -57,7 +57,7 @@ ELSEWHERE = {
     ),
     *("account", "retry", "limits"),
 }
-"""Fields with captures of their own in the tests of attribution and limits."""
+"""Fields that have separate captures in the tests of attribution and limits."""
 
 START = 1_790_000_000.0
 
@@ -327,7 +327,7 @@ def credentials_in(path: Path) -> list[str]:
 
 
 def _is_key(word: str) -> bool:
-    """Whether a word begins as issued keys do and goes on as if at random: `pplx-embed-v1` is a
+    """Whether a word begins as issued keys do and continues as if at random: `pplx-embed-v1` is a
     model, and JSON in Base64 begins as JSON web tokens do, which have dots."""
     return (
         holds_known_key(word)

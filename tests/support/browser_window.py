@@ -70,7 +70,7 @@ class Window:
         self.page.screenshot(path=SHOTS / f"{name}.png", **options)
 
     def assert_accessible(self) -> None:
-        """axe-core finds nothing. https://github.com/dequelabs/axe-core"""
+        """Assert that axe-core finds no problem. https://github.com/dequelabs/axe-core"""
         results = Axe().run(self.page)
         assert results.violations_count == 0, results.generate_report()
 

@@ -81,6 +81,6 @@ class Runner:
         )
 
     def records(self) -> list[dict[str, Any]]:
-        """All records so far."""
+        """All records in the journal so far."""
         files = sorted(self.usage_dir.glob("usage-*.jsonl"))
         return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]

@@ -52,7 +52,7 @@ NOT_HERE = {
 
 
 class Network:
-    """The two machines."""
+    """The network's two machines, client and router."""
 
     def __init__(self) -> None:
         self.client, self.router = (
@@ -83,7 +83,7 @@ class Network:
         run("ip", "-n", self.client, "route", "add", "default", "via", ROUTER)
 
     def close(self) -> None:
-        """Take it down."""
+        """Remove the network."""
         for machine in (self.client, self.router):
             run("ip", "netns", "delete", machine)
 
@@ -103,8 +103,8 @@ class Network:
             return thread.submit(make).result()
 
     def redirect(self, port: int) -> None:
-        """The router hands what is for port 443 to one of its own, as the documentation of
-        mitmproxy's transparent mode has it."""
+        """The router redirects connections to port 443 to one of its ports, as the documentation of
+        mitmproxy's transparent mode describes."""
         rules = f"""
             table ip llmtally {{
                 chain prerouting {{
@@ -127,7 +127,7 @@ class Network:
             f"{ROUTER}:{port}\n"
         )
         within = ("ip", "netns", "exec", self.client)
-        # goes on in the background until its device is gone
+        # runs in the background until its device is gone
         run(*within, "wireguard-go", self._tunnel)
         try:
             run(*within, "wg", "setconf", self._tunnel, str(file))

@@ -193,5 +193,5 @@ def values() -> st.SearchStrategy[Any]:
 
 
 def objects() -> st.SearchStrategy[dict[str, Any]]:
-    """Any JSON object."""
+    """A strategy for any JSON object."""
     return st.dictionaries(st.sampled_from(KEYS), values(), max_size=8)

@@ -128,7 +128,7 @@ FROM_THE_DATA = [
     case("batch-above-100k", 0.02500025, "anthropic", "claude-haiku-5-5", tokens(100_001), service_tier="batch"),
     case("written-for-30-minutes", 0.0025, "openai", "gpt-6.1-sol", tokens(0, 0, 1000, cache_write_30m_tokens=1000)),
     case("gemini-tts-flex", 4.75, "gemini", "gemini-3.8-flash-tts", service_tier="flex"),
-    # Subsets with rates of their own.
+    # Subsets with separate rates.
     case("audio", 0.064, "openai", "gpt-realtime", tokens(1000, 0, 0, 500, input_audio_tokens=1000, output_audio_tokens=500)),
     case("cached-audio", 0.0004, "openai", "gpt-realtime", CACHED_AUDIO),
     case("image", 0.03, "gemini", "gemini-2.5-flash-image", tokens(0, 0, 0, 1000, output_image_tokens=1000)),

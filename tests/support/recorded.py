@@ -24,8 +24,8 @@ class Recorded:
 
     @property
     def format(self) -> Format:
-        """The format that the endpoint it came from has, told by the shape since the endpoint was
-        not recorded."""
+        """The format of the body's endpoint, recognised by the body's shape because the endpoint
+        was not recorded."""
         usage = self.body.get("usage") or {}
         if "usageMetadata" in self.body:
             return formats.GEMINI_GENERATE
@@ -64,7 +64,7 @@ class Recorded:
 
 
 def load() -> list[Recorded]:
-    """All recorded bodies."""
+    """Load all recorded bodies."""
     with (Path(__file__).parent / "data" / "usage_bodies.jsonl").open("rb") as lines:
         rows = [json.loads(line) for line in lines]
     return [

@@ -24,7 +24,7 @@ def split(data: bytes, at: Iterable[int]) -> Iterator[bytes]:
 
 
 def every_byte(data: bytes) -> list[bytes]:
-    """One piece a byte."""
+    """Split data into pieces of one byte."""
     return [data[at : at + 1] for at in range(len(data))]
 
 

@@ -72,7 +72,7 @@ def rows(kind: type, names: Iterable[str], always: Container[str]) -> list[str]:
 
 
 def row(name: str, of: str, written: str, meaning: str) -> str:
-    """One row."""
+    """One row of the table."""
     return f"| `{name}` | {of} | {written} | {' '.join(meaning.split())} |\n"
 
 

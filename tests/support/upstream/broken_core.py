@@ -13,7 +13,7 @@ from llmtally.exchange import Exchange
 
 
 def broken(*arguments: Any, **options: Any) -> NoReturn:
-    """Fail."""
+    """Stand in for a function of the core, and fail."""
     raise RuntimeError("the core is broken")
 
 

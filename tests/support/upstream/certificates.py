@@ -18,7 +18,7 @@ _END = datetime.datetime(2060, 1, 1, tzinfo=datetime.UTC)
 
 
 class Authority:
-    """Signs for any name; `path` is what mitmproxy is told to trust."""
+    """Signs for any name; `path` is the certificate that mitmproxy trusts."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

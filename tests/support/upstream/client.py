@@ -164,7 +164,7 @@ class Http2Client:
         return self.bodies[number]
 
     def read_to_end(self, number: int) -> bytes:
-        """The stream's body when it has ended; `ended` tells how."""
+        """The stream's body when it has ended; `ended` says how it ended."""
         while number not in self.ended:
             self._receive()
         return self.bodies[number]

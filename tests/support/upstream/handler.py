@@ -53,7 +53,7 @@ class Request:
     host: str
     """The authority's name, without a port."""
     path: str
-    """With the query."""
+    """The path, with its query."""
     headers: tuple[tuple[str, str], ...]
     """Names in lower case."""
     body: bytes
@@ -154,7 +154,7 @@ class Served:
 
     request: Request
     reply: Reply | None
-    """None for a WebSocket."""
+    """The sender of the response; None for a WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class Answer:
 
     @property
     def body(self) -> bytes:
-        """All of it."""
+        """The whole body."""
         return b"".join(self.chunks)
 
     def with_headers(self, **headers: str) -> Answer:
@@ -180,7 +180,7 @@ class Answer:
         )
 
     async def __call__(self, request: Request, reply: Reply) -> None:
-        """Send it."""
+        """Send the prepared answer."""
         head = [("content-type", self.content_type), *self.headers]
         if not self.chunked:
             head.append(("content-length", str(len(self.body))))

@@ -116,7 +116,8 @@ async def _answer(
     reader: asyncio.StreamReader,
     connection: h11.Connection,
 ) -> bool:
-    """Run the handler while watching for the client to leave; whether the connection can go on."""
+    """Run the handler while watching for the client to leave; whether the connection can be used
+    again."""
     handling = asyncio.ensure_future(app.answer(request, reply))
     watching = asyncio.ensure_future(reader.read(READ_SIZE))
     try:

@@ -57,8 +57,8 @@ class Proxy:
         env: Mapping[str, str] | None = None,
         within: Sequence[str] = (),
     ) -> None:
-        """`within` is a command that starts mitmdump in a network of its own, where it may listen
-        for other machines."""
+        """`within` is a command that starts mitmdump in a separate network, where it may listen for
+        other machines."""
         elsewhere = directory / "elsewhere"  # nothing may depend on the working directory
         elsewhere.mkdir(parents=True)
         ready = directory / "ready"
@@ -142,7 +142,7 @@ class Proxy:
         return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
     def mark(self) -> None:
-        """From here on, `records` counts anew."""
+        """From here on, `records` starts counting from zero again."""
         self._mark = len(self.journal())
 
     def records(self, expected: int) -> list[Record]:
@@ -165,7 +165,7 @@ class Proxy:
         return self.records(1)[0]
 
     def wait_for_log(self, text: str, times: int = 1) -> None:
-        """Wait until mitmdump has printed `text` so many times."""
+        """Wait until mitmdump has printed `text` this often."""
         self._wait_for(lambda: self.log.count(text) >= times or None, f"{text!r} in the log")
 
     # The end
@@ -179,7 +179,7 @@ class Proxy:
         assert self.faults(faults) == [], self.log
 
     def faults(self, faults: Sequence[str] = FAULTS) -> list[str]:
-        """Which of these its log tells of."""
+        """Which of these the log mentions."""
         log = QUIRK.sub("", self.log)
         return [fault for fault in faults if fault in log]
 

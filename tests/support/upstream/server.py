@@ -1,7 +1,7 @@
 """The fake upstream: one port on 127.0.0.1 that speaks TLS or plain HTTP, 1.1 or 2, as the first
 bytes of a client ask.
 
-It runs on a loop and thread of its own, so a test (synchronous, in pytest's thread) can hold an
+It runs on a separate loop and thread, so a test (synchronous, in pytest's thread) can hold an
 answer back with a `Gate`.
 """
 
@@ -29,7 +29,7 @@ class Upstream:
     filled."""
 
     def __init__(self, directory: Path, listener: socket.socket | None = None) -> None:
-        """`listener` is for one in a network of its own."""
+        """`listener` is a socket in another network, if the server is to be there."""
         self.authority = Authority(directory)
         self.served: list[Served] = []
         """Every request that was routed, in order."""
@@ -45,12 +45,12 @@ class Upstream:
         self._thread = threading.Thread(target=self._loop.run_forever, name="fake upstream")
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start to accept connections."""
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._begin(), self._loop).result(DEADLINE)
 
     def stop(self) -> None:
-        """Close everything."""
+        """Close all connections and stop."""
         asyncio.run_coroutine_threadsafe(self._cancel(), self._loop).result(DEADLINE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(DEADLINE)
@@ -66,7 +66,7 @@ class Upstream:
         self._routes.insert(0, (host, re.compile(path), handler))
 
     def route_socket(self, host: str, path: str, handler: SocketHandler) -> None:
-        """The same for WebSockets."""
+        """Add a route for WebSockets, like `route`."""
         self._routes.insert(0, (host, re.compile(path), handler))
 
     def reset(self) -> None:
@@ -166,7 +166,7 @@ class Upstream:
                 pass
             finally:
                 transport.close()
-                # Flushed and closed before the socket object is let go.
+                # Flushed and closed before the socket object is released.
                 await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 
     async def _peek(self, connection: socket.socket) -> bytes:
