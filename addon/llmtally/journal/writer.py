@@ -221,7 +221,7 @@ class Journal:
         with self._changed:
             self.lost += 1
             self.errors += 1
-        self._on_trouble(f"A record has no place in the journal: {error}.")
+        self._on_trouble(f"A record cannot be written to the journal: {error}.")
 
 
 def _records(n: int) -> str:

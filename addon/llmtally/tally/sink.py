@@ -175,8 +175,8 @@ class Sink:
 
 def _log_reset(reset: Reset) -> None:
     logger.info(
-        "llmtally: window %s of %s was reset: it stood at %s %% until %s, and stands at %s "
-        "%% until %s",
+        "llmtally: window %s of %s was reset. Old: %s %% used, ending at %s. New: %s %% used, "
+        "ending at %s",
         printable(reset.key),
         printable(reset.provider),
         reset.old_utilization,

@@ -175,7 +175,7 @@ def _missing_files(setting: Setting) -> Iterator[Finding]:
         if path and not certificates(Path(path)):
             text = (
                 f"{name} names {path}, which holds no certificate: {(REPLACING | ADDING)[name]} "
-                "can't trust anybody, or ignore it."
+                "cannot verify any server, or ignore the variable."
             )
             yield Finding("trust", "broken", text, f"unset {name}")
 

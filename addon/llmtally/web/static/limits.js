@@ -201,7 +201,7 @@ function gauge(limit) {
   const { name, used, projected: ahead } = limit;
   const full = Math.min(100, used);
   const point = ahead === null || ahead === undefined ? null : Math.min(100, ahead);
-  const said = `${format.percent(used)} used${point === null ? "" : `, ${format.percent(ahead)} at its reset at this pace`}`;
+  const said = `${format.percent(used)} used${point === null ? "" : `, ${format.percent(ahead)} by its reset at this pace`}`;
   return el(
     "div",
     { class: "gauge-cell" },
