@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls import a_call
-from llmtally.record import Cost, Part, Usage, epoch, rfc3339
+from llmtally.record import Call, Cost, Part, Reading, Usage, epoch, rfc3339
 
 
 def test_adding_and_updating() -> None:
@@ -25,6 +25,17 @@ def test_adding_and_updating() -> None:
     )
     assert (bool(Usage()), bool(Usage(input_tokens=0))) == (False, True)
     assert Usage().total_tokens is None
+
+
+STATE = {"stopped_early", "finished", "output_provisional", "counting_only"}
+"""Fields of a reading that only steer how its call is settled."""
+
+
+def test_what_is_read_reaches_the_call() -> None:
+    """A format reads nothing that is dropped on its way into the record."""
+    dropped = set(Reading._fields) - set(Call._fields) - STATE
+
+    assert dropped == set(), f"add to Call, which takes over fields of the same name: {dropped}"
 
 
 def test_pricing_a_call() -> None:

@@ -88,7 +88,9 @@ def test_the_fields() -> None:
     own = [name for name in Call._fields if name not in (*NESTED, "pending")]
     who = [name for name in Attribution._fields if name != "billing"]
 
-    assert set(record) == set(FIELDS)
+    assert set(record) == set(FIELDS), (
+        f"give each of these a value in FULL above: {sorted(set(FIELDS) - set(record))}"
+    )
     assert ("schema", *own, *USAGE_FIELDS, "total_tokens", *who, "parts", "limits") == FIELDS
     assert record["total_tokens"] == 1 + 2 + 3 + 7
 

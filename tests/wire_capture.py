@@ -302,8 +302,19 @@ def expectation(path: Path) -> str:
         raise CaptureError(
             f"{path.name} looks as if it held a credential, in {', '.join(forgotten)}: take it out"
         )
-    records = comparable(run(capture))
+    records = _in_known_order(comparable(run(capture)), path)
     return json.dumps(records[0] if len(records) == 1 else records, indent=2) + "\n"
+
+
+def _in_known_order(records: list[dict[str, Any]], path: Path) -> list[dict[str, Any]]:
+    """The records with their fields in the order of the file that is there, new ones last."""
+    known = expected(path) if json_path(path).exists() else []
+    ordered: list[dict[str, Any]] = []
+    for at, record in enumerate(records):
+        old = known[at] if at < len(known) else {}
+        names = [*(name for name in old if name in record), *record]
+        ordered.append({name: record[name] for name in names})
+    return ordered
 
 
 def credentials_in(path: Path) -> list[str]:

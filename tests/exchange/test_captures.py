@@ -169,7 +169,7 @@ def test_never_more_than_one_record_per_response(path: Path) -> None:
 def test_every_provider_has_a_capture(row: str) -> None:
     """A row without a capture is a row nobody has tried."""
     assert any(record["provider"] == row for records in RECORDS.values() for record in records), (
-        f"the row {row} of providers.py has no capture: save a request and its response as "
+        f"the row {row} of providers.py has no capture with its .json: save a request and its response as "
         f"tests/captures/<format>/{row}-<what>.http (CONTRIBUTING.md says how), then run "
         f"`python tests/wire_capture.py tests/captures/<format>/{row}-<what>.http --write`"
     )
@@ -201,7 +201,10 @@ def test_a_capture_could_be_written_today(path: Path) -> None:
     credential: what `--write` asks of a new one."""
     written = json.loads(expectation(path))
 
-    assert (written if isinstance(written, list) else [written]) == RECORDS[path]
+    assert (written if isinstance(written, list) else [written]) == RECORDS[path], (
+        f"{json_path(path).relative_to(ROOT)} is not what the code reads: if the code is right, "
+        f"run `python tests/wire_capture.py {path.relative_to(ROOT)} --write`"
+    )
 
 
 GOOD = """POST https://api.groq.com/openai/v1/chat/completions

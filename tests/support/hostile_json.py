@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, get_type_hints
 
 from hypothesis import strategies as st
 
 from llmtally.formats.format import Format
 from llmtally.record import TOKEN_FIELDS, Reading, Usage, WireError
+
+TEXT_FIELDS = [name for name, hint in get_type_hints(Reading).items() if hint == str | None]
+"""Fields of a reading that are text off the wire."""
 
 Path = tuple[str | int, ...]
 
@@ -86,16 +89,9 @@ def holds(fmt: Format, message: Any) -> None:
                     n is None or (isinstance(n, int) and 0 <= n < 2**63)
                     for n in map(usage.__getattribute__, TOKEN_FIELDS)
                 )
-        texts = (
-            reading.response_id,
-            reading.model,
-            reading.stop_reason,
-            reading.service_tier,
-            reading.speed,
-            reading.inference_geo,
-        )
         assert all(
-            value is None or (isinstance(value, str) and 0 < len(value) <= 256) for value in texts
+            value is None or (isinstance(value, str) and 0 < len(value) <= 256)
+            for value in map(reading.__getattribute__, TEXT_FIELDS)
         )
 
 

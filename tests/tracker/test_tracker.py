@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from llmtally.record import Call, Part, Usage
+from llmtally.record import Attribution, Call, Part, Usage
 from llmtally.tracker import Caps, ConfiguredLimits, Tracker
 from tracker_calls import MIDNIGHT, NOON, a_call, brute_force, figures, five_hours
 
@@ -637,3 +637,14 @@ def test_the_journal_is_read_from_the_first_retained_day() -> None:
         == "2026-11-13"
     )
     assert Tracker.restore_since(MIDNIGHT - 1).isoformat() == "2026-11-12"
+
+
+def test_a_subagent_without_an_id_has_its_kind() -> None:
+    """Work that only its type sets apart is in a session's tree what reports call it."""
+    tracker = Tracker()
+    who = Attribution(session="s", request_class="subagent", agent_type="review")
+    tracker.add(a_call(attribution=who))
+    session = tracker.session("s", NOON)
+
+    assert session is not None
+    assert list(session.agents[0]["by_class"]) == ["subagent review"]

@@ -67,7 +67,7 @@ def _kinds(calls: Sequence[Call]) -> list[str]:
     kinds = (
         kind_of(SUBAGENT, types.get(_agent(call)))
         if _agent(call)
-        else kind_of(call.attribution.request_class, None)
+        else kind_of(call.attribution.request_class, call.attribution.agent_type)
         for call in calls
     )
     return [printable((kind or "main").replace("_", " ")) for kind in kinds]

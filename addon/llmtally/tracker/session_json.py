@@ -191,7 +191,7 @@ def _node(
     by_class: dict[str, Totals] = {}
     by_model: dict[str, Totals] = {}
     for leaf, totals in by_agent[agent]:
-        kind = leaf.request_class or UNKNOWN
+        kind = leaf.kind or UNKNOWN
         by_class[kind] = plus(by_class.get(kind, ZERO), totals)
         by_model[leaf.model] = plus(by_model.get(leaf.model, ZERO), totals)
     own = summed(by_class.values())

@@ -17,7 +17,7 @@ from ..record import TEXT_CAP, Call
 from .ledger import OTHER
 from .scope import Scope
 from .timeline import MINUTES_PER_DAY, minute_of
-from .totals import Totals, cut, plus, summed
+from .totals import Totals, cut, kind_of, plus, summed
 
 LEAVES_CAP = 64
 """Agents, models and request classes told apart within one session: a lively Claude Code session
@@ -87,7 +87,8 @@ class Leaf(NamedTuple):
 
     agent: str | None
     """Id of the agent; None: the main agent."""
-    request_class: str | None
+    kind: str | None
+    """The kind of work."""
     model: str
 
 
@@ -147,7 +148,9 @@ class Session:
         self.cost += row.spent + row.api_value
         self._describe(call, model, ended)
         who = call.attribution
-        leaf = Leaf(cut(who.agent), who.request_class, model)
+        # What a subagent is shows in its node; without an id of its own only the kind says it.
+        kind = who.request_class if who.agent else kind_of(who.request_class, cut(who.agent_type))
+        leaf = Leaf(cut(who.agent), kind, model)
         days = self.leaves.get(leaf)
         if days is None:
             if len(self.leaves) >= LEAVES_CAP:
