@@ -10,8 +10,8 @@ from llmtally.record import Attribution, Call, Usage
 def claude_code_call(
     ended: float, model: str, usage: Usage, *, attribution: Attribution, **fields: Any
 ) -> Call:
-    """A streamed call that went well; `fields` are its other fields, its ids and its cost at
-    least."""
+    """A streamed call that went well; `fields` are its other fields, at least its ids and its
+    cost."""
     return Call(
         timestamp=ended - 4.3,
         started=ended - 4.2,

@@ -1,8 +1,8 @@
 """The live view: what a call costs the tracker, what a snapshot costs, how much memory stays, and
 how long a restart takes.
 
-Memory and the restart are each measured in a separate process, the one by its peak, the other by
-the wall clock.
+Memory and restart are each measured in a separate process: memory by its peak, the restart by the
+wall clock.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ MODELS = (
 
 
 def calls(count: int, per_session: int) -> Iterator[Call]:
-    """Made-up calls over the last days, as Claude Code's and others' are: with agents, limit
-    windows and caches."""
+    """Made-up calls over the last days, like those of Claude Code and other clients: with agents,
+    limit windows and caches."""
     step = DAYS * 86_400 / count
     for number in range(count):
         ended = NOW - (count - number) * step

@@ -14,7 +14,8 @@ _LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Connection(asyncio.Protocol):
-    """One end of a keep-alive connection: tells when a message is complete and keeps none of it."""
+    """One end of a keep-alive connection: notices when a message is complete and keeps none of
+    it."""
 
     def __init__(self, on_message: Callable[[Connection], None]) -> None:
         self.on_body: Callable[[bytes], None] | None = None
@@ -104,7 +105,7 @@ class Upstream:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen on a free port, which `port` then tells."""
+        """Listen on a free port, which is then in `port`."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
             lambda: Connection(lambda connection: self.answer(connection.transport)),

@@ -1,5 +1,5 @@
-"""Which functions the addon's time goes to: `scripts/bench --profile`. Only the shares mean
-something, as the profiler makes every call slower."""
+"""Shows in which functions the addon spends its time: `scripts/bench --profile`. Only the shares
+mean something, as the profiler makes every call slower."""
 
 from __future__ import annotations
 

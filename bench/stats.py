@@ -9,13 +9,13 @@ from statistics import median
 
 
 def quantile(values: Sequence[float], q: float) -> float:
-    """The value below which a share `q` of all lies."""
+    """The value that a share `q` of all values is below."""
     ordered = sorted(values)
     return ordered[min(int(q * len(ordered)), len(ordered) - 1)]
 
 
 def spread(values: Sequence[float]) -> float:
-    """Half of the interquartile range: how far one value is from the next, mostly."""
+    """Half of the interquartile range: the usual distance of a value from the median."""
     return (quantile(values, 0.75) - quantile(values, 0.25)) / 2
 
 

@@ -28,7 +28,8 @@ WORDS = (
 """Tokens of an answer, as long as real ones."""
 
 ID = b"%%%%%%%%%%%%%%%%"
-"""Stands for the response's id, which must be new every time, as a repeated id is not counted."""
+"""Placeholder for the response's id, which must be new every time, as a repeated id is not
+counted."""
 
 _ids = itertools.count(1)
 
@@ -164,7 +165,7 @@ RATE_LIMITS = b"".join(
     b"anthropic-ratelimit-%b-reset: 2026-09-21T14:13:20Z\r\n" % (kind, kind, kind)
     for kind in (b"requests", b"tokens", b"input-tokens", b"output-tokens")
 )
-"""What Anthropic tells an API key with every answer."""
+"""The headers that Anthropic sends to API keys with every answer."""
 
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"

@@ -10,5 +10,5 @@ once."""
 import sys
 from pathlib import Path
 
-# The fake upstream is the tests' own: a second one would say other things.
+# The fake upstream is that of the tests: a second one might differ from it.
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))

@@ -28,9 +28,9 @@ class User:
     path: str
     model: str
     headers: dict[str, str]
-    """What the client says of itself in each request. The keys are made up."""
+    """What the client says about itself in each request. The keys are made up."""
     client: str | None = None
-    """The SDK that is used, where the headers do not tell."""
+    """The SDK that is used, if the headers do not name the client."""
     project: str | None = None
     """The working directory; None: the one that the script runs in."""
     agents: dict[str, str] = field(default_factory=dict)

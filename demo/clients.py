@@ -1,6 +1,6 @@
 """The users at work: real SDKs, each in a thread, with pauses for thought.
 
-What the agents' own clients say of themselves in headers is put into the SDKs' requests, so that
+The headers in which agents' clients identify themselves are added to the SDKs' requests, so that
 the page shows sessions with their agents. What they ask does not matter.
 """
 
@@ -78,7 +78,7 @@ class Clients:
             thread.start()
 
     def join(self) -> None:
-        """Wait until the threads have ended, as the pace has told them to."""
+        """Wait until the threads have ended, as the end of the pace makes them."""
         deadline = time.monotonic() + ENDING
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -296,7 +296,7 @@ class Evaluations:
 
 
 class Summaries:
-    """A script that says nothing of itself: its session is inferred from the conversation."""
+    """A script that does not identify itself: its session is inferred from the conversation."""
 
     def __init__(self, pace: Pace) -> None:
         self._desk = Desk(pace, SUMMARIES, first=2)

@@ -26,7 +26,7 @@ from .providers import openrouter_cost
 from .turns import Conversation, Turn
 
 DAYS = 7
-"""As many days as the addon reads back at its start."""
+"""Days of history: as many as the addon reads back at its start."""
 
 MORNING, EVENING = 8 * HOUR, 19 * HOUR
 """Between these seconds of the day sessions begin: people work in the daytime."""

@@ -1,5 +1,5 @@
-"""Waits of clients and providers that end when the demo does, so that everything ends well, and at
-once."""
+"""Waits of clients and providers that end when the demo does, so that everything ends cleanly and
+at once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Pace:
         return self._over.is_set()
 
     def end(self) -> None:
-        """End all waits, now and from here on."""
+        """End all waits, those in progress and all later ones."""
         self._over.set()
 
     def wait(self, seconds: float) -> None:

@@ -19,14 +19,14 @@ within a stream. `cut`: a stream that just ends."""
 
 TROUBLES: dict[int, Fate] = {2: "refused", 8: "left", 15: "broken", 19: "refused", 24: "cut"}
 TROUBLES_EVERY = 28
-"""Of this many calls of a user those above go wrong, far more than in life, so that each kind is
-seen within a minute."""
+"""Of this many calls of a user, those in `TROUBLES` go wrong: far more than in reality, so that
+each kind is seen within a minute."""
 
 CACHE_MISS = 0.04
 """Share of turns in which nothing comes from the cache."""
 
 MISSES = ("tools_changed", "tools_changed", "messages_changed", "previous_message_not_found")
-"""Why, in Anthropic's words; the last means that the cache has expired."""
+"""Reasons for a cache miss, in Anthropic's words; the last means that the cache has expired."""
 
 COMPACTED_AT, COMPACTED_TO = 150_000, 14_000
 """Tokens of context at which agents sum up the conversation, and what is left of it."""
@@ -39,7 +39,7 @@ class Turn:
     cached: int
     """Tokens of input that the cache has."""
     uncached: int
-    """Tokens of input that it has not."""
+    """Tokens of input that the cache does not have."""
     output: int
     """Tokens of output, reasoning included."""
     reasoning: int
@@ -49,7 +49,7 @@ class Turn:
     fate: Fate = "answered"
     """How the call is going to end."""
     missed: str | None = None
-    """Why nothing came from the cache."""
+    """Why the cache was missed; None if it was not."""
 
     def to_header(self) -> str:
         """The header's value, as the client sends it."""

@@ -1,8 +1,8 @@
-"""An addon for mitmdump that writes down for how long its event loop was held, as a timer of one
-millisecond notices it.
+"""An addon for mitmdump that records how long its event loop was blocked, as measured by a timer of
+one millisecond.
 
-Of a hold only the CPU time counts that mitmdump itself spent in it, in any thread (one that parses
-JSON keeps the interpreter's lock): what other programs take is not its fault.
+Only CPU time that mitmdump itself spent meanwhile counts, in any thread (one that parses JSON keeps
+the interpreter's lock); time taken by other programs does not.
 """
 
 import asyncio
@@ -29,6 +29,6 @@ async def watch(holds: TextIO) -> None:
 
 
 def running() -> None:
-    """Start to watch, as mitmdump is up."""
+    """Start to watch, because mitmdump is running."""
     holds = Path(os.environ["LOOP_HOLDS"]).open("w", buffering=1)  # noqa: SIM115  # open as long as mitmdump runs
     tasks.add(asyncio.get_running_loop().create_task(watch(holds)))

@@ -1,5 +1,5 @@
-"""An addon for mitmdump that only lets event streams pass, as anyone must who puts mitmproxy before
-an LLM: the baseline."""
+"""An addon for mitmdump that only lets event streams pass, which any proxy in front of an LLM has
+to do: the baseline."""
 
 from mitmproxy import http
 
