@@ -28,7 +28,7 @@ TIMES = ("timestamp", "started", "ended")
 JSON = {str: "string", int: "integer", float: "number", bool: "boolean"}
 
 LEAST = Call(0.0, "", "", "", "", "", "json", "complete", "no_usage", 0.0, 0.0)
-"""A call of which nothing is known."""
+"""A call with only its required fields."""
 
 
 def tables() -> str:
@@ -77,7 +77,7 @@ def row(name: str, of: str, written: str, meaning: str) -> str:
 
 
 def texts_beneath(kind: type) -> dict[str, str]:
-    """What stands beneath the fields of a class."""
+    """The strings beneath the fields of a class."""
     [defined] = ast.parse(inspect.getsource(kind)).body
     assert isinstance(defined, ast.ClassDef)
     return {
@@ -91,7 +91,7 @@ def texts_beneath(kind: type) -> dict[str, str]:
 
 
 def json_type(hint: Any) -> str:
-    """What a value of this type is in JSON; the words themselves where there are but some."""
+    """The JSON type of a value of this type; for a fixed set of words, the words."""
     if typing.get_origin(hint) is types.UnionType:
         [hint] = [each for each in typing.get_args(hint) if each is not type(None)]
     if typing.get_origin(hint) is typing.Literal:

@@ -49,7 +49,7 @@ BLOCK = re.compile(
 
 UTC = ZoneInfo("UTC")
 EVENING = 1795201033.0
-"""2026-11-20 18:57:13, in UTC."""
+"""The time at which the screens are made: 2026-11-20 18:57:13 in UTC."""
 
 MAIN = Attribution(client="claude-code", session="0b1c2d3e", project="/home/me/shop")
 
@@ -72,7 +72,7 @@ TITLE = call(
 
 
 def end_of_a_run(_: Path) -> str:
-    """By model, where it was more than one."""
+    """The end of a run, by model if there was more than one."""
     later = [call("claude-opus-4-8", Usage(600, 22_400, 1_600, output_tokens=769), 0.0338)] * 11
     said = io.StringIO()
     with redirect_stderr(said):
@@ -81,7 +81,7 @@ def end_of_a_run(_: Path) -> str:
 
 
 def calls_as_they_happen(_: Path) -> str:
-    """As wide as any terminal."""
+    """What `tail` prints on a wide terminal."""
     codex = call(
         "gpt-5.4-codex",
         Usage(1_980, 133_100, output_tokens=1_539),
@@ -112,26 +112,26 @@ def a_call_in_a_line(_: Path) -> str:
 
 
 def a_report(directory: Path) -> str:
-    """What is billed, what is not, and what has no price."""
+    """A report with billed calls, a subscription's and one without a price."""
     return in_terminal(96, "report", "model", "--dir", str(write(directory, spent())))
 
 
 def an_answer(directory: Path) -> str:
-    """The question is the one in the document."""
+    """The answer to the query in the document."""
     text = (ROOT / "docs" / "commands.md").read_text()
     [question] = re.findall(r'^\$ llmtally sql "(.*)"$', text, re.MULTILINE)
     return in_terminal(80, "sql", question, "--dir", str(write(directory, spent())))
 
 
 def logs_alone(directory: Path) -> str:
-    """Before anyone ran the proxy."""
+    """What `reconcile` prints before the proxy was ever used."""
     write_claude(directory, [claude_line(f"msg_{number}") for number in range(31)])
     return reconciled(directory)
 
 
 def both_sides(directory: Path) -> str:
-    """A call that the log counts too early, a title that it leaves out, and one that passed no
-    proxy."""
+    """What `reconcile` prints of a call that the log counts too early, a title that it leaves out,
+    and a call that bypassed the proxy."""
     lines = [claude_line(f"msg_{number}") for number in range(31)]
     early = claude_line("msg_01Early", output_tokens=3)
     write_claude(directory, [*lines, early, claude_line("msg_01Alone", NOON + 60)])
@@ -159,7 +159,7 @@ def reconciled(directory: Path) -> str:
 
 
 def a_status_line(directory: Path) -> str:
-    """Two calls, an hour before a window ends."""
+    """The status line after two calls, an hour before a window ends."""
     windows = (("5h", 42.0, 4320, 18000.0), ("7d", 12.0, 400000, 604800.0))
     limits = tuple(
         LimitReading(
@@ -181,7 +181,7 @@ def a_status_line(directory: Path) -> str:
 
 
 def an_examination(_: Path) -> str:
-    """In a shell whose proxy has ended, before the first start."""
+    """What `doctor` prints in a shell whose proxy has ended, before the first start."""
     setting = Setting(
         Path("/home/me/.llmtally"),
         Path("/home/me/.mitmproxy"),
@@ -208,11 +208,11 @@ SCREENS: dict[str, Callable[[Path], str]] = {
     "statusline": a_status_line,
     "doctor": an_examination,
 }
-"""By the names that stand before them in the documents. Each is given an empty directory."""
+"""Screens by their names in the documents. Each gets an empty directory."""
 
 
 def spent() -> list[Call]:
-    """By several clients, on an API and on a subscription."""
+    """Calls of several clients, billed by an API and covered by a subscription."""
     codex: dict[str, Any] = {"provider": "chatgpt_codex", "billing": "subscription"}
     unpriced: dict[str, Any] = {"provider": "openrouter", "coverage": "unpriced"}
     return [

@@ -56,9 +56,9 @@ class AgentJson(TypedDict):
     """The kind of work, such as `subagent Explore`; null for the main agent, which does several."""
     updated_at: str | None
     own: TotalsJson
-    """Totals of its own calls."""
+    """Totals of this agent's calls."""
     total: TotalsJson
-    """Totals of its calls and its descendants'."""
+    """Totals of this agent's calls and its descendants'."""
     by_class: dict[str, TotalsJson]
     by_model: dict[str, TotalsJson]
     children: list[AgentJson]
