@@ -160,5 +160,5 @@ def test_the_script_plays_the_demo(tmp_path: Path) -> None:
         check=True,
     ).stdout.splitlines()
 
-    assert any(line.endswith(f"-e {ROOT}[test]") for line in said)
+    assert any(line.endswith(f"-e {ROOT}[sdks]") for line in said)
     assert said[-1] == "-m demo --seconds 5"
