@@ -148,7 +148,7 @@ class Session:
         self.cost += row.spent + row.api_value
         self._describe(call, model, ended)
         who = call.attribution
-        # What a subagent is shows in its node; without an id of its own only the kind says it.
+        # A subagent's node shows what it is; without an agent id only the kind says so.
         kind = who.request_class if who.agent else kind_of(who.request_class, cut(who.agent_type))
         leaf = Leaf(cut(who.agent), kind, model)
         days = self.leaves.get(leaf)
