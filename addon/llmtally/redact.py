@@ -90,7 +90,7 @@ def redact(message: str) -> str:
     line = _QUOTATION.sub(_shorten, line)
     line = _QUERY.sub(rf"\1?{REDACTED}", _USER_IN_URL.sub(f"://{REDACTED}@", line))
     return _RUN.sub(
-        lambda run: REDACTED if _looks_random(run[0]) else run[0], _KNOWN_KEY.sub(REDACTED, line)
+        lambda run: REDACTED if _is_mixed(run[0]) else run[0], _KNOWN_KEY.sub(REDACTED, line)
     )
 
 
@@ -166,7 +166,7 @@ def holds_known_key(text: str) -> bool:
 
 def looks_like_key(text: str) -> bool:
     """Whether something in the text looks like any kind of key; long ids look like keys, too."""
-    return holds_known_key(text) or any(_looks_random(run) for run in _RUN.findall(text))
+    return holds_known_key(text) or any(_is_mixed(run) for run in _RUN.findall(text))
 
 
 def _shorten(quotation: re.Match[str]) -> str:
@@ -178,7 +178,7 @@ def _shorten(quotation: re.Match[str]) -> str:
     return quoted[0] + REDACTED + (quoted[-1] if quoted[-1] in _CLOSING else "")
 
 
-def _looks_random(run: str) -> bool:
+def _is_mixed(run: str) -> bool:
     """Whether part of a long run is letters and digits at random, rather than a chain of words and
     numbers, as names of models are."""
     return any(_looks_random(part) for part in run.split(".") if len(part) >= KEY_LENGTH)
