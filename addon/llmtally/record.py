@@ -389,6 +389,38 @@ class Call(NamedTuple):
         )
 
 
+class QuotaAnswer(NamedTuple):
+    """The limits that a quota endpoint reported: no call, and kept in the journal because only this
+    answer said them."""
+
+    timestamp: float
+    """When the answer came."""
+    provider: str
+    """The provider whose quota it is: a row of docs/providers.md."""
+    account: str | None = None
+    """As in a call."""
+    limits: tuple[LimitReading, ...] = ()
+    """As in a call."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotCounted:
+    """Responses or records that are no calls in the journal: how many, and why."""
+
+    kind: Literal["bypassed", "unparsed", "lost"]
+    """`bypassed`: connections that could not be opened, as the client does not trust the proxy.
+    `unparsed`: responses that could not be read because of a bug, or for lack of time. `lost`:
+    calls whose record could not be written."""
+    timestamp: float
+    """When the last of them happened."""
+    count: int
+    """How many there were since the line before."""
+    host: str | None = None
+    """The host that they were for, if it is known."""
+    reason: str | None = None
+    """Why, in a few words."""
+
+
 def milliseconds(seconds: float) -> int:
     """A time in whole milliseconds, as the journal has it: rounded to microseconds, then cut
     off."""

@@ -4,17 +4,36 @@ A record is a flattened `Call`: the schema, the call's own fields, those of its 
 `total_tokens`, those of its attribution, its parts and its limits, under the names they have in
 record.py. A field added there, in any place, is written and read back without an edit here;
 renaming one or changing a meaning is a new `SCHEMA`. What is unknown is absent, never 0.
+
+A line with a `kind` and without a `schema` is not a call but something else that must survive a
+restart: `QuotaAnswer` or `NotCounted`. Versions before these kinds skip such lines, and this one
+skips kinds that it does not know.
+
+A line is what `read_line` says it is, to every reader of the journal. It checks all fields, so that
+a number that cannot be one makes the line damaged for all of them, and no line half believed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from operator import itemgetter
-from typing import Annotated, Any, Literal, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from .record import USAGE_FIELDS, Attribution, Call, LimitReading, Part, Usage, epoch, rfc3339
+from .record import (
+    USAGE_FIELDS,
+    Attribution,
+    Call,
+    LimitReading,
+    NotCounted,
+    Part,
+    QuotaAnswer,
+    Usage,
+    rfc3339,
+)
 
 SCHEMA = 1
 
@@ -49,23 +68,38 @@ made."""
 _CLOCK = Annotated[float, msgspec.Meta(ge=-CLOCK_RANGE, le=CLOCK_RANGE)] | None
 """Seconds that a calendar can show, also when they are added to or taken from a time of today."""
 
+_COUNT = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+"""A number that every reader can hold: 64 bits."""
+
+_TIME = Annotated[datetime, msgspec.Meta(tz=True)]
+"""Read as a time, written as the text that `rfc3339` makes."""
+
 _Field = tuple[str, Any] | tuple[str, Any, Any]
 
 
-def _fields_of(
-    kind: type[tuple[Any, ...]], names: tuple[str, ...], defaults: Mapping[str, Any]
-) -> list[_Field]:
+def _fields_of(kind: type, names: tuple[str, ...], defaults: Mapping[str, Any]) -> list[_Field]:
     hints = get_type_hints(kind)
     return [_field(name, hints[name], defaults) for name in names]
 
 
 def _field(name: str, hint: Any, defaults: Mapping[str, Any]) -> _Field:
     # A word out of a fixed list may be any text here, so that a line of a later version is read.
-    kind = str if name in _TIMES or get_origin(hint) is Literal else hint
+    kind = str if get_origin(hint) is Literal else _bounded(hint)
+    kind = _TIME if name in _TIMES else kind
     kind = _CLOCK if name in ("resets_at", "window_seconds") else kind
     if name in _ALWAYS:
         return name, kind, msgspec.field(default_factory=_ALWAYS[name])
     return (name, kind, defaults[name]) if name in defaults else (name, kind)
+
+
+def _bounded(hint: Any) -> Any:
+    """The type with its whole numbers bounded."""
+    if hint is int:
+        return _COUNT
+    if get_origin(hint) in (Union, UnionType, dict):
+        origin = Union if get_origin(hint) is not dict else dict
+        return origin[tuple(map(_bounded, get_args(hint)))]
+    return hint
 
 
 _LimitRecord = msgspec.defstruct(
@@ -74,16 +108,26 @@ _LimitRecord = msgspec.defstruct(
     omit_defaults=True,
     gc=False,
 )
+_PartRecord = msgspec.defstruct(
+    "PartRecord",
+    [
+        *((name, get_type_hints(Part)[name]) for name in ("kind", "model")),
+        *_fields_of(Usage, USAGE_FIELDS, Usage._field_defaults),
+        ("cost_usd", float | None, None),
+    ],
+    gc=False,
+)
+"""A part as it is read."""
 _Record = msgspec.defstruct(
     "Record",
     [
         ("schema", Literal[SCHEMA]),
         *_fields_of(Call, _OWN, Call._field_defaults),
         *_fields_of(Usage, USAGE_FIELDS, Usage._field_defaults),
-        ("total_tokens", int | None, None),
+        ("total_tokens", _COUNT | None, None),
         *_fields_of(Attribution, _ATTRIBUTED, Attribution._field_defaults),
-        ("parts", list[dict[str, Any]], msgspec.field(default_factory=list)),
-        ("limits", list[_LimitRecord], msgspec.field(default_factory=list)),  # type: ignore[valid-type]  # a class made at run time
+        ("parts", list[_PartRecord], msgspec.field(default_factory=list)),  # type: ignore[valid-type]  # a class made at run time
+        ("limits", list[_LimitRecord], msgspec.field(default_factory=list)),  # type: ignore[valid-type]
     ],
     omit_defaults=True,
     gc=False,
@@ -156,32 +200,130 @@ def _part_fields(part: Part) -> dict[str, Any]:
 
 def from_line(line: bytes) -> Call:
     """Read back what `to_line` wrote; fields it does not know are ignored. Raises RecordError."""
+    return _call(_decoded(_decoder, line, f"schema {SCHEMA}"))
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], line: bytes, kind: str) -> Any:
     try:
-        return _call(_decoder.decode(line))
-    except _UNREADABLE as error:
+        return decoder.decode(line)
+    except (msgspec.DecodeError, ValueError) as error:
         if type(error) in (msgspec.DecodeError, UnicodeDecodeError):
             raise RecordError("not JSON" if line.endswith(b"\n") else "cut off") from None
-        raise RecordError(f"not a record of schema {SCHEMA}: {error}") from None
+        raise RecordError(f"not a record of {kind}: {error}") from None
     except RecursionError:
         raise RecordError("nested too deeply") from None
-
-
-_UNREADABLE = (msgspec.DecodeError, ValueError, OverflowError)
-"""What is raised for a line that is not JSON, a field of another type, a time that is not one."""
 
 
 def _call(record: msgspec.Struct) -> Call:
     fields = msgspec.structs.astuple(record)
     own = list(fields[1:_USAGE])
     for at in _TIMES_AT:
-        own[at] = epoch(own[at])
+        own[at] = own[at].timestamp()
     pending = False  # such a call is not written
     usage = Usage._make(fields[_USAGE:_TOTAL])
     attribution = Attribution._make(_as_attribution((*fields[_TOTAL + 1 : _PARTS], None)))
     parts = tuple(map(_part, fields[_PARTS]))
-    limits = tuple([LimitReading._make(msgspec.structs.astuple(limit)) for limit in fields[-1]])
-    return Call._make(_as_call((*own, pending, usage, attribution, parts, limits)))
+    return Call._make(_as_call((*own, pending, usage, attribution, parts, _limits(fields[-1]))))
 
 
-def _part(fields: dict[str, Any]) -> Part:
-    return msgspec.convert({**fields, "usage": [fields.get(name) for name in USAGE_FIELDS]}, Part)
+def _part(record: msgspec.Struct) -> Part:
+    kind, model, *usage, cost_usd = msgspec.structs.astuple(record)
+    return Part(kind, model, Usage._make(usage), cost_usd)
+
+
+def _limits(records: list[msgspec.Struct]) -> tuple[LimitReading, ...]:
+    return tuple([LimitReading._make(msgspec.structs.astuple(limit)) for limit in records])
+
+
+# Lines of other kinds
+
+_QUOTA = "quota"
+
+_QuotaRecord = msgspec.defstruct(
+    "QuotaRecord",
+    [
+        ("kind", str),
+        *_fields_of(QuotaAnswer, ("timestamp", "provider", "account"), {"account": None}),
+        ("limits", list[_LimitRecord], msgspec.field(default_factory=list)),  # type: ignore[valid-type]
+    ],
+    omit_defaults=True,
+)
+_NotCountedRecord = msgspec.defstruct(
+    "NotCountedRecord",
+    _fields_of(NotCounted, NotCounted.__slots__, {"host": None, "reason": None}),
+    omit_defaults=True,
+)
+
+
+class _Kind(msgspec.Struct):
+    """What tells a line of another kind from a call."""
+
+    kind: str
+    schema: None = None
+
+
+_kind_decoder = msgspec.json.Decoder(_Kind)
+_quota_decoder = msgspec.json.Decoder(_QuotaRecord)
+_not_counted_decoder = msgspec.json.Decoder(_NotCountedRecord)
+
+Entry = Call | QuotaAnswer | NotCounted
+"""All that a line of the journal may say."""
+
+
+def entry_line(entry: QuotaAnswer | NotCounted) -> bytes:
+    """The line of something that is not a call, newline included. Raises ValueError as `to_line`
+    does."""
+    at = rfc3339(entry.timestamp)
+    if isinstance(entry, QuotaAnswer):
+        limits = [_LimitRecord(*limit) for limit in entry.limits]
+        record = _QuotaRecord(_QUOTA, at, entry.provider, entry.account, limits)
+    else:
+        record = _NotCountedRecord(entry.kind, at, entry.count, entry.host, entry.reason)
+    return _encoder.encode(record) + b"\n"
+
+
+def read_line(line: bytes) -> Entry | None:
+    """What a line of the journal says, or None if it is of a kind that this version does not know.
+    Raises RecordError if it is damaged."""
+    try:
+        return from_line(line)
+    except RecordError:
+        kind = kind_of(line)
+        if kind is None:
+            raise
+    if kind == _QUOTA:
+        record = _decoded(_quota_decoder, line, f"kind {kind}")
+        _, timestamp, provider, account, limits = msgspec.structs.astuple(record)
+        return QuotaAnswer(timestamp.timestamp(), provider, account, _limits(limits))
+    if kind in KINDS:
+        _, timestamp, *rest = msgspec.structs.astuple(
+            _decoded(_not_counted_decoder, line, f"kind {kind}")
+        )
+        return NotCounted(kind, timestamp.timestamp(), *rest)  # type: ignore[arg-type]
+    return None
+
+
+KINDS = (_QUOTA, *get_args(get_type_hints(NotCounted)["kind"]))
+"""The kinds of lines that this version knows, beside calls."""
+
+
+def kind_of(line: bytes) -> str | None:
+    """The kind of a line that is not a call; None if it states none."""
+    try:
+        return _kind_decoder.decode(line).kind
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def check_line(line: bytes) -> str | None:
+    """The kind that `read_line` would find, without the work of making it: None for a call. Raises
+    RecordError."""
+    try:
+        _decoded(_decoder, line, f"schema {SCHEMA}")
+    except RecordError:
+        if (kind := kind_of(line)) is None:
+            raise
+        if kind in KINDS:
+            read_line(line)
+        return kind
+    return None

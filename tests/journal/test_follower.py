@@ -29,7 +29,7 @@ DAY = 86400.0
 
 
 def seen(follower: JournalFollower) -> list[str]:
-    return [call.request_id for _, call in follower.poll()]
+    return [entry.request_id for _, entry in follower.poll() if isinstance(entry, Call)]
 
 
 def test_each_call_is_seen_once(tmp_path: Path) -> None:

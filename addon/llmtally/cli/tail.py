@@ -77,7 +77,13 @@ def command(count: int, follow: bool, as_json: bool, directory: Path, **filters:
 
 
 def _matching(follower: JournalFollower, asked: Filter) -> Iterator[tuple[bytes, Call]]:
-    return ((line, call) for line, call in follower.poll() if asked.accepts(call))
+    from ..record import Call
+
+    return (
+        (line, entry)
+        for line, entry in follower.poll()
+        if isinstance(entry, Call) and asked.accepts(entry)
+    )
 
 
 def _printer(zone: Zone, *, as_json: bool) -> Callable[[bytes, Call], None]:

@@ -9,12 +9,14 @@ thread, to a `day_file`; `lines` says what a line is, `reading` and `follower` r
 https://pubs.opengroup.org/onlinepubs/9799919799/functions/write.html
 """
 
-from .directory import account_key, days, make_directory, utc_day
+from .directory import account_key, days, make_directory, outdone, utc_day
 from .lines import LINE_CAP
 from .reading import (
     DAMAGE_KEPT,
     Damage,
     DamageReport,
+    check_file,
+    copy_calls,
     read,
     read_file,
     read_records,
@@ -29,8 +31,11 @@ __all__ = [
     "DamageReport",
     "Journal",
     "account_key",
+    "check_file",
+    "copy_calls",
     "days",
     "make_directory",
+    "outdone",
     "read",
     "read_file",
     "read_records",

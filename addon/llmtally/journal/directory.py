@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -44,16 +46,37 @@ def utc_day(seconds: float) -> date:
     return datetime.fromtimestamp(seconds, UTC).date()
 
 
+_FILE = re.compile(r"usage-(\d{4}-\d\d-\d\d)\.jsonl(\.gz)?")
+
+
 def days(
     directory: Path, since: date | None = None, until: date | None = None
 ) -> list[tuple[date, Path]]:
-    """The journal's files and their days, oldest first."""
-    found = []
-    for path in directory.glob("usage-*.jsonl"):
-        try:
-            day = date.fromisoformat(path.stem.removeprefix("usage-"))
-        except ValueError:
-            continue
-        if (since is None or day >= since) and (until is None or day <= until):
-            found.append((day, path))
-    return sorted(found)
+    """The journal's files and their days, oldest first. An old day may be compressed; if the plain
+    file stands beside it, that one counts."""
+    return sorted(
+        (day, paths[-1])
+        for day, paths in _by_day(directory).items()
+        if (since is None or day >= since) and (until is None or day <= until)
+    )
+
+
+def outdone(directory: Path) -> list[Path]:
+    """Compressed files that do not count, as the plain file of the same day stands beside them,
+    oldest first."""
+    return [paths[0] for _, paths in sorted(_by_day(directory).items()) if len(paths) > 1]
+
+
+def _by_day(directory: Path) -> dict[date, list[Path]]:
+    """The files of each day, the plain one last."""
+    try:
+        with os.scandir(directory) as entries:
+            names = sorted((entry.name for entry in entries), reverse=True)
+    except OSError:
+        return {}
+    found: dict[date, list[Path]] = {}
+    for name in names:
+        if (match := _FILE.fullmatch(name)) is not None:
+            with suppress(ValueError):  # not a day
+                found.setdefault(date.fromisoformat(match[1]), []).append(directory / name)
+    return found

@@ -1,4 +1,4 @@
-"""Follows the journal: gives calls as they are written, whichever process writes them."""
+"""Follows the journal: gives what is written as it is written, whichever process writes it."""
 
 from __future__ import annotations
 
@@ -7,66 +7,129 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
+from typing import BinaryIO
 
-from ..record import Call
-from ..schema import RecordError, from_line
+from ..schema import Entry, RecordError, read_line
 from .directory import days
-from .lines import LineReader
+from .lines import UNREADABLE, LineReader, open_file, why_unreadable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Place:
     """A file that is being followed, and how far it has been read."""
 
-    inode: int
+    file_id: tuple[int, int]
+    """Device and inode."""
     reader: LineReader
+    file: BinaryIO | None = None
+    """Open if the file may be renamed while lines are still written to it; its inode can't be used
+    again meanwhile."""
+
+    def close(self) -> None:
+        """Close the file, if it is open."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
 
 class JournalFollower:
-    """Gives the journal's calls in the order in which they were written, beginning with a given day
-    or with the newest two days.
+    """Gives what the journal's lines say in the order in which they were written, beginning with a
+    given day or with the newest two days.
 
-    A call that ended just before midnight may be written to yesterday's file after today's was
-    begun, so both are watched.
+    All files are watched. A call that ended just before midnight may be written to yesterday's file
+    after today's was begun, and a clock that is set back by a week makes the next call go to a file
+    of last week.
     """
 
     def __init__(self, directory: Path, since: date | None = None) -> None:
         self.damaged = 0
         """Lines that were skipped because they are not a record."""
         self.unreadable: dict[Path, str] = {}
-        """Files that cannot be opened, and why."""
+        """Files that cannot be read, and why."""
         self._directory = directory
-        self._places: dict[Path, _Place] = {}
-        newest = days(directory)[-1:]
-        self._since = since or (newest[0][0] - timedelta(days=1) if newest else None)
+        self._places: dict[date, _Place] = {}
+        """By day."""
+        found = days(directory)
+        since = since or (found[-1][0] - timedelta(days=1) if found else date.min)
+        for day, path in found:
+            if day < since:
+                self._pass_over(day, path)
 
-    def poll(self) -> Iterator[tuple[bytes, Call]]:
-        """What was written since the last poll: each line and its call."""
-        for day, path in days(self._directory, self._since):
-            self._since = max(self._since or day, day - timedelta(days=1))
-            for line in self._lines(path):
-                try:
-                    call = from_line(line)
-                except RecordError:
-                    self.damaged += 1
-                else:
-                    yield line, call
-        for path in [path for path in self._places if not path.exists()]:
-            del self._places[path]
+    def __del__(self) -> None:
+        for place in self._places.values():
+            place.close()
 
-    def _lines(self, path: Path) -> Iterator[bytes]:
+    def _pass_over(self, day: date, path: Path) -> None:
+        """Begin at the end of what a file holds now."""
         try:
-            with path.open("rb") as file:
-                reader = self._reader(path, os.fstat(file.fileno()))
-                yield from reader.read(file, growing=True)
-        except FileNotFoundError:  # deleted since the directory was listed
+            info = path.stat()
+        except FileNotFoundError:
             return
-        except OSError as error:  # the next poll tries again
-            self.unreadable[path] = error.strerror or str(error)
+        self._places[day] = _Place(_file_id(info), LineReader(info.st_size))
 
-    def _reader(self, path: Path, info: os.stat_result) -> LineReader:
-        """The reader of a file; a new one if the file was replaced or truncated."""
-        place = self._places.get(path)
-        if place is None or place.inode != info.st_ino or place.reader.offset > info.st_size:
-            place = self._places[path] = _Place(info.st_ino, LineReader())
-        return place.reader
+    def poll(self) -> Iterator[tuple[bytes, Entry]]:
+        """What was written since the last poll: each line and what it says."""
+        for line in self._new_lines():
+            try:
+                entry = read_line(line)
+            except RecordError:
+                self.damaged += 1
+            else:
+                if entry is not None:
+                    yield line, entry
+
+    def _new_lines(self) -> Iterator[bytes]:
+        found = days(self._directory)
+        for day in self._places.keys() - {day for day, _ in found}:
+            yield from self._rest(self._places.pop(day))
+        newest_two = [day for day, _ in found][-2:]
+        for day, path in found:
+            try:
+                if path.suffix == ".gz":
+                    yield from self._compressed(day, path)
+                else:
+                    yield from self._plain(day, path, keep_open=day in newest_two)
+            except FileNotFoundError:  # deleted since the directory was listed
+                continue
+            except UNREADABLE as error:  # the next poll tries again
+                self.unreadable[path] = why_unreadable(error)
+
+    def _plain(self, day: date, path: Path, *, keep_open: bool) -> Iterator[bytes]:
+        info = path.stat()
+        place = self._places.get(day)
+        if place is not None and (
+            place.file_id != _file_id(info) or place.reader.offset > info.st_size
+        ):
+            del self._places[day]  # another file, or truncated
+            yield from self._rest(place)
+            place = None
+        if place is None:
+            place = self._places[day] = _Place(_file_id(info), LineReader())
+        if place.file is None and place.reader.offset < info.st_size:
+            place.file = open_file(path)
+        if place.file is not None:
+            yield from place.reader.read(place.file, growing=True)
+            if not keep_open:
+                place.close()
+
+    def _compressed(self, day: date, path: Path) -> Iterator[bytes]:
+        """A compressed file is read once. One that takes the place of a plain file has its
+        lines."""
+        info = path.stat()
+        place = self._places.get(day)
+        self._places[day] = _Place(_file_id(info), LineReader(info.st_size))
+        if place is not None:
+            yield from self._rest(place)
+            return
+        with open_file(path) as file:
+            yield from LineReader().read(file, growing=False)
+
+    def _rest(self, place: _Place) -> Iterator[bytes]:
+        """What was written to a file between the last poll and its renaming."""
+        if place.file is not None:
+            yield from place.reader.read(place.file, growing=False)
+            place.close()
+
+
+def _file_id(info: os.stat_result) -> tuple[int, int]:
+    return info.st_dev, info.st_ino

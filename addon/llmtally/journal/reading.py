@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
@@ -12,12 +12,9 @@ from typing import Any
 import orjson
 
 from ..record import Call
-from ..schema import SCHEMA, RecordError, from_line
+from ..schema import KINDS, Entry, RecordError, check_line, read_line, to_line
 from .directory import days
-from .lines import LineReader
-
-READ_SIZE = 2**20
-"""Bytes that `warm_page_cache` reads at a time: few calls, little memory."""
+from .lines import READ_SIZE, UNREADABLE, LineReader, open_file, why_unreadable
 
 DAMAGE_KEPT = 20
 """Damaged lines that are described, enough to find the cause; further ones are only counted."""
@@ -67,19 +64,49 @@ def read(
     read is added to `damage`."""
     report = DamageReport() if damage is None else damage
     for _, path in days(directory, since, until):
-        yield from filter(None, read_file(path, report))
+        for entry in read_file(path, report):
+            if isinstance(entry, Call):
+                yield entry
 
 
-def read_file(path: Path, damage: DamageReport) -> Iterator[Call | None]:
-    """The calls of one file. Yields None for a damaged line, so that a caller on an event loop can
-    yield to the loop there, too."""
-    for number, line in _numbered_lines(path, damage):
-        call = None
+def read_file(
+    path: Path, damage: DamageReport, *, end: int | None = None
+) -> Iterator[Entry | None]:
+    """What the lines of one file say, up to `end` bytes. Yields None for a damaged line and for one
+    of an unknown kind, so that a caller on an event loop can yield to the loop there, too."""
+    for number, line in _numbered_lines(path, damage, end):
+        entry = None
         try:
-            call = from_line(line)
+            entry = read_line(line)
         except RecordError as error:
             damage.add(Damage(path, number, str(error)))
-        yield call
+        yield entry
+
+
+def check_file(
+    path: Path, damage: DamageReport, progress: Callable[[int], None] = lambda _: None
+) -> bool:
+    """Find the damaged lines of a file. Returns whether there is nothing in it but calls and lines
+    of known kinds, so that another reader of JSON finds the same calls in it. `progress` is called
+    with the length of each line."""
+    before, is_plain = damage.count, True
+    for number, line in _numbered_lines(path, damage):
+        progress(len(line))
+        try:
+            kind = check_line(line)
+        except RecordError as error:
+            damage.add(Damage(path, number, str(error)))
+        else:
+            is_plain = is_plain and (kind is None or kind in KINDS)
+    return is_plain and damage.count == before
+
+
+def copy_calls(path: Path, copy: Path) -> None:
+    """Write the calls of a file to another file, and nothing else. Raises OSError."""
+    with copy.open("wb", buffering=READ_SIZE) as file:
+        for entry in read_file(path, DamageReport()):
+            if isinstance(entry, Call):
+                file.write(to_line(entry))
 
 
 def warm_page_cache(path: Path) -> None:
@@ -98,28 +125,28 @@ def read_records(
     until: date | None = None,
     damage: DamageReport | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """Like `read`, but yields the JSON objects as written, for callers that need a few fields fast.
-    Only `schema` is checked."""
+    """Like `read`, but yields the JSON objects as written, with fields that this version does not
+    know."""
     report = DamageReport() if damage is None else damage
     for _, path in days(directory, since, until):
         for number, line in _numbered_lines(path, report):
             try:
-                record = orjson.loads(line)
-            except orjson.JSONDecodeError:
-                report.add(Damage(path, number, "not JSON" if line.endswith(b"\n") else "cut off"))
+                is_call = check_line(line) is None
+            except RecordError as error:
+                report.add(Damage(path, number, str(error)))
                 continue
-            if isinstance(record, dict) and record.get("schema") == SCHEMA:
-                yield record
-            else:
-                report.add(Damage(path, number, f"not a record of schema {SCHEMA}"))
+            if is_call:
+                yield orjson.loads(line)
 
 
-def _numbered_lines(path: Path, damage: DamageReport) -> Iterator[tuple[int, bytes]]:
+def _numbered_lines(
+    path: Path, damage: DamageReport, end: int | None = None
+) -> Iterator[tuple[int, bytes]]:
     """The lines of a file that are not empty, counted from 1."""
     reader = LineReader()
     try:
-        with path.open("rb", buffering=READ_SIZE) as file:
-            for line in reader.read(file, growing=False):
+        with open_file(path) as file:
+            for line in reader.read(file, growing=False, end=end):
                 yield reader.number, line
-    except OSError as error:
-        damage.add(Damage(path, 0, error.strerror or str(error)))
+    except UNREADABLE as error:
+        damage.add(Damage(path, 0, why_unreadable(error)))

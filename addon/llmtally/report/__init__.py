@@ -2,9 +2,9 @@
 https://duckdb.org/docs/stable/data/json/loading_json
 
 Only the columns a question needs are read, with their types given, so that a million records take
-about a second. Sums are those of the live view: integers (tokens, picodollars), the same in
-whatever order they are made, where adding floats is not. A line that is not a record reads as one
-without a time; it is counted and named, and never ends a report.
+two or three seconds. Sums are those of the live view: integers (tokens, picodollars), the same in
+whatever order they are made, where adding floats is not. A line that is not a record is left out,
+counted and named, and never ends a report.
 """
 
 from .answers import Answer, Report, Row, as_json

@@ -10,15 +10,13 @@ from ..schema import FIELDS
 from ..tracker.totals import COST_CAP, PICODOLLARS, SUBAGENT, UNKNOWN
 
 _BY_NAME = {
-    "schema": "INTEGER",
+    "schema": "BIGINT",
     "timestamp": "TIMESTAMP",
     "started": "TIMESTAMP",
     "ended": "TIMESTAMP",
-    "status": "INTEGER",
     "error": "STRUCT(type VARCHAR, message VARCHAR)",
     "server_tools": "MAP(VARCHAR, BIGINT)",
     "total_tokens": "BIGINT",
-    "retry": "INTEGER",
     "parts": "JSON",
     "limits": "JSON",
 }

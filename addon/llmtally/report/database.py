@@ -1,4 +1,10 @@
-"""The journal's files as views of DuckDB, and the queries over them."""
+"""The journal's files as a view of DuckDB, and the queries over it.
+
+What a line is, DuckDB does not decide: it takes "12" for a number and the first of 20 digits for
+none. `journal.check_file` reads every file before, which takes as long again. A file that holds
+nothing but calls, and lines that are known to be none, is read as it is; of another one DuckDB
+reads a copy with its calls.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,7 @@ import itertools
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
@@ -41,18 +47,26 @@ class ReportError(Exception):
     """The query cannot be answered; the message says why."""
 
 
-class _DamageError(ReportError):
-    """A line is not a record, and the views were made to refuse those."""
+class _OtherJsonError(ReportError):
+    """A line that is a record to the journal's readers is none to DuckDB, e.g. because a field that
+    they ignore has no UTF-8."""
 
 
 class Database:
-    """The journal's files from `since` to `until` (epoch seconds) as views. Raises ReportError."""
+    """The journal's files from `since` to `until` (epoch seconds) as the view `calls`. Raises
+    ReportError."""
 
     def __init__(
         self, directory: Path, *, since: float | None = None, until: float | None = None
     ) -> None:
         self._directory = directory
         self._days = journal.days(directory, _utc_day(since), _utc_day(until))
+        self._paths: list[Path] = []
+        """What DuckDB reads, once the files are checked."""
+        self._damage: DamageReport | None = None
+        """The damaged lines; None until the files are checked."""
+        self._checked_bytes = 0
+        self._interrupted = False
         self._spill = tempfile.TemporaryDirectory(prefix="llmtally-")
         self._connection = duckdb.connect(
             config={
@@ -66,7 +80,6 @@ class Database:
         self._connection.execute(
             "SET enable_progress_bar = true; SET enable_progress_bar_print = false"
         )
-        self._read(COLUMNS, tolerant=True)
 
     def __enter__(self) -> Self:
         return self
@@ -81,38 +94,39 @@ class Database:
         return not self._days
 
     def progress(self) -> float:
-        """Percent of the running query that is done, asked from another thread."""
-        return max(0.0, self._connection.query_progress())
+        """Percent of the work that is done, asked from another thread: half of it is the check of
+        the files, the other half the running query."""
+        if self._damage is not None:
+            return 50 + max(0.0, self._connection.query_progress()) / 2
+        total = sum(path.stat().st_size for _, path in self._days if path.exists())
+        return min(50.0, 50 * self._checked_bytes / max(1, total))
 
     def interrupt(self) -> None:
-        """End the running query, from another thread."""
+        """End the running work, from another thread."""
+        self._interrupted = True
         self._connection.interrupt()
 
     def report(self, name: str, chosen: Filter, zone: Zone) -> Report:
-        """One of `GROUPINGS` over the chosen calls.
-
-        The journal is first read as if all of it were whole, which takes a quarter less time, and
-        tolerantly where it is not.
-        """
+        """One of `GROUPINGS` over the chosen calls."""
         needed = _needed(GROUPINGS[name], chosen)
+        damage = self._check()
         try:
-            self._read(needed, tolerant=False)
-            return self._report(name, chosen, zone)
-        except _DamageError:
-            self._read(needed, tolerant=True)
-            return self._report(name, chosen, zone)
+            self._read(needed)
+            return self._report(name, chosen, zone, damage)
+        except _OtherJsonError:
+            self._copy_all()
+            self._read(needed)
+            return self._report(name, chosen, zone, damage)
 
-    def _report(self, name: str, chosen: Filter, zone: Zone) -> Report:
+    def _report(self, name: str, chosen: Filter, zone: Zone, damage: DamageReport) -> Report:
         grouping = GROUPINGS[name]
         rows: list[Row] = []
-        warmups = damaged = parts = 0
-        for *key, is_damaged, is_warmup, first, last, with_parts, details, sums in self._groups(
+        warmups = parts = 0
+        for *key, is_warmup, first, last, with_parts, details, sums in self._groups(
             grouping, chosen, zone
         ):
             group = Totals._make(sums)
-            if is_damaged:
-                damaged += group.calls
-            elif is_warmup:
+            if is_warmup:
                 warmups += group.calls
             else:
                 names = tuple(None if part is None else grouping.name(part) for part in key)
@@ -124,10 +138,12 @@ class Database:
         if name == "blocks":
             rows = list(blocks_of(rows, zone))
         unpriced = self._unpriced(chosen) if totals.unpriced else []
-        return Report(name, rows, totals, warmups, unpriced, self._damage(damaged))
+        return Report(name, rows, totals, warmups, unpriced, damage)
 
     def sql(self, query: str) -> Answer:
-        """Run one SQL statement over the views and give its rows."""
+        """Run one SQL statement over the view and give its rows."""
+        damage = self._check()
+        self._read(COLUMNS, tolerant=True)
         result = self._execute(query)
         if result is None:  # what DuckDB makes of a comment alone, whatever its types say
             raise ReportError("There is no statement in it.")
@@ -138,15 +154,12 @@ class Database:
                 "Times of calls are UTC."
             )
         columns = [column[0] for column in described]
-        rows = self._fetch(result)
-        (damaged,) = self._fetch(self._execute("SELECT count(*) FROM lines WHERE ended IS NULL"))[0]
-        return Answer(columns, rows, self._damage(damaged))
+        return Answer(columns, self._fetch(result), damage)
 
     def _groups(self, grouping: Grouping, chosen: Filter, zone: Zone) -> Iterator[tuple[Any, ...]]:
-        """`(*keys, is damaged, is warm-up, first, last, calls with parts, details, sums)`."""
+        """`(*keys, is warm-up, first, last, calls with parts, details, sums)`."""
         keys = [
             *grouping.keys.values(),
-            "ended IS NULL",
             "coalesce(request_class = 'warmup', false)",
         ]
         facts = [
@@ -158,8 +171,8 @@ class Database:
         where, parameters = condition(chosen)
         query = f"""
             SELECT {", ".join(selected)}
-            FROM (SELECT *, {self._local(zone)} AS local, {COST} AS cost FROM lines)
-            WHERE ended IS NULL OR ({where})
+            FROM (SELECT *, {self._local(zone)} AS local, {COST} AS cost FROM calls)
+            WHERE {where}
             GROUP BY {", ".join(str(n) for n in range(1, len(keys) + 1))}"""  # noqa: S608  # what comes from outside is a parameter
         said = len(keys) + len(facts)
         for row in self._fetch(self._execute(query, parameters)):
@@ -178,59 +191,70 @@ class Database:
         """Split calls that billed several models among these models, as the live view does. There
         are few of them, and they are read a second time."""
         shared = {row.key: row for row in rows}
-        source = f"read_ndjson_objects({self._files()}{_TOLERANT})"
+        source = f"read_ndjson_objects({self._files()})"
         has_parts = "contains(json::VARCHAR, '\"parts\":')"
         result = self._execute(f"SELECT json FROM {source} WHERE {has_parts}")  # noqa: S608
         while lines := self._fetch(result, 1000):
             for (line,) in lines:
-                with suppress(RecordError):
+                try:
                     call = from_line(line.encode())
-                    if (
-                        call.parts
-                        and call.attribution.request_class != "warmup"
-                        and chosen.accepts(call)
-                    ):
-                        whole = of_call(call)
-                        answered = (call.provider, model_of(call))
-                        shared[answered] = _with(shared[answered], minus(ZERO, whole))
-                        for model, share in by_model(call, whole):
-                            key = (call.provider, model)
-                            shared[key] = _with(
-                                shared.get(key) or Row(key, ZERO, call.ended, call.ended), share
-                            )
+                except RecordError:  # a line of another kind
+                    continue
+                if (
+                    call.parts
+                    and call.attribution.request_class != "warmup"
+                    and chosen.accepts(call)
+                ):
+                    whole = of_call(call)
+                    answered = (call.provider, model_of(call))
+                    shared[answered] = _with(shared[answered], minus(ZERO, whole))
+                    for model, share in by_model(call, whole):
+                        key = (call.provider, model)
+                        shared[key] = _with(
+                            shared.get(key) or Row(key, ZERO, call.ended, call.ended), share
+                        )
         return list(shared.values())
 
-    def _damage(self, count: int) -> DamageReport:
-        """The damaged lines: how many, and where the first are."""
-        found = DamageReport()
-        if count:
-            files = self._fetch(
-                self._execute("SELECT DISTINCT file FROM lines WHERE ended IS NULL")
-            )
-            paths = {Path(path) for (path,) in files}
-            for day, path in self._days:
-                if path in paths and len(found.first) < journal.DAMAGE_KEPT:
-                    for _ in journal.read(self._directory, since=day, until=day, damage=found):
-                        pass
-        return DamageReport(count, found.first)
+    def _check(self) -> DamageReport:
+        """Find the damaged lines, and what DuckDB can read as it is."""
+        if self._damage is None:
+            damage = DamageReport()
+            for _, path in self._days:
+                try:
+                    path.stat()
+                    is_plain = journal.check_file(path, damage, self._on_checked)
+                    self._paths.append(path if is_plain else self._copy(path))
+                except OSError as error:
+                    raise ReportError(f"{path}: {error.strerror or error}") from error
+            self._damage = damage
+        return self._damage
 
-    def _read(self, names: Iterable[str], *, tolerant: bool) -> None:
-        """Make the views: `lines` has every line, without a time if it is not a record; `calls` has
-        the records."""
+    def _on_checked(self, size: int) -> None:
+        self._checked_bytes += size
+        if self._interrupted:
+            raise ReportError("It was interrupted.")
+
+    def _copy(self, path: Path) -> Path:
+        copy = Path(self._spill.name) / f"{path.name.removesuffix('.gz')}"
+        journal.copy_calls(path, copy)
+        return copy
+
+    def _copy_all(self) -> None:
+        self._paths = [self._copy(path) for _, path in self._days]
+
+    def _read(self, names: Iterable[str], *, tolerant: bool = False) -> None:
+        """Make the view of the calls; `tolerant`: what is not JSON to DuckDB is left out."""
         kinds = {name: COLUMNS[name] for name in names}
         if self.is_empty:
             nulls = ", ".join(f"NULL::{kind} AS {name}" for name, kind in kinds.items())
-            source = f"(SELECT {nulls}, NULL AS file WHERE false)"
+            source = f"(SELECT {nulls} WHERE false)"
         else:
             columns = ", ".join(f"{name}: {literal(kind)}" for name, kind in kinds.items())
-            source = (
-                f"read_ndjson({self._files()}, columns = {{{columns}}}, filename = "
-                f"'file'{_TOLERANT if tolerant else ''})"
-            )
-        time = f"CASE WHEN schema = {SCHEMA} THEN ended END"
-        selected = f"SELECT * REPLACE ({time} AS ended) FROM {source}"  # noqa: S608
-        self._execute(f"CREATE OR REPLACE VIEW lines AS {selected}")
-        self._execute("CREATE OR REPLACE VIEW calls AS SELECT * FROM lines WHERE ended IS NOT NULL")
+            ignore = ", ignore_errors = true" if tolerant else ""
+            source = f"read_ndjson({self._files()}, columns = {{{columns}}}{ignore})"
+        # Lines of other kinds have no schema.
+        selected = f"SELECT * FROM {source} WHERE schema = {SCHEMA}"  # noqa: S608
+        self._execute(f"CREATE OR REPLACE VIEW calls AS {selected}")
 
     def _files(self) -> str:
         """The files as a list for DuckDB, which reads each name as a pattern, so it is escaped."""
@@ -238,7 +262,7 @@ class Database:
             "["
             + ", ".join(
                 literal("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
-                for _, path in self._days
+                for path in self._paths
             )
             + "]"
         )
@@ -271,14 +295,9 @@ def _own_errors() -> Iterator[None]:
     try:
         yield
     except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
-        raise _DamageError(str(error)) from error
+        raise _OtherJsonError(str(error)) from error
     except duckdb.Error as error:
         raise ReportError(str(error)) from error
-
-
-_TOLERANT = f", ignore_errors = true, maximum_object_size = {2 * journal.LINE_CAP}"
-"""A line that is not JSON becomes a row of NULLs. Lines longer than the journal's cap are read
-whole: this reader is safe without one."""
 
 
 def _needed(grouping: Grouping, chosen: Filter) -> list[str]:

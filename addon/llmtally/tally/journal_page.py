@@ -16,6 +16,7 @@ from pathlib import Path
 from .. import __version__
 from ..journal.follower import JournalFollower
 from ..record import Call, Cost
+from ..schema import Entry
 from ..tracker import Tracker
 from ..web.metrics import Runtime
 from .live_view import LiveView, take_in
@@ -80,11 +81,12 @@ class JournalPage:
             await asyncio.sleep(POLL_SECONDS)
             await take_in(self.follower.poll(), self._add)
 
-    def _restore(self, written: tuple[bytes, Call]) -> None:
-        _, call = written
-        self._view.restore(call)
+    def _restore(self, written: tuple[bytes, Entry]) -> None:
+        _, entry = written
+        self._view.restore(entry)
 
-    def _add(self, written: tuple[bytes, Call]) -> None:
-        line, call = written
-        self._view.add(call)
-        self._view.publish(line)
+    def _add(self, written: tuple[bytes, Entry]) -> None:
+        line, entry = written
+        self._view.add(entry)
+        if isinstance(entry, Call):
+            self._view.publish(line)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TypeVar
 
-from ..record import Call, Cost
+from ..record import Call, Cost, QuotaAnswer
+from ..schema import Entry
 from ..tracker import Tracker
 from ..web import WebServer
 from ..web.metrics import Runtime
@@ -32,9 +33,9 @@ class LiveView:
 
     # What comes in
 
-    def add(self, call: Call) -> None:
-        """Count a call in the state."""
-        self.tracker.add(call)
+    def add(self, entry: Entry) -> None:
+        """Count a call in the state, or what another line of the journal says."""
+        _add(self.tracker, entry, restored=False)
 
     def publish(self, line: bytes) -> None:
         """Show a call to the pages that are open, by its line in the journal."""
@@ -55,9 +56,9 @@ class LiveView:
         # for 300 ms each time.
         gc.disable()
 
-    def restore(self, call: Call) -> None:
-        """Count a call of an earlier run."""
-        self.tracker.add(call, restored=True)
+    def restore(self, entry: Entry) -> None:
+        """Count a call of an earlier run, or what another line of the journal says."""
+        _add(self.tracker, entry, restored=True)
 
     def end_restoring(self) -> None:
         """Expect no more calls of an earlier run: all are taken in, or reading was stopped."""
@@ -117,6 +118,21 @@ class LiveView:
         """The proxy has connected to a server, perhaps to the page."""
         if self._web is not None:
             self._web.proxy_connected(local, remote)
+
+
+def _add(tracker: Tracker, entry: Entry, *, restored: bool) -> None:
+    if isinstance(entry, Call):
+        tracker.add(entry, restored=restored)
+    elif isinstance(entry, QuotaAnswer):
+        tracker.add_limits(
+            entry.limits,
+            provider=entry.provider,
+            account=entry.account,
+            at=entry.timestamp,
+            restored=restored,
+        )
+    else:
+        tracker.count_coverage(entry.kind, entry.count, at=entry.timestamp, restored=restored)
 
 
 async def take_in(items: Iterable[Item | None], take: Callable[[Item], None]) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from .. import __version__, journal
 from ..journal import DamageReport, Journal
 from ..record import Call, Cost, LimitReading, rfc3339
+from ..schema import Entry
 from ..system.status_file import StatusFile
 from ..text.safe_text import printable
 from ..tracker import ConfiguredLimits, Reset, Tracker
@@ -145,16 +146,16 @@ class Sink:
     async def _read_back(self, restored: Callable[[Call], None]) -> None:
         damage = DamageReport()
 
-        def add(call: Call) -> None:
+        def add(entry: Entry) -> None:
             # What ended later came through us, or will be read from the file by the next start.
-            if call.ended < self._opened:
-                self.view.restore(call)
-                restored(call)
+            if isinstance(entry, Call) and entry.ended < self._opened:
+                self.view.restore(entry)
+                restored(entry)
 
         try:
             for _, path in journal.days(self._directory, since=Tracker.restore_since(self._opened)):
                 await asyncio.to_thread(journal.warm_page_cache, path)
-                await take_in(journal.read_file(path, damage), add)
+                await take_in(journal.read_file(path, damage), add)  # type: ignore[arg-type]  # a union
         finally:
             self.view.end_restoring()
         self._changed()

@@ -146,15 +146,15 @@ class State:
             if len(self.cost_sources) > self._caps.models:
                 self.cost_sources.popitem(last=False)
 
-    def count_coverage(self, bucket: str, account: str | None, at: float) -> None:
-        """Count one response in a bucket of coverage."""
+    def count_coverage(self, bucket: str, account: str | None, at: float, count: int = 1) -> None:
+        """Count responses in a bucket of coverage."""
         day = int(at // MINUTE) // MINUTES_PER_DAY * MINUTES_PER_DAY
         today = self.coverage.get(day)
         if today is None:
             today = self.coverage[day] = Counter()
             if len(self.coverage) > RETENTION_DAYS + 1:
                 del self.coverage[min(self.coverage)]
-        today[account, bucket] += 1
+        today[account, bucket] += count
 
     def newest_calls(self) -> Iterator[Call]:
         """The calls that are kept, newest first."""

@@ -102,17 +102,33 @@ class Tracker:
         state.count(call, account, ended, row, shares)
 
     def add_limits(
-        self, readings: Iterable[LimitReading], *, provider: str, account: str | None, at: float
+        self,
+        readings: Iterable[LimitReading],
+        *,
+        provider: str,
+        account: str | None,
+        at: float,
+        restored: bool = False,
     ) -> None:
         """Take in the answer of a quota endpoint, which a client or llmtally asked at `at`."""
+        at = at if restored else as_journaled(at)
         account = self._state.account_of(account, at)
-        self._windows.read(readings, provider=provider, account=account, at=at)
+        self._windows.read(readings, provider=provider, account=account, at=at, quiet=restored)
 
-    def count_coverage(self, bucket: str, *, at: float, account: str | None = None) -> None:
-        """Count a response that makes no call (`bypassed`, `unparsed` by a bug...). `add` counts
+    def count_coverage(
+        self,
+        bucket: str,
+        count: int = 1,
+        *,
+        at: float,
+        account: str | None = None,
+        restored: bool = False,
+    ) -> None:
+        """Count responses that make no call (`bypassed`, `unparsed` by a bug...). `add` counts
         those of calls itself."""
-        self._state.count_coverage(bucket, account, at)
-        self.counters.coverage[bucket] += 1
+        self._state.count_coverage(bucket, account, at, count)
+        if not restored:
+            self.counters.coverage[bucket] += count
 
     def usage(self, now: float, account: str | None = None) -> UsageJson:
         """The answer of `/api/usage`; `account` is a value of `accounts[].select`."""

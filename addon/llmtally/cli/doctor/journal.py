@@ -92,6 +92,14 @@ def _lines(setting: Setting) -> Iterator[Finding]:
         yield Finding(
             "lines", "ok", f"All lines of the last {MAX_INSPECTED.days} days can be read."
         )
+    if outdone := journal.outdone(setting.directory):
+        names = ", ".join(path.name for path in outdone[:3])
+        yield Finding(
+            "compressed",
+            "note",
+            f"The plain file of the same day counts, and not {names}.",
+            f"mv {shlex.quote(str(outdone[0]))} {shlex.quote(f'{outdone[0]}.unused')}",
+        )
     if newest is not None and newest > setting.now + CLOCK_SECONDS:
         hours = (newest - setting.now) / 3600
         text = (
