@@ -124,10 +124,10 @@ def test_a_file_that_may_not_be_read_is_told_of(
     hidden = tmp_path / "usage-2026-11-19.jsonl"
     opened = Path.open
 
-    def refusing(path: Path, *arguments: Any) -> Any:
+    def refusing(path: Path, *arguments: Any, **named: Any) -> Any:
         if path == hidden:
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *arguments)
+        return opened(path, *arguments, **named)
 
     monkeypatch.setattr(Path, "open", refusing)
     follower = JournalFollower(tmp_path)
