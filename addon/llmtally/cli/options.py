@@ -59,6 +59,14 @@ journal_option = click.option(
     help="Directory of the journal (the addon's option usage_dir).",
 )
 
+confdir_option = click.option(
+    "--confdir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("~/.mitmproxy"),
+    show_default=True,
+    help="Directory of mitmproxy's certificates and config.yaml.",
+)
+
 prices_option = click.option(
     "--prices",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),

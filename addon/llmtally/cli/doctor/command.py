@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..options import NOTHING, note
+from ..options import NOTHING, confdir_option, note
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,13 +51,7 @@ MARK_COLUMNS = 8
     show_default=True,
     help="Start a proxy and send a call through it.",
 )
-@click.option(
-    "--confdir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("~/.mitmproxy"),
-    show_default=True,
-    help="Directory of mitmproxy's certificates and config.yaml.",
-)
+@confdir_option
 @click.option(
     "--dir",
     "directory",

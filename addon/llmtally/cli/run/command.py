@@ -14,7 +14,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from ..options import Failure, journal_option, note
+from ..options import Failure, confdir_option, journal_option, note
 
 if TYPE_CHECKING:
     from ...attribution.run_tag import Run
@@ -123,13 +123,7 @@ found.
     show_default=True,
     help="TLS connections to decrypt.",
 )
-@click.option(
-    "--confdir",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("~/.mitmproxy"),
-    show_default=True,
-    help="Directory of mitmproxy's certificates and config.yaml.",
-)
+@confdir_option
 @click.option(
     "--mitmdump-arg",
     "arguments",
