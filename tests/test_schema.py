@@ -14,8 +14,27 @@ import pytest
 import llmtally.record
 import llmtally.schema
 from calls import a_call
-from llmtally.record import USAGE_FIELDS, ApiError, Attribution, Call, LimitReading, Part, Usage
-from llmtally.schema import FIELDS, RecordError, from_line, to_line, to_record
+from llmtally.record import (
+    USAGE_FIELDS,
+    ApiError,
+    Attribution,
+    Call,
+    LimitReading,
+    NotCounted,
+    Part,
+    QuotaAnswer,
+    Usage,
+)
+from llmtally.schema import (
+    FIELDS,
+    RecordError,
+    check_line,
+    entry_line,
+    from_line,
+    read_line,
+    to_line,
+    to_record,
+)
 
 FULL = a_call(
     response_id="msg_1",
@@ -193,3 +212,25 @@ def test_what_is_not_a_record(change: dict[str, Any]) -> None:
 
     with pytest.raises(RecordError):
         from_line(json.dumps(record).encode())
+
+
+KIND_LINES = [
+    QuotaAnswer(
+        1_790_000_000.0, "anthropic", "a1b2c3d4e5f6", (LimitReading("5h", "provider_native"),)
+    ),
+    QuotaAnswer(1_790_000_000.123, "openai"),
+    NotCounted("bypassed", 1_790_000_000.0, 3, "api.anthropic.com"),
+    NotCounted("lost", 1_790_000_000.0, 1, reason="No space left on device"),
+]
+
+
+@pytest.mark.parametrize("entry", KIND_LINES, ids=lambda entry: type(entry).__name__)
+def test_a_line_of_another_kind_is_read_back(entry: QuotaAnswer | NotCounted) -> None:
+    """It states its kind and no schema, so that no reader of calls takes it for one."""
+    line = entry_line(entry)
+
+    assert read_line(line) == entry
+    assert check_line(line) == json.loads(line)["kind"]
+    assert "schema" not in json.loads(line)
+    with pytest.raises(RecordError):
+        from_line(line)

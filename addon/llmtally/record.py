@@ -407,7 +407,7 @@ class QuotaAnswer(NamedTuple):
 class NotCounted:
     """Responses or records that are no calls in the journal: how many, and why."""
 
-    kind: Literal["bypassed", "unparsed", "lost"]
+    kind: str
     """`bypassed`: connections that could not be opened, as the client does not trust the proxy.
     `unparsed`: responses that could not be read because of a bug, or for lack of time. `lost`:
     calls whose record could not be written."""

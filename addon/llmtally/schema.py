@@ -299,11 +299,11 @@ def read_line(line: bytes) -> Entry | None:
         _, timestamp, *rest = msgspec.structs.astuple(
             _decoded(_not_counted_decoder, line, f"kind {kind}")
         )
-        return NotCounted(kind, timestamp.timestamp(), *rest)  # type: ignore[arg-type]
+        return NotCounted(kind, timestamp.timestamp(), *rest)
     return None
 
 
-KINDS = (_QUOTA, *get_args(get_type_hints(NotCounted)["kind"]))
+KINDS = (_QUOTA, "bypassed", "unparsed", "lost")
 """The kinds of lines that this version knows, beside calls."""
 
 

@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 
 from calls import numbered_call
 from llmtally import journal
-from llmtally.journal import LINE_CAP, DamageReport, Journal, read, read_records
+from llmtally.journal import LINE_CAP, DamageReport, Journal, days, read, read_file, read_records
 from llmtally.journal.day_file import DayFile
-from llmtally.record import ApiError, Attribution, Call, LimitReading, Part, Usage
+from llmtally.journal.follower import JournalFollower
+from llmtally.record import ApiError, Attribution, Call, LimitReading, NotCounted, Part, Usage
 from llmtally.schema import RecordError, from_line, to_line, to_record
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
@@ -456,6 +457,92 @@ def test_a_deleted_file_is_made_again(writing: Journal, directory: Path) -> None
 
     assert writing.flush(5)
     assert ids(read(directory)) == ["flow-1"]
+
+
+def _renamed(path: Path) -> None:
+    path.rename(path.with_suffix(".jsonl.1"))
+
+
+def _directory_renamed(path: Path) -> None:
+    path.parent.rename(path.parent.with_name(f"old{time.monotonic_ns()}"))
+
+
+def _replaced(path: Path) -> None:
+    path.with_suffix(".new").touch()
+    path.with_suffix(".new").rename(path)
+
+
+def _directory_replaced(path: Path) -> None:
+    _directory_renamed(path)
+    path.parent.mkdir()
+    path.touch()
+
+
+@pytest.mark.parametrize(
+    "happens", [Path.unlink, _renamed, _replaced, _directory_renamed, _directory_replaced]
+)
+def test_the_next_record_is_where_readers_look(
+    happens: Callable[[Path], None], writing: Journal, directory: Path
+) -> None:
+    """The day's file is the file of that name, for the writer and for who follows it, whatever was
+    done to the one before."""
+    follower = JournalFollower(directory)
+    seen = []
+    for number in range(3):
+        writing.append(numbered_call(number))
+        assert writing.flush(5)
+        if number != 1:  # the second one is read after its file has another name
+            seen += [call.request_id for _, call in follower.poll() if isinstance(call, Call)]
+        if number:
+            happens(directory / FILE)
+    writing.append(numbered_call(3))
+    assert writing.flush(5)
+    seen += [call.request_id for _, call in follower.poll() if isinstance(call, Call)]
+
+    assert [call.request_id for call in read(directory)] == ["flow-3"]
+    assert set(seen) >= {"flow-0", "flow-3"}
+    if happens is not Path.unlink:
+        assert seen == ["flow-0", "flow-1", "flow-2", "flow-3"]
+
+
+def test_a_clock_that_jumps_loses_and_moves_nothing(writing: Journal, directory: Path) -> None:
+    """A week ahead and back: each call is in the file of its own day, is seen by who follows, and
+    is in the sums."""
+    follower = JournalFollower(directory)
+    ends = [NOON, NOON + 7 * 86400, NOON - 7 * 86400, NOON + 1]
+    seen = []
+    for number, ended in enumerate(ends):
+        writing.append(numbered_call(number, ended))
+        assert writing.flush(5)
+        seen += [call.ended for _, call in follower.poll() if isinstance(call, Call)]
+
+    assert seen == ends
+    assert [(day.isoformat(), path.name) for day, path in days(directory)] == [
+        (f"2026-11-{day}", f"usage-2026-11-{day}.jsonl") for day in (13, 20, 27)
+    ]
+    assert sorted(call.ended for call in read(directory)) == sorted(ends)
+
+
+def test_what_is_lost_is_written_down(directory: Path, troubles: Troubles) -> None:
+    """How many records and why, as soon as the disk works again: a restart knows of them."""
+    directory.parent.mkdir(exist_ok=True)
+    directory.touch()  # no directory
+    size = len(to_line(numbered_call()))
+    opened = Journal(directory, on_trouble=troubles, queue_cap=size + 1, retry_seconds=0.05)
+    for number in range(4):
+        opened.append(numbered_call(number))
+    directory.unlink()
+    assert opened.flush(5)
+    assert opened.append(numbered_call()._replace(model="\ud800")) is None
+    opened.close()
+    entries = [
+        entry for _, path in days(directory) for entry in read_file(path, DamageReport()) if entry
+    ]
+    lost = [entry for entry in entries if isinstance(entry, NotCounted)]
+
+    assert [(entry.kind, entry.count) for entry in lost] == [("lost", 3), ("lost", 1)]
+    assert all(entry.reason for entry in lost)
+    assert opened.lost == 4
 
 
 def test_a_planted_link_is_not_followed(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import calls
+from llmtally import journal
 from llmtally.journal import Journal
 from llmtally.pricing import Pricer
 from llmtally.record import Call, LimitReading, Usage
@@ -29,10 +30,10 @@ def a_call(number: int, *, ended: float = NOW - 60) -> Call:
 
 
 def write(directory: Path, calls: list[Call]) -> None:
-    journal = Journal(directory, on_trouble=lambda text: None)
+    writing = Journal(directory, on_trouble=lambda text: None)
     for call in calls:
-        journal.append(call)
-    journal.close()
+        writing.append(call)
+    writing.close()
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -78,8 +79,8 @@ def test_calls_of_this_run_are_not_read_back(tmp_path: Path) -> None:
 def test_a_torn_line_is_skipped_and_said(tmp_path: Path) -> None:
     """A damaged line is skipped, and one message says so."""
     write(tmp_path, [a_call(1)])
-    journal = next(tmp_path.glob("usage-*.jsonl"))
-    journal.write_bytes(b'{"schema": 1, "timest\n' + journal.read_bytes())
+    path = next(tmp_path.glob("usage-*.jsonl"))
+    path.write_bytes(b'{"schema": 1, "timest\n' + path.read_bytes())
     alerts: list[str] = []
 
     async def test() -> None:
@@ -108,7 +109,55 @@ def test_what_is_no_call_is_not_journaled(tmp_path: Path) -> None:
 
     run(test)
 
-    assert list(tmp_path.glob("usage-*.jsonl")) == []
+    assert list(journal.read(tmp_path)) == []
+
+
+def test_what_is_no_call_comes_back_too(tmp_path: Path) -> None:
+    """Windows that only a quota endpoint reported, and what was not counted, are after a restart
+    what they were, and Prometheus counts none of it again."""
+    limits = [LimitReading("5h", "provider_native", utilization=42.0, resets_at=NOW + 600)]
+
+    def seen(sink: Sink) -> tuple[Any, ...]:
+        usage = sink.tracker.usage(NOW)
+        return usage["windows"], usage["coverage"], usage["accounts"], usage["problems"]
+
+    async def before() -> tuple[Any, ...]:
+        sink = Sink(tmp_path, clock=lambda: NOW - 60.0005, alert=lambda text: None)
+        sink.add_limits(limits, provider="anthropic", account="a1b2c3d4e5f6")
+        for host in ("a.example", "a.example", "b.example"):
+            sink.count("bypassed", host)
+        sink.count("unparsed")
+        sink.close()
+        return seen(sink)
+
+    async def after() -> tuple[Any, ...]:
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        await sink.restore(lambda call: None)
+        sink.close()
+        assert sink.tracker.counters.coverage == {}
+        return seen(sink)
+
+    assert asyncio.run(before()) == asyncio.run(after())
+    text = next(tmp_path.glob("usage-*.jsonl")).read_text()
+    assert text.count('"kind":"bypassed"') == 2
+    assert '"count":2,"host":"a.example"' in text
+
+
+def test_a_kind_of_a_later_version_is_skipped(tmp_path: Path) -> None:
+    """It is no damage."""
+    write(tmp_path, [a_call(1)])
+    path = next(tmp_path.glob("usage-*.jsonl"))
+    path.write_bytes(path.read_bytes() + b'{"kind":"later","timestamp":5}\n')
+    alerts: list[str] = []
+
+    async def test() -> None:
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=alerts.append)
+        await sink.restore(lambda call: None)
+        assert calls_of(sink) == 1
+        sink.close()
+
+    run(test)
+    assert alerts == []
 
 
 def test_the_page(tmp_path: Path) -> None:

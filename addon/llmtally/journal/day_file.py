@@ -17,6 +17,7 @@ class DayFile:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._day = ""
+        self._path = directory
         self._fd = -1
         self.unsynced_since: float | None = None
         """Monotonic time of the oldest write that a power cut could undo; None if all is synced."""
@@ -24,8 +25,7 @@ class DayFile:
     def write(self, day: str, lines: list[bytes]) -> int:
         """Append lines and return how many of them are in the file now. One more may be there, cut
         off. If this raises, none is."""
-        # A file that somebody has deleted would swallow the record.
-        if day != self._day or os.fstat(self._fd).st_nlink == 0:
+        if day != self._day or not self._is_where_readers_look():
             self.sync()
             self.close()
             self._open(day)
@@ -39,8 +39,17 @@ class DayFile:
     def _open(self, day: str) -> None:
         make_directory(self._directory)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(self._directory / f"usage-{day}.jsonl", flags, 0o600)
+        self._path = self._directory / f"usage-{day}.jsonl"
+        self._fd = os.open(self._path, flags, 0o600)
         self._day = day
+
+    def _is_where_readers_look(self) -> bool:
+        """Whether the open file is still the one under its name. It is not if it was deleted, was
+        renamed for a rotation, or its directory was renamed."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), os.lstat(self._path))
+        except FileNotFoundError:
+            return False
 
     def _is_torn(self) -> bool:
         """Whether the last line lacks its newline. Checked before every write: another process may

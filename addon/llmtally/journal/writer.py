@@ -12,8 +12,8 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from ..record import Call
-from ..schema import to_line
+from ..record import Call, NotCounted
+from ..schema import Entry, entry_line, to_line
 from .day_file import DayFile
 from .directory import utc_day
 
@@ -42,7 +42,7 @@ CLOSE_SECONDS = 0.9
 
 
 class Journal:
-    """Appends calls from a thread, so that no caller waits for a disk.
+    """Appends lines from a thread, so that no caller waits for a disk.
 
     `on_trouble` is called once when records cannot be written, and once when all that waited have
     been; it may be called on either thread.
@@ -70,6 +70,8 @@ class Journal:
         self._queue: deque[tuple[str, bytes]] = deque()
         self._queued_bytes = 0
         self._in_trouble = False
+        self._reason = ""
+        """Why records could not be written when the trouble began."""
         self._lost_before_trouble = 0
         self._closing = False
         self._changed = threading.Condition()
@@ -86,11 +88,14 @@ class Journal:
         """How many records are not written yet."""
         return len(self._queue)
 
-    def append(self, call: Call) -> bytes | None:
-        """Queue a call to be written; return its line, or None if it cannot be written as JSON.
-        Returns at once and never raises."""
+    def append(self, entry: Entry) -> bytes | None:
+        """Queue a call, or what else a line may say, to be written; return its line, or None if it
+        cannot be written as JSON. Returns at once and never raises."""
         try:
-            day, line = _day_name(int(call.ended // 86_400)), to_line(call)
+            if isinstance(entry, Call):
+                day, line = _day_name(int(entry.ended // 86_400)), to_line(entry)
+            else:
+                day, line = _day_name(int(entry.timestamp // 86_400)), entry_line(entry)
         # not a date, or no JSON (a lone surrogate)
         except (ValueError, TypeError, OverflowError, OSError) as error:
             self._unwritable(error)
@@ -179,7 +184,7 @@ class Journal:
                 self._changed.notify_all()
             if written < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        self._recovered()
+        self._recovered(file)
 
     def _first_of_a_day(self) -> tuple[str, list[bytes]]:
         """The day and lines to write next. They stay in the queue until they are written; only this
@@ -199,7 +204,7 @@ class Journal:
             self.lost += lost
             if self._in_trouble:
                 return
-            self._in_trouble = True
+            self._in_trouble, self._reason = True, reason
             self._lost_before_trouble = self.lost - lost
         self._on_trouble(
             f"The journal in {self._directory} is not being written: {reason}. Calls are "
@@ -207,12 +212,19 @@ class Journal:
             f"{self._queue_cap // 2**20} MiB of records wait in memory until it works again."
         )
 
-    def _recovered(self) -> None:
+    def _recovered(self, file: DayFile) -> None:
+        """Say that records are written again, if they were not, and write down how many were lost
+        meanwhile."""
         with self._changed:
             if not self._in_trouble:
                 return
+            lost, now = self.lost - self._lost_before_trouble, time.time()
+        if lost:
+            line = entry_line(NotCounted("lost", now, lost, reason=self._reason))
+            if not file.write(_day_name(int(now // 86_400)), [line]):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with self._changed:
             self._in_trouble = False
-            lost = self.lost - self._lost_before_trouble
         self._on_trouble(
             f"The journal in {self._directory} is written again: {_records(lost)} lost."
         )
@@ -222,6 +234,7 @@ class Journal:
             self.lost += 1
             self.errors += 1
         self._on_trouble(f"A record cannot be written to the journal: {error}.")
+        self.append(NotCounted("lost", time.time(), 1, reason="it has no JSON form"))
 
 
 def _records(n: int) -> str:

@@ -87,9 +87,9 @@ class UsageAddon:
         as `bypassed`, since the directory was opened."""
         return Counter() if self._tally is None else self._tally.recorder.coverage
 
-    def _count(self, bucket: str) -> None:
+    def _count(self, bucket: str, host: str | None = None) -> None:
         if self._tally is not None:
-            self._tally.recorder.count(bucket)
+            self._tally.recorder.count(bucket, host)
 
     def load(self, loader: Loader) -> None:
         """Declare the options and commands."""

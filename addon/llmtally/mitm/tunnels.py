@@ -23,8 +23,8 @@ class Tunnels:
     """Passes connections to other hosts on undecrypted, and counts clients that refused our
     certificate."""
 
-    def __init__(self, count: Callable[[str], None]) -> None:
-        """`count` counts a response in a coverage bucket."""
+    def __init__(self, count: Callable[[str, str], None]) -> None:
+        """`count` counts a response in a coverage bucket, and for a host."""
         self.routes = RouteTable()
         """The provider table, with the user's rows."""
         self._count = count
@@ -51,7 +51,7 @@ class Tunnels:
         host = (data.context.client.sni or "").lower()
         if self.routes.provider(host) is None:
             return
-        self._count("bypassed")
+        self._count("bypassed", host)
         if host not in self._bypassed and len(self._bypassed) < MAX_BYPASSED:
             self._bypassed.add(host)
             logger.warning(

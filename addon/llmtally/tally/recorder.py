@@ -37,10 +37,10 @@ class Recorder:
                 lines.append(one_line(call))
         return lines
 
-    def count(self, bucket: str) -> None:
+    def count(self, bucket: str, host: str | None = None) -> None:
         """Count a response that makes no call: `bypassed`, or `unparsed` by a bug."""
         self.coverage[bucket] += 1
-        self._sink.count(bucket)
+        self._sink.count(bucket, host)
 
     def _completed(self, call: Call, connection: str) -> Call:
         """The call with everything that its exchange could not know."""

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from .. import __version__, journal
 from ..journal import DamageReport, Journal
-from ..record import Call, Cost, LimitReading, rfc3339
+from ..journal.gathering import Gathering
+from ..record import Call, Cost, LimitReading, QuotaAnswer, rfc3339
 from ..schema import Entry
 from ..system.status_file import StatusFile
 from ..text.safe_text import printable
@@ -53,6 +54,7 @@ class Sink:
         self._alert = alert
         self._opened = clock()
         self._journal = Journal(directory, on_trouble=alert)
+        self._gathering = Gathering(self._journal.append)
         self._status: StatusFile | None = None
         self._reading_back: asyncio.Task[None] | None = None
 
@@ -82,12 +84,16 @@ class Sink:
         self, readings: Iterable[LimitReading], *, provider: str, account: str | None
     ) -> None:
         """Take in the limits from a quota endpoint's answer."""
-        self.tracker.add_limits(readings, provider=provider, account=account, at=self._clock())
+        answer = QuotaAnswer(self._clock(), provider, account, tuple(readings))
+        self._journal.append(answer)
+        self.view.add(answer)
         self._changed()
 
-    def count(self, bucket: str) -> None:
+    def count(self, bucket: str, host: str | None = None) -> None:
         """Count a response that makes no call: `bypassed`, or `unparsed` by a bug."""
-        self.tracker.count_coverage(bucket, at=self._clock())
+        now = self._clock()
+        self._gathering.add(bucket, host, at=now)
+        self.tracker.count_coverage(bucket, at=now)
         self._changed()
 
     def _changed(self) -> None:
@@ -147,10 +153,12 @@ class Sink:
         damage = DamageReport()
 
         def add(entry: Entry) -> None:
-            # What ended later came through us, or will be read from the file by the next start.
-            if isinstance(entry, Call) and entry.ended < self._opened:
+            # What came later came through us, or will be read from the file by the next start.
+            at = entry.ended if isinstance(entry, Call) else entry.timestamp
+            if at < self._opened:
                 self.view.restore(entry)
-                restored(entry)
+                if isinstance(entry, Call):
+                    restored(entry)
 
         try:
             for _, path in journal.days(self._directory, since=Tracker.restore_since(self._opened)):
@@ -171,6 +179,7 @@ class Sink:
         self.view.stop_serving()
         if self._status is not None:
             self._status.stop()
+        self._gathering.flush()
         self._journal.close()
 
 
