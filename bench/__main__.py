@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from . import bodies, hooks, live, profile, proxy, reporting, tap
@@ -32,13 +33,19 @@ def main() -> None:
         help=f"of {', '.join(SECTIONS)}; all if none is named",
     )
     parser.add_argument(
-        "--quick", action="store_true", help="fewer rounds: 40 seconds, and twice the noise"
+        "--quick", action="store_true", help="fewer rounds: a minute or two, and much more noise"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to FILE too")
     parser.add_argument(
         "--profile",
         action="store_true",
         help="instead say which functions the time of the addon goes to",
+    )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="CHECKOUT",
+        help="measure the addon of another checkout beside this one's (proxy)",
     )
     arguments = parser.parse_args()
     if unknown := set(arguments.sections) - SECTIONS.keys():
@@ -48,7 +55,7 @@ def main() -> None:
     if arguments.profile:
         profile.run()
         return
-    plan = QUICK if arguments.quick else FULL
+    plan = replace(QUICK if arguments.quick else FULL, before=arguments.before)
     began = time.monotonic()
     done: list[Section] = []
     for name, run in SECTIONS.items():

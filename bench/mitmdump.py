@@ -1,4 +1,5 @@
-"""One mitmdump under test, on a core that nothing else here uses.
+"""One mitmdump under test, on a core that nothing else here uses but, if that is asked for, the
+tally that it starts.
 
 CPU time is read from the process's own clock, to the nanosecond, where `/proc/<pid>/stat` counts in
 steps of 10 ms. https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
@@ -7,6 +8,7 @@ steps of 10 ms. https://man7.org/linux/man-pages/man3/clock_getcpuclockid.3.html
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -17,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 from mitmproxy.certs import CertStore
 
 ROOT = Path(__file__).parents[1]
@@ -33,14 +36,29 @@ START_SECONDS = 30.0
 
 CORES: set[int] = os.sched_getaffinity(0) if sys.platform == "linux" else set()
 
+MARK = "LLMTALLY_UNDER_TEST"
+"""Environment variable by which the processes that a mitmdump starts are found."""
+
 FAULTS = ("Traceback", "Addon error", "has crashed")
 
 
 class Mitmdump:
     """A process that sends everything to the upstream at `upstream_port`."""
 
-    def __init__(self, scripts: Sequence[Path], upstream_port: int, directory: Path) -> None:
+    def __init__(
+        self,
+        scripts: Sequence[Path],
+        upstream_port: int,
+        directory: Path,
+        *,
+        tally_core: int = 0,
+        package: Path | None = None,
+    ) -> None:
+        """`tally_core` is where the tally runs, if there is one; `package` is the folder of another
+        llmtally than this one."""
         directory.mkdir()
+        self._mark = str(directory)
+        self._tally_core = tally_core
         self.port = 0
         self.usage_dir = directory / "usage"
         self.holds = directory / "holds"
@@ -70,6 +88,8 @@ class Mitmdump:
             "UPSTREAM_PORT": str(upstream_port),
             "PROXY_READY": str(self._ready),
             "LOOP_HOLDS": str(self.holds),
+            MARK: self._mark,
+            **({"PYTHONPATH": str(package)} if package is not None else {}),
         }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -84,12 +104,20 @@ class Mitmdump:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"mitmdump did not start:\n{self._log.read_text()}")
             await asyncio.sleep(0.02)
-        self._pin()
+        self.pin()
         self.port = int(self._ready.read_text())
 
-    def _pin(self) -> None:
-        for task in Path(f"/proc/{self._process.pid}/task").iterdir():
-            pin(int(task.name), {1})
+    def pin(self) -> None:
+        """Keep all threads on their cores, also those that have begun since."""
+        _pin_process(self._process.pid, 1)
+        for process in tallies(self._mark):
+            _pin_process(process.pid, self._tally_core)
+
+    @property
+    def tally_rss(self) -> float | None:
+        """The memory that the tally holds, in MB; None without one."""
+        found = tallies(self._mark)
+        return sum(process.memory_info().rss for process in found) / 2**20 if found else None
 
     @property
     def cpu(self) -> float:
@@ -114,6 +142,24 @@ class Mitmdump:
         log = self._log.read_text()
         if code != 0 or any(fault in log for fault in FAULTS):
             raise RuntimeError(f"mitmdump had trouble (exit code {code}):\n{log}")
+
+
+def tallies(mark: str) -> list[psutil.Process]:
+    """The processes of llmtally beside mitmdump that were started with this mark: the tally."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.environ().get(MARK) == mark:
+                command = process.cmdline()
+                is_proxy = any(Path(word).name == "mitmdump" for word in command[:2])
+                if not is_proxy and any("llmtally" in word for word in command):
+                    found.append(process)
+    return found
+
+
+def _pin_process(pid: int, core: int) -> None:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        pin(int(task.name), {core})
 
 
 def make_authority(directory: Path) -> None:

@@ -1,11 +1,12 @@
-"""The whole proxy, with and without the addon: throughput, CPU and latency of streams and of short
-requests.
+"""The whole proxy, with and without the addon: throughput, CPU, latency and memory, with streams
+and with short requests.
 
-Five mitmdumps run side by side, pinned to core 1, and take turns; the client and the server at
-their ends are in this process, on core 0. `stream = True` runs twice: what the second shows against
-the first is noise. `hooks that do nothing` is what any addon with the same hooks costs: ours cannot
-cost less. Traffic is plain HTTP on loopback, so that the proxy is all there is; with TLS its own
-cost grows and the addon's share shrinks."""
+The mitmdumps run side by side, pinned to core 1, and take turns; the client and the server at their
+ends are in this process, on core 0. If the addon starts a tally, that runs on core 0, too, as on a
+machine with cores to spare, and once more on core 1 (`addon, all on one core`). `stream = True`
+runs twice: what the second shows against the first is noise. `hooks that do nothing` is what any
+addon with the same hooks costs: ours cannot cost less. Traffic is plain HTTP on loopback, so that
+the proxy is all there is; with TLS its own cost grows and the addon's share shrinks."""
 
 from __future__ import annotations
 
@@ -33,25 +34,34 @@ from .mitmdump import (
     require_linux,
 )
 from .report import Cell, Goal, Plan, Section
-from .stats import Difference, difference, quantile
+from .stats import Ratio, quantile, ratio
 
 BASELINE, CONTROL, IDLE, ADDON = "stream = True", "the same again", "hooks that do nothing", "addon"
+ONE_CORE, BEFORE = "addon, all on one core", "addon before"
 PARSING, DIRECT = "parse every event", "no proxy"
 SCRIPTS = {
     BASELINE: STREAM_TRUE,
     ADDON: USAGE,
     CONTROL: STREAM_TRUE,
+    ONE_CORE: USAGE,
+    BEFORE: USAGE,
     IDLE: IDLE_HOOKS,
     PARSING: PARSE_EVERY_EVENT,
 }
 """In the order of a turn: the addon between its two baselines."""
 
-STREAM_GOAL, REQUEST_GOAL = 2.0, 3.0
-"""Percent that the addon may add."""
+COUNTING = (ADDON, ONE_CORE, BEFORE)
+
+MEMORY_GOAL, TALLY_GOAL = 1.15, 80.0
+"""How many times as much memory as the baseline the proxy may take, and how many MB the tally at
+its start."""
 
 AFTERWARDS = 0.4
 """Seconds after the traffic in which the addon does what it puts off, to the last line in the
 journal; its CPU counts."""
+
+SETTLED_SECONDS = 10.0
+"""Seconds after the proxy's end in which a tally may write what it still has."""
 
 MANY = 200
 STREAM_REQUEST = traffic.post(
@@ -81,9 +91,10 @@ class Workload:
     drive: Callable[[Upstream, Sequence[Connection], Plan], Awaitable[Batch]]
     turns: int
     """Turns in each round; 0: one turn in each start, for what takes seconds."""
-    goal: float | None = None
-    """Percent of CPU that the addon may add."""
-    configurations: tuple[str, ...] = (BASELINE, ADDON, CONTROL, IDLE)
+    goals: tuple[tuple[str, str, float], ...] = ()
+    """`(configuration, figure, limit)`: how many times as much as the baseline a figure may be, or
+    must be if more is better."""
+    configurations: tuple[str, ...] = (BASELINE, ADDON, CONTROL, ONE_CORE, BEFORE, IDLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,19 @@ class Turn:
     """CPU seconds for each unit."""
     rate: float
     """Units that passed in each second."""
+
+    def latency(self, q: float) -> float:
+        """The time below which a share `q` of the latencies of this turn lies, in ms."""
+        return 1e3 * quantile(self.batch.latencies, q)
+
+
+FIGURES: dict[str, tuple[Callable[[Turn], float], bool]] = {
+    "CPU": (lambda turn: turn.cpu, False),
+    "rate": (lambda turn: turn.rate, True),
+    "p50": (lambda turn: turn.latency(0.5), False),
+    "p99": (lambda turn: turn.latency(0.99), False),
+}
+"""What is compared with the baseline, and whether more is better."""
 
 
 # The traffic
@@ -180,16 +204,34 @@ async def short_requests(
 
 ALL = tuple(SCRIPTS)
 PACED = (BASELINE, ADDON, CONTROL)
+RATE = ((ADDON, "rate", 0.97), (ONE_CORE, "rate", 0.90))
+LATENCY = ((ADDON, "p50", 1.03), (ADDON, "p99", 1.15))
 WORKLOADS = (
     Workload(
-        "1 stream, full speed", 1, partial(fast_streams, deltas=2_000, times=2), 4, STREAM_GOAL, ALL
+        "short requests, 1 at a time",
+        1,
+        partial(short_requests, each=150),
+        3,
+        (*LATENCY, *RATE),
+        ALL,
     ),
     Workload(
-        f"{MANY} streams, full speed",
-        MANY,
-        partial(fast_streams, deltas=150, times=1),
+        "short requests, 32 at a time", 32, partial(short_requests, each=8), 3, (*LATENCY, *RATE)
+    ),
+    Workload(
+        "1 stream, full speed",
         1,
-        STREAM_GOAL,
+        partial(fast_streams, deltas=2_000, times=2),
+        3,
+        ((ADDON, "CPU", 1.03), *RATE),
+        ALL,
+    ),
+    Workload(
+        "50 streams, full speed",
+        50,
+        partial(fast_streams, deltas=300, times=1),
+        2,
+        ((ADDON, "CPU", 1.03), *RATE),
     ),
     Workload(
         "1 stream, 200 events/s", 1, partial(paced_streams, rate=200), 0, configurations=PACED
@@ -201,10 +243,6 @@ WORKLOADS = (
         0,
         configurations=PACED,
     ),
-    Workload(
-        "short requests, 8 at a time", 8, partial(short_requests, each=10), 4, REQUEST_GOAL, ALL
-    ),
-    Workload("short requests, 1 at a time", 1, partial(short_requests, each=40), 3),
 )
 
 
@@ -214,13 +252,21 @@ WORKLOADS = (
 class Contestant:
     """A mitmdump, or a direct way without one, and its client's connections."""
 
-    def __init__(self, name: str, upstream: Upstream, directory: Path) -> None:
+    def __init__(self, name: str, upstream: Upstream, directory: Path, before: Path | None) -> None:
         self.name = name
-        self.process = (
-            None
-            if name == DIRECT
-            else Mitmdump((SCRIPTS[name],), upstream.port, directory / f"{name}")
-        )
+        self.rss = 0.0
+        """The most memory that the proxy held in all its turns, in MB."""
+        self.tally_rss: float | None = None
+        """The tally's memory after its start, in MB."""
+        self.process = None
+        if name != DIRECT:
+            self.process = Mitmdump(
+                (SCRIPTS[name],),
+                upstream.port,
+                directory / name,
+                tally_core=1 if name == ONE_CORE else 0,
+                package=before / "addon" if name == BEFORE and before is not None else None,
+            )
         self.turns: defaultdict[str, list[Turn]] = defaultdict(list)
         self._calls = 0
         self._upstream = upstream
@@ -234,6 +280,9 @@ class Contestant:
             self.process.port if self.process else self._upstream.port, MANY
         )
         self._calls += (await short_requests(self._upstream, self._connections, plan, each=2)).calls
+        if self.process is not None:
+            self.process.pin()
+            self.tally_rss = self.process.tally_rss
 
     async def take_turn(self, workload: Workload, plan: Plan) -> None:
         """Drive one batch and keep its results."""
@@ -258,11 +307,15 @@ class Contestant:
             connection.transport.close()
         if self.process is None:
             return
+        self.rss = self.process.peak_rss
         self.process.stop()
-        if self.name == ADDON and self.process.records != self._calls:
-            raise RuntimeError(
-                f"{self._calls} calls were made, and {self.process.records} recorded"
-            )
+        deadline = time.monotonic() + SETTLED_SECONDS
+        while self.name in COUNTING and self.process.records != self._calls:
+            if time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"{self._calls} calls were made, and {self.process.records} recorded"
+                )
+            time.sleep(0.1)
 
 
 Results = dict[str, list[Contestant]]
@@ -283,7 +336,11 @@ async def _measure(plan: Plan) -> Results:
 
 async def _one_start(upstream: Upstream, directory: Path, plan: Plan) -> list[Contestant]:
     make_authority(directory)
-    contestants = [Contestant(name, upstream, directory) for name in (*SCRIPTS, DIRECT)]
+    contestants = [
+        Contestant(name, upstream, directory, plan.before)
+        for name in (*SCRIPTS, DIRECT)
+        if name != BEFORE or plan.before is not None
+    ]
     for contestant in contestants:
         await contestant.start(plan)
     for number in range(plan.rounds):
@@ -312,24 +369,54 @@ def run(plan: Plan) -> Section:
             name: [turn for contestant in contestants for turn in contestant.turns[workload.name]]
             for name, contestants in results.items()
         }
-        rows += [_row(workload, name, turns) for name in (*workload.configurations, DIRECT)]
-        if workload.goal is not None:
-            goals.append(_goal(workload, turns))
+        names = [name for name in (*workload.configurations, DIRECT) if name in results]
+        rows += [_row(workload, name, turns) for name in names]
+        goals += [_goal(workload, turns, *goal) for goal in workload.goals if goal[0] in results]
+    memory = {
+        name: [contestant.rss for contestant in contestants]
+        for name, contestants in results.items()
+        if name != DIRECT
+    }
+    used = {name: ratio(values, memory[BASELINE]) for name, values in memory.items()}
+    goals.append(
+        Goal("memory of the proxy", used[ADDON].times, MEMORY_GOAL, "x", used[ADDON].spread)
+    )
+    started = [each.tally_rss for each in results[ADDON] if each.tally_rss is not None]
+    if started:
+        goals.append(Goal("memory of the tally at its start", median(started), TALLY_GOAL, "MB"))
     return Section(
         "Proxy",
-        ("traffic", "mitmdump", "CPU us", "CPU %", "per second", "rate %", "p50 ms", "p99 ms"),
+        (
+            "traffic",
+            "mitmdump",
+            "CPU us",
+            "CPU x",
+            "per second",
+            "rate x",
+            "p50 ms",
+            "p50 x",
+            "p99 ms",
+            "p99 x",
+        ),
         rows,
         goals,
         (
             f"Of one event or request; medians over {plan.starts} starts of {plan.rounds} rounds.",
             (
-                f"%: more or less than the mean of both `{BASELINE}` next to it in time, ± half "
-                "the interquartile range."
+                f"x: times the mean of both `{BASELINE}` next to it in time, ± half the "
+                "interquartile range. CPU is the proxy's alone."
             ),
             (
-                f"`{CONTROL}` is compared with `{BASELINE}`: it should show 0, and what it shows "
+                f"`{CONTROL}` is compared with `{BASELINE}`: it should show 1, and what it shows "
                 "is noise."
             ),
+            *(
+                f"memory, {name}: {median(values):.0f} MB at most, {used[name]} x"
+                for name, values in memory.items()
+            ),
+            f"tally: {median(started):.0f} MB at its start"
+            if started
+            else "No tally process: the addon counts in the proxy.",
         ),
     )
 
@@ -337,38 +424,39 @@ def run(plan: Plan) -> Section:
 def _row(workload: Workload, name: str, turns: Mapping[str, list[Turn]]) -> tuple[Cell, ...]:
     mine = turns[name]
     latencies = [1e3 * latency for turn in mine for latency in turn.batch.latencies]
-    times: tuple[Cell, Cell] = (
-        (median(latencies), quantile(latencies, 0.99)) if latencies else (None, None)
-    )
     rate = median(turn.rate for turn in mine) if workload.turns else None  # otherwise it was given
-    if name == DIRECT:
-        return workload.name, name, None, None, rate, None, *times
-    more = str(_compared(turns, name, lambda turn: turn.cpu)) if name != BASELINE else None
-    faster = (
-        str(_compared(turns, name, lambda turn: turn.rate))
-        if name != BASELINE and workload.turns
-        else None
-    )
-    return workload.name, name, 1e6 * median(turn.cpu for turn in mine), more, rate, faster, *times
+    cells: list[Cell] = [workload.name, name]
+    values: dict[str, Cell] = {
+        "CPU": None if name == DIRECT else 1e6 * median(turn.cpu for turn in mine),
+        "rate": rate,
+        "p50": median(latencies) if latencies else None,
+        "p99": quantile(latencies, 0.99) if latencies else None,
+    }
+    for figure, value in values.items():
+        compared = value is not None and name not in (BASELINE, DIRECT)
+        cells += [value, str(_compared(turns, name, figure)) if compared else None]
+    return tuple(cells)
 
 
-def _compared(
-    turns: Mapping[str, list[Turn]], name: str, value: Callable[[Turn], float]
-) -> Difference:
+def _compared(turns: Mapping[str, list[Turn]], name: str, figure: str) -> Ratio:
+    value, _ = FIGURES[figure]
     baselines = (BASELINE,) if name == CONTROL else (BASELINE, CONTROL)
     beside = [
         fmean(map(value, pair))
         for pair in zip(*(turns[baseline] for baseline in baselines), strict=True)
     ]
-    return difference([value(turn) for turn in turns[name]], beside)
+    return ratio([value(turn) for turn in turns[name]], beside)
 
 
-def _goal(workload: Workload, turns: Mapping[str, list[Turn]]) -> Goal:
-    more, control = (_compared(turns, name, lambda turn: turn.cpu) for name in (ADDON, CONTROL))
+def _goal(
+    workload: Workload, turns: Mapping[str, list[Turn]], name: str, figure: str, limit: float
+) -> Goal:
+    found, control = (_compared(turns, each, figure) for each in (name, CONTROL))
     return Goal(
-        f"CPU added, {workload.name}",
-        more.percent,
-        workload.goal or 0.0,
-        "%",
-        max(more.spread, abs(control.percent)),
+        f"{figure} of {name}, {workload.name}",
+        found.times,
+        limit,
+        "x",
+        max(found.spread, abs(control.times - 1)),
+        at_least=FIGURES[figure][1],
     )

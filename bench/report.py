@@ -24,6 +24,8 @@ class Plan:
     """Runs of what is measured inside this process."""
     paced_seconds: float
     """How long streams of a set rate run."""
+    before: Path | None = None
+    """Another checkout, whose addon is measured beside this one's."""
 
 
 FULL = Plan(starts=3, rounds=3, repeats=41, paced_seconds=1.5)
@@ -40,12 +42,16 @@ class Goal:
     unit: str
     noise: float = 0.0
     """What the same measurement shows between two things that are the same."""
+    at_least: bool = False
+    """The number must reach the limit instead."""
 
     @property
     def verdict(self) -> str:
-        """Whether the goal was met; noise must not have decided it."""
-        if abs(self.measured - self.limit) <= self.noise:
-            return "within noise of the limit"
+        """Whether the goal was met; there is no verdict where noise may have decided it."""
+        if abs(self.measured - self.limit) < self.noise:
+            return "no verdict, within noise of the limit"
+        if self.at_least:
+            return "met" if self.measured >= self.limit else "MISSED"
         return "met" if self.measured < self.limit else "MISSED"
 
 
@@ -74,14 +80,18 @@ def as_text(section: Section) -> str:
         lines.append("  " + "  ".join(cells).rstrip())
     lines += [f"  {note}" for note in section.notes]
     lines += [
-        f"  goal: {g.what} < {g.limit:g} {g.unit}: {_measured(g)}, {g.verdict}"
+        f"  goal: {g.what} {'>=' if g.at_least else '<'} {_limit(g)}: {_measured(g)}, {g.verdict}"
         for g in section.goals
     ]
     return "\n".join(lines)
 
 
+def _limit(goal: Goal) -> str:
+    return f"{goal.limit:g} {goal.unit}".rstrip()
+
+
 def _measured(goal: Goal) -> str:
-    return f"{_text(goal.measured)} {goal.unit}" + (
+    return f"{_text(goal.measured)} {goal.unit}".rstrip() + (
         f" (noise {_text(goal.noise)})" if goal.noise else ""
     )
 
@@ -113,6 +123,7 @@ def write_json(path: Path, sections: list[Section]) -> None:
                         "limit": g.limit,
                         "unit": g.unit,
                         "noise": g.noise,
+                        "at_least": g.at_least,
                         "verdict": g.verdict,
                     }
                     for g in section.goals

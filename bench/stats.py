@@ -37,3 +37,23 @@ def difference(measured: Sequence[float], baseline: Sequence[float]) -> Differen
     """Compare pair by pair, so that what slows the machine down for a while slows both."""
     percents = [100 * (one / other - 1) for one, other in zip(measured, baseline, strict=True)]
     return Difference(median(percents), spread(percents))
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times as much one thing is as another, measured in pairs, one right after the
+    other."""
+
+    times: float
+    """The median over all pairs."""
+    spread: float
+    """Half of the interquartile range of the pairs."""
+
+    def __str__(self) -> str:
+        return f"{self.times:.2f} ±{self.spread:.2f}"
+
+
+def ratio(measured: Sequence[float], baseline: Sequence[float]) -> Ratio:
+    """Compare pair by pair, so that what slows the machine down for a while slows both."""
+    times = [one / other for one, other in zip(measured, baseline, strict=True)]
+    return Ratio(median(times), spread(times))
