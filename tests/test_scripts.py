@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 SCRIPTS = [
     *(
         ROOT / "scripts" / name
-        for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "demo")
+        for name in ("_env.sh", "_debian.sh", "run", "test", "check", "bench", "soak", "demo")
     ),
     ROOT / ".ci" / "run",
 ]
