@@ -155,12 +155,23 @@ class _Tapped:
         self._exchange.response_started(200, {"content-type": "text/event-stream"}, time.time())
         self._exchange.request_sent(body, len(body), time.time())
         self.tap = Tap(
-            self._exchange,
+            self._send,
+            timed=True,
             chained=None,
             clock=time.time,
             defer=self._deferred.append,
-            settle=lambda _: None,
         )
+
+    def _send(self, data: bytes, arrivals: list[tuple[int, float]], at: float) -> bool:
+        exchange, start = self._exchange, 0
+        for end, came in arrivals:
+            exchange.feed(data[start:end], came)
+            start = end
+            if not exchange.awaits_content:
+                break
+        if rest := data[start:]:
+            exchange.feed(rest, at)
+        return exchange.awaits_content
 
     def do_what_was_deferred(self) -> float:
         """Do the work that the tap defers, as the loop would; returns the seconds it takes."""

@@ -24,7 +24,9 @@ from urllib.parse import unquote
 
 from . import formats
 from .formats import Format
+from .formats.format import no_content
 from .record import TEXT_CAP, Billing
+from .wire.framing import is_streaming
 
 Method = Literal["POST", "GET", "SOCKET"]
 
@@ -87,6 +89,19 @@ class Route:
     confirmed: bool = True
     """Whether the host has a row. If not, only the end of the path looks like an LLM call, and the
     bodies must confirm it."""
+
+    def streams(self, status: int, content_type: str) -> bool:
+        """Whether a response comes in pieces that must reach the client as soon as they arrive."""
+        # A file of many responses is read as it passes: to settle thousands at its end would hold
+        # up the loop for seconds. What refuses them is one response.
+        return (self.format.multiple and status == 200) or is_streaming(
+            content_type, json_array=self.streams_json
+        )
+
+    @property
+    def has_content(self) -> bool:
+        """Whether the answers come in pieces, so that the time of the first one matters."""
+        return self.format.content is not no_content
 
 
 def _post(pattern: str, fmt: Format, *, streams_json: bool = False) -> Endpoint:
@@ -520,6 +535,9 @@ LOCAL = Provider("local", (), GENERIC, billing="local")
 gateway to a vendor."""
 UNKNOWN = Provider("unknown", (), GENERIC)
 """The row of any public host that has none in `PROVIDERS`."""
+
+BY_NAME: Mapping[str, Provider] = {row.name: row for row in (*PROVIDERS, LOCAL, UNKNOWN)}
+"""All rows, by the provider's name."""
 
 PRICE_IDS: Mapping[str, str] = {row.name: row.price_id for row in PROVIDERS if row.price_id}
 """Ids in genai-prices, by the provider's name."""

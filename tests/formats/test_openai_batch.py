@@ -46,6 +46,6 @@ def test_files_are_read_as_they_pass(label: str) -> None:
     exchange = open_exchange(capture)
     calls = [len(exchange.feed(orjson.dumps(answer) + b"\n", START)) for answer in answers]
 
-    assert exchange.streaming
+    assert exchange.route.streams(200, label)
     assert sum(calls[:-1]) == 8
     assert sum(calls) + len(exchange.end("complete", START)) == 9

@@ -23,8 +23,8 @@ from llmtally.exchange import Exchange
 from llmtally.exchange.one_response import OneResponse
 from llmtally.journal import account_key
 from llmtally.mitm import UsageAddon, commands
+from llmtally.mitm.carrier import Inline
 from llmtally.mitm.commands import Commands
-from llmtally.mitm.flow_observer import HEAVY, HEAVY_CODED, FlowObserver
 from llmtally.mitm.flows import ending_of, host_of, lower_headers
 from llmtally.pricing import pricer
 from llmtally.pricing.overrides import Overrides, read_file
@@ -32,6 +32,7 @@ from llmtally.record import Call
 from llmtally.system import client_process
 from llmtally.system.client_process import ClientProcess
 from llmtally.tally import prices as tally_prices
+from llmtally.tally.tally import HEAVY, HEAVY_CODED
 
 BODY = (
     b'{"id":"chatcmpl-1","model":"gpt-5.4","choices":[],"usage":{"prompt_tokens":3,'
@@ -591,7 +592,7 @@ def test_a_large_body_waits_for_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body may be read before it is known which process asked: its call is settled afterwards."""
-    was_read, then = threading.Event(), FlowObserver._on_parsed
+    was_read, then = threading.Event(), Inline._on_parsed
 
     def find_all(peers: Mapping[str, object]) -> dict[str, ClientProcess]:
         was_read.wait(10)
@@ -602,7 +603,7 @@ def test_a_large_body_waits_for_its_process(
         was_read.set()
 
     monkeypatch.setattr(client_process, "find_all", find_all)
-    monkeypatch.setattr(FlowObserver, "_on_parsed", note)
+    monkeypatch.setattr(Inline, "_on_parsed", note)
 
     async def test() -> None:
         async with running(tmp_path) as (addon, _):

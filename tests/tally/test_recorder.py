@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import calls
-from llmtally.attribution.run_tag import Run, Runs
+from llmtally.attribution.run_tag import Run
 from llmtally.record import Attribution, Usage
 from llmtally.system.client_process import ClientProcess, Processes
 from llmtally.tally.prices import Prices
@@ -50,14 +50,13 @@ def test_a_settled_call_is_priced_attributed_and_journaled(tmp_path: Path) -> No
     tally = Tally(
         tmp_path,
         prices=Prices(lambda work, then: None, pytest.fail),
-        runs=Runs(RUN),
         processes=Processes(lambda *_: Future(), lambda *_: None),
         clock=lambda: 1_790_000_000.0,
         alert=pytest.fail,
     )
     usage = Usage(input_tokens=10, output_tokens=5)
     call = calls.a_call(1_790_000_000.0, usage=usage, cost_usd=None, cost_source=None)
-    lines = tally.recorder.record([call, call._replace(coverage="duplicate")], "connection")
+    lines = tally.recorder.record([call, call._replace(coverage="duplicate")], RUN, "connection")
     tally.recorder.count("bypassed")
     tally.close()
 

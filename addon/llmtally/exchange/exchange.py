@@ -16,7 +16,6 @@ from typing import Any
 from .. import limits
 from ..providers import Route
 from ..record import ApiError, Call
-from ..wire.framing import is_streaming
 from .body import Body
 from .many_responses import ManyResponses
 from .memory import Memory
@@ -33,11 +32,6 @@ class Exchange:
     def __init__(self, route: Route, request: RequestHead, memory: Memory) -> None:
         self.route = route
         self.request = request
-        self.streaming = False
-        """Whether the response comes in pieces that must reach the client as soon as they
-        arrive."""
-        self.pieces = 0
-        """How often `feed` was called."""
         self._sent = SentRequest(request, route.format)
         self._response = Response("websocket" if request.method == "SOCKET" else "json")
         self._settlement = Settlement(route, request, memory, self._response)
@@ -100,18 +94,10 @@ class Exchange:
             self._reader = ManyResponses(route, self._sent, response, self._settlement)
         else:
             self._reader = self._one_response()
-        # A file of many responses is read as it passes: to settle thousands at its end would hold
-        # up the loop for seconds.
-        self.streaming = (
-            many
-            or is_streaming(headers.get("content-type", ""))
-            or (route.streams_json and response.transport == "json_array")
-        )
 
     def feed(self, data: bytes, at: float) -> list[Call]:
         """Read bytes of the response's body, as they are on the wire. Gives the calls that ended
         within them (results of a batch)."""
-        self.pieces += 1
         return self._read(self._body.feed(data), at) if self._body is not None else []
 
     def whole(self, body: bytes, at: float) -> list[Call]:

@@ -25,14 +25,15 @@ class CallLines:
         self._scheduler = scheduler
         self._unprinted: list[str] = []
 
-    def show(self, flow: http.HTTPFlow, lines: Iterable[str]) -> None:
-        """Show the lines of calls that this flow held."""
+    def show(self, flow: http.HTTPFlow | None, lines: Iterable[str]) -> None:
+        """Show the lines of calls that this flow held; None: nobody has the flow any more."""
         for line in lines:
             if not self._switches.quiet:
                 self._unprinted.append(line)
                 if len(self._unprinted) == 1:
                     self._scheduler.defer(self._print)
-            _comment(flow, line)
+            if flow is not None:
+                _comment(flow, line)
 
     def _print(self) -> None:
         """Print all waiting lines as one log entry: mitmproxy passes each entry to all its addons,

@@ -1,4 +1,4 @@
-"""Reads from mitmproxy's flows what `exchange` wants to know."""
+"""Reads from mitmproxy's flows what the tally wants to know."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from mitmproxy.flow import Error
 from mitmproxy.net.http import url
 from mitmproxy.proxy.mode_specs import ReverseMode
 
-from ..exchange import NO_QUERY, Ending, RequestHead
+from ..exchange import Ending
 from ..providers import Method
+from ..tally.observations import Head
 
 MAX_QUERY = 32
 """Query parameters looked at; real calls have up to three."""
@@ -20,20 +21,22 @@ MAX_QUERY = 32
 KILLED = Error.KILLED_MESSAGE
 
 
-def head_of(flow: http.HTTPFlow, method: Method) -> RequestHead:
-    """The head of a flow's request, as an exchange takes it."""
+def head_of(flow: http.HTTPFlow, method: Method) -> Head:
+    """The head of a flow's request, as the tally takes it."""
     headers = lower_headers(flow.request.headers)
     # A path may be any bytes; a record is UTF-8.
     path, _, query = flow.request.path.encode("utf-8", "replace").decode().partition("?")
-    return RequestHead(
-        id=flow.id,
-        method=method,
-        host=host_of(flow, headers),
-        path=path,
-        headers=headers,
-        timestamp=flow.request.timestamp_start,
-        query=dict(parse_qsl(query)[:MAX_QUERY]) if query else NO_QUERY,
-        peer=flow.client_conn.id,
+    peer = flow.client_conn.peername
+    return Head(
+        flow.id,
+        method,
+        host_of(flow, headers),
+        path,
+        headers,
+        flow.request.timestamp_start,
+        dict(parse_qsl(query)[:MAX_QUERY]) if query else {},
+        flow.client_conn.id,
+        peer[:2] if peer is not None else None,
     )
 
 

@@ -1,8 +1,8 @@
 """Keeps errors in llmtally away from the traffic: if reading a flow fails, the flow goes on unread.
 
-There are three broad `except` clauses, each where an error in llmtally would otherwise stop
-traffic: this one for mitmproxy's hooks, that of a stream's bytes in `tap.py`, and that of a request
-to the page in `web/server.py`.
+There are four broad `except` clauses, each where an error in llmtally would otherwise stop traffic:
+this one for mitmproxy's hooks, that of a stream's bytes in `tap.py`, that of what is observed in
+`tally/tally.py`, and that of a request to the page in `web/server.py`.
 """
 
 from __future__ import annotations

@@ -22,12 +22,14 @@ from mitmproxy.proxy import server_hooks
 from ..attribution.run_tag import OWN_RUN, Runs, parse
 from ..providers import RouteTable
 from ..system.client_process import Processes
+from ..tally.observations import Counted
 from ..tally.prices import Prices
-from ..tally.tally import Tally
+from ..tally.tally import OpenFlow, Tally
 from ..text.call_line import totals_line
 from . import options
 from .announcer import Announcer
 from .call_lines import CallLines
+from .carrier import Inline
 from .commands import Commands
 from .flow_observer import FlowObserver
 from .guard import Guard
@@ -37,6 +39,11 @@ from .scheduler import Scheduler
 from .tunnels import Tunnels
 
 logger = logging.getLogger(__name__)
+
+
+_handed_over: dict[int, OpenFlow] = {}
+"""What the tally knows of flows in flight while mitmproxy reloads the script; this module stays
+loaded."""
 
 
 class UsageAddon:
@@ -55,14 +62,15 @@ class UsageAddon:
         self._token = ""
         self._configured = False
         self._running = False
-        guard = Guard(self._count)
-        self._quotas = Quotas(self._switches, guard, self._scheduler)
+        self._lines = CallLines(self._switches, self._scheduler)
+        self._inline = Inline(self._switches, self._scheduler, self._settled)
+        self._quotas = Quotas(self._switches, self._inline, self._scheduler)
         self._observer = FlowObserver(
             self._switches,
-            CallLines(self._switches, self._scheduler),
+            self._inline,
             self._quotas,
-            self._processes,
-            guard,
+            self._runs,
+            Guard(self._count),
             self._scheduler,
         )
         self._announcer = Announcer()
@@ -88,8 +96,11 @@ class UsageAddon:
         return Counter() if self._tally is None else self._tally.recorder.coverage
 
     def _count(self, bucket: str, host: str | None = None) -> None:
-        if self._tally is not None:
-            self._tally.recorder.count(bucket, host)
+        self._observer.carrier.observe(Counted(bucket, host))
+
+    def _settled(self, key: int, lines: list[str]) -> None:
+        """Calls were settled in a flow."""
+        self._lines.show(self._observer.flow(key), lines)
 
     def load(self, loader: Loader) -> None:
         """Declare the options and commands."""
@@ -144,7 +155,6 @@ class UsageAddon:
             tally = Tally(
                 directory,
                 prices=self._prices,
-                runs=self._runs,
                 processes=self._processes,
                 clock=time.time,
                 alert=_alert,
@@ -152,9 +162,9 @@ class UsageAddon:
         except OSError as error:
             raise options.unusable(directory, error) from None
         if self._tally is not None:
+            tally.adopt(self._tally.release())
             self._tally.close()
-        self._tally = tally
-        self._observer.tally = self._quotas.tally = tally
+        self._tally = self._inline.tally = tally
         self._announcer.tally = self.commands.tally = tally
         if self._running:
             tally.start(self._scheduler.io)
@@ -164,6 +174,9 @@ class UsageAddon:
         back, and open the page."""
         self._running = True
         self._observer.take_over()
+        if self._tally is not None:
+            self._tally.adopt(_handed_over)
+            _handed_over.clear()
         # What is loaded by now stays: no full collection need look at it again, which takes 90 ms
         # in which no stream moves.
         gc.collect()
@@ -191,8 +204,8 @@ class UsageAddon:
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """The head of a request has come."""
-        self._observer.requestheaders(flow)
         self._run_hooks.requestheaders(flow)
+        self._observer.requestheaders(flow)
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Keep clients of the proxy from the page: to its server, they would seem to be local."""
@@ -218,6 +231,7 @@ class UsageAddon:
             self._observer.hand_over()
         self._scheduler.finish()
         if self._tally is not None:
+            _handed_over.update(self._tally.release())
             if self.coverage:
                 spent = self._tally.sink.tracker.usage(time.time())["since_start"]
                 _alert(f"this run: {totals_line(spent)}; responses: {self._buckets()}")

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Mapping
 
 from mitmproxy import http
 
-from ..exchange import RequestHead
 from ..limits import quota_endpoints
 from ..limits.quota_endpoints import ANTHROPIC_USAGE, QuotaEndpoint
-from ..tally.tally import Tally
+from ..tally.observations import Head, QuotaAnswer
+from .carrier import Carrier
 from .flows import lower_headers
-from .guard import Guard
 from .options import Switches
 from .scheduler import Scheduler
 
@@ -22,22 +19,20 @@ from .scheduler import Scheduler
 class Quotas:
     """Hands the answers of quota endpoints to the tally."""
 
-    def __init__(self, switches: Switches, guard: Guard, scheduler: Scheduler) -> None:
-        self.tally: Tally | None = None
-        """The tally of the directory in use."""
+    def __init__(self, switches: Switches, carrier: Carrier, scheduler: Scheduler) -> None:
+        self.carrier = carrier
+        """Takes what is observed to the tally."""
         self._switches = switches
-        self._guard = guard
-        self._scheduler = scheduler
         self._asked: dict[str, QuotaEndpoint] = {}
         """The endpoint that each open flow asks, by the flow's id."""
         self._poll = quota_endpoints.QuotaPoll(scheduler.detached, self._polled)
 
-    def asks(self, flow: http.HTTPFlow, head: RequestHead) -> None:
+    def asks(self, flow: http.HTTPFlow, head: Head) -> None:
         """Note a request that is not an LLM call, in case it asks a quota endpoint."""
         if (endpoint := quota_endpoints.find(head.host, head.path)) is not None:
             self._asked[flow.id] = endpoint
 
-    def passes(self, head: RequestHead) -> None:
+    def passes(self, head: Head) -> None:
         """Note the token of an LLM call: with it llmtally asks, too, if the user has set that."""
         if (
             self._switches.poll_anthropic
@@ -50,28 +45,20 @@ class Quotas:
         """Take note of a response, if it answers such a question; returns whether it does."""
         if (endpoint := self._asked.pop(flow.id, None)) is None or flow.response is None:
             return False
-        self._scheduler.defer(
-            functools.partial(self._guard, self._read_response, flow, flow.response, endpoint)
-        )
+        headers = lower_headers(flow.request.headers)
+        coding = flow.response.headers.get("content-encoding", "")
+        self._tell(endpoint, headers, coding, flow.response.raw_content or b"")
         return True
 
     def broke(self, flow: http.HTTPFlow) -> None:
         """Forget a flow that broke off: no answer will come."""
         self._asked.pop(flow.id, None)
 
-    def _read_response(
-        self, flow: http.HTTPFlow, response: http.Response, endpoint: QuotaEndpoint
-    ) -> None:
-        coding = response.headers.get("content-encoding", "")
-        headers = lower_headers(flow.request.headers)
-        self._read(endpoint, headers, coding, response.raw_content or b"")
-
     def _polled(self, token: str, body: bytes) -> None:
-        headers = {"authorization": f"Bearer {token}"}
-        self._guard(self._read, ANTHROPIC_USAGE, headers, "", body)
+        self._tell(ANTHROPIC_USAGE, {"authorization": f"Bearer {token}"}, "", body)
 
-    def _read(
-        self, endpoint: QuotaEndpoint, headers: Mapping[str, str], coding: str, body: bytes
+    def _tell(
+        self, endpoint: QuotaEndpoint, headers: dict[str, str], coding: str, body: bytes
     ) -> None:
-        if self.tally is not None:
-            self.tally.read_quota_answer(endpoint, headers, coding, body)
+        body = body[: quota_endpoints.MAX_ANSWER]
+        self.carrier.observe(QuotaAnswer(endpoint.host, endpoint.path, headers, coding, body))

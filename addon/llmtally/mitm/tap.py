@@ -1,9 +1,9 @@
-"""The tap: a mitmproxy stream callable that hands on the very bytes it was given and lets an
-exchange read them later.
+"""The tap: a mitmproxy stream callable that hands on the very bytes it was given and lets the tally
+read them later.
 
 It runs for every chunk of every stream, before the chunk goes on to the client, so it only copies
-the chunk to a buffer. The bytes are read in batches: when `BATCH` of them wait, or when the flow
-ends. Until the first content has been seen, chunks are read soon after they came, each with its
+the chunk to a buffer. The bytes are sent on in batches: when `BATCH` of them wait, or when the flow
+ends. Until the first content has been seen, chunks are sent on soon after they came, each with its
 arrival time, because that gives the time to first token.
 """
 
@@ -12,12 +12,13 @@ from __future__ import annotations
 import io
 import logging
 from collections.abc import Callable
-from typing import Any
-
-from ..exchange import Exchange
-from ..record import Call
+from typing import Any, TypeAlias
 
 logger = logging.getLogger(__name__)
+
+Send: TypeAlias = Callable[[bytes, list[tuple[int, float]], float], bool]
+"""Takes bytes, where the first pieces in them end and when those came, and when the rest was there.
+Returns whether the times of the next pieces matter."""
 
 BATCH = 64 * 2**10
 """Bytes that may wait unread: enough to make a batch worth it (some 400 events), read in well under
@@ -36,34 +37,36 @@ measured."""
 
 
 class Tap:
-    """Reads the response body of one flow. `stream` is the callable for mitmproxy."""
+    """Copies the response body of one flow. `stream` is the callable for mitmproxy."""
 
     def __init__(
         self,
-        exchange: Exchange,
+        send: Send,
         *,
+        timed: bool,
         chained: Callable[[bytes], Any] | None,
         clock: Callable[[], float],
         defer: Callable[[Callable[[], None]], None],
-        settle: Callable[[list[Call]], None],
         keep: bool = False,
     ) -> None:
-        self.exchange = exchange
+        """`timed`: the times of the first chunks matter."""
         self.chained = chained
         """Another addon's stream callable. The client gets what it returns."""
         self.active = True
         """False once another tap has taken over (an addon may still call this one from inside its
-        own) or reading failed."""
-        self.settle = settle
+        own) or sending failed."""
+        self.send = send
         self.kept: list[bytes] | None = [] if keep else None
         """All chunks, for `usage_keep_bodies`."""
         self._clock = clock
         self._defer = defer
         self._buffer = io.BytesIO()
-        """Unread bytes, up to the buffer's position."""
+        """Bytes not sent on yet, up to the buffer's position."""
         self._arrivals: list[tuple[int, float]] = []
         """Where chunks end in the buffer, and when they came, as long as their timing matters."""
-        self._early = exchange.awaits_content
+        self._early = timed
+        self._pieces = 0
+        """Chunks that were timed."""
         self.stream = self._make_stream()
 
     def _make_stream(self) -> Callable[[bytes], Any]:
@@ -102,7 +105,7 @@ class Tap:
         return 0 if self._early or self.kept is not None else BATCH
 
     def drain(self) -> None:
-        """Give the unread bytes to the exchange."""
+        """Send on the bytes that wait."""
         size, arrivals = self._buffer.tell(), self._arrivals
         with self._buffer.getbuffer() as written:
             data = bytes(written[:size])
@@ -110,32 +113,14 @@ class Tap:
         self._arrivals = []
         if not data or not self.active:
             return
+        self._pieces += len(arrivals)
         try:
-            calls = self._feed(data, arrivals)
+            self._early = self.send(data, arrivals, self._clock()) and self._pieces <= EARLY
         except Exception:  # the traffic is not ours: an error here must not become an outage
             self.active = False
-            self.exchange.fail()
             logger.exception(
-                "llmtally: reading a stream of %s failed; it goes on unread. This is a bug of "
-                "llmtally.",
-                self.exchange.request.host,
+                "llmtally: reading a stream failed; it goes on unread. This is a bug of llmtally."
             )
-        else:
-            self.settle(calls)
-
-    def _feed(self, data: bytes, arrivals: list[tuple[int, float]]) -> list[Call]:
-        calls: list[Call] = []
-        start = 0
-        for end, at in arrivals:
-            calls += self.exchange.feed(data[start:end], at)
-            start = end
-            if not self.exchange.awaits_content:
-                break  # when later chunks came does not matter
-        if rest := data[start:]:
-            calls += self.exchange.feed(rest, self._clock())
-        if self._early and (not self.exchange.awaits_content or self.exchange.pieces > EARLY):
-            self._early = False
-        return calls
 
 
 class RequestTap:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ..attribution.run_tag import Run, Runs
+from ..attribution.run_tag import Run
 from ..record import Attribution, Call
 from ..system.client_process import ClientProcess, Processes
 from ..text.call_line import one_line
@@ -17,21 +17,20 @@ from .sink import Sink
 class Recorder:
     """Prices settled calls, completes who asked, and hands them to journal, state and page."""
 
-    def __init__(self, sink: Sink, prices: Prices, runs: Runs, processes: Processes) -> None:
+    def __init__(self, sink: Sink, prices: Prices, processes: Processes) -> None:
         self.coverage: Counter[str] = Counter()
         """Responses of LLM routes by the bucket they ended in, and tunnels that could not be opened
         as `bypassed`."""
         self._sink = sink
         self._prices = prices
-        self._runs = runs
         self._processes = processes
 
-    def record(self, calls: Iterable[Call], connection: str) -> list[str]:
-        """Take in settled calls of a client's connection; returns the line of each that is
-        journaled."""
+    def record(self, calls: Iterable[Call], run: Run | None, connection: str) -> list[str]:
+        """Take in settled calls of a client's connection, which belongs to `run`; returns the line
+        of each that is journaled."""
         lines = []
         for settled in calls:
-            call = self._completed(settled, connection)
+            call = self._completed(settled, run, connection)
             self.coverage[call.coverage] += 1
             if self._sink.add(call):
                 lines.append(one_line(call))
@@ -42,9 +41,9 @@ class Recorder:
         self.coverage[bucket] += 1
         self._sink.count(bucket, host)
 
-    def _completed(self, call: Call, connection: str) -> Call:
+    def _completed(self, call: Call, run: Run | None, connection: str) -> Call:
         """The call with everything that its exchange could not know."""
-        run, process = self._runs.of(connection), self._processes.of(connection)
+        process = self._processes.of(connection)
         call = call._replace(attribution=completed(call.attribution, run, process))
         if call.coverage in ("priced", "unpriced"):
             call = call.priced(self._prices.price(call))

@@ -1,20 +1,64 @@
-"""The one object per directory: it owns the memory, the recorder, the journal and the page."""
+"""The one object per directory: it follows the flows that proxies observe, and owns the memory, the
+recorder, the journal and the page."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..attribution import Attributor, RequestView
-from ..attribution.run_tag import Runs
-from ..exchange import Memory
+from ..attribution.run_tag import Run
+from ..exchange import Exchange, Memory, RequestHead
+from ..formats.format import described_error
 from ..journal import account_key
-from ..limits.quota_endpoints import QuotaEndpoint, read_answer
+from ..limits import quota_endpoints
+from ..record import Call
 from ..system.client_process import Processes
+from .observations import (
+    Answered,
+    AnyObservation,
+    Counted,
+    Dropped,
+    Ended,
+    Frame,
+    Opened,
+    Pieces,
+    QuotaAnswer,
+    Requested,
+    route_of,
+)
 from .prices import Prices
 from .recorder import Recorder
 from .sink import Sink
+
+logger = logging.getLogger(__name__)
+
+HEAVY = 256 * 2**10
+"""Bytes of request and response body together above which a thread reads them: that takes more than
+a millisecond."""
+
+HEAVY_CODED = 16 * 2**10
+"""The same if a body has a content coding: decoded, it may be many times larger."""
+
+
+@dataclass(slots=True)
+class OpenFlow:
+    """A flow that has not ended yet."""
+
+    exchange: Exchange
+    connection: str
+    """Id of the client's connection."""
+    peer: tuple[str, int] | None
+    """The client's address."""
+    run: Run | None
+    request_size: int = 0
+    """Bytes of the request's body that there are to read."""
 
 
 class Tally:
@@ -25,7 +69,6 @@ class Tally:
         directory: Path,
         *,
         prices: Prices,
-        runs: Runs,
         processes: Processes,
         clock: Callable[[], float],
         alert: Callable[[str], None],
@@ -38,8 +81,22 @@ class Tally:
         """What calls must know about each other."""
         self.sink = Sink(directory, clock=clock, alert=alert)
         self.view = self.sink.view
-        self.recorder = Recorder(self.sink, prices, runs, processes)
+        self.recorder = Recorder(self.sink, prices, processes)
+        self._processes = processes
         self._clock = clock
+        self._open: dict[int, OpenFlow] = {}
+        """Flows by their keys."""
+        self._readers: Mapping[type, Callable[[Any], list[str]]] = {
+            Opened: self._opened,
+            Requested: self._requested,
+            Answered: self._answered,
+            Pieces: self._pieces,
+            Frame: self._frame,
+            Ended: self._ended,
+            Dropped: self._dropped,
+            QuotaAnswer: self._quota_answered,
+            Counted: self._counted,
+        }
 
     def start(self, in_thread: Callable[[Callable[[], None]], object]) -> asyncio.Task[None]:
         """Read the journal back into state and memory, and keep the status file from now on; the
@@ -54,17 +111,157 @@ class Tally:
         logged. Needs a running loop."""
         return self.sink.serve(host=host, port=port, token=token, explain=self.prices.price)
 
-    def read_quota_answer(
-        self, endpoint: QuotaEndpoint, headers: Mapping[str, str], coding: str, body: bytes
-    ) -> None:
-        """Take in a quota endpoint's answer to a request with these headers (names in lower case);
-        `coding` is the answer's content coding."""
-        now = self._clock()
-        if found := read_answer(endpoint, coding, body, now=now):
-            view = RequestView(endpoint.provider, endpoint.host, endpoint.path, headers)
-            account = self.memory.attributor.attribute(view, now=now).account
-            self.sink.add_limits(found, provider=endpoint.provider, account=account)
-
     def close(self) -> None:
         """Write the waiting records and free the port."""
         self.sink.close()
+
+    # What proxies observe
+
+    def observe(self, observation: AnyObservation) -> list[str]:
+        """Take in an observation; returns the lines of the calls that are settled by it. Never
+        raises: after an error the flow is left alone."""
+        try:
+            return self._readers[type(observation)](observation)
+        except Exception:
+            logger.exception(
+                "llmtally: reading a flow failed; it goes on unread. This is a bug in llmtally."
+            )
+            self._give_up(observation)
+            return []
+
+    def awaits_content(self, key: int) -> bool:
+        """Whether the times of the next bytes of a flow matter: they may hold the first content."""
+        return (flow := self._open.get(key)) is not None and flow.exchange.awaits_content
+
+    def is_heavy(self, ended: Ended) -> bool:
+        """Whether what is left to read of a flow should be read in a thread, by `parse`."""
+        if (flow := self._open.get(ended.key)) is None:
+            return False
+        size = flow.request_size + len(ended.body or b"")
+        return size > (HEAVY_CODED if flow.exchange.coded else HEAVY)
+
+    def parse(self, ended: Ended) -> None:
+        """Read the bodies of a flow before its end is observed. Any thread may do it."""
+        if (flow := self._open.get(ended.key)) is not None:
+            flow.exchange.parse_now(ended.body, ended.at)
+
+    def parse_failed(self, key: int, error: BaseException) -> None:
+        """Believe no count of a flow, because `parse` has raised."""
+        if (flow := self._open.get(key)) is not None:
+            flow.exchange.fail()
+        logger.error("llmtally: reading a body failed. This is a bug in llmtally.", exc_info=error)
+
+    def looking(self, key: int) -> Future[Any] | None:
+        """The look-up of the client's process that a flow waits for, if any."""
+        flow = self._open.get(key)
+        return self._processes.pending(flow.connection) if flow is not None else None
+
+    def release(self) -> dict[int, OpenFlow]:
+        """Give up the flows that are open, for another tally to go on with them."""
+        released, self._open = self._open, {}
+        return released
+
+    def adopt(self, flows: Mapping[int, OpenFlow]) -> None:
+        """Go on with flows that another tally has released."""
+        self._open.update(flows)
+        for flow in flows.values():
+            self._look_up(flow)
+
+    def _opened(self, opened: Opened) -> list[str]:
+        head = opened.head
+        request = RequestHead(
+            head.id,
+            head.method,
+            head.host,
+            head.path,
+            head.headers,
+            head.timestamp,
+            head.query,
+            head.connection,
+        )
+        exchange = Exchange(route_of(opened.route), request, self.memory)
+        run = Run(*opened.run) if opened.run is not None else None
+        flow = self._open[opened.key] = OpenFlow(exchange, head.connection, head.peer, run)
+        self.prices.watch()
+        self._look_up(flow)
+        return []
+
+    def _look_up(self, flow: OpenFlow) -> None:
+        if flow.peer is not None:
+            self._processes.connected(flow.connection, flow.peer, now=time.monotonic())
+
+    def _requested(self, requested: Requested) -> list[str]:
+        if (flow := self._open.get(requested.key)) is not None:
+            flow.request_size = len(requested.body or b"")
+            flow.exchange.request_sent(requested.body, requested.size, requested.at)
+        return []
+
+    def _answered(self, answered: Answered) -> list[str]:
+        if (flow := self._open.get(answered.key)) is not None:
+            flow.exchange.response_started(answered.status, answered.headers, answered.at)
+        return []
+
+    def _pieces(self, pieces: Pieces) -> list[str]:
+        if (flow := self._open.get(pieces.key)) is None:
+            return []
+        exchange, data, start = flow.exchange, pieces.data, 0
+        calls: list[Call] = []
+        for end, at in pieces.arrivals:
+            calls += exchange.feed(data[start:end], at)
+            start = end
+            if not exchange.awaits_content:
+                break  # when later pieces came does not matter
+        if rest := data[start:]:
+            calls += exchange.feed(rest, pieces.at)
+        return self._record(flow, calls)
+
+    def _frame(self, frame: Frame) -> list[str]:
+        if (flow := self._open.get(frame.key)) is None:
+            return []
+        self.prices.watch()  # a socket may be older than its prices
+        calls = flow.exchange.frame(frame.data, from_client=frame.from_client, at=frame.at)
+        return self._record(flow, calls)
+
+    def _ended(self, ended: Ended) -> list[str]:
+        if (flow := self._open.pop(ended.key, None)) is None:
+            return []
+        exchange = flow.exchange
+        error = described_error("connection", ended.error) if ended.error is not None else None
+        calls = exchange.whole(ended.body, ended.at) if ended.body else []
+        if ended.trailers:
+            exchange.trailed(ended.trailers)
+        lines = self._record(flow, calls + exchange.end(ended.ending, ended.at, error))
+        self.sink.stream_events += exchange.events
+        return lines
+
+    def _dropped(self, dropped: Dropped) -> list[str]:
+        self._open.pop(dropped.key, None)
+        return []
+
+    def _quota_answered(self, answer: QuotaAnswer) -> list[str]:
+        now = self._clock()
+        endpoint = quota_endpoints.find(answer.host, answer.path)
+        if endpoint is not None and (
+            read := quota_endpoints.read_answer(endpoint, answer.coding, answer.body, now=now)
+        ):
+            view = RequestView(endpoint.provider, endpoint.host, endpoint.path, answer.headers)
+            account = self.memory.attributor.attribute(view, now=now).account
+            self.sink.add_limits(read, provider=endpoint.provider, account=account)
+        return []
+
+    def _counted(self, counted: Counted) -> list[str]:
+        self.recorder.count(counted.bucket, counted.host)
+        return []
+
+    def _record(self, flow: OpenFlow, calls: list[Call]) -> list[str]:
+        return self.recorder.record(calls, flow.run, flow.connection) if calls else []
+
+    def _give_up(self, observation: AnyObservation) -> None:
+        """Leave a flow alone after an error. One whose answer was being read is still a call."""
+        flow = self._open.get(getattr(observation, "key", -1))
+        if flow is not None and isinstance(observation, Pieces):
+            flow.exchange.fail()
+            return
+        if flow is not None:
+            self._open.pop(getattr(observation, "key", -1), None)
+        self.recorder.count("unparsed")

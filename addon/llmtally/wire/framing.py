@@ -70,10 +70,11 @@ def choose(content_type: str, *, hint: Transport | None = None) -> Framing:
     return _FRAMINGS.get(transport, Opaque)()
 
 
-def is_streaming(content_type: str) -> bool:
+def is_streaming(content_type: str, *, json_array: bool = False) -> bool:
     """Whether a body of this type comes in pieces that a client waits for, so that it must not be
-    held back."""
-    return _transport(content_type) in _STREAMING
+    held back. `json_array`: JSON is known to be sent element by element."""
+    transport = _transport(content_type)
+    return transport in _STREAMING or (json_array and transport == "json")
 
 
 @functools.lru_cache(maxsize=64)
