@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import orjson
 
 from .atomic_write import atomic_write
+from .parts import Parts
 
 NAME = "status.json"
 
@@ -63,10 +65,23 @@ class StatusFile:
         self._in_thread(lambda: self._put(content))
 
     def _content(self, *, running: bool) -> bytes:
-        return orjson.dumps({"pid": os.getpid(), "running": running, **self._figures()})
+        """The file's content; a figure that cannot be made or written is left out."""
+        parts = Parts()
+        figures: Mapping[str, Any] = parts.make("the status line", self._figures, {})
+        written = {
+            name: figure
+            for name, figure in figures.items()
+            if parts.make(f"{name} of the status line", partial(_fits, figure), False)
+        }
+        return orjson.dumps({"pid": os.getpid(), "running": running, **written})
 
     def _put(self, content: bytes) -> None:
         try:
             atomic_write(self._path, content)
         except OSError:
             return  # the journal says that the disk is in trouble; the file's age says the rest
+
+
+def _fits(figure: Any) -> bool:
+    """Whether it can be written as JSON; raises TypeError otherwise."""
+    return bool(orjson.dumps(figure))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
+from functools import partial
 from itertools import islice
 from typing import Literal
 
 from ..record import Call, LimitReading
+from ..system.parts import Parts
 from .budgets import ConfiguredLimits
 from .counters import Counters
 from .current import burn_rate, primary_window
@@ -25,7 +27,7 @@ from .timeline import MINUTES_PER_DAY
 from .totals import by_model, of_call, to_json
 from .usage import StatusJson, UsageJson, status_json, usage_json
 from .window_json import WindowJson, window_json
-from .windows import Reset, Windows
+from .windows import Reset, Window, Windows
 
 MAX_ROWS = 1_000
 """Calls or sessions in one answer."""
@@ -217,13 +219,17 @@ class Tracker:
         return list(islice(matching, max(0, min(limit, MAX_ROWS))))
 
     def gauges(self, now: float) -> tuple[BurnRate, list[WindowJson]]:
-        """The burn rate and the provider's windows, as in `usage`, for metrics."""
+        """The burn rate and the provider's windows, as in `usage`, for metrics. What cannot be made
+        is left out."""
         self._state.advance(now)
-        scope = Scope()
-        windows = self._windows.live(now, scope)
-        return burn_rate(self._state, scope, now), [
-            window_json(self._state, window, now) for window in windows
+        scope, parts = Scope(), Parts()
+        burn = parts.make("burn_rate", lambda: burn_rate(self._state, scope, now), BurnRate())
+        live: list[Window] = parts.make("windows", lambda: list(self._windows.live(now, scope)), [])
+        windows = [
+            parts.make("windows", partial(window_json, self._state, window, now), None)
+            for window in live
         ]
+        return burn, [window for window in windows if window is not None]
 
 
 def _after(calls: Iterator[Call], request_id: str) -> Iterator[Call]:

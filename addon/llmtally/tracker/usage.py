@@ -7,12 +7,14 @@ Every part of it can be asked for one account or over all of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TypedDict
 
 from ..record import IN_USE, rfc3339
+from ..system.parts import Parts
 from .breakdown import BreakdownJson, ModelJson, breakdown_json, per_model_json
 from .budgets import SOURCE, ConfiguredLimits, percent_of
-from .current import burn_rate, coverage_since, primary_window, total_since
+from .current import Primary, burn_rate, coverage_since, primary_window, total_since
 from .prediction import (
     BURN_SECONDS,
     BurnRate,
@@ -26,7 +28,7 @@ from .prediction import (
 )
 from .scope import Scope
 from .session_json import SessionJson, sessions_json
-from .state import State, horizon_of
+from .state import CAPS, State, horizon_of
 from .timeline import day_start, first_minute_within
 from .totals import UNKNOWN, Totals, TotalsJson, to_json, usd
 from .window_json import (
@@ -40,7 +42,10 @@ from .window_json import (
     window_json,
     window_order,
 )
-from .windows import CREDIT_KEYS, Window
+from .windows import CREDIT_KEYS, Window, Windows
+
+NOTHING = breakdown_json(State(CAPS, Windows(lambda _: None, CAPS.windows)), Scope(), 0)
+"""What was spent where there was no call."""
 
 TOP_SESSIONS = 20
 """Sessions in the answer; `/api/sessions` has more."""
@@ -97,8 +102,8 @@ class ProblemJson(TypedDict):
     """Something that a person should look at."""
 
     kind: str
-    """`unpriced_model`, `unparsed`, `bypassed`, `window`, `configured_limit`, `extra_usage`; the
-    page adds `journal`."""
+    """`unpriced_model`, `unparsed`, `bypassed`, `window`, `configured_limit`, `extra_usage`,
+    `left_out` (a part of this answer could not be made); the page adds `journal`."""
     subject: str | None
     """The model, window, limit or provider."""
     count: int | None
@@ -198,67 +203,132 @@ def usage_json(
     restoring: bool,
     since_start: Totals,
 ) -> UsageJson:
-    """Build the answer of `/api/usage`."""
+    """Build the answer of `/api/usage`. A part that cannot be made is as if there had been no call,
+    and a problem says so."""
     state.advance(now)
     scope = Scope.of(account)
-    primary = primary_window(state, scope, now)
+    parts = Parts()
+    primary = parts.make("window", lambda: primary_window(state, scope, now), Primary())
     window_minute = primary.first_minute
-    burn = burn_rate(state, scope, now)
+    burn = parts.make("burn_rate", lambda: burn_rate(state, scope, now), BurnRate())
     in_window = Totals() if window_minute is None else total_since(state, scope, window_minute)
-    live = sorted(state.windows.live(now, scope), key=window_order)
+    live: list[Window] = parts.make(
+        "windows", lambda: sorted(state.windows.live(now, scope), key=window_order), []
+    )
     windows = [window for window in live if window.key not in CREDIT_KEYS]
-    forecasts = [
-        *_configured_forecasts(limits, in_window, burn, primary.span, now),
-        *(of_window(each, now) for each in windows),
-    ]
-    windows_json = [window_json(state, window, now) for window in windows]
+    windows_json = _windows_json(parts, state, windows, now)
     if not any(window.source == "provider_native" for window in windows) and primary.native is None:
-        windows_json += estimate_json(primary, in_window, now)
+        windows_json += parts.make("windows", lambda: estimate_json(primary, in_window, now), [])
     current = _current_json(limits, in_window)
-    coverage = coverage_since(state, scope, day_start(now))
-    today = breakdown_json(state, scope, day_start(now))
-    beyond_plan = [window_json(state, window, now) for window in live if window.key in CREDIT_KEYS]
-    return {
+    coverage: dict[str, int] = parts.make(
+        "coverage", lambda: coverage_since(state, scope, day_start(now)), {}
+    )
+    today = parts.make("today", lambda: breakdown_json(state, scope, day_start(now)), NOTHING)
+    beyond_plan = _windows_json(
+        parts, state, [window for window in live if window.key in CREDIT_KEYS], now
+    )
+    usage: UsageJson = {
         "generated_at": rfc3339(now),
         "restoring": restoring,
         "account": account,
-        "accounts": _accounts_json(state, now),
-        "window": primary_json(primary, now),
+        "accounts": parts.make("accounts", lambda: _accounts_json(state, now), []),
+        "window": parts.make(
+            "window", lambda: primary_json(primary, now), primary_json(Primary(), now)
+        ),
         "windows": windows_json,
         "extra_usage": beyond_plan,
         "current": current,
         "burn_rate": burn.to_json(),
-        "predictions": _predictions_json(forecasts),
-        "per_model": {} if window_minute is None else per_model_json(state, scope, window_minute),
-        "top_sessions": sessions_json(state, scope, now, primary, rank="cost", limit=TOP_SESSIONS),
+        "predictions": parts.make(
+            "predictions",
+            lambda: _predictions_json(
+                [
+                    *_configured_forecasts(limits, in_window, burn, primary.span, now),
+                    *_forecasts(parts, windows, now),
+                ]
+            ),
+            _predictions_json([]),
+        ),
+        "per_model": {}
+        if window_minute is None
+        else parts.make("per_model", lambda: per_model_json(state, scope, window_minute), {}),
+        "top_sessions": parts.make(
+            "top_sessions",
+            lambda: sessions_json(state, scope, now, primary, rank="cost", limit=TOP_SESSIONS),
+            [],
+        ),
         "sessions": {
             "known": len(state.sessions.of(scope)),
             "other": to_json(state.sessions.others(scope)),
         },
         "coverage": coverage,
         "today": today,
-        "last_hour": breakdown_json(state, scope, first_minute_within(now, BURN_SECONDS)),
-        "week": breakdown_json(state, scope, horizon_of(now)),
+        "last_hour": parts.make(
+            "last_hour",
+            lambda: breakdown_json(state, scope, first_minute_within(now, BURN_SECONDS)),
+            NOTHING,
+        ),
+        "week": parts.make("week", lambda: breakdown_json(state, scope, horizon_of(now)), NOTHING),
         "since_start": to_json(since_start),
-        "problems": [*_problems(today, coverage, windows_json, current), *_paid_extra(beyond_plan)],
+        "problems": parts.make(
+            "problems",
+            lambda: [
+                *_problems(today, coverage, windows_json, current),
+                *_paid_extra(beyond_plan),
+            ],
+            [],
+        ),
     }
+    usage["problems"] += [_problem("left_out", name) for name in parts.left_out]
+    return usage
+
+
+def _windows_json(
+    parts: Parts, state: State, windows: Iterable[Window], now: float
+) -> list[WindowJson]:
+    """Each window that can be shown."""
+    found = [
+        parts.make("windows", partial(window_json, state, window, now), None) for window in windows
+    ]
+    return [each for each in found if each is not None]
+
+
+def _forecasts(parts: Parts, windows: Iterable[Window], now: float) -> Iterator[Forecast]:
+    """Each window's forecast that can be made."""
+    for window in windows:
+        forecast = parts.make("predictions", partial(of_window, window, now), None)
+        if forecast is not None:
+            yield forecast
 
 
 def status_json(state: State, now: float, sessions: int) -> StatusJson:
-    """Build the figures of a status line."""
+    """Build the figures of a status line. A part that cannot be made is left out."""
     state.advance(now)
     scope = Scope()
-    primary = primary_window(state, scope, now)
-    live = sorted(state.windows.live(now, scope), key=window_order)
-    rows = sessions_json(state, scope, now, primary, rank="updated_at", limit=sessions)
+    parts = Parts()
+    primary = parts.make("window", lambda: primary_window(state, scope, now), Primary())
+    live: list[Window] = parts.make(
+        "windows", lambda: sorted(state.windows.live(now, scope), key=window_order), []
+    )
+    rows: list[SessionJson] = parts.make(
+        "sessions",
+        lambda: sessions_json(state, scope, now, primary, rank="updated_at", limit=sessions),
+        [],
+    )
+    windows = [
+        parts.make("windows", partial(_status_window, window, now), None)
+        for window in live
+        if window.key not in CREDIT_KEYS
+    ]
+    burn = parts.make("burn_rate", lambda: burn_rate(state, scope, now), BurnRate())
     return {
         "generated_at": rfc3339(now),
         "today": to_json(total_since(state, scope, day_start(now))),
-        "coverage": coverage_since(state, scope, day_start(now)),
-        "burn_rate": burn_rate(state, scope, now).to_json(),
-        "windows": [
-            _status_window(window, now) for window in live if window.key not in CREDIT_KEYS
-        ],
+        "coverage": parts.make(
+            "coverage", lambda: coverage_since(state, scope, day_start(now)), {}
+        ),
+        "burn_rate": burn.to_json(),
+        "windows": [window for window in windows if window is not None],
         # A session that continued under another account is listed for each: the newest wins.
         "sessions": {row["session_id"]: _status_session(row) for row in reversed(rows)},
     }

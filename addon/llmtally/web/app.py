@@ -32,6 +32,7 @@ import orjson
 
 from ..record import Call, Cost
 from ..schema import to_record
+from ..system.parts import Parts
 from ..tracker import Tracker
 from ..tracker.totals import UNKNOWN
 from . import login
@@ -260,7 +261,17 @@ class App:
         proxy = None
         if runtime.reached_at is not None:
             proxy = {"host": runtime.reached_at[0], "port": runtime.reached_at[1], "ca": runtime.ca}
-        return to_json({**usage, "version": runtime.version, "journal": journal, "proxy": proxy})
+        answer = {**usage, "version": runtime.version, "journal": journal, "proxy": proxy}
+        parts = Parts()
+        if body := parts.make("the page", lambda: to_json(answer), b""):
+            return body
+        return to_json(
+            {
+                name: value
+                for name, value in answer.items()
+                if parts.make(f"{name} of the page", partial(to_json, value), b"")
+            }
+        )
 
     def _usage(self, request: Request) -> Answer:
         return _json(request, self.snapshots.get(request.query.get("account")).body)

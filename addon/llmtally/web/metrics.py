@@ -18,9 +18,11 @@ import math
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from ..record import epoch
+from ..system.parts import Parts
 from ..tracker.counters import Counters, Histogram, cumulative
 from ..tracker.prediction import BurnRate
 from ..tracker.totals import UNKNOWN, Totals, usd
@@ -96,16 +98,23 @@ _TOKENS: tuple[tuple[str, str, Callable[[Totals], int]], ...] = (
 def render(
     counters: Counters, burn: BurnRate, windows: Iterable[Mapping[str, Any]], runtime: Runtime
 ) -> bytes:
-    """Write all metrics. `windows` as in `/api/usage`."""
-    families = (
-        *_build(runtime),
-        *_calls(counters),
-        *_histograms(counters),
-        *_windows(list(windows)),
-        *_burn(burn),
-        *_runtime(runtime),
-    )
-    return "".join(families).encode()
+    """Write all metrics but those that cannot be made. `windows` as in `/api/usage`."""
+    families: dict[str, Callable[[], Iterable[str]]] = {
+        "build": lambda: _build(runtime),
+        "calls": lambda: _calls(counters),
+        "histograms": lambda: _histograms(counters),
+        "windows": lambda: _windows(list(windows)),
+        "burn rate": lambda: _burn(burn),
+        "runtime": lambda: _runtime(runtime),
+    }
+    parts, lines = Parts(), list[str]()
+    for name, family in families.items():
+        lines += parts.make(f"the metrics of {name}", partial(_listed, family), [])
+    return "".join(lines).encode()
+
+
+def _listed(family: Callable[[], Iterable[str]]) -> list[str]:
+    return list(family())
 
 
 def _build(runtime: Runtime) -> Iterator[str]:
@@ -222,7 +231,8 @@ def _runtime(runtime: Runtime) -> Iterator[str]:
 
 def _family(name: str, kind: Literal["counter", "gauge"], text: str, samples: Samples) -> str:
     name = f"llmtally_{name}"
-    return _head(name, kind, text) + _lines(name, samples, adds_up=kind == "counter")
+    lines = Parts().make(name, lambda: _lines(name, samples, adds_up=kind == "counter"), None)
+    return "" if lines is None else _head(name, kind, text) + lines
 
 
 def _histogram(name: str, text: str, by_provider: Mapping[str, Histogram]) -> str:

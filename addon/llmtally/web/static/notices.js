@@ -17,6 +17,7 @@ const TEXTS = {
   window: ({ window, pct }) => [...fullness(windowName(window), pct), ""],
   configured_limit: ({ subject, pct }) => [...fullness(`Your limit on ${subject}`, pct), ""],
   extra_usage: ({ subject }) => ["warn", `Extra usage is being billed by ${subject}`, "Calls beyond the plan count as spent."],
+  left_out: ({ subject }) => ["bad", `Some figures cannot be shown: ${subject}`, "All others are right. The proxy's log says why; please report it."],
   journal: ({ count }) => ["bad", "The journal cannot be written", `${count ? `${format.counted(count, "record")} lost. ` : ""}Counting continues in memory. Check the free space and the permissions of \`usage_dir\`.`],
 };
 
