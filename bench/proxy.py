@@ -260,12 +260,13 @@ class Contestant:
         """The tally's memory after its start, in MB."""
         self.process = None
         if name != DIRECT:
+            package = before / "addon" if name == BEFORE and before is not None else None
             self.process = Mitmdump(
-                (SCRIPTS[name],),
+                (SCRIPTS[name] if package is None else package / "usage.py",),
                 upstream.port,
                 directory / name,
                 tally_core=1 if name == ONE_CORE else 0,
-                package=before / "addon" if name == BEFORE and before is not None else None,
+                package=package,
             )
         self.turns: defaultdict[str, list[Turn]] = defaultdict(list)
         self._calls = 0

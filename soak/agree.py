@@ -142,12 +142,15 @@ class _Agreement:
                     self._baselines[page] = Baseline(said, journal)
 
     async def _ask(self) -> None:
+        looks = [
+            self._look("status line", lambda: readers.status_line(self._usage_dir)[1]),
+            self._look("report", lambda: readers.of_report(self._usage_dir)),
+        ]
         for page in self._pages():
-            await self._look("page", partial(readers.of_page, page))
+            looks.append(self._look("page", partial(readers.of_page, page)))
             if (base := self._baselines.get(page)) is not None:
-                await self._look("metrics", partial(_counted, page, base))
-        await self._look("status line", lambda: readers.status_line(self._usage_dir)[1])
-        await self._look("report", lambda: readers.of_report(self._usage_dir))
+                looks.append(self._look("metrics", partial(_counted, page, base)))
+        await asyncio.gather(*looks)
         state, _ = await asyncio.to_thread(readers.status_line, self._usage_dir)
         answers = self._answers["state"]
         answers.asked += 1

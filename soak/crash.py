@@ -13,6 +13,7 @@ import contextlib
 import json
 import random
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -252,7 +253,9 @@ class _Crashes:
         """All trials, and the tables."""
         await self._provider.start()
         for number in range(self._plan.times):
-            await self._trial(self._plan.events[number % len(self._plan.events)])
+            name = self._plan.events[number % len(self._plan.events)]
+            await self._trial(name)
+            print(f"{number + 1}. {name}: {self._counted[name].lost} lost so far", file=sys.stderr)
         await self._end_folder()
         self._provider.stop()
         return [self._section(), _records(self._ledgers)]

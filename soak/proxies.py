@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import re
 import signal
@@ -87,7 +89,11 @@ class Proxy:
 
     @property
     def page(self) -> str | None:
-        """The address of the page that it shows, if it has said one."""
+        """The address of the page as the proxy last announced it, in its file or in its log."""
+        announced = self.usage_dir / "proxies" / f"{self.process.pid}.json"
+        with contextlib.suppress(OSError, ValueError):
+            if page := json.loads(announced.read_bytes()).get("page"):
+                return str(page).rstrip("/")
         found = _PAGE.findall(self.log)
         return found[-1] if found else None
 
