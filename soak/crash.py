@@ -16,6 +16,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -451,10 +452,14 @@ def _records(ledgers: list[Ledger]) -> Section:
         what: sum(getattr(ledger, what) for ledger in ledgers)
         for what in ("written", "doubled", "wrong", "strange", "damaged")
     }
+    others = sum((ledger.others for ledger in ledgers), Counter[str]())
     return Section(
         "Records",
         ("records", "number"),
         [(what, float(count)) for what, count in counted.items()],
         [none_of(what, count) for what, count in counted.items() if what != "written"],
-        tuple(fault for ledger in ledgers for fault in ledger.faults)[:8],
+        (
+            *(f"{count} lines of kind {kind}" for kind, count in others.items()),
+            *[fault for ledger in ledgers for fault in ledger.faults][:8],
+        ),
     )

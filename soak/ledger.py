@@ -59,6 +59,8 @@ class Ledger:
     """Records of no call that was made."""
     faults: list[str] = field(default_factory=list)
     outcomes: Counter[str] = field(default_factory=Counter)
+    others: Counter[str] = field(default_factory=Counter)
+    """Lines that are of no call, by their kind: `lost`, `unparsed`..."""
     open: dict[int, Fields] = field(default_factory=dict)
     """Calls that are not in the journal yet, and what it must say of them."""
     ended: OrderedDict[int, float] = field(default_factory=OrderedDict)
@@ -104,7 +106,10 @@ class Ledger:
             except (ValueError, AttributeError):
                 self._fault("damaged", f"damaged: {line[:200]!r}")
                 continue
-            self._take(record, number, now)
+            if "kind" in record:
+                self.others[str(record["kind"])] += 1
+            else:
+                self._take(record, number, now)
 
     def _take(self, record: dict[str, Any], number: int | None, now: float) -> None:
         if number is None:

@@ -54,7 +54,9 @@ def of_journal(lines: Iterable[bytes]) -> Sums:
             record = json.loads(line)
         except ValueError:
             continue
-        if not isinstance(record, dict) or not str(record.get("ended")).startswith(today):
+        if not isinstance(record, dict) or "kind" in record:
+            continue  # of no call
+        if not str(record.get("ended")).startswith(today):
             continue
         sums[0] += 1
         for at, name in enumerate(_TOKENS, 1):

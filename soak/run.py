@@ -197,6 +197,7 @@ def exactly(ledger: Ledger, *, page: bool | None = None) -> Section:
     if page is not None:
         goals.append(none_of("page differs from the journal", int(not page)))
     notes = [f"{ledger.made} calls: " + ", ".join(f"{n} {o}" for o, n in ledger.outcomes.items())]
+    notes += [f"{count} lines of kind {kind}" for kind, count in ledger.others.items()]
     notes += ledger.faults
     if ledger.open:
         notes.append(f"missing: {list(ledger.open.items())[:5]}")
