@@ -19,6 +19,7 @@ from llmtally.journal import Journal
 from llmtally.pricing import Pricer
 from llmtally.record import Call, LimitReading, Usage
 from llmtally.tally.sink import Sink
+from llmtally.tracker import Tracker
 
 NOW = 1_790_000_000.0
 TOKEN = "a-token-for-the-tests-0123456789"
@@ -64,13 +65,94 @@ def test_a_restart_brings_back_the_state(tmp_path: Path) -> None:
 
 def test_calls_of_this_run_are_not_read_back(tmp_path: Path) -> None:
     """A call that ends while the journal is still being read counts once."""
-    write(tmp_path, [a_call(1), a_call(2, ended=NOW + 1)])
+    write(tmp_path, [a_call(1)])
 
     async def test() -> None:
         sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
         sink.add(a_call(2, ended=NOW + 1))
+        assert sink._journal.flush(5)
         await sink.restore(lambda call: None)
         assert calls_of(sink) == 2
+        sink.close()
+
+    run(test)
+
+
+def test_a_clock_that_was_set_back_hides_no_call(tmp_path: Path) -> None:
+    """What an earlier run has written comes back, also if it ended "in the future"."""
+    write(tmp_path, [a_call(1), a_call(2, ended=NOW + 3600)])
+
+    async def test() -> None:
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        await sink.restore(lambda call: None)
+        assert calls_of(sink) == 2
+        sink.close()
+
+    run(test)
+
+
+def without_time(usage: Any) -> dict[str, Any]:
+    return {name: value for name, value in usage.items() if name != "since_start"}
+
+
+def test_today_is_read_first(tmp_path: Path) -> None:
+    """Its figures are there before older days are read; in the end all is as if the process had
+    never stopped, what came meanwhile included."""
+    old = [a_call(number, ended=NOW - 86400 * (1 + number % 6)) for number in range(2000)]
+    old.sort(key=lambda call: call.ended)
+    today = [a_call(number) for number in range(2000, 2300)]
+    write(tmp_path, old + today)
+    at_today: list[dict[str, Any]] = []
+    came: list[Call] = []
+    told: list[Call] = []
+
+    async def test() -> dict[str, Any]:
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        reading = sink.restore(told.append)
+        while not reading.done():
+            await asyncio.sleep(0)
+            if calls_of(sink) >= 300 and not at_today:
+                at_today.append({"restoring": sink.tracker.restoring, "read": len(told)})
+            if at_today and len(came) < 30:
+                came.append(a_call(3000 + len(came), ended=NOW + len(came)))
+                sink.add(came[-1])
+        usage = without_time(sink.tracker.usage(NOW))
+        newest = [call.request_id for call in sink.tracker.calls(1000)]
+        assert newest == [call.request_id for call in reversed([*old, *today, *came])][:1000]
+        assert gc.isenabled()
+        sink.close()
+        return usage
+
+    usage = asyncio.run(test())
+    uninterrupted = Tracker()
+    for call in (*old, *today, *came):
+        uninterrupted.add(call)
+
+    assert at_today == [{"restoring": True, "read": 0}]
+    assert len(came) == 30
+    assert usage == without_time(uninterrupted.usage(NOW))
+    assert [call.request_id for call in told] == [call.request_id for call in (*old, *today)]
+
+
+def test_counting_from_zero_while_the_journal_is_read(tmp_path: Path) -> None:
+    """What was read until then does not come back."""
+    write(tmp_path, [a_call(number) for number in range(500)])
+
+    async def test() -> None:
+        sink = Sink(tmp_path, clock=lambda: NOW, alert=lambda text: None)
+        told: list[Call] = []
+        begun = asyncio.Event()
+
+        def tell(call: Call) -> None:
+            told.append(call)
+            begun.set()
+
+        reading = sink.restore(tell)
+        await begun.wait()
+        read = len(told)
+        sink.reset()
+        await reading
+        assert calls_of(sink) == 500 - read
         sink.close()
 
     run(test)

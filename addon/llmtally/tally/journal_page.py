@@ -19,7 +19,7 @@ from ..record import Call, Cost
 from ..schema import Entry
 from ..tracker import Tracker
 from ..web.metrics import Runtime
-from .live_view import LiveView, take_in
+from .live_view import LiveView, files_at_start, restore_today, take_in
 
 HOST = "127.0.0.1"
 
@@ -46,6 +46,7 @@ class JournalPage:
         """`port` 0 takes any free port. `explain` prices a call that is opened on the page;
         `on_trouble` is called with the reason if the page cannot be served."""
         self.follower = JournalFollower(directory, since=Tracker.restore_since(time.time()))
+        self._directory = directory
         self._view = LiveView(Tracker(), clock=time.time)
         self._port = port
         self._explain = explain
@@ -69,9 +70,12 @@ class JournalPage:
 
     async def read_back(self) -> None:
         """Take in the journal's calls of the days that the page shows."""
+        now = time.time()
         self._view.begin_restoring()
         try:
+            await restore_today(self._view, files_at_start(self._directory, now), now)
             await take_in(self.follower.poll(), self._restore)
+            await self._view.catch_up()
         finally:
             self._view.end_restoring()
 

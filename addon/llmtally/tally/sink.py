@@ -17,13 +17,13 @@ from pathlib import Path
 from .. import __version__, journal
 from ..journal import DamageReport, Journal
 from ..journal.gathering import Gathering
-from ..record import Call, Cost, LimitReading, QuotaAnswer, rfc3339
+from ..record import Call, Cost, LimitReading, NotCounted, QuotaAnswer, rfc3339
 from ..schema import Entry
 from ..system.status_file import StatusFile
 from ..text.safe_text import printable
 from ..tracker import ConfiguredLimits, Reset, Tracker
 from ..web.metrics import Runtime
-from .live_view import LiveView, take_in
+from .live_view import LiveView, files_at_start, restore_today, take_in
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +53,7 @@ class Sink:
         self._clock = clock
         self._alert = alert
         self._opened = clock()
+        self._at_start = files_at_start(directory, self._opened)
         self._journal = Journal(directory, on_trouble=alert)
         self._gathering = Gathering(self._journal.append)
         self._status: StatusFile | None = None
@@ -93,7 +94,7 @@ class Sink:
         """Count a response that makes no call: `bypassed`, or `unparsed` by a bug."""
         now = self._clock()
         self._gathering.add(bucket, host, at=now)
-        self.tracker.count_coverage(bucket, at=now)
+        self.view.add(NotCounted(bucket, now, 1, host))
         self._changed()
 
     def _changed(self) -> None:
@@ -103,7 +104,7 @@ class Sink:
 
     def reset(self) -> None:
         """Let the state count from zero again; the journal keeps everything."""
-        self.tracker.reset()
+        self.view.reset()
         self._changed()
 
     def keep_status(self, in_thread: Callable[[Callable[[], None]], object]) -> None:
@@ -153,17 +154,17 @@ class Sink:
         damage = DamageReport()
 
         def add(entry: Entry) -> None:
-            # What came later came through us, or will be read from the file by the next start.
-            at = entry.ended if isinstance(entry, Call) else entry.timestamp
-            if at < self._opened:
-                self.view.restore(entry)
-                if isinstance(entry, Call):
-                    restored(entry)
+            self.view.restore(entry)
+            if isinstance(entry, Call):
+                restored(entry)
 
         try:
-            for _, path in journal.days(self._directory, since=Tracker.restore_since(self._opened)):
-                await asyncio.to_thread(journal.warm_page_cache, path)
-                await take_in(journal.read_file(path, damage), add)  # type: ignore[arg-type]  # a union
+            await restore_today(self.view, self._at_start, self._opened)
+            for file in self._at_start:
+                await asyncio.to_thread(journal.warm_page_cache, file.path)
+                entries = journal.read_file(file.path, damage, end=file.size)
+                await take_in(entries, add)  # type: ignore[arg-type]  # a union
+            await self.view.catch_up()
         finally:
             self.view.end_restoring()
         self._changed()

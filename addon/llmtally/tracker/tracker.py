@@ -65,6 +65,16 @@ class Tracker:
         fall, are kept."""
         self._state = State(self._caps, self._windows)
 
+    def blank(self) -> Tracker:
+        """A tracker of the same size that has seen nothing and tells nobody."""
+        return Tracker(caps=self._caps)
+
+    def take_over(self, other: Tracker) -> None:
+        """Show what another tracker has taken in, and nothing else. Limits and counters, which
+        count since the start, stay."""
+        other._windows.on_reset = self._windows.on_reset
+        self._state, self._windows = other._state, other._windows
+
     @staticmethod
     def restore_since(now: float) -> date:
         """The first UTC day whose calls the state keeps: read the journal back from there."""

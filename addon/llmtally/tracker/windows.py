@@ -189,7 +189,8 @@ class Windows:
     """All windows, up to a cap; beyond it the one with the oldest report is dropped."""
 
     def __init__(self, on_reset: Callable[[Reset], None], cap: int) -> None:
-        self._on_reset = on_reset
+        self.on_reset = on_reset
+        """Called when a plan's window was replaced by its next one."""
         self._cap = cap
         self._windows: OrderedDict[WindowKey, Window] = OrderedDict()
 
@@ -224,7 +225,7 @@ class Windows:
             if at < window.read_at:
                 return
             if not quiet and reading.source == "provider_native":
-                self._on_reset(_reset(window, reading))
+                self.on_reset(_reset(window, reading))
         provider, account, name_of_key, name = key
         window = Window(
             provider, account, name_of_key, name or reading.name, reading.source, at, at
