@@ -6,10 +6,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from soak import calls
+from soak.ledger import Ledger, Tail
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,6 +31,32 @@ def soak(directory: Path, *arguments: str) -> dict[str, Any]:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return {section["title"]: section for section in json.loads(path.read_text())["sections"]}
+
+
+def test_the_ledger_sees_each_fault(tmp_path: Path) -> None:
+    """A record that is doubled, has another count, is of no call, is damaged or is missing is
+    found; one that is as it should be is not."""
+    right, wrong, missing = (calls.held(number) for number in range(3))
+    ledger = Ledger(Tail(tmp_path))
+    for call in (right, wrong, missing):
+        ledger.begin(call)
+        ledger.end(call.number)
+    lines = [
+        {"response_id": "msg_soak-0", **right.fields},
+        {"response_id": "msg_soak-0", **right.fields},
+        {"response_id": "msg_soak-1", **wrong.fields, "input_tokens": 9_999},
+        {"response_id": "msg_soak-7", **right.fields},
+        {"response_id": "msg_another"},
+        {"kind": "quota"},
+    ]
+    journal = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    (tmp_path / "usage-2026-11-20.jsonl").write_bytes(journal + b'{"cut": \n' + b'{"unfinished')
+    ledger.follow()
+
+    assert (ledger.written, ledger.doubled, ledger.wrong) == (1, 1, 1)
+    assert (ledger.strange, ledger.damaged, dict(ledger.others)) == (2, 1, {"quota": 1})
+    assert (list(ledger.open), ledger.older_than(-1, time.time())) == ([2], [2])
+    assert ledger.tail.torn() == 1
 
 
 def test_every_call_is_counted_exactly_once(tmp_path: Path) -> None:
