@@ -33,6 +33,10 @@ COUNT_CAP = 2**53 - 1
 """The largest count believed. Beyond it JSON readers lose exactness, and no response is that
 long."""
 
+CLOCK_RANGE = 62_135_596_800
+"""Seconds from the year 1, where calendars begin, to 1970. A time no further from 1970 than that
+can be shown, and so can a time of today after or before a duration no longer than that."""
+
 
 class WireError(ValueError):
     """The peer sent what its format does not allow. Decoders and formats raise nothing else."""

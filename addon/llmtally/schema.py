@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import msgspec
 
 from .record import (
+    CLOCK_RANGE,
     USAGE_FIELDS,
     Attribution,
     Call,
@@ -36,9 +37,6 @@ from .record import (
 )
 
 SCHEMA = 1
-
-CLOCK_RANGE = 62_135_596_800
-"""Seconds from the year 1, where calendars begin, to 1970."""
 
 
 class RecordError(ValueError):

@@ -11,39 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aws_frames import event, frame, header
 from llmtally.record import WireError
 from llmtally.wire.eventstream import EventStreamDecoder, read_headers
 from llmtally.wire.messages import Rest
 from splits import cuts, every_byte, messages, split
-
-
-def header(name: str, value: str) -> bytes:
-    """One string header."""
-    return (
-        bytes([len(name)])
-        + name.encode()
-        + b"\x07"
-        + struct.pack(">H", len(value.encode()))
-        + value.encode()
-    )
-
-
-def frame(payload: bytes, headers: bytes) -> bytes:
-    """One message, as AWS sends it."""
-    prelude = struct.pack(">II", 16 + len(headers) + len(payload), len(headers))
-    body = prelude + struct.pack(">I", crc32(prelude)) + headers + payload
-    return body + struct.pack(">I", crc32(body))
-
-
-def event(kind: str, payload: bytes) -> bytes:
-    """One event, with the headers Bedrock sends."""
-    return frame(
-        payload,
-        header(":event-type", kind)
-        + header(":content-type", "application/json")
-        + header(":message-type", "event"),
-    )
-
 
 METADATA = event("metadata", b'{"usage":{"inputTokens":12,"outputTokens":7},"p":"abcd"}')
 CHUNK = event("chunk", b'{"bytes":"e30=","p":"ab"}')

@@ -4,6 +4,7 @@ holds one open response at a time."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 
 from .values import Lane
 
@@ -29,6 +30,10 @@ class Lanes:
     def ended(self, key: str) -> Lane | None:
         """The response that ended last in a lane."""
         return self._ended.get(key)
+
+    def open_ones(self) -> Iterable[Lane]:
+        """The responses that are open, the oldest first."""
+        return self._open.values()
 
     def open(self, key: str, lane: Lane) -> str | None:
         """Put a response in its lane, or behind the one that is in it. Gives the oldest lane if

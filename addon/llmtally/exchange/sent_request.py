@@ -10,10 +10,11 @@ from ..formats.format import Format, RequestReading
 from ..record import Reading, WireError
 from ..wire import json_members, multipart
 from ..wire.content_coding import decode_whole
+from ..wire.json_body import TooLargeError
 from .values import Lane, RequestHead
 
-MAX_REQUEST_BODY = 64 * 2**20
-"""Bytes of a request body that are read; providers refuse larger ones."""
+MAX_DECODED = 32 * 2**20
+"""Bytes of a request body that are read out of a content coding; providers refuse larger ones."""
 
 
 class SentRequest:
@@ -29,6 +30,8 @@ class SentRequest:
         """The body, until it is read."""
         self._read: tuple[RequestReading, Mapping[str, Any] | None] | None = None
         """What the body says, and its fields."""
+        self._missed = False
+        """Something in the body was too large or too dense to be read."""
 
     def went_out(self, body: bytes | None, size: int | None, at: float) -> None:
         """Note that the request has been sent: its body (None if it was not kept), its size in
@@ -40,7 +43,7 @@ class SentRequest:
     def read(self) -> tuple[RequestReading, Mapping[str, Any] | None]:
         """What the body says, and its fields."""
         if self._read is None:
-            fields = read_body(self._raw, self._head.headers)
+            fields, self._missed = read_body(self._raw, self._head.headers)
             asked = self._format.read_request(fields) if fields is not None else RequestReading()
             self._read = asked, fields
         return self._read
@@ -58,6 +61,7 @@ class SentRequest:
     def fill(self, lane: Lane) -> None:
         """Fill in what the request asked for, as far as it is known by now."""
         lane.request, lane.body = self.read()
+        lane.echo_unknown = self._missed
         lane.started, lane.request_bytes = self._started, self._size
 
     def release(self) -> None:
@@ -65,20 +69,23 @@ class SentRequest:
         self._raw = None
 
 
-def read_body(raw: bytes | None, headers: Mapping[str, str]) -> Mapping[str, Any] | None:
-    """The fields of a JSON object or a form; None where the body is missing or is neither.
+def read_body(
+    raw: bytes | None, headers: Mapping[str, str]
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """The fields of a JSON object or a form, and whether something in it was too large or too dense
+    to be read. No fields where the body is missing or is neither.
 
     Header names are in lower case. Fields of a long JSON text are parsed when they are looked up.
     """
     if not raw:
-        return None
+        return None, False
     content_type = headers.get("content-type", "")
     try:
         if encoding := headers.get("content-encoding", ""):
-            raw = decode_whole(encoding, raw, cap=MAX_REQUEST_BODY)
+            raw = decode_whole(encoding, raw, cap=MAX_DECODED)
         if content_type.startswith("multipart/"):
-            return multipart.text_fields(raw, content_type)
-        body = json_members.load(raw)
-    except WireError:
-        return None
-    return body if isinstance(body, dict) else None
+            return multipart.text_fields(raw, content_type), False
+        body, missed = json_members.read(raw)
+    except WireError as error:
+        return None, isinstance(error, TooLargeError)
+    return (body if isinstance(body, dict) else None), missed

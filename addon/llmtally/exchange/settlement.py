@@ -24,7 +24,7 @@ from ..record import (
     Reading,
     Usage,
 )
-from ..redact import without_echo, without_known_keys
+from ..redact import REDACTED, without_echo, without_known_keys
 from .memory import Memory, Sighting
 from .values import MAX_LIMITS, NOTHING_READ, Ending, Lane, RequestHead, Response
 
@@ -116,10 +116,11 @@ class Settlement:
 
     def _decide(self, lane: Lane, reading: Reading, ending: Ending) -> Verdict:
         """How it ended, and what it counts as unless it has been counted before."""
-        outcome = self._outcome(reading, ending)
+        gap = lane.gap or (self._response.gap and not self._shared)
+        outcome = self._outcome(reading, ending, gap=gap)
         pending = reading.pending and outcome == "complete"
         unbilled = pending or lane.request.warmup
-        coverage = "no_usage" if unbilled else self._coverage(reading, outcome)
+        coverage = "no_usage" if unbilled else self._coverage(reading, outcome, gap=gap)
         return Verdict(outcome, pending, coverage)
 
     def _remember(
@@ -171,7 +172,7 @@ class Settlement:
             reported_output_tokens=reported,
             cost_usd=None if warmup else reading.cost_usd,
             cost_source="provider" if reading.cost_usd is not None and not warmup else None,
-            cost_approximate=reading.cost_approximate or self._has_gap(reading),
+            cost_approximate=reading.cost_approximate or lane.gap or self._has_gap(reading),
             billing="api"
             if paid_beyond_plan(ended.limits)
             else attribution.billing or self._billing(reading.model or asked),
@@ -228,23 +229,28 @@ class Settlement:
         """The error, without the parts of the request that it repeats."""
         if error is None or not error.message:
             return error
+        if lane.echo_unknown:
+            return dataclasses.replace(error, message=REDACTED)
         credential = read_credential(self._view(lane))
         message = without_echo(error.message, lane.body, credential.secret if credential else "")
         return dataclasses.replace(error, message=message[:ERROR_MESSAGE_CAP])
 
+    @property
+    def _shared(self) -> bool:
+        """Whether several responses share the body or the socket."""
+        return self._response.status == 101 or self._route.format.multiple
+
     def _has_gap(self, reading: Reading) -> bool:
         """Whether an unreadable message may have held further counts. If several responses share a
         socket or a body, it is unknown to which of them the message belonged."""
-        response = self._response
-        many = response.status == 101 or self._route.format.multiple
         return (
-            response.faults > 0
-            and not many
+            self._response.faults > 0
+            and not self._shared
             and reading.usage is not None
             and reading.cost_usd is None
         )
 
-    def _outcome(self, reading: Reading, ending: Ending) -> Outcome:
+    def _outcome(self, reading: Reading, ending: Ending, *, gap: bool) -> Outcome:
         if reading.error is not None:
             return "error"
         if not reading.finished:
@@ -252,13 +258,14 @@ class Settlement:
                 return ending
             if (
                 self._route.format.self_terminating
+                and not gap
                 and self._response.transport in ("sse", "ndjson", "eventstream", "websocket")
                 and reading != self._response.base
             ):
                 return "upstream_aborted"
         return "incomplete" if reading.stopped_early else "complete"
 
-    def _coverage(self, reading: Reading, outcome: Outcome) -> Coverage:
+    def _coverage(self, reading: Reading, outcome: Outcome, *, gap: bool) -> Coverage:
         response = self._response
         if response.failed:
             return "unparsed"
@@ -268,10 +275,11 @@ class Settlement:
             return "error"
         if reading.cost_approximate:  # there were counts, and not one of them could be read
             return "unparsed"
-        if not self._route.format.counts_tokens or outcome in (
-            "client_aborted",
-            "upstream_aborted",
-        ):
+        if not self._route.format.counts_tokens:
+            return "no_usage"
+        if gap:
+            return "unparsed"
+        if outcome in ("client_aborted", "upstream_aborted"):
             return "no_usage"
         if response.faults or (reading == response.base and response.size):
             return "unparsed"

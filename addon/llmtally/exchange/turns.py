@@ -64,6 +64,11 @@ class Turns:
             lane.response_bytes += size
             lane.delivered += max(0, size - lane.envelope)
 
+    def note_gap(self) -> None:
+        """Flag the open responses: a message of one of them was passed over."""
+        for lane in self._lanes.open_ones():
+            lane.gap = True
+
     def end(self, ending: Ending, at: float) -> Iterator[Call]:
         """The calls of all responses that are still open or asked for."""
         for lane in self._lanes.clear():

@@ -59,6 +59,9 @@ class Response:
     """Bytes of the body on the wire."""
     faults: int = 0
     """Messages that could not be read."""
+    gap: bool = False
+    """Something that may matter was too large or too dense to be read, and was passed over; of a
+    socket, the lanes say it."""
     failed: bool = False
     """A bug in llmtally ended the reading, so nothing that was read is used."""
 
@@ -83,6 +86,12 @@ class Lane:
     envelope: int = 0
     """Bytes of the first message with content, without that content. A message that is skipped
     unparsed is assumed to have as many."""
+    gap: bool = False
+    """A message of it, or of another on the same socket, was too large or too dense to be read:
+    its counts may not be the last."""
+    echo_unknown: bool = False
+    """Parts of the request were too large or too dense to be read, so it is unknown whether an
+    error's message repeats them."""
     request_bytes: int | None = None
     """Size of the request's body, or of the client's frame."""
     response_bytes: int = 0

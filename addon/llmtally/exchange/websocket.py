@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from .. import limits
 from ..formats.format import RequestReading
@@ -44,10 +43,17 @@ class WebSocket:
                 self._turns.pass_over(len(data))
                 return []
         try:
-            value = self._parse(data)
-        except WireError:
+            value, missed = json_body.read(data)
+            if self._format.unwrap is not None:
+                value = self._format.unwrap(value)
+        except WireError as error:
             self._response.faults += 1
+            if not from_client and isinstance(error, json_body.TooLargeError):
+                self._turns.note_gap()
             return []
+        if missed and not from_client:
+            self._response.faults += 1
+            self._turns.note_gap()
         if not from_client and self._brings_limits and (found := limits.read_event(value, now=at)):
             self._response.limits = (*self._response.limits, *found)[-MAX_LIMITS:]
         if self._format.read_session is not None:
@@ -67,10 +73,6 @@ class WebSocket:
             if needle in data:
                 return False
         return True
-
-    def _parse(self, data: bytes) -> Any:
-        value = json_body.load(data)
-        return self._format.unwrap(value) if self._format.unwrap is not None else value
 
     def _open_lane(self, key: str, before: Lane | None, at: float) -> Lane:
         """A lane for a response that no frame asked for (steering, voice detection). The session,

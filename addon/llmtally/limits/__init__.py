@@ -16,7 +16,7 @@ from ..formats.format import mapping
 from ..record import IN_USE, LimitReading
 from . import codex, copilot, google, ratelimit
 from .headers import read_families
-from .values import inlined_headers, retry_time
+from .values import believed, inlined_headers, retry_time
 
 __all__ = [
     "EVENT_NEEDLES",
@@ -65,14 +65,13 @@ def read_headers(
     a bare `retry-after` is one, too."""
     readings = capped(read_families(headers, provider, now))
     if status == 429 and not readings and (retry_at := retry_time(headers, now=now)) is not None:
-        return (
-            LimitReading(
-                key="retry_after",
-                source="provider_api_rate_limit",
-                resets_at=retry_at,
-                status="rejected",
-            ),
+        reading = LimitReading(
+            key="retry_after",
+            source="provider_api_rate_limit",
+            resets_at=retry_at,
+            status="rejected",
         )
+        return capped([reading])
     return readings
 
 
@@ -113,5 +112,6 @@ def paid_beyond_plan(readings: Iterable[LimitReading]) -> bool:
 
 
 def capped(readings: Iterable[LimitReading]) -> tuple[LimitReading, ...]:
-    """The first `READINGS_CAP` readings."""
-    return tuple(islice(readings, READINGS_CAP))
+    """The first `READINGS_CAP` readings, with what can be believed of their numbers. All that is
+    read of limits passes here."""
+    return tuple(map(believed, islice(readings, READINGS_CAP)))

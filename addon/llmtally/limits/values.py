@@ -16,7 +16,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ..formats.format import mapping, number
-from ..record import LimitReading
+from ..record import CLOCK_RANGE, COUNT_CAP, LimitReading
 
 KEY_CAP = 64
 """Characters of a key, a status or a name that are kept: the longest real ones are model names of
@@ -24,10 +24,6 @@ about 40."""
 
 RESET_TEXT_CAP = 64
 """Characters of a reset time that is looked at: the longest real ones have 32."""
-
-LATEST_RESET = 253_402_300_799.0
-"""The last second of the year 9999, the last that `datetime` can write: a later reset counts as
-absent."""
 
 MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 WEEK = 7 * DAY
@@ -226,4 +222,28 @@ def _epoch(moment: datetime) -> float | None:
 
 
 def _believed(at: float) -> float | None:
-    return at if 0 <= at <= LATEST_RESET else None
+    return at if 0 <= at <= CLOCK_RANGE else None
+
+
+def believed(reading: LimitReading) -> LimitReading:
+    """The reading as a record can hold it: an amount or a time that is not finite, is negative or
+    is beyond what can be counted or shown is unknown."""
+    amounts = reading.utilization, reading.limit, reading.remaining
+    times = reading.resets_at, reading.window_seconds
+    if _all_within(amounts, COUNT_CAP) and _all_within(times, CLOCK_RANGE):
+        return reading
+    return reading._replace(
+        utilization=_within(reading.utilization, COUNT_CAP),
+        limit=_within(reading.limit, COUNT_CAP),
+        remaining=_within(reading.remaining, COUNT_CAP),
+        resets_at=_within(reading.resets_at, CLOCK_RANGE),
+        window_seconds=_within(reading.window_seconds, CLOCK_RANGE),
+    )
+
+
+def _all_within(values: tuple[float | None, ...], most: float) -> bool:
+    return all(value is None or 0 <= value <= most for value in values)
+
+
+def _within(value: float | None, most: float) -> float | None:
+    return value if value is not None and 0 <= value <= most else None  # also None for NaN

@@ -18,8 +18,8 @@ import zstandard
 
 from ..record import WireError
 
-MAX_PIECE = 2**20
-"""Bytes of decoded output handed on at once."""
+MAX_PIECE = 64 * 2**10
+"""Bytes of decoded output handed on at once: a body can be given up after each."""
 
 MAX_CODINGS = 4
 """Codings in one chain. One is usual; each needs memory for its window."""
@@ -65,12 +65,14 @@ def content_decoder(encoding: str) -> ContentDecoder:
 def decode_whole(encoding: str, body: bytes, *, cap: int) -> bytes:
     """A whole body out of its codings. Raises WireError for what `content_decoder` and `decode` do,
     and beyond `cap` bytes."""
-    decoded = bytearray()
+    decoded = []
+    size = 0
     for piece in content_decoder(encoding).decode(body):
-        decoded += piece
-        if len(decoded) > cap:
+        size += len(piece)
+        if size > cap:
             raise WireError(f"body of more than {cap} bytes")
-    return bytes(decoded)
+        decoded.append(piece)
+    return b"".join(decoded)
 
 
 class _Coding(Protocol):

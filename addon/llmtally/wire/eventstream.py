@@ -13,14 +13,19 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
+import msgspec
 import orjson
 
 from ..record import Transport, WireError
+from . import json_body, json_skim
 from .messages import Rest
 
 MAX_HEADERS = 128 * 2**10
 MAX_PAYLOAD = 24 * 2**20
 """Bytes of the headers and of the payload of a message: the limits of AWS's clients."""
+
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+"""Raises ValueError for what is not JSON; makes no tree."""
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
@@ -41,7 +46,7 @@ class EventStreamDecoder:
     skipped_events = skipped_content = 0
 
     def __init__(self) -> None:
-        self.faults = 0
+        self.faults = self.cut = 0
         self._buffer = bytearray()
         self._damage: WireError | None = None
         self._dead = False
@@ -56,6 +61,7 @@ class EventStreamDecoder:
         messages = []
         try:
             while (frame := self._next_frame()) is not None:
+                self.cut += 1
                 if (message := self._read(frame)) is not None:
                     messages.append(message)
         except WireError as error:
@@ -106,7 +112,7 @@ class EventStreamDecoder:
         try:
             headers = read_headers(frame[0])
             return _as_json(headers, frame[1])
-        except ValueError:
+        except (ValueError, RecursionError):
             self.faults += 1
             return None
 
@@ -141,8 +147,8 @@ def _as_json(headers: dict[str, str], payload: bytes) -> bytes | None:
     event_type = headers.get(":event-type")
     if event_type is None:
         return None
-    if payload:
-        orjson.loads(payload)  # the payload goes into the answer as it is, so it must be JSON
+    if payload:  # it goes into the answer as it is, so it must be JSON
+        _check(json_body.prune(payload, most=json_skim.MAX_TEXT))
     return b"{%s:%s}" % (orjson.dumps(event_type), payload or b"{}")
 
 
@@ -150,8 +156,8 @@ def _exception(headers: dict[str, str], payload: bytes) -> bytes:
     message = headers.get(":error-message")
     if message is None:
         try:
-            body = orjson.loads(payload)
-        except orjson.JSONDecodeError:
+            body = json_body.load(payload)
+        except WireError:
             body = None
         message = body.get("message", body.get("Message")) if isinstance(body, dict) else None
     kind = headers.get(":exception-type") or headers.get(":error-code") or "error"

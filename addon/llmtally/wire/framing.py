@@ -94,7 +94,7 @@ class Opaque:
     """A body without messages: audio, pictures, a web page."""
 
     transport: Transport = "binary"
-    faults = skipped_events = skipped_content = 0
+    faults = cut = skipped_events = skipped_content = 0
 
     def feed(self, data: bytes) -> list[bytes]:  # noqa: ARG002
         """No messages come, whatever the body holds."""
@@ -130,6 +130,11 @@ class Sniffing:
     def faults(self) -> int:
         """Messages dropped because they were too long or damaged."""
         return self._framing.faults if self._framing is not None else 0
+
+    @property
+    def cut(self) -> int:
+        """Pieces that were cut out of the body."""
+        return self._framing.cut if self._framing is not None else 0
 
     @property
     def skipped_events(self) -> int:

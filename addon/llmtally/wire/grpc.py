@@ -13,12 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..record import Transport, WireError
-from .content_coding import content_decoder
+from .content_coding import FREE_OUTPUT, MAX_RATIO, decode_whole
 from .messages import Rest
 
 MAX_MESSAGE = 32 * 2**20
 """Bytes of one message, decompressed: as much as one event of an event stream. gRPC's own default
 is 4 MiB."""
+
+MAX_FIELDS = 1024
+"""Fields of a protobuf message, each of which takes a microsecond. Answers have a dozen, and one
+for each source that they cite."""
 
 _HEAD = 5
 _COMPRESSED, _TRAILERS = 0x01, 0x82
@@ -33,7 +37,9 @@ class GrpcDecoder:
     skipped_events = skipped_content = 0
 
     def __init__(self) -> None:
-        self.faults = 0
+        self.faults = self.cut = 0
+        self._allowance = FREE_OUTPUT
+        """Bytes that compressed messages may still decode to."""
         self._buffer = bytearray()
         self._passing = 0
         """Bytes left of a message that is being dropped."""
@@ -76,33 +82,37 @@ class GrpcDecoder:
             else:
                 message = bytes(buffer[_HEAD : _HEAD + length])
                 del buffer[: _HEAD + length]
+                self.cut += 1
                 if not flags & _TRAILERS:
                     yield from self._plain(message, compressed=bool(flags & _COMPRESSED))
 
     def _plain(self, message: bytes, *, compressed: bool) -> Iterator[bytes]:
         try:
-            yield _decompress(message) if compressed else message
+            yield self._decompress(message) if compressed else message
         except WireError:
             self.faults += 1
+            self._allowance = 0
 
-
-def _decompress(message: bytes) -> bytes:
-    plain = bytearray()
-    for piece in content_decoder("gzip").decode(message):
-        plain += piece
-        if len(plain) > MAX_MESSAGE:
-            raise WireError("gRPC message is too long")
-    return bytes(plain)
+    def _decompress(self, message: bytes) -> bytes:
+        """A message out of its coding. All messages of a body share one allowance."""
+        self._allowance = min(self._allowance + MAX_RATIO * len(message), MAX_MESSAGE)
+        plain = decode_whole("gzip", message, cap=self._allowance)
+        self._allowance -= len(plain)
+        return plain
 
 
 def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """Field number and value of each field of a protobuf message: bytes for what has a length,
     otherwise the unsigned number.
 
-    Raises WireError where the message is damaged.
+    Raises WireError where the message is damaged, or after `MAX_FIELDS`.
     """
     at = 0
+    left = MAX_FIELDS
     while at < len(message):
+        if not left:
+            raise WireError("protobuf message has too many fields")
+        left -= 1
         tag, at = _varint(message, at)
         number, wire_type = tag >> 3, tag & 7
         if not number:

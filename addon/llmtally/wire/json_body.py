@@ -5,20 +5,24 @@
     {"candidates": [...], "usageMetadata": {...}}]
 
 is how Gemini streams without `alt=sse`. JSON may hold images and audio as base64 strings of many
-megabytes, and embeddings as arrays of numbers. `load` empties these before it parses, because
-nothing that is read here is that long.
+megabytes, and embeddings as arrays of numbers. `read` and `load` empty these before they parse,
+because nothing that is read here is that long. What is still too large, or too dense, to become a
+tree of objects is skimmed: `json_skim`.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterator
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import orjson
 
 from ..record import Transport, WireError
+from .json_skim import MAX_TEXT, Skimmer
 from .messages import Rest
 
 MAX_BODY = 64 * 2**20
@@ -29,7 +33,7 @@ MAX_ELEMENT = 32 * 2**20
 """Bytes of one element of a streamed array: as much as one event of an event stream."""
 
 PRUNE_ABOVE = 64 * 2**10
-"""Shorter texts are parsed as they are, which takes under 1 ms whatever they hold."""
+"""Shorter texts are parsed as they are, which takes 1 to 2 ms and 3 MB whatever they hold."""
 
 STRIDE = 2**10
 """Long values are found by looking for a stretch of this length, at multiples of it, that has no
@@ -44,6 +48,10 @@ MAX_LENIENT = 2**20
 """Bytes up to which a text that is not strict JSON is still parsed, slowly. Messages of a stream
 are far shorter."""
 
+MAX_MARKS = 2**16
+"""Brackets and strings of one element of a streamed array, each of which takes about a microsecond
+to find. Elements are what other streams send as events, and have some dozens."""
+
 MAX_DIGITS = 20
 """Digits of a whole number that is read as one: those of 64 bits."""
 
@@ -52,13 +60,41 @@ _BLANKS = b" \t\r\n"
 _QUOTE = b'"'
 _BACKSLASH = 0x5C
 _OPENING, _CLOSING = b"[{", b"]}"
+_BRACKET = re.compile(rb"[\[\]{}]")
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _OPENING + _CLOSING)
 
 
+class TooLargeError(WireError):
+    """A message is, or has something in it that matters, too large or too dense to be read."""
+
+
+class Parsed(NamedTuple):
+    """What was read of one JSON text."""
+
+    value: Any
+    missed: bool
+    """Something that may matter was too large or too dense, and was passed over."""
+
+
+def read(data: bytes) -> Parsed:
+    """The value of one JSON text, whose long strings and arrays of numbers may be empty; of a text
+    that is too large or too dense, the members that matter. Raises WireError."""
+    if len(data) <= PRUNE_ABOVE:
+        return Parsed(_parse(data.strip(_BLANKS).removeprefix(_BOM)), missed=False)
+    skimmer = Skimmer(_parse)
+    value = skimmer.read(prune(data, most=MAX_TEXT).strip(_BLANKS).removeprefix(_BOM))
+    return Parsed(value, skimmer.missed)
+
+
 def load(data: bytes) -> Any:
-    """The value of one JSON text; of a long one, long strings and arrays of numbers may be empty.
-    Raises WireError."""
-    text = prune(data.strip(_BLANKS).removeprefix(_BOM))
+    """The same value; raises TooLargeError where something that matters was passed over."""
+    value, missed = read(data)
+    if missed:
+        raise TooLargeError("JSON that is too large or too dense")
+    return value
+
+
+def _parse(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -95,22 +131,25 @@ def _of_sane_length(number: str) -> int | str:
     return int(number) if len(number) <= MAX_DIGITS else number
 
 
-def prune(text: bytes) -> bytes:
+def prune(text: bytes, *, most: int | None = None) -> bytes:
     """The same JSON with long strings and long arrays of numbers emptied, if `text` is longer than
     `PRUNE_ABOVE`.
 
     Takes milliseconds for megabytes of base64 or of embeddings: no byte is looked at in Python.
-    Parsing those would take half a second in which no other thread runs.
+    Parsing those would take half a second in which no other thread runs. Raises TooLargeError where
+    more than `most` bytes are left.
     """
     if len(text) <= PRUNE_ABOVE:
         return text
     kept = []
-    copied = 0
-    for begin, end in _long_values(text):
-        kept.append(text[copied:begin])
+    copied = size = 0
+    for begin, end in chain(_long_values(text), [(len(text), len(text))]):
+        size += begin - copied
+        if most is not None and size > most:
+            raise TooLargeError("JSON that is too large")
+        kept.append((copied, begin))
         copied = end
-    kept.append(text[copied:])
-    return b"".join(kept)
+    return b"".join([text[begin:end] for begin, end in kept])
 
 
 def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
@@ -183,7 +222,7 @@ class JsonBody:
     """Gives one document when the body ends."""
 
     transport: Transport = "json"
-    skipped_events = skipped_content = 0
+    cut = skipped_events = skipped_content = 0
 
     def __init__(self) -> None:
         self.faults = 0
@@ -226,7 +265,11 @@ class JsonArray:
     skipped_events = skipped_content = 0
 
     def __init__(self) -> None:
-        self.faults = 0
+        self.faults = self.cut = 0
+        self._dead = False
+        """An element had more than `MAX_MARKS`: no more is read."""
+        self._marks = 0
+        """Brackets and strings of the open element."""
         self._buffer = bytearray()
         self._at = 0
         """Where in the buffer the scan continues."""
@@ -240,6 +283,8 @@ class JsonArray:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The elements that `data` completes."""
+        if self._dead:
+            return []
         self._buffer += data
         elements = list(self._scan())
         if (
@@ -265,7 +310,13 @@ class JsonArray:
     def _scan(self) -> Iterator[bytes]:
         buffer = self._buffer
         while self._at < len(buffer):
+            if self._marks > MAX_MARKS:
+                self.faults += 1
+                self._dead = True
+                self._start = None
+                return
             if self._in_string:
+                self._marks += 1
                 quote = _string_end(buffer, self._at)
             else:
                 quote = buffer.find(_QUOTE, self._at)
@@ -286,17 +337,23 @@ class JsonArray:
             return
         if not brackets:
             return
-        for at, byte in enumerate(stretch, begin):
+        for found in _BRACKET.finditer(stretch):
+            at, byte = begin + found.start(), found[0][0]
+            self._marks += 1
             if byte in _OPENING:
                 self._open(at, byte)
-            elif byte in _CLOSING and (element := self._close(at)) is not None:
+            elif (element := self._close(at)) is not None:
                 yield element
+            if self._marks > MAX_MARKS:
+                return
 
     def _open(self, at: int, byte: int) -> None:
         if self._depth == 0 and byte == _OPENING[0]:
             self._floor = 1
         elif self._depth == self._floor:
             self._start = at
+            self._marks = 0
+            self.cut += 1
         self._depth += 1
 
     def _close(self, at: int) -> bytes | None:

@@ -54,14 +54,19 @@ class Members(dict[str, Any]):
 
 
 def load(data: bytes) -> Any:
-    """The value of one JSON text, as `json_body.load` gives it; an object of middling size becomes
-    `Members`. Raises WireError."""
+    """The value that `read` gives."""
+    return read(data).value
+
+
+def read(data: bytes) -> json_body.Parsed:
+    """What `json_body.read` gives; an object of middling size becomes `Members`. Raises
+    WireError."""
     if WORTHWHILE <= len(data) <= ON_DEMAND:
         try:
-            return Members(_decoder.decode(data))
+            return json_body.Parsed(Members(_decoder.decode(data)), missed=False)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             pass  # not an object, or not strict JSON
-    return json_body.load(data)
+    return json_body.read(data)
 
 
 def _parsed(value: msgspec.Raw) -> Any:

@@ -32,6 +32,11 @@ class Framing(Protocol):
         """Messages dropped because they were too long or damaged."""
 
     @property
+    def cut(self) -> int:
+        """Pieces that were cut out of the body, whatever they held: each takes some work. 0 for
+        framings that give one message."""
+
+    @property
     def skipped_events(self) -> int:
         """About how many messages were skipped because they held no needle."""
 

@@ -28,6 +28,7 @@ class NdjsonDecoder:
     transport: Transport = "ndjson"
 
     def __init__(self) -> None:
+        self.cut = 0
         self._blocks = Blocks(_SEPARATOR, MAX_LINE)
 
     @property
@@ -47,7 +48,9 @@ class NdjsonDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The lines that `data` completes."""
-        return _strip(self._blocks.feed(data))
+        lines = self._blocks.feed(data)
+        self.cut += len(lines)
+        return _strip(lines)
 
     def seek(
         self,

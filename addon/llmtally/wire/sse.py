@@ -33,6 +33,7 @@ class SseDecoder:
     transport: Transport = "sse"
 
     def __init__(self) -> None:
+        self.cut = 0
         self._blocks = Blocks(_SEPARATOR, MAX_EVENT)
         self._head: bytes | None = b""
         """What may become a byte order mark; None once that is decided."""
@@ -96,6 +97,7 @@ class SseDecoder:
         return data.removeprefix(_BOM)
 
     def _data_buffers(self, blocks: Sequence[bytes]) -> list[bytes]:
+        self.cut += len(blocks)
         buffers = []
         for block in blocks:
             if (data := _data_buffer(block)) is not None:
