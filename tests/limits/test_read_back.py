@@ -118,7 +118,8 @@ def test_what_no_reader_may_say_is_unknown(name: str, value: float) -> None:
     made = LimitReading("5h", "provider_native", 1.0, 2.0, 1.0, NOW, 18_000.0)
 
     assert capped([made]) == (made,)
-    assert capped([made._replace(**{name: value})]) == (made._replace(**{name: None}),)
+    beyond, unknown = ({**made._asdict(), name: told} for told in (value, None))
+    assert capped([LimitReading(**beyond)]) == (LimitReading(**unknown),)
 
 
 TEXTS = [

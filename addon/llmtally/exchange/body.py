@@ -128,7 +128,8 @@ class Body:
         self.ended = True
         try:
             messages, unfinished = self._framing.finish()
-        except WireError:
+        except WireError as error:
+            self._response.gap |= isinstance(error, json_body.TooLargeError)
             self._give_up()
             return
         self._response.transport = self._framing.transport

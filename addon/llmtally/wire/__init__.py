@@ -2,5 +2,5 @@
 
 `content_coding` undoes compression. `framing` chooses the decoder that cuts a body into messages:
 `sse`, `ndjson` (both built on `blocks`), `eventstream`, `grpc`, or one of `json_body`; all do what
-`messages` says. `json_body` and `json_members` parse; `multipart` reads forms.
+`messages` says. `json_body`, `json_skim` and `json_members` parse; `multipart` reads forms.
 """

@@ -13,7 +13,6 @@ from __future__ import annotations
 import struct
 from zlib import crc32
 
-import msgspec
 import orjson
 
 from ..record import Transport, WireError
@@ -23,9 +22,6 @@ from .messages import Rest
 MAX_HEADERS = 128 * 2**10
 MAX_PAYLOAD = 24 * 2**20
 """Bytes of the headers and of the payload of a message: the limits of AWS's clients."""
-
-_check = msgspec.json.Decoder(msgspec.Raw).decode
-"""Raises ValueError for what is not JSON; makes no tree."""
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
@@ -112,7 +108,7 @@ class EventStreamDecoder:
         try:
             headers = read_headers(frame[0])
             return _as_json(headers, frame[1])
-        except (ValueError, RecursionError):
+        except ValueError:
             self.faults += 1
             return None
 
@@ -148,7 +144,7 @@ def _as_json(headers: dict[str, str], payload: bytes) -> bytes | None:
     if event_type is None:
         return None
     if payload:  # it goes into the answer as it is, so it must be JSON
-        _check(json_body.prune(payload, most=json_skim.MAX_TEXT))
+        json_skim.check(json_body.prune(payload, most=json_skim.MAX_TEXT))
     return b"{%s:%s}" % (orjson.dumps(event_type), payload or b"{}")
 
 

@@ -131,7 +131,7 @@ def _of_sane_length(number: str) -> int | str:
     return int(number) if len(number) <= MAX_DIGITS else number
 
 
-def prune(text: bytes, *, most: int | None = None) -> bytes:
+def prune(text: bytes | bytearray, *, most: int | None = None) -> bytes:
     """The same JSON with long strings and long arrays of numbers emptied, if `text` is longer than
     `PRUNE_ABOVE`.
 
@@ -140,7 +140,7 @@ def prune(text: bytes, *, most: int | None = None) -> bytes:
     more than `most` bytes are left.
     """
     if len(text) <= PRUNE_ABOVE:
-        return text
+        return bytes(text)
     kept = []
     copied = size = 0
     for begin, end in chain(_long_values(text), [(len(text), len(text))]):
@@ -152,7 +152,7 @@ def prune(text: bytes, *, most: int | None = None) -> bytes:
     return b"".join([text[begin:end] for begin, end in kept])
 
 
-def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
+def _long_values(text: bytes | bytearray) -> Iterator[tuple[int, int]]:
     """Where the insides of long strings, and of long arrays without strings, begin and end.
 
     A stretch without quotes is inside a string if the number of quotes before it is odd.
@@ -175,7 +175,7 @@ def _long_values(text: bytes) -> Iterator[tuple[int, int]]:
                 yield begin, known
 
 
-def _long_arrays(text: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]:
+def _long_arrays(text: bytes | bytearray, begin: int, end: int) -> Iterator[tuple[int, int]]:
     """The same for the innermost arrays between `begin` and `end`, where no string is. A long one
     ends at least a stride behind the end of the one before, so the search may skip that far."""
     at = begin
@@ -186,7 +186,7 @@ def _long_arrays(text: bytes, begin: int, end: int) -> Iterator[tuple[int, int]]
         at = closing
 
 
-def _is_odd_number_of_quotes(text: bytes) -> bool:
+def _is_odd_number_of_quotes(text: bytes | bytearray) -> bool:
     """Whether strings are opened or closed an odd number of times in `text`, which does not begin
     within an escape."""
     quotes = text.count(_QUOTE)
@@ -248,9 +248,11 @@ class JsonBody:
         """Do nothing: the document is given whatever it holds."""
 
     def finish(self) -> Rest:
-        """The document, whole or cut off; nothing for an empty body."""
-        body, self._body = bytes(self._body).strip(_BLANKS), b""
-        return Rest(unfinished=body or None)
+        """The document, whole or cut off; nothing for an empty body. Raises TooLargeError."""
+        body, self._body = self._body, b""
+        if isinstance(body, bytearray):  # a copy of all of it would take as much memory again
+            body = prune(body, most=MAX_TEXT)
+        return Rest(unfinished=body.strip(_BLANKS) or None)
 
 
 class JsonArray:

@@ -222,6 +222,17 @@ _decode_array = msgspec.json.Decoder(
 ).decode
 
 
+_check = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def check(text: bytes) -> None:
+    """Raise WireError if a text is not JSON. Makes no tree."""
+    try:
+        _check(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise WireError(f"not JSON: {error}") from error
+
+
 class Skimmer:
     """Reads one message."""
 
