@@ -4,6 +4,7 @@ it gives cures it."""
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 import os
 import shlex
@@ -248,6 +249,30 @@ def test_lines_are_damaged(patient: Patient) -> None:
     assert f"{path.name} line 1" in finding["text"]
     patient.cured(finding)
     assert path.read_bytes() == whole
+
+
+def test_lines_of_a_compressed_file_are_damaged(patient: Patient) -> None:
+    """They are taken out of the file that it is unpacked to."""
+    [path] = patient.directory.glob("usage-*")
+    whole = path.read_bytes()
+    path.with_suffix(".jsonl.gz").write_bytes(gzip.compress(b"garbage\n" + whole))
+    path.unlink()
+
+    patient.cured(patient.broken("lines"))
+    assert path.read_bytes() == whole
+
+
+def test_a_compressed_file_does_not_count(patient: Patient) -> None:
+    """It is named, as the plain file of its day stands beside it."""
+    [path] = patient.directory.glob("usage-*")
+    path.with_suffix(".jsonl.gz").write_bytes(gzip.compress(path.read_bytes()))
+
+    code, found = patient.examined()
+    [finding] = found["compressed"]
+    assert (code, finding["level"]) == (0, "note")
+    assert f"{path.name}.gz" in finding["text"]
+    patient.shell(finding["cure"])
+    assert "compressed" not in patient.examined()[1]
 
 
 def test_a_file_of_certificates_is_gone(patient: Patient) -> None:

@@ -116,10 +116,16 @@ def _without(damage: DamageReport) -> str:
     lines: dict[Path, list[int]] = defaultdict(list)
     for each in damage.first:
         lines[each.path].append(each.line)
-    return " && ".join(
-        f"sed -i.damaged {shlex.quote(';'.join(f'{line}d' for line in numbers))} "
-        f"{shlex.quote(str(path))}"
-        if all(numbers)
-        else f"chmod u+r {shlex.quote(str(path))}"
-        for path, numbers in lines.items()
-    )
+    return " && ".join(_without_lines(path, numbers) for path, numbers in lines.items())
+
+
+def _without_lines(path: Path, numbers: list[int]) -> str:
+    quoted = shlex.quote(str(path))
+    if not all(numbers):  # the file itself
+        is_cut_off = path.suffix == ".gz" and os.access(path, os.R_OK)
+        return f"mv {quoted} {quoted}.damaged" if is_cut_off else f"chmod u+r {quoted}"
+    script = shlex.quote(";".join(f"{line}d" for line in numbers))
+    if path.suffix == ".gz":
+        plain = shlex.quote(str(path.with_suffix("")))
+        return f"gunzip {quoted} && sed -i.damaged {script} {plain}"
+    return f"sed -i.damaged {script} {quoted}"
