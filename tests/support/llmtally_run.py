@@ -83,4 +83,5 @@ class Runner:
     def records(self) -> list[dict[str, Any]]:
         """All records in the journal so far."""
         files = sorted(self.usage_dir.glob("usage-*.jsonl"))
-        return [json.loads(line) for path in files for line in path.read_bytes().splitlines()]
+        lines = [line for path in files for line in path.read_bytes().splitlines()]
+        return [record for record in map(json.loads, lines) if "schema" in record]

@@ -137,9 +137,10 @@ class Proxy:
     # The journal
 
     def journal(self) -> list[Record]:
-        """All complete lines so far, of all days."""
+        """All calls so far, of all days, in lines that are complete."""
         text = "".join(path.read_text() for path in sorted(self.usage_dir.glob("usage-*.jsonl")))
-        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return [record for record in map(json.loads, lines) if "schema" in record]
 
     def mark(self) -> None:
         """From here on, `records` starts counting from zero again."""
