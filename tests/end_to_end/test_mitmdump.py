@@ -15,15 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from upstream.answers import SSE, anthropic_events, json_answer, sse, sse_answer
+from upstream.answers import anthropic_events, json_answer, sse_answer
 from upstream.client import Http1Client, WebSocketClient, post
 from upstream.handler import DEADLINE, Gate, Reply, Request, Socket
+from upstream.held import HOST, MODEL, PATH, USAGE, Held, whole
 from upstream.proxy import ADDON, Proxy, StartProxy
 from upstream.server import Upstream
 
-HOST = "api.anthropic.com"
-PATH = "/v1/messages"
-MODEL = "claude-opus-4-8"
 SOCKET_HOST = "api.openai.com"
 SOCKET_PATH = "/v1/responses"
 CREATE = '{"type": "response.create", "model": "gpt-5.4", "input": "Hi"}'
@@ -34,7 +32,6 @@ COMPLETED = (
     '{"type": "response.completed", "response": {"id": "%s", "status": "completed",'
     ' "usage": {"input_tokens": 9, "output_tokens": 4, "total_tokens": 13}}}'
 )
-USAGE = {"input_tokens": 12, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7}
 
 
 @pytest.fixture
@@ -43,36 +40,6 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
-
-
-class Held:
-    """A stream that stops after its first text until the test lets it continue."""
-
-    def __init__(self, message_id: str) -> None:
-        self.events = sse(*anthropic_events(message_id, MODEL, USAGE, 410, ("four" * 5,)))
-        self.size = len(b"".join(self.events[:3]))
-        self.go_on = Gate()
-
-    async def __call__(self, request: Request, reply: Reply) -> None:
-        """Send the first events, and the others once the gate is open."""
-        await reply.head(200, [("content-type", SSE)])
-        for event in self.events[:3]:
-            await reply.send(event)
-        await self.go_on.opened()
-        for event in self.events[3:]:
-            await reply.send(event)
-        await reply.end()
-
-
-def whole(message_id: str) -> dict[str, object]:
-    """A message in one piece."""
-    return {
-        "id": message_id,
-        "type": "message",
-        "model": MODEL,
-        "stop_reason": "end_turn",
-        "usage": {**USAGE, "output_tokens": 410},
-    }
 
 
 def test_a_clean_stop_settles_calls_in_flight(start_proxy: StartProxy, upstream: Upstream) -> None:

@@ -524,7 +524,7 @@ def test_commands(tmp_path: Path) -> None:
             with pytest.raises(exceptions.CommandError, match="csv"):
                 commands.export(str(tmp_path / "calls.txt"))
             at_once = Commands(lambda work: work())
-            at_once.tally = addon._tally
+            at_once.directory = tmp_path
             at_once.export(types.Path(tmp_path / "calls.json"))
 
     run(test)

@@ -33,6 +33,7 @@ COMMANDS = {
     "sql": ".sql",
     "tail": ".tail",
     "reconcile": ".reconcile.command",
+    "tally": ".tally",
     "completion": ".completion",
 }
 """The commands in the order of the help, and the modules in which each is defined as `command`."""

@@ -62,6 +62,10 @@ class Journal:
         journal was closed before the disk worked again."""
         self.errors = 0
         """How many attempts to write have failed."""
+        self.appended = 0
+        """Records that were queued."""
+        self.written = 0
+        """Those of them that are written."""
         self._directory = directory
         self._on_trouble = on_trouble
         self._queue_cap = queue_cap
@@ -103,6 +107,7 @@ class Journal:
         with self._changed:
             if not self._closing and self._queued_bytes + len(line) <= self._queue_cap:
                 self._queue.append((day, line))
+                self.appended += 1
                 self._queued_bytes += len(line)
                 if len(self._queue) == 1:  # otherwise the thread is awake
                     self._changed.notify_all()
@@ -181,6 +186,7 @@ class Journal:
                 for line in lines[:written]:
                     self._queue.popleft()
                     self._queued_bytes -= len(line)
+                    self.written += 1
                 self._changed.notify_all()
             if written < len(lines):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

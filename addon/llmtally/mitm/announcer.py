@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from mitmproxy import ctx
@@ -13,7 +14,7 @@ from mitmproxy.addons.proxyserver import Proxyserver
 from .. import __version__
 from ..system import presence
 from ..system.presence import OWNER, Presence
-from ..tally.tally import Tally
+from ..tally.observations import Listening
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +30,13 @@ time."""
 class Announcer:
     """Keeps `proxies/PID.json` of the directory in use up to date."""
 
-    def __init__(self) -> None:
-        self.tally: Tally | None = None
-        """The tally of the directory in use."""
+    def __init__(self, listening: Callable[[Listening], None]) -> None:
+        """`listening` is told where the proxy listens."""
+        self.directory: Path | None = None
+        """The directory in use."""
+        self.page: Callable[[], str | None] = lambda: None
+        """The page's URL, if there is one."""
+        self._listening = listening
         self._written: tuple[Path, Presence] | None = None
         """The directory of the file, and the content written last."""
         self._next: asyncio.TimerHandle | None = None
@@ -49,12 +54,12 @@ class Announcer:
         self._remove()
 
     def _poll(self) -> None:
-        tally, now = self.tally, self._presence()
-        if tally is not None and now.listens and (tally.directory, now) != self._written:
+        directory, now = self.directory, self._presence()
+        if directory is not None and now.listens and (directory, now) != self._written:
             self._remove()
-            self._write(tally.directory, now)
-            tally.sink.reached_at = now.regular
-            tally.sink.ca = str(Path(now.confdir) / "mitmproxy-ca-cert.pem")
+            self._write(directory, now)
+            ca = str(Path(now.confdir) / "mitmproxy-ca-cert.pem")
+            self._listening(Listening(now.regular, ca))
         self._next = asyncio.get_running_loop().call_later(
             RUNNING if now.listens else STARTING, self._poll
         )
@@ -90,5 +95,5 @@ class Announcer:
             intercept=ctx.options.usage_intercept,
             open_to_all=not ctx.options.proxyauth,
             owner=os.environ.get(OWNER),
-            page=None if self.tally is None else self.tally.view.page,
+            page=self.page(),
         )

@@ -1,9 +1,10 @@
-"""Carries observations to the tally: `Inline`, where the tally is in this process."""
+"""Carries observations to the tally: `Inline`, where the tally is in this process. See `link` for
+the other one."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from ..tally.observations import AnyObservation, Ended, Frame, Pieces, QuotaAnswer
@@ -24,6 +25,9 @@ class Carrier(Protocol):
 
     def pieces(self, pieces: Pieces) -> bool:
         """Take bytes of a body; returns whether the times of the next ones matter."""
+
+    def tapped(self, key: int, drain: Callable[[], None]) -> None:
+        """A tap on a body was opened; `drain` sends on what it holds."""
 
     def end(self, ended: Ended, drain: Callable[[], None] | None) -> None:
         """Take the end of a flow; `drain` sends on the bytes that its tap still holds."""
@@ -66,10 +70,21 @@ class Inline:
         else:
             self._tell(observation)
 
+    def observe_all(self, observations: Iterable[AnyObservation]) -> None:
+        """Take what was observed before, by another carrier."""
+        for observation in observations:
+            if isinstance(observation, Ended):
+                self.end_in_turn(observation, None)
+            else:
+                self.observe(observation)
+
     def pieces(self, pieces: Pieces) -> bool:
         """Have bytes of a body read at once; returns whether the times of the next ones matter."""
         self._tell(pieces)
         return self.tally is not None and self.tally.awaits_content(pieces.key)
+
+    def tapped(self, key: int, drain: Callable[[], None]) -> None:
+        """Do nothing: a tap sends on what it holds when it is full."""
 
     def end(self, ended: Ended, drain: Callable[[], None] | None) -> None:
         """Have a flow settled, by the way that its size and the options ask for."""

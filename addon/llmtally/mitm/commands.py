@@ -12,8 +12,10 @@ from mitmproxy import command, exceptions, types
 from mitmproxy.log import ALERT
 
 from ..journal.export import CSV, JSON, export
+from ..tally.observations import Reset
 from ..tally.tally import Tally
 from ..text.call_line import summary
+from .link import Link
 
 logger = logging.getLogger(__name__)
 
@@ -24,23 +26,30 @@ class Commands:
     def __init__(self, detached: Callable[[Callable[[], None]], object]) -> None:
         """`detached` runs work that would block the loop."""
         self.tally: Tally | None = None
-        """The tally of the directory in use."""
+        """The tally of the directory in use, if it is in this process."""
+        self.link: Link | None = None
+        """The link to the tally, if that is another process."""
+        self.directory: Path | None = None
+        """The directory in use."""
         self._detached = detached
 
-    def _in_use(self) -> Tally:
-        if self.tally is None:
+    def _in_use(self) -> Path:
+        if self.directory is None:
             raise exceptions.CommandError("llmtally has no directory open: see usage_dir.")
-        return self.tally
+        return self.directory
 
     @command.command("usage.summary")  # type: ignore[untyped-decorator]  # mitmproxy's
     def summary(self) -> str:
         """Show what was spent today, how fast, and how full the limits are."""
-        return summary(self._in_use().sink.tracker.usage(time.time()))
+        self._in_use()
+        if self.tally is not None:
+            return summary(self.tally.sink.tracker.usage(time.time()))
+        return self.link.shown.summary if self.link is not None else ""
 
     @command.command("usage.export")  # type: ignore[untyped-decorator]  # mitmproxy's
     def export(self, path: types.Path) -> None:
         """Write the journal's records to a file, as CSV or JSON by the file's ending."""
-        directory, target = self._in_use().directory, str(path)
+        directory, target = self._in_use(), str(path)
         if not target.endswith((CSV, JSON)):
             raise exceptions.CommandError(
                 f"usage.export: {target!r} does not say which format. End it in {CSV} or {JSON}."
@@ -62,4 +71,8 @@ class Commands:
     @command.command("usage.reset_view")  # type: ignore[untyped-decorator]  # mitmproxy's
     def reset_view(self) -> None:
         """Let the page count from zero again. The journal keeps everything."""
-        self._in_use().sink.reset()
+        self._in_use()
+        if self.tally is not None:
+            self.tally.sink.reset()
+        elif self.link is not None:
+            self.link.observe(Reset())

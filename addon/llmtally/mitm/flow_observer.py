@@ -220,6 +220,7 @@ class FlowObserver:
             keep=self._switches.keep_bodies,
         )
         response.stream = followed.tap.stream
+        self.carrier.tapped(followed.key, followed.tap.drain)
 
     def _pieces(self, key: int, data: bytes, arrivals: list[tuple[int, float]], at: float) -> bool:
         return self.carrier.pieces(Pieces(key, data, arrivals, at))

@@ -20,10 +20,12 @@ from mitmproxy.log import ALERT
 from mitmproxy.proxy import server_hooks
 
 from ..attribution.run_tag import OWN_RUN, Runs, parse
+from ..journal import account_key
 from ..providers import RouteTable
 from ..system.client_process import Processes
-from ..tally.observations import Counted
+from ..tally.observations import Counted, PageApproached
 from ..tally.prices import Prices
+from ..tally.protocol import Settings
 from ..tally.tally import OpenFlow, Tally
 from ..text.call_line import totals_line
 from . import options
@@ -33,6 +35,7 @@ from .carrier import Inline
 from .commands import Commands
 from .flow_observer import FlowObserver
 from .guard import Guard
+from .link import Link
 from .quotas import Quotas
 from .runs import RunHooks
 from .scheduler import Scheduler
@@ -44,6 +47,10 @@ logger = logging.getLogger(__name__)
 _handed_over: dict[int, OpenFlow] = {}
 """What the tally knows of flows in flight while mitmproxy reloads the script; this module stays
 loaded."""
+
+
+_handed_over_links: dict[Path, Link] = {}
+"""The link to the tally of each directory, meanwhile."""
 
 
 class UsageAddon:
@@ -58,7 +65,12 @@ class UsageAddon:
         self._processes = Processes(self._scheduler.io, self._scheduler.call_later)
         self._prices = Prices(self._scheduler.in_thread, _alert)
         self._tally: Tally | None = None
-        """The tally of the directory in use. `_open` replaces it, here and in the other parts."""
+        """The tally of the directory in use, if it is in this process. `_count_inline` replaces it,
+        here and in the other parts."""
+        self._link: Link | None = None
+        """The link to the tally of the directory in use, if that is another process."""
+        self._directory: Path | None = None
+        """The directory in use."""
         self._token = ""
         self._configured = False
         self._running = False
@@ -73,7 +85,7 @@ class UsageAddon:
             Guard(self._count),
             self._scheduler,
         )
-        self._announcer = Announcer()
+        self._announcer = Announcer(lambda listening: self._observer.carrier.observe(listening))
         self._tunnels = Tunnels(self._count)
         self._run_hooks = RunHooks(self._runs)
         self.commands = Commands(self._scheduler.detached)
@@ -130,27 +142,92 @@ class UsageAddon:
         self._switches.read()
         if "usage_hosts" in updated:
             self._observer.routes = self._tunnels.routes = RouteTable(options.custom_rows())
-        if "usage_intercept" in updated:
-            options.check_intercept()
+        options.check_choices()
         if "usage_prices" in updated and (problem := self._prices.use(options.price_file())):
             raise exceptions.OptionsError(
                 f"usage_prices: {problem} Correct the file, or unset the option."
             )
+        limits = options.limits()
         if "usage_dir" in updated:
             self._open(options.directory())
-        assert self._tally is not None
-        if updated & {"usage_dir", "usage_limits"}:
-            self._tally.sink.set_limits(options.limits())
+        elif "usage_tally" in updated:
+            logger.warning("llmtally: usage_tally has an effect at the next start only.")
+        assert self._directory is not None
         if updated & {"usage_dir", "usage_web_token"}:
-            self._token = options.web_token(self._tally.directory)
+            self._token = options.web_token(self._directory)
         options.web_address()
-        if self._running and any(
-            key == "usage_dir" or key.startswith("usage_web") for key in updated
+        if self._link is not None:
+            self._link.use(self._settings())
+        if self._tally is not None and updated & {"usage_dir", "usage_limits"}:
+            self._tally.sink.set_limits(limits)
+        if (
+            self._running
+            and self._tally is not None
+            and any(key == "usage_dir" or key.startswith("usage_web") for key in updated)
         ):
             self._serve(self._tally)
 
+    def _settings(self) -> Settings:
+        """The options of the directory, for its tally."""
+        host, port = options.web_address()
+        prices = options.price_file()
+        return Settings(
+            prices=str(prices.absolute()) if prices is not None else None,
+            limits=list(ctx.options.usage_limits),
+            web=ctx.options.usage_web,
+            web_host=host,
+            web_port=port,
+            token=self._token,
+        )
+
     def _open(self, directory: Path) -> None:
-        """Use this directory from now on."""
+        """Use this directory from now on, and count where the options say."""
+        # `-w` writes a flow as it ends, so its comment must be there by then
+        if ctx.options.usage_tally == "process" and not self._switches.saves_flows:
+            self._count_in_process(directory)
+        else:
+            self._count_inline(directory)
+        self._directory = self._announcer.directory = self.commands.directory = directory
+
+    def _count_in_process(self, directory: Path) -> None:
+        try:
+            account_key(directory)
+            link = _handed_over_links.pop(directory, None) or Link(directory, Settings())
+        except OSError as error:
+            raise options.unusable(directory, error) from None
+        link.answers(settled=self._settled, alert=_alert, fall_back=self._fall_back)
+        if self._link is not None:
+            self._link.move_to(link)
+        self._close()
+        self._link = self.commands.link = link
+        self._observer.carrier = self._quotas.carrier = link
+        self._announcer.page = lambda: link.shown.page
+        if self._running:
+            link.start()
+
+    def _fall_back(self, reason: str) -> None:
+        """Count in this process, because there can be no other."""
+        if self._link is None or self._directory is None:
+            return
+        _alert(f"counting in the proxy itself, as no tally can be started: {reason}")
+        left = self._link.release(sent=True)
+        self._count_inline(self._directory)
+        assert self._tally is not None
+        self._tally.sink.set_limits(options.limits())
+        self._serve(self._tally)
+        self._inline.observe_all(left)
+
+    def _close(self) -> None:
+        """Let go of the tally in use, wherever it is."""
+        if self._link is not None:
+            self._link.finish()
+            self._link.close()
+            self._link = self.commands.link = None
+        if self._tally is not None:
+            self._tally.close()
+            self._tally = self._inline.tally = self.commands.tally = None
+
+    def _count_inline(self, directory: Path) -> None:
         try:
             tally = Tally(
                 directory,
@@ -163,9 +240,10 @@ class UsageAddon:
             raise options.unusable(directory, error) from None
         if self._tally is not None:
             tally.adopt(self._tally.release())
-            self._tally.close()
-        self._tally = self._inline.tally = tally
-        self._announcer.tally = self.commands.tally = tally
+        self._close()
+        self._tally = self._inline.tally = self.commands.tally = tally
+        self._observer.carrier = self._quotas.carrier = self._inline
+        self._announcer.page = lambda: tally.view.page
         if self._running:
             tally.start(self._scheduler.io)
 
@@ -187,8 +265,11 @@ class UsageAddon:
                 "exist.",
                 ", ".join(unknown),
             )
+        if self._directory is not None:
+            _alert(f"counting calls into {self._directory}{options.where_to()}")
+        if self._link is not None:
+            self._link.start()
         if self._tally is not None:
-            _alert(f"counting calls into {self._tally.directory}{options.where_to()}")
             self._tally.start(self._scheduler.io)
             self._serve(self._tally)
         self._announcer.running()
@@ -209,18 +290,19 @@ class UsageAddon:
 
     def server_connect(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Keep clients of the proxy from the page: to its server, they would seem to be local."""
-        if (
-            self._tally is not None
-            and data.server.address is not None
-            and self._tally.view.is_page(data.server.address[:2])
-        ):
+        shows = self._link or (self._tally and self._tally.view)
+        if shows and data.server.address and shows.is_page(data.server.address[:2]):
             data.server.error = "llmtally's page is not reachable through the proxy."
 
     def server_connected(self, data: server_hooks.ServerConnectionHookData) -> None:
         """Keep clients from the page, too, where only the resolver knew that a name leads there."""
         local, remote = data.server.sockname, data.server.peername
-        if self._tally is not None and local is not None and remote is not None:
+        if local is None or remote is None:
+            return
+        if self._tally is not None:
             self._tally.view.proxy_connected(local[:2], remote[:2])
+        elif self._link is not None and self._link.shown.port == remote[1]:
+            self._link.observe(PageApproached(local[:2], remote[:2]))
 
     def done(self) -> None:
         """mitmproxy ends or reloads the script: settle what is in flight, or leave it to the next
@@ -229,6 +311,15 @@ class UsageAddon:
             self._observer.cut_short()
         else:
             self._observer.hand_over()
+            if self._link is not None and self._directory is not None:
+                _handed_over_links[self._directory] = self._link
+                self._link = None
+        if self._link is not None:
+            self._link.finish()
+            if (left := self._link.release(sent=False)) and self._directory is not None:
+                # no tally has come up by now
+                self._count_inline(self._directory)
+                self._inline.observe_all(left)
         self._scheduler.finish()
         if self._tally is not None:
             _handed_over.update(self._tally.release())

@@ -19,6 +19,7 @@ from ..web import load_token
 
 PRICES_VARIABLE = "RUNTIME_USAGE_PRICING_FILE"
 INTERCEPT = ("all", "llm")
+TALLY = ("inline", "process")
 
 
 def declare(loader: Loader) -> None:
@@ -55,6 +56,14 @@ def declare(loader: Loader) -> None:
         "TLS connections to decrypt: `all`, or `llm`, which passes those to other hosts than "
         "LLM providers' and those of usage_hosts on undecrypted.",
         choices=INTERCEPT,
+    )
+    loader.add_option(
+        "usage_tally",
+        str,
+        "inline",
+        "Where calls are counted: `inline`, in the proxy, or `process`, in a process that all "
+        "proxies of the directory share.",
+        choices=TALLY,
     )
     loader.add_option("usage_quiet", bool, False, "Print no line per call.")
     loader.add_option("usage_web", bool, True, "Serve the page that shows what is being spent.")
@@ -126,13 +135,13 @@ def custom_rows() -> list[Provider]:
     return providers
 
 
-def check_intercept() -> None:
+def check_choices() -> None:
     """Refuse other values than the choices, which mitmproxy itself does not."""
-    if ctx.options.usage_intercept not in INTERCEPT:
-        raise exceptions.OptionsError(
-            f"usage_intercept: {ctx.options.usage_intercept!r} is not a choice. Set it to "
-            f"{' or '.join(INTERCEPT)}."
-        )
+    for name, choices in (("usage_intercept", INTERCEPT), ("usage_tally", TALLY)):
+        if (value := getattr(ctx.options, name)) not in choices:
+            raise exceptions.OptionsError(
+                f"{name}: {value!r} is not a choice. Set it to {' or '.join(choices)}."
+            )
 
 
 def limits() -> ConfiguredLimits:

@@ -155,6 +155,11 @@ class LiveView:
         """The page's URL, without the token that opens it."""
         return None if self._web is None else self._web.address
 
+    @property
+    def port(self) -> int:
+        """The port on which the page listens; 0 without one."""
+        return 0 if self._web is None else self._web.port
+
     def is_page(self, address: tuple[str, int]) -> bool:
         """Whether a connection to this address would lead to the page."""
         return self._web is not None and self._web.is_reached_by(address)

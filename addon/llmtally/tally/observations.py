@@ -59,6 +59,8 @@ class Opened(Observation, tag=1):
     route: FoundRoute
     run: tuple[str, str] | None
     """Name and directory of the `llmtally run` that the client belongs to."""
+    again: bool = False
+    """Whether it may have been observed before, by a tally that has died."""
 
 
 class Requested(Observation, tag=2):
@@ -144,8 +146,46 @@ class Counted(Observation, tag=9):
     """The host of a connection that was `bypassed`."""
 
 
+class Overloaded(Observation, tag=10):
+    """What the flow holds was dropped, because the tally did not keep up."""
+
+    key: int
+
+
+class Listening(Observation, tag=11):
+    """The proxy listens."""
+
+    address: tuple[str, int] | None
+    """The address for clients that use a proxy."""
+    ca: str
+    """Path of the certificate that clients have to trust."""
+
+
+class PageApproached(Observation, tag=12):
+    """The proxy has connected these addresses, and the page may be at the second one."""
+
+    local: tuple[str, int]
+    remote: tuple[str, int]
+
+
+class Reset(Observation, tag=13):
+    """A person wants the sums to begin at zero."""
+
+
 AnyObservation: TypeAlias = (
-    Opened | Requested | Answered | Pieces | Frame | Ended | Dropped | QuotaAnswer | Counted
+    Opened
+    | Requested
+    | Answered
+    | Pieces
+    | Frame
+    | Ended
+    | Dropped
+    | QuotaAnswer
+    | Counted
+    | Overloaded
+    | Listening
+    | PageApproached
+    | Reset
 )
 
 

@@ -97,6 +97,11 @@ class Sink:
         self.view.add(NotCounted(bucket, now, 1, host))
         self._changed()
 
+    @property
+    def journal_position(self) -> tuple[int, int]:
+        """How many records were queued for the journal, and how many of those are written."""
+        return self._journal.appended, self._journal.written
+
     def _changed(self) -> None:
         if self._status is not None:
             self._status.changed()

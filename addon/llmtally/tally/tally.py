@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from ..exchange import Exchange, Memory, RequestHead
 from ..formats.format import described_error
 from ..journal import account_key
 from ..limits import quota_endpoints
-from ..record import Call
+from ..record import ApiError, Call, milliseconds
 from ..system.client_process import Processes
 from .observations import (
     Answered,
@@ -27,10 +28,14 @@ from .observations import (
     Dropped,
     Ended,
     Frame,
+    Listening,
     Opened,
+    Overloaded,
+    PageApproached,
     Pieces,
     QuotaAnswer,
     Requested,
+    Reset,
     route_of,
 )
 from .prices import Prices
@@ -47,6 +52,35 @@ HEAVY_CODED = 16 * 2**10
 """The same if a body has a content coding: decoded, it may be many times larger."""
 
 
+OVERLOAD = ApiError("overload", "llmtally did not keep up and dropped what this call held.")
+"""The error of a call whose bytes were dropped."""
+
+JOURNALED = 65_536
+"""Calls of which it is known that they are in the journal: what is observed again after a death is
+some seconds old, or was said on a socket that is still open."""
+
+
+class Journaled:
+    """Recognises calls that are in the journal, by their ids and times."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, int], None] = OrderedDict()
+
+    def add(self, call: Call) -> None:
+        """Remember a call; the oldest one is forgotten."""
+        self._known[_mark(call)] = None
+        if len(self._known) > JOURNALED:
+            self._known.popitem(last=False)
+
+    def __contains__(self, call: Call) -> bool:
+        return _mark(call) in self._known
+
+
+def _mark(call: Call) -> tuple[str, int]:
+    # mitmproxy gives a flow that is sent again by hand its old id, but another time
+    return call.request_id, milliseconds(call.timestamp)
+
+
 @dataclass(slots=True)
 class OpenFlow:
     """A flow that has not ended yet."""
@@ -59,6 +93,8 @@ class OpenFlow:
     run: Run | None
     request_size: int = 0
     """Bytes of the request's body that there are to read."""
+    overloaded: bool = False
+    """Whether what it held was dropped, because the tally did not keep up."""
 
 
 class Tally:
@@ -72,9 +108,10 @@ class Tally:
         processes: Processes,
         clock: Callable[[], float],
         alert: Callable[[str], None],
+        recognises: bool = False,
     ) -> None:
-        """`clock` gives epoch seconds; `alert` shows a message to the user. Raises OSError if the
-        directory cannot be used."""
+        """`clock` gives epoch seconds; `alert` shows a message to the user; `recognises`: flows
+        may be observed again after a death. Raises OSError if the directory cannot be used."""
         self.directory = directory
         self.prices = prices
         self.memory = Memory(Attributor(account_key(directory)))
@@ -86,6 +123,7 @@ class Tally:
         self._clock = clock
         self._open: dict[int, OpenFlow] = {}
         """Flows by their keys."""
+        self._journaled = Journaled() if recognises else None
         self._readers: Mapping[type, Callable[[Any], list[str]]] = {
             Opened: self._opened,
             Requested: self._requested,
@@ -96,15 +134,24 @@ class Tally:
             Dropped: self._dropped,
             QuotaAnswer: self._quota_answered,
             Counted: self._counted,
+            Overloaded: self._overloaded,
+            Listening: self._listening,
+            PageApproached: self._page_approached,
+            Reset: self._reset,
         }
 
     def start(self, in_thread: Callable[[Callable[[], None]], object]) -> asyncio.Task[None]:
         """Read the journal back into state and memory, and keep the status file from now on; the
         task ends when all is read. Needs a running loop. `in_thread` runs work that waits for the
         disk."""
-        reading = self.sink.restore(self.memory.recall)
+        reading = self.sink.restore(self._recall)
         self.sink.keep_status(in_thread)
         return reading
+
+    def _recall(self, call: Call) -> None:
+        self.memory.recall(call)
+        if self._journaled is not None:
+            self._journaled.add(call)
 
     def serve(self, *, host: str, port: int, token: str) -> str | None:
         """Open the page; returns the URL that logs in, or None if the address is in use, which is
@@ -155,6 +202,10 @@ class Tally:
         """The look-up of the client's process that a flow waits for, if any."""
         flow = self._open.get(key)
         return self._processes.pending(flow.connection) if flow is not None else None
+
+    def forget(self, key: int) -> None:
+        """Leave a flow alone: it comes again under another key."""
+        self._open.pop(key, None)
 
     def release(self) -> dict[int, OpenFlow]:
         """Give up the flows that are open, for another tally to go on with them."""
@@ -227,6 +278,8 @@ class Tally:
             return []
         exchange = flow.exchange
         error = described_error("connection", ended.error) if ended.error is not None else None
+        if flow.overloaded:
+            error = OVERLOAD
         calls = exchange.whole(ended.body, ended.at) if ended.body else []
         if ended.trailers:
             exchange.trailed(ended.trailers)
@@ -253,7 +306,30 @@ class Tally:
         self.recorder.count(counted.bucket, counted.host)
         return []
 
+    def _overloaded(self, overloaded: Overloaded) -> list[str]:
+        if (flow := self._open.get(overloaded.key)) is not None:
+            flow.overloaded = True
+            flow.exchange.fail()
+        return []
+
+    def _listening(self, listening: Listening) -> list[str]:
+        self.sink.reached_at = listening.address
+        self.sink.ca = listening.ca
+        return []
+
+    def _page_approached(self, approached: PageApproached) -> list[str]:
+        self.view.proxy_connected(approached.local, approached.remote)
+        return []
+
+    def _reset(self, _: Reset) -> list[str]:
+        self.sink.reset()
+        return []
+
     def _record(self, flow: OpenFlow, calls: list[Call]) -> list[str]:
+        if self._journaled is not None and calls:
+            calls = [call for call in calls if call not in self._journaled]
+            for call in calls:
+                self._journaled.add(call)
         return self.recorder.record(calls, flow.run, flow.connection) if calls else []
 
     def _give_up(self, observation: AnyObservation) -> None:

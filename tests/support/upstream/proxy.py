@@ -25,6 +25,9 @@ MITMDUMP = os.environ.get("MITMDUMP", f"{sysconfig.get_path('scripts')}/mitmdump
 """This environment's, or the one named: today's SDKs want a newer h11 than mitmproxy 11.0.2 can be
 installed beside."""
 
+TALLY = os.environ.get("LLMTALLY_TEST_TALLY", "inline")
+"""Where proxies count that no test tells otherwise: the same tests can be run with `process`."""
+
 FAULTS = ("Traceback", "Addon error", "has crashed", "Unhandled error")
 """What mitmproxy writes to its log when something of ours went wrong."""
 
@@ -71,6 +74,7 @@ class Proxy:
             "ssl_verify_upstream_trusted_ca": str(upstream.authority.path),
             "usage_dir": str(self.usage_dir),
             "usage_web": "false",
+            **({"usage_tally": TALLY} if addon is not None else {}),
             **(options or {}),
         }
         scripts = [*before, *([addon] if addon else []), *after, REDIRECT]
