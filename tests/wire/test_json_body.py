@@ -381,3 +381,14 @@ def test_endless_array_takes_bounded_memory(monkeypatch: pytest.MonkeyPatch, pie
         tracemalloc.stop()
 
     assert peak < 2**18
+
+
+@pytest.mark.parametrize("unit", [b"[{}],", b'"a","b",'])
+def test_the_end_of_a_dense_element_is_not_sought_for_long(unit: bytes) -> None:
+    """Each bracket and string takes time: beyond a number of them the array is given up, and what
+    came before stands."""
+    array = JsonArray()
+
+    assert array.feed(b'[{"a": 1}, {"b": [' + unit * 40_000) == [b'{"a": 1}']
+    assert array.faults == 1
+    assert array.feed(b"0]}, {}]") == []

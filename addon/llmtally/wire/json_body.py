@@ -312,17 +312,17 @@ class JsonArray:
     def _scan(self) -> Iterator[bytes]:
         buffer = self._buffer
         while self._at < len(buffer):
-            if self._marks > MAX_MARKS:
-                self.faults += 1
-                self._dead = True
-                self._start = None
-                return
             if self._in_string:
                 self._marks += 1
                 quote = _string_end(buffer, self._at)
             else:
                 quote = buffer.find(_QUOTE, self._at)
                 yield from self._read_brackets(self._at, quote if quote >= 0 else len(buffer))
+            if self._marks > MAX_MARKS:
+                self.faults += 1
+                self._dead = True
+                self._start = None
+                return
             if quote < 0:
                 self._at = len(buffer)
                 return
