@@ -107,6 +107,8 @@ class Tap:
     def drain(self) -> None:
         """Send on the bytes that wait."""
         size, arrivals = self._buffer.tell(), self._arrivals
+        if not size and not arrivals:  # as of most taps, each time the link asks them all
+            return
         with self._buffer.getbuffer() as written:
             data = bytes(written[:size])
         self._buffer.seek(0)
