@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.mitmdump import FAULTS, MARK, REDIRECT, USAGE
+from bench.mitmdump import MARK, REDIRECT, USAGE, reports_fault
 
 START_SECONDS = 60.0
 """How long a start or an end may take on a machine that is busy."""
@@ -127,5 +127,5 @@ class Proxy:
                 raise ProxyError(f"mitmdump did not end:\n{self.log}")
             await asyncio.sleep(0.02)
         code = self.process.returncode
-        if code != 0 or any(fault in self.log for fault in FAULTS):
+        if code != 0 or reports_fault(self.log):
             raise ProxyError(f"mitmdump had trouble (exit code {code}):\n{self.log}")
