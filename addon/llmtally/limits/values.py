@@ -242,7 +242,10 @@ def believed(reading: LimitReading) -> LimitReading:
 
 
 def _all_within(values: tuple[float | None, ...], most: float) -> bool:
-    return all(value is None or 0 <= value <= most for value in values)
+    for value in values:  # noqa: SIM110  `all` takes twice as long, and every head is read
+        if value is not None and not 0 <= value <= most:  # NaN is within nothing
+            return False
+    return True
 
 
 def _within(value: float | None, most: float) -> float | None:
